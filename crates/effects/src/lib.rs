@@ -1,0 +1,102 @@
+//! What would change: the object before and after -> differences and effects.
+//!
+//! An effect is one thing a request would do to the cluster, whatever route it takes. Static
+//! effects come from the attributes ([`of_attributes`]); body effects come from comparing the live
+//! object with the server's own dry-run answer ([`of_change`]), so the encoding and the patch type
+//! make no difference. Pure.
+
+mod namespace;
+
+pub use namespace::{NamespaceClass, Sign};
+
+/// The object an effect is done to.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ObjectRef {
+    /// Empty for the core group.
+    pub api_group: String,
+    /// Plural resource.
+    pub resource: String,
+    /// Empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Empty where the request names none (`generateName`, a collection that could not be listed).
+    pub name: String,
+    /// Empty where it is not known.
+    pub uid: String,
+}
+
+/// What kind of thing would happen. The names are part of the ledger format and of policy.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum EffectKind {
+    /// The object goes, now or when its finalizers are done.
+    Delete,
+    /// Fewer replicas than before.
+    ScaleDown,
+    /// More replicas than before.
+    ScaleUp,
+    /// A container image differs.
+    ChangeImage,
+    /// Container or pod level requests or limits differ.
+    ChangeResources,
+    /// Another part of a pod template differs than image, resources or the restart annotation.
+    ChangeTemplate,
+    /// Only the restart annotation differs.
+    Restart,
+    /// Keys of a Secret or ConfigMap overwritten or removed, a reclaim or retention policy loosened.
+    LoseData,
+    /// `metadata.ownerReferences` differ: garbage collection may delete the object.
+    ChangeOwners,
+    /// `metadata.finalizers` differ.
+    ChangeFinalizers,
+    /// Labels or annotations with no known side effect differ.
+    ChangeLabels,
+    /// Labels or annotations that some controller acts on differ.
+    ChangeTrigger,
+    /// A namespace gets less protected or less production.
+    Unprotect,
+    /// A pod is evicted.
+    Evict,
+    /// A node stops taking pods.
+    Cordon,
+    /// A node takes pods again.
+    Uncordon,
+    /// A node's taints differ.
+    Taint,
+    /// Code runs in a pod, or a pod, service or node is reached through the API server's proxy.
+    RunCode,
+    /// Rights are given: RBAC, CSR approval, bindings of pods to nodes, admission, API services.
+    GrantAccess,
+    /// A credential is made: token requests, token Secrets.
+    MintCredential,
+    /// A new object that neither runs nor selects traffic.
+    CreateInert,
+    /// A new object that runs or selects traffic.
+    CreateActive,
+    /// Any other difference in a part of the object that controllers act on.
+    ChangeSpec,
+    /// What would happen could not be worked out; it counts as the worst that a rule asks about.
+    Unknown,
+}
+
+/// One thing the request would do, to one object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Effect {
+    /// What happens.
+    pub kind: EffectKind,
+    /// To what.
+    pub object: ObjectRef,
+    /// In plain words, for people: `replicas 10 -> 0`. Never holds a secret value.
+    pub detail: String,
+    /// A count before and after where the kind has one (replicas).
+    pub count: Option<(i64, i64)>,
+}
+
+/// One differing path of an object, as JSON pointer, with values as JSON text (absent: `None`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// RFC 6901 pointer: `/spec/replicas`.
+    pub path: String,
+    /// Before.
+    pub old: Option<serde_json::Value>,
+    /// After.
+    pub new: Option<serde_json::Value>,
+}

@@ -1,0 +1,39 @@
+//! The right to send one request upstream, as a value that is spent.
+
+use attributes::{Attributes, AuditId};
+use policy::Decision;
+
+use crate::{Hold, State};
+
+/// The right to send one request upstream, made only from a read, an allowed decision, a dry run
+/// or an approved hold that is written down as running. `upstream::forward` takes it by value: a
+/// path that forgot to decide does not compile.
+#[derive(Debug)]
+pub struct Permit(AuditId);
+
+impl Permit {
+    /// For what reads only; `None` for anything else.
+    pub fn read(attributes: &Attributes, audit_id: &AuditId) -> Option<Self> {
+        attributes.is_read().then(|| Self(audit_id.clone()))
+    }
+
+    /// For what policy allowed; `None` for anything else.
+    pub fn allowed(decision: &Decision, audit_id: &AuditId) -> Option<Self> {
+        matches!(decision, Decision::Allow).then(|| Self(audit_id.clone()))
+    }
+
+    /// For a hold whose approval was just spent on this very call; `None` for anything else.
+    pub fn approved(hold: &Hold, audit_id: &AuditId) -> Option<Self> {
+        match &hold.state {
+            State::Running { audit_id: running, .. } if running == audit_id.as_str() => {
+                Some(Self(audit_id.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The call that it was made for: sent upstream as `Audit-ID`.
+    pub fn into_audit_id(self) -> AuditId {
+        self.0
+    }
+}

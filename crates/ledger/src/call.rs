@@ -1,0 +1,132 @@
+//! Entries of one audit id, joined into the line that a reader of the timeline sees.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity, RequestRecord,
+    ResponseRecord,
+};
+
+/// One call with everything that is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// When its first entry was written.
+    pub time: Timestamp,
+    /// Its audit id.
+    pub audit_id: String,
+    /// Who asked.
+    pub user: Option<Identity>,
+    /// What was asked.
+    pub request: Option<RequestRecord>,
+    /// What it would do, or did.
+    pub effects: Vec<EffectRecord>,
+    /// What policy said.
+    pub decision: Option<DecisionRecord>,
+    /// What happened to its hold, in order, with the time of each.
+    pub holds: Vec<(Timestamp, HoldRecord)>,
+    /// How it was answered; missing while it is open, or after a crash.
+    pub response: Option<ResponseRecord>,
+    /// The call that this probe was made for.
+    pub probe_of: Option<String>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}
+
+impl Call {
+    /// The last approval or denial of its hold.
+    pub fn verdict(&self) -> Option<&HoldRecord> {
+        self.holds
+            .iter()
+            .rev()
+            .map(|(_, hold)| hold)
+            .find(|hold| matches!(hold.event, HoldEvent::Approved | HoldEvent::Denied))
+    }
+
+    /// The hold that this call waited on.
+    pub fn hold_id(&self) -> Option<&str> {
+        self.holds.last().map(|(_, hold)| hold.id.as_str())
+    }
+
+    fn new(entry: &Entry) -> Self {
+        Self {
+            time: entry.time,
+            audit_id: entry.audit_id.clone(),
+            user: None,
+            request: None,
+            effects: Vec::new(),
+            decision: None,
+            holds: Vec::new(),
+            response: None,
+            probe_of: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        self.user = self.user.take().or(entry.user);
+        self.request = self.request.take().or(entry.request);
+        self.probe_of = self.probe_of.take().or(entry.probe_of);
+        if !entry.effects.is_empty() {
+            self.effects = entry.effects; // The latest: a hold that drifted would do something else.
+        }
+        self.decision = entry.decision.or(self.decision.take());
+        self.response = entry.response.or(self.response.take());
+        self.holds.extend(entry.hold.map(|hold| (entry.time, hold)));
+        self.notes.extend(entry.note);
+    }
+}
+
+/// Joins entries, oldest first, into calls in the order of their first entry.
+pub fn calls(entries: impl IntoIterator<Item = Entry>) -> Vec<Call> {
+    let mut joined: Vec<Call> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for entry in entries {
+        let place = *places.entry(entry.audit_id.clone()).or_insert_with(|| {
+            joined.push(Call::new(&entry));
+            joined.len() - 1
+        });
+        if let Some(call) = joined.get_mut(place) {
+            call.add(entry);
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Action, Outcome, Stage};
+
+    #[test]
+    fn joins_what_belongs_to_one_call() {
+        let at = Timestamp::UNIX_EPOCH;
+        let entry = |id: &str, stage| Entry::new(at, id, stage);
+        let held = |event| {
+            let hold = HoldRecord { id: "h-1".into(), event, reviewer: None, reason: "no".into() };
+            Entry { hold: Some(hold), ..entry("a", Stage::Held) }
+        };
+        let decision =
+            DecisionRecord { action: Action::Hold, rules: vec!["r".into()], reason: String::new() };
+        let answer = ResponseRecord {
+            code: 403,
+            outcome: Outcome::Refused,
+            latency_micros: 5,
+            bytes: 1,
+        };
+        let joined = calls([
+            Entry { decision: Some(decision), ..entry("a", Stage::RequestReceived) },
+            entry("b", Stage::RequestReceived),
+            held(HoldEvent::Created),
+            held(HoldEvent::Denied),
+            Entry { response: Some(answer), ..entry("a", Stage::ResponseComplete) },
+        ]);
+        assert_eq!(joined.len(), 2);
+        let call = joined.first().unwrap_or_else(|| unreachable!());
+        assert_eq!(call.hold_id(), Some("h-1"));
+        assert_eq!(call.verdict().map(|it| it.event), Some(HoldEvent::Denied));
+        assert_eq!(call.response.as_ref().map(|it| it.code), Some(403));
+        assert_eq!(call.decision.as_ref().map(|it| it.action), Some(Action::Hold));
+    }
+}

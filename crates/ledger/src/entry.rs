@@ -1,0 +1,333 @@
+//! One entry, as it is stored and exported. Field names are Kubernetes' own where it has them.
+
+use attributes::{Attributes, User};
+use effects::Effect;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One fact about one call, appended once.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// When it was written down.
+    pub time: Timestamp,
+    /// The call it is about.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// Which moment of the call.
+    pub stage: Stage,
+    /// Who asked; missing where nobody could be authenticated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Identity>,
+    /// What was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestRecord>,
+    /// What it would do, or did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<EffectRecord>,
+    /// What policy said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionRecord>,
+    /// What happened to the hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldRecord>,
+    /// What the API server, or we, answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<ResponseRecord>,
+    /// For a probe of ours: the call that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_of: Option<String>,
+    /// Anything a reader must know: `answer differs from the preview`, `3 read entries were lost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Entry {
+    /// An entry that says nothing yet.
+    pub fn new(time: Timestamp, audit_id: impl Into<String>, stage: Stage) -> Self {
+        Self {
+            time,
+            audit_id: audit_id.into(),
+            stage,
+            user: None,
+            request: None,
+            effects: Vec::new(),
+            decision: None,
+            hold: None,
+            response: None,
+            probe_of: None,
+            note: None,
+        }
+    }
+}
+
+/// The moment of a call that an entry tells of; names as in `audit.k8s.io/v1` where it has one.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum Stage {
+    /// Judged, not yet forwarded.
+    RequestReceived,
+    /// Something happened to its hold.
+    Held,
+    /// A stream began to answer (watch, follow).
+    ResponseStarted,
+    /// Answered, by the API server or by us.
+    ResponseComplete,
+    /// Entries are missing here; `note` says how many.
+    Gap,
+}
+
+/// The user as it is recorded. `extra` is left out: it names credentials.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// As authenticated.
+    pub username: String,
+    /// Empty where the authenticator gives none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// In the authenticator's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+impl From<&User> for Identity {
+    fn from(user: &User) -> Self {
+        Self {
+            username: user.username.clone(),
+            uid: user.uid.clone(),
+            groups: user.groups.clone(),
+        }
+    }
+}
+
+/// What was asked, as kube-apiserver's RequestInfo names it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestRecord {
+    /// `delete`, `patch`, …
+    pub verb: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_group: String,
+    /// `v1`, …
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_version: String,
+    /// Plural resource.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resource: String,
+    /// `scale`, …
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+    /// Empty for cluster-scoped requests.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Object name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Path and query with secrets taken out.
+    #[serde(rename = "requestURI")]
+    pub request_uri: String,
+    /// Of the client: its own word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user_agent: String,
+    /// `Kubectl-Command`: the client's own word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kubectl_command: String,
+    /// `Kubectl-Session`: the client's own word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kubectl_session: String,
+    /// The peer's address.
+    #[serde(rename = "sourceIP", default, skip_serializing_if = "String::is_empty")]
+    pub source_ip: String,
+    /// Whether the API server would only pretend.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Size of the body in bytes.
+    #[serde(default)]
+    pub body_bytes: u64,
+    /// Keyed digest of the body; empty without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body_digest: String,
+}
+
+impl RequestRecord {
+    /// What the attributes say; the caller adds headers, address and body.
+    pub fn of(attributes: &Attributes, redacted_uri: String) -> Self {
+        Self {
+            verb: attributes.verb.clone(),
+            method: attributes.method.clone(),
+            api_group: attributes.api_group.clone(),
+            api_version: attributes.api_version.clone(),
+            resource: attributes.resource.clone(),
+            subresource: attributes.subresource.clone(),
+            namespace: attributes.namespace.clone(),
+            name: attributes.name.clone(),
+            request_uri: redacted_uri,
+            ..Self::default()
+        }
+    }
+}
+
+/// One effect in words.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectRecord {
+    /// `Delete`, `ScaleDown`, …
+    pub kind: String,
+    /// Empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_group: String,
+    /// Plural resource.
+    pub resource: String,
+    /// Empty for cluster-scoped objects.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Empty where none is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// In plain words.
+    pub detail: String,
+}
+
+impl From<&Effect> for EffectRecord {
+    fn from(effect: &Effect) -> Self {
+        Self {
+            kind: format!("{:?}", effect.kind),
+            api_group: effect.object.api_group.clone(),
+            resource: effect.object.resource.clone(),
+            namespace: effect.object.namespace.clone(),
+            name: effect.object.name.clone(),
+            uid: effect.object.uid.clone(),
+            detail: effect.detail.clone(),
+        }
+    }
+}
+
+impl EffectRecord {
+    /// Whether both are the same kind of thing done to the same object, whatever the numbers.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.api_group == other.api_group
+            && self.resource == other.resource
+            && self.namespace == other.namespace
+            && self.name == other.name
+    }
+}
+
+/// What was decided, mildest first.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Forwarded at once.
+    Allow,
+    /// A person was asked.
+    Hold,
+    /// Policy, or an earlier denial, refused it.
+    Deny,
+    /// Not a request that can be judged: malformed, unauthenticated, too large.
+    Refuse,
+}
+
+impl Action {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// A decision and the rules that made it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionRecord {
+    /// What was decided.
+    pub action: Action,
+    /// Every rule that asked for it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// In plain words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A step in the life of a hold.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldRecord {
+    /// The hold.
+    pub id: String,
+    /// What happened to it.
+    pub event: HoldEvent,
+    /// Who did it, for what reviewers do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewer: Option<Identity>,
+    /// Their reason, as they wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What can happen to a hold.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HoldEvent {
+    /// The request waits for a person.
+    Created,
+    /// The same request came again and waits on the same hold.
+    Joined,
+    /// The agent's connection ended while the hold was open.
+    Left,
+    /// A reviewer approved.
+    Approved,
+    /// A reviewer denied.
+    Denied,
+    /// Nobody decided before the deadline, or an approval was not used in time.
+    Expired,
+    /// What it would do changed since it was approved; it is pending again.
+    Drifted,
+    /// The approved request is being sent.
+    Running,
+    /// It was answered.
+    Done,
+    /// It was sent and no answer came.
+    Unknown,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// The API server answered.
+    Answered,
+    /// We answered; nothing was sent, but probes.
+    Refused,
+    /// It never left: the API server could not be reached.
+    Unsent,
+    /// It left and no answer came.
+    Unknown,
+    /// The client went away before the answer was complete.
+    ClientGone,
+}
+
+/// How a call was answered.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponseRecord {
+    /// HTTP status code; 0 where there was none.
+    pub code: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From the request's arrival to this moment, in microseconds.
+    pub latency_micros: u64,
+    /// Bytes of the answer's body that the client got.
+    #[serde(default)]
+    pub bytes: u64,
+}

@@ -1,0 +1,1 @@
+//! What is sent: body bytes and media type -> a JSON tree.
