@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Pending ─ approve → Approved ─ start → Running ─ finish → Done
-//!    │ ↑                 │                  └───── lose ──→ Unknown
+//!    │ ↑                 │  ↑                │ └── lose ──→ Unknown
+//!    │ │                 │  └─── unspend ────┘
 //!    │ └────── drift ────┘─ expire → Expired
 //!    ├─ deny → Denied
 //!    └─ expire → Expired
@@ -136,6 +137,16 @@ impl State {
         }
     }
 
+    /// The call that was sent, once one was.
+    pub fn audit_id(&self) -> Option<&str> {
+        match self {
+            Self::Running { audit_id, .. }
+            | Self::Done { audit_id, .. }
+            | Self::Unknown { audit_id, .. } => Some(audit_id),
+            _ => None,
+        }
+    }
+
     /// Approves what the reviewer saw; the approval can be used until `until`.
     ///
     /// # Errors
@@ -187,6 +198,18 @@ impl State {
     pub fn drift(self) -> Result<Self, HoldError> {
         match self {
             Self::Pending | Self::Approved { .. } => Ok(Self::Pending),
+            other => Err(HoldError::Settled(other.name())),
+        }
+    }
+
+    /// The API server refused the pinned request, or it never left: nothing ran, and the approval
+    /// is whole again until `until`.
+    ///
+    /// # Errors
+    /// [`HoldError::Settled`] for anything that is not running.
+    pub fn unspend(self, until: Timestamp) -> Result<Self, HoldError> {
+        match self {
+            Self::Running { verdict, .. } => Ok(Self::Approved { verdict, until }),
             other => Err(HoldError::Settled(other.name())),
         }
     }

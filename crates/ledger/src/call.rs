@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::{
-    DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity, RequestRecord,
-    ResponseRecord,
+    DecisionRecord, EffectRecord, Entry, HoldRecord, Identity, RequestRecord, ResponseRecord,
 };
 
 /// One call with everything that is known of it.
@@ -35,13 +34,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// The last approval or denial of its hold.
+    /// The last thing that was done to its hold in a reviewer's name.
     pub fn verdict(&self) -> Option<&HoldRecord> {
-        self.holds
-            .iter()
-            .rev()
-            .map(|(_, hold)| hold)
-            .find(|hold| matches!(hold.event, HoldEvent::Approved | HoldEvent::Denied))
+        self.holds.iter().rev().map(|(_, hold)| hold).find(|hold| hold.reviewer.is_some())
     }
 
     /// The hold that this call waited on.
@@ -97,14 +92,15 @@ pub fn calls(entries: impl IntoIterator<Item = Entry>) -> Vec<Call> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, Outcome, Stage};
+    use crate::{Action, HoldEvent, Outcome, Stage};
 
     #[test]
     fn joins_what_belongs_to_one_call() {
         let at = Timestamp::UNIX_EPOCH;
         let entry = |id: &str, stage| Entry::new(at, id, stage);
         let held = |event| {
-            let hold = HoldRecord { id: "h-1".into(), event, reviewer: None, reason: "no".into() };
+            let reviewer = (event == HoldEvent::Denied).then(Identity::default);
+            let hold = HoldRecord { id: "h-1".into(), event, reviewer, reason: "no".into() };
             Entry { hold: Some(hold), ..entry("a", Stage::Held) }
         };
         let decision =

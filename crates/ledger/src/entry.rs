@@ -295,6 +295,9 @@ pub enum HoldEvent {
     Drifted,
     /// The approved request is being sent.
     Running,
+    /// Nothing ran, because the object had changed or the API server was out of reach: the approval
+    /// is whole again.
+    Refreshed,
     /// It was answered.
     Done,
     /// It was sent and no answer came.

@@ -1,1 +1,130 @@
-//! To come.
+//! The data plane: one request from the agent's TLS connection to the API server and back.
+//!
+//! Reads go through at once. A write waits for its user, is judged by what it would do, is
+//! recorded durably, and then leaves, is held or is refused. Nothing is decided on one reading of a
+//! request and sent on another: [`attributes::read`] reads the target once, and the same bytes go
+//! upstream. The only ways to send are a [`hold::Permit`] and a [`upstream::Probe`].
+
+mod answers;
+mod body;
+mod call;
+mod error;
+mod held;
+mod judge;
+mod listener;
+mod pin;
+mod reach;
+mod recorder;
+mod serve;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use authn::Tokens;
+pub use listener::{Listener, serve};
+use payload::Redactor;
+use policy::Pack;
+use recorder::Recorder;
+use review::Queue;
+use tokio::sync::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use upstream::{ApiServer, Namespaces, Own};
+
+/// Bounds and times that a deployment sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Largest body of a write; the API server's own limit is 3 MiB.
+    pub body_bytes_max: usize,
+    /// How long a connection stays open on a hold before its client is asked to come again.
+    pub open_time_max: Duration,
+    /// How long a client is asked to wait when the proxy stops.
+    pub restart_time: Duration,
+    /// After so long without an answer, the outcome of a write is unknown.
+    pub write_time_max: Duration,
+    /// Connections at a time.
+    pub connections_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 3 << 20,
+            open_time_max: Duration::from_secs(10 * 60),
+            restart_time: Duration::from_secs(5),
+            // The API server's own --request-timeout is 60 s.
+            write_time_max: Duration::from_secs(75),
+            connections_max: 10_000,
+        }
+    }
+}
+
+/// Everything that one request meets on its way.
+pub struct Proxy {
+    api: ApiServer,
+    own: Own,
+    tokens: Tokens,
+    namespaces: Namespaces,
+    pack: Arc<Pack>,
+    queue: Arc<Queue>,
+    recorder: Recorder,
+    redactor: Redactor,
+    answers: answers::Answers,
+    enqueueing: Mutex<()>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+    settings: Settings,
+}
+
+/// What a proxy is made of; the binary picks each.
+pub struct Parts {
+    /// The API server as agents' requests reach it.
+    pub api: ApiServer,
+    /// The proxy's own client.
+    pub own: Own,
+    /// Who agents' tokens are.
+    pub tokens: Tokens,
+    /// How namespaces are classed.
+    pub namespaces: Namespaces,
+    /// The rules.
+    pub pack: Arc<Pack>,
+    /// The queue of holds, and through it the ledger.
+    pub queue: Arc<Queue>,
+    /// Takes secrets out of what is stored.
+    pub redactor: Redactor,
+    /// Bounds and times.
+    pub settings: Settings,
+    /// Cancelled when the process should stop: waiting agents are told to come again.
+    pub stopping: CancellationToken,
+    /// Cancelled when no request is left: the recorder writes what it has and ends.
+    pub stopped: CancellationToken,
+}
+
+impl Proxy {
+    /// Puts the parts together. The returned future writes what need not be durable at once; it
+    /// ends after `stopped`.
+    pub fn new(parts: Parts) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+        let ledger = Arc::clone(parts.queue.ledger());
+        let (recorder, recording) = Recorder::new(ledger, parts.tokens.clone(), parts.stopped);
+        let proxy = Self {
+            api: parts.api,
+            own: parts.own,
+            tokens: parts.tokens,
+            namespaces: parts.namespaces,
+            pack: parts.pack,
+            queue: parts.queue,
+            recorder,
+            redactor: parts.redactor,
+            answers: answers::Answers::default(),
+            enqueueing: Mutex::default(),
+            stopping: parts.stopping,
+            tasks: TaskTracker::new(),
+            settings: parts.settings,
+        };
+        (Arc::new(proxy), recording)
+    }
+
+    /// Waits until nothing that was sent upstream is still without its answer.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

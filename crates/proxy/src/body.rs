@@ -1,0 +1,94 @@
+//! Bodies of answers on their way to the agent: passed frame by frame, counted, told of at the end.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use status::Status;
+use upstream::Body;
+
+/// A body of bytes that are already here.
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+/// Our own answer.
+pub(crate) fn status_response(status: &Status) -> Response<Body> {
+    let mut text = status.to_json().to_string();
+    text.push('\n');
+    let mut response = Response::new(full(text));
+    *response.status_mut() =
+        http::StatusCode::from_u16(status.code()).unwrap_or(http::StatusCode::BAD_GATEWAY);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    if let Some(seconds) = status.retry_after_seconds() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// How a body ended: bytes that passed, and whether all of it did.
+pub(crate) struct Ended {
+    pub(crate) bytes: u64,
+    pub(crate) complete: bool,
+}
+
+/// A body that says how it ended, once, also when its reader goes away.
+pub(crate) struct Counted<F: FnOnce(Ended)> {
+    body: Body,
+    bytes: u64,
+    complete: bool,
+    tell: Option<F>,
+}
+
+impl<F: FnOnce(Ended) + Send + Sync + Unpin + 'static> Counted<F> {
+    /// Wraps a body; `tell` is called when it has ended or is dropped.
+    pub(crate) fn wrap(body: Body, tell: F) -> Body {
+        let complete = body.is_end_stream();
+        Self { body, bytes: 0, complete, tell: Some(tell) }.boxed()
+    }
+}
+
+impl<F: FnOnce(Ended) + Unpin> HttpBody for Counted<F> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.bytes = self.bytes.saturating_add(length as u64);
+                self.complete = self.body.is_end_stream();
+            }
+            Poll::Ready(None) => self.complete = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<F: FnOnce(Ended)> Drop for Counted<F> {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell(Ended { bytes: self.bytes, complete: self.complete });
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! One request as it is carried through: what was read of it once, and never read again.
+
+use std::{net::SocketAddr, time::Instant};
+
+use attributes::{Attributes, AuditId, User};
+use bytes::Bytes;
+use effects::NamespaceClass;
+use http::{HeaderMap, HeaderValue, Method, header};
+use jiff::Timestamp;
+use ledger::{
+    Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage,
+};
+use payload::{MediaType, Redactor};
+use upstream::Outgoing;
+
+/// Longest client-written text that is kept of a header.
+const HEADER_TEXT_MAX: usize = 256;
+
+/// A request whose head has been read.
+pub(crate) struct Call {
+    pub(crate) audit_id: AuditId,
+    pub(crate) attributes: Attributes,
+    /// Headers that go upstream: neither hop-by-hop nor identity.
+    pub(crate) headers: HeaderMap,
+    /// The agent's bearer token.
+    pub(crate) token: Option<String>,
+    pub(crate) source: SocketAddr,
+    pub(crate) received: Instant,
+}
+
+impl Call {
+    pub(crate) fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+        String::from_utf8_lossy(value).chars().take(HEADER_TEXT_MAX).collect()
+    }
+
+    pub(crate) fn record(&self, redactor: &Redactor) -> RequestRecord {
+        RequestRecord {
+            user_agent: self.header("user-agent"),
+            kubectl_command: self.header("kubectl-command"),
+            kubectl_session: self.header("kubectl-session"),
+            source_ip: self.source.ip().to_string(),
+            ..RequestRecord::of(&self.attributes, redactor.redact_target(&self.attributes.target))
+        }
+    }
+
+    pub(crate) fn entry(&self, stage: Stage) -> Entry {
+        Entry::new(Timestamp::now(), self.audit_id.as_str(), stage)
+    }
+
+    pub(crate) fn response(&self, code: u16, outcome: Outcome, bytes: u64) -> ResponseRecord {
+        let latency = self.received.elapsed().as_micros();
+        ResponseRecord {
+            code,
+            outcome,
+            latency_micros: u64::try_from(latency).unwrap_or(u64::MAX),
+            bytes,
+        }
+    }
+
+    pub(crate) fn outgoing(&self, body: Bytes) -> Outgoing {
+        let method =
+            Method::from_bytes(self.attributes.method.as_bytes()).unwrap_or(Method::OPTIONS);
+        Outgoing {
+            method,
+            target: self.attributes.target.clone(),
+            headers: self.headers.clone(),
+            token: self.token.clone(),
+            body,
+        }
+    }
+}
+
+/// A request that may change something: its user is known and its body is here.
+pub(crate) struct Write {
+    pub(crate) call: Call,
+    pub(crate) user: User,
+    pub(crate) body: Bytes,
+    pub(crate) media: MediaType,
+    pub(crate) is_dry_run: bool,
+    pub(crate) class: NamespaceClass,
+}
+
+impl Write {
+    pub(crate) fn attributes(&self) -> &Attributes {
+        &self.call.attributes
+    }
+
+    pub(crate) fn content_type(&self) -> Option<&HeaderValue> {
+        self.call.headers.get(header::CONTENT_TYPE)
+    }
+
+    /// The record with what only a write has.
+    pub(crate) fn record(&self, redactor: &Redactor) -> RequestRecord {
+        RequestRecord {
+            dry_run: self.is_dry_run,
+            body_bytes: self.body.len() as u64,
+            body_digest: match self.body.is_empty() {
+                true => String::new(),
+                false => redactor.digest(&self.body),
+            },
+            ..self.call.record(redactor)
+        }
+    }
+
+    /// The entry that is durable before the request leaves.
+    pub(crate) fn received(&self, redactor: &Redactor, decision: DecisionRecord) -> Entry {
+        Entry {
+            user: Some(Identity::from(&self.user)),
+            request: Some(self.record(redactor)),
+            decision: Some(decision),
+            ..self.call.entry(Stage::RequestReceived)
+        }
+    }
+
+    /// Digest of "the same request": a client that retries sends exactly this again. Without
+    /// `extra`, which names the credential and so changes with each token, and without the query
+    /// options that change nothing (`timeout`, `pretty`).
+    pub(crate) fn request_digest(&self, redactor: &Redactor) -> String {
+        let attributes = self.attributes();
+        let mut groups = self.user.groups.clone();
+        groups.sort();
+        let path = attributes.target.split('?').next().unwrap_or_default();
+        let mut parts = vec![
+            self.user.username.as_str(),
+            self.user.uid.as_str(),
+            attributes.method.as_str(),
+            path,
+            attributes.content_type.as_deref().unwrap_or_default(),
+        ];
+        parts.extend(groups.iter().map(String::as_str));
+        parts.push("?");
+        for (key, value) in &attributes.query.0 {
+            if key != "timeout" && key != "pretty" {
+                parts.extend([key.as_str(), value.as_str()]);
+            }
+        }
+        let mut bytes = Vec::new();
+        for part in parts.iter().map(|part| part.as_bytes()).chain([self.body.as_ref()]) {
+            // Each part with its length, so that no two requests make the same bytes.
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        redactor.digest(&bytes)
+    }
+}
+
+/// A decision without rules: made by the proxy itself.
+pub(crate) fn decided(action: Action, reason: impl ToString) -> DecisionRecord {
+    DecisionRecord { action, rules: Vec::new(), reason: reason.to_string() }
+}

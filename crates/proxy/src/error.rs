@@ -1,0 +1,182 @@
+//! Why a request ends here, and what its agent is told.
+
+use std::time::Duration;
+
+use attributes::AttributesError;
+use authn::TokenError;
+use hold::{HoldId, Verdict};
+use ledger::StoreError;
+use status::Status;
+use upstream::SendError;
+
+/// Every way in which agent-shield itself ends a request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    /// It can be read in two ways, or not at all.
+    #[error("agent-shield refuses this request: {0}")]
+    Attributes(#[from] AttributesError),
+    /// It asks to be somebody else.
+    #[error("agent-shield refuses requests that impersonate: remove the `{0}` header")]
+    Impersonates(String),
+    /// The API server does not know the token.
+    #[error("Unauthorized")]
+    Unauthenticated,
+    /// Nobody could be asked who it is.
+    #[error("agent-shield cannot tell whose request this is, so it does not forward a write: {0}")]
+    Unidentified(String),
+    /// More than can be judged.
+    #[error("the request body is larger than {max} bytes, which is also the API server's limit")]
+    TooLarge {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// The client stopped in the middle.
+    #[error("the request body ended early")]
+    BodyCut,
+    /// A connection that would be upgraded.
+    #[error(
+        "agent-shield does not carry upgraded connections ({0}) yet: exec, attach and \
+         port-forward go nowhere through it"
+    )]
+    Upgrade(String),
+    /// Policy denies it, whoever would approve.
+    #[error("agent-shield denies this request by rule {rule}: {reason}")]
+    Denied {
+        /// The rules that deny.
+        rule: String,
+        /// Why.
+        reason: String,
+    },
+    /// A reviewer said no.
+    #[error(
+        "agent-shield: {} denied this request (hold {id}, rule {rule}){}",
+        .verdict.reviewer.username,
+        said(.verdict)
+    )]
+    Rejected {
+        /// The hold.
+        id: HoldId,
+        /// The rules that held it.
+        rule: String,
+        /// Who, and why.
+        verdict: Verdict,
+    },
+    /// A reviewer said no to the same effects a short while ago.
+    #[error(
+        "agent-shield: {} denied the same effect {} minutes ago (hold {id}){}; it stays denied for \
+         10 minutes, in whatever form it is asked for",
+        .verdict.reviewer.username,
+        .minutes,
+        said(.verdict)
+    )]
+    StillRejected {
+        /// The hold that was denied.
+        id: HoldId,
+        /// Who, and why.
+        verdict: Verdict,
+        /// How long ago.
+        minutes: i64,
+    },
+    /// Nobody decided in time.
+    #[error(
+        "agent-shield: nobody decided on this request in time (hold {id}, rule {rule}); it was not \
+         run"
+    )]
+    Expired {
+        /// The hold.
+        id: HoldId,
+        /// The rules that held it.
+        rule: String,
+    },
+    /// It waits, and the connection cannot be kept open any longer.
+    #[error(
+        "agent-shield holds this request for a reviewer (hold {id}, rule {rule}: {reason}); send \
+         the same request again to wait on"
+    )]
+    Pending {
+        /// The hold.
+        id: HoldId,
+        /// The rules that hold it.
+        rule: String,
+        /// Why.
+        reason: String,
+        /// When to ask again.
+        retry: Duration,
+    },
+    /// The bytes left and no answer came.
+    #[error(
+        "agent-shield sent this request and got no answer: whether it ran is not known \
+         (audit id {audit_id}); look before you ask again"
+    )]
+    OutcomeUnknown {
+        /// The call.
+        audit_id: String,
+    },
+    /// Nothing left.
+    #[error("agent-shield cannot reach the API server; the request was not sent")]
+    Unsent,
+    /// The record cannot be written, so nothing is done.
+    #[error("agent-shield cannot record this request, so it does not forward it: {0}")]
+    Unrecorded(#[from] StoreError),
+    /// It ran or was refused, and its answer was already given to another connection.
+    #[error("agent-shield: this request was run once already (hold {id}); its answer was {code}")]
+    AlreadyRun {
+        /// The hold.
+        id: HoldId,
+        /// The API server's answer.
+        code: u16,
+    },
+}
+
+fn said(verdict: &Verdict) -> String {
+    match verdict.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    }
+}
+
+impl From<&ProxyError> for Status {
+    fn from(error: &ProxyError) -> Self {
+        use ProxyError as E;
+        // No `_` arm: whoever adds an error chooses here what the agent sees. The message is the
+        // outermost one only; sources may name internal hosts, and go to the log.
+        match error {
+            E::Attributes(_) | E::BodyCut => Self::failure(400, "BadRequest"),
+            E::Unauthenticated => Self::failure(401, "Unauthorized"),
+            E::Impersonates(_)
+            | E::Denied { .. }
+            | E::Rejected { .. }
+            | E::StillRejected { .. }
+            | E::Expired { .. } => Self::failure(403, "Forbidden"),
+            E::AlreadyRun { .. } => Self::failure(409, "Conflict"),
+            E::TooLarge { .. } => Self::failure(413, "RequestEntityTooLarge"),
+            E::Pending { retry, .. } => Self::failure(429, "TooManyRequests").retry(*retry),
+            E::Upgrade(_) => Self::failure(501, "NotImplemented"),
+            E::Unidentified(_) | E::Unrecorded(_) | E::Unsent => {
+                Self::failure(503, "ServiceUnavailable")
+            }
+            // It may have run: never a status that clients retry, never with Retry-After.
+            E::OutcomeUnknown { .. } => Self::failure(504, "Timeout"),
+        }
+        .message(error)
+    }
+}
+
+impl From<TokenError> for ProxyError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Unauthenticated => Self::Unauthenticated,
+            TokenError::Unavailable(why) => Self::Unidentified(why),
+        }
+    }
+}
+
+impl ProxyError {
+    /// What became of a request that was sent for real.
+    pub(crate) fn sent(error: &SendError, audit_id: &str) -> Self {
+        match error {
+            SendError::Unsent(_) => Self::Unsent,
+            SendError::Unknown(_) => Self::OutcomeUnknown { audit_id: audit_id.to_owned() },
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! What a write would do, and what policy says of it.
+//!
+//! The answer comes from the API server itself: its dry run of the agent's own bytes as the agent,
+//! against the live object. What cannot be previewed counts as the worst.
+
+use bytes::Bytes;
+use effects::{Change, Effect, Route};
+use hold::{ChangeRecord, Preview, Target};
+use http::StatusCode;
+use ledger::{Entry, Identity, Outcome, RequestRecord, Stage};
+use payload::DeleteOptions;
+use policy::{Decision, Input, Verdict};
+use serde_json::Value;
+use upstream::{Access, Probe, ProbeAnswer};
+
+use crate::{
+    Proxy,
+    call::Write,
+    reach,
+};
+
+/// A request made once more: an object that changes between its two readings is read again.
+const SNAPSHOT_TRIES: usize = 3;
+/// Differences that are stored for reviewers, and the length of each side.
+const CHANGES_MAX: usize = 300;
+const VALUE_CHARS_MAX: usize = 4_096;
+
+/// What came of judging.
+pub(crate) enum Judged {
+    /// The API server's own dry run refuses: that is the agent's answer, and nobody is asked.
+    Answered(ProbeAnswer),
+    /// Policy has an answer.
+    Decided(Box<Judgement>),
+}
+
+/// Effects, how they were learned, and what policy says of them.
+pub(crate) struct Judgement {
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) preview: Preview,
+    pub(crate) verdict: Verdict,
+}
+
+/// What was seen of the cluster.
+#[derive(Default)]
+struct Seen {
+    effects: Vec<Effect>,
+    changes: Vec<Change>,
+    live: Option<Value>,
+    targets: Vec<Target>,
+    notes: Vec<String>,
+}
+
+/// A preview that ended in an answer, or in what was seen.
+enum Previewed {
+    Answered(ProbeAnswer),
+    Seen(Seen),
+}
+
+/// What a dry run's answer means.
+enum DryRun {
+    Answered(ProbeAnswer),
+    Would(Option<Value>),
+    Nothing(String),
+}
+
+/// The live object, as far as somebody may see it.
+enum Live {
+    Is(Value),
+    IsNot,
+    Hidden(String),
+}
+
+impl Proxy {
+    /// Judges a write. Asking changes nothing in the cluster.
+    pub(crate) async fn judge(&self, write: &Write) -> Judged {
+        let attributes = write.attributes();
+        let plan = effects::plan(attributes, write.is_dry_run, &write.class);
+        let first = self.decide(write, &plan.effects);
+        if matches!(first.decision, Decision::Deny { .. }) {
+            let preview = Preview::default();
+            return Judged::Decided(Box::new(Judgement {
+                effects: plan.effects,
+                preview,
+                verdict: first,
+            }));
+        }
+        let previewed = match plan.route {
+            Route::Review | Route::DryRun | Route::Ordinary => Previewed::Seen(Seen::default()),
+            Route::Read | Route::Blind => self.blind(write, "").await,
+            Route::Preview => self.preview_change(write).await,
+            Route::PreviewDelete => self.preview_delete(write).await,
+            Route::PreviewCollection => self.preview_collection(write).await,
+        };
+        let mut seen = match previewed {
+            Previewed::Answered(answer) => return Judged::Answered(answer),
+            Previewed::Seen(seen) => seen,
+        };
+        let mut effects = plan.effects;
+        for effect in std::mem::take(&mut seen.effects) {
+            // What the live object shows of an effect is more than what the URL says of it.
+            effects.retain(|it| it.kind != effect.kind || !it.object.uid.is_empty());
+            effects.push(effect);
+        }
+        let verdict = self.decide(write, &effects);
+        let preview = self.shown(write, &effects, seen, &verdict).await;
+        Judged::Decided(Box::new(Judgement { effects, preview, verdict }))
+    }
+
+    fn decide(&self, write: &Write, effects: &[Effect]) -> Verdict {
+        self.pack.decide(&Input {
+            attributes: write.attributes(),
+            user: &write.user,
+            class: &write.class,
+            effects,
+        })
+    }
+
+    /// What cannot or must not be previewed. RBAC is asked on the agent's behalf, so that nobody is
+    /// asked to approve what the API server would refuse.
+    async fn blind(&self, write: &Write, why: &str) -> Previewed {
+        let attributes = write.attributes();
+        if attributes.is_resource_request {
+            let access = Access {
+                verb: attributes.verb.clone(),
+                group: attributes.api_group.clone(),
+                resource: attributes.resource.clone(),
+                subresource: attributes.subresource.clone(),
+                namespace: attributes.namespace.clone(),
+                name: attributes.name.clone(),
+            };
+            if let Ok(false) = self.own.may(&write.user, &access).await {
+                return Previewed::Answered(forbidden(write, &access));
+            }
+        }
+        let note = match why {
+            "" => "this kind of request has no preview".to_owned(),
+            why => why.to_owned(),
+        };
+        Previewed::Seen(Seen { notes: vec![note], ..Seen::default() })
+    }
+
+    async fn preview_change(&self, write: &Write) -> Previewed {
+        let attributes = write.attributes();
+        let mut seen = Seen::default();
+        let answers_no_object = matches!(attributes.subresource.as_str(), "eviction" | "binding")
+            || attributes.resource == "bindings";
+        for attempt in 1.. {
+            let probe =
+                Probe::dry_run(attributes, write.content_type().cloned(), write.body.clone());
+            let Some(probe) = probe else {
+                return self.blind_unknown(write, "this request has no dry run").await;
+            };
+            let (live, dry) = tokio::join!(self.live(write), self.dry_run(write, probe));
+            let new = match dry {
+                DryRun::Answered(answer) => return Previewed::Answered(answer),
+                DryRun::Nothing(why) => return self.blind_unknown(write, &why).await,
+                DryRun::Would(new) => new,
+            };
+            if answers_no_object {
+                if let Live::Is(live) = live {
+                    seen.live = Some(live);
+                }
+                return Previewed::Seen(seen);
+            }
+            let Some(new) = new else {
+                let why = "the API server's dry run did not answer with an object";
+                return self.blind_unknown(write, why).await;
+            };
+            let old = match live {
+                Live::Is(old) => Some(old),
+                Live::IsNot => None,
+                Live::Hidden(why) => {
+                    seen.effects.push(effects::unknown(attributes, &why));
+                    seen.notes.push(why);
+                    None
+                }
+            };
+            let hidden = !seen.notes.is_empty();
+            if let Some(old) = &old
+                && version(old) != version(&new)
+            {
+                if attempt < SNAPSHOT_TRIES {
+                    continue;
+                }
+                let why = "the object kept changing while it was looked at";
+                seen.effects.push(effects::unknown(attributes, why));
+                seen.notes.push(why.to_owned());
+            }
+            if !hidden || old.is_some() {
+                let found = effects::of_change(attributes, &write.class, old.as_ref(), Some(&new));
+                seen.effects.extend(found);
+            }
+            seen.changes = self.redacted_diff(write, old.as_ref(), Some(&new));
+            seen.live = old;
+            break;
+        }
+        Previewed::Seen(seen)
+    }
+
+    async fn preview_delete(&self, write: &Write) -> Previewed {
+        let attributes = write.attributes();
+        let live = self.live(write).await;
+        let mut seen = match self.dry_run_of_delete(write).await {
+            Ok(DryRun::Answered(answer)) => return Previewed::Answered(answer),
+            Ok(DryRun::Would(_)) => Seen::default(),
+            Ok(DryRun::Nothing(why)) | Err(why) => match self.blind(write, &why).await {
+                Previewed::Answered(answer) => return Previewed::Answered(answer),
+                Previewed::Seen(seen) => seen,
+            },
+        };
+        match live {
+            Live::Is(object) => {
+                let objects = std::slice::from_ref(&object);
+                seen.effects = effects::of_delete(attributes, &write.class, objects);
+                seen.changes = self.redacted_diff(write, Some(&object), None);
+                seen.live = Some(object);
+            }
+            Live::IsNot => seen.notes.push("there is no such object now".to_owned()),
+            Live::Hidden(why) => seen.notes.push(why),
+        }
+        Previewed::Seen(seen)
+    }
+
+    async fn preview_collection(&self, write: &Write) -> Previewed {
+        let attributes = write.attributes();
+        let mut seen = Seen::default();
+        match self.dry_run_of_delete(write).await {
+            Ok(DryRun::Answered(answer)) => return Previewed::Answered(answer),
+            Ok(DryRun::Would(Some(list))) => {
+                let items = list.get("items").and_then(Value::as_array);
+                let Some(items) = items else {
+                    return self.blind_unknown(write, "what matches could not be listed").await;
+                };
+                seen.effects = effects::of_delete(attributes, &write.class, items);
+                seen.targets = items.iter().map(target).collect();
+                seen.targets.sort();
+                if items.is_empty() {
+                    seen.notes.push("nothing matches now".to_owned());
+                }
+            }
+            Ok(DryRun::Would(None)) => {
+                return self.blind_unknown(write, "what matches could not be listed").await;
+            }
+            Ok(DryRun::Nothing(why)) | Err(why) => return self.blind_unknown(write, &why).await,
+        }
+        seen.notes.push("a collection cannot be pinned: what is deleted is compared after".into());
+        Previewed::Seen(seen)
+    }
+
+    async fn blind_unknown(&self, write: &Write, why: &str) -> Previewed {
+        match self.blind(write, why).await {
+            Previewed::Seen(mut seen) => {
+                seen.effects.push(effects::unknown(write.attributes(), why));
+                Previewed::Seen(seen)
+            }
+            answered => answered,
+        }
+    }
+
+    async fn dry_run_of_delete(&self, write: &Write) -> Result<DryRun, String> {
+        let attributes = write.attributes();
+        let options = delete_options(write)?;
+        let probe = Probe::dry_run_delete(attributes, &options)
+            .ok_or("this request has no dry run".to_owned())?;
+        Ok(self.dry_run(write, probe).await)
+    }
+
+    async fn dry_run(&self, write: &Write, probe: Probe) -> DryRun {
+        let answer = match self.ask(write, probe, true).await {
+            Ok(answer) => answer,
+            Err(why) => return DryRun::Nothing(why),
+        };
+        let attributes = write.attributes();
+        let eviction = attributes.subresource == "eviction";
+        let message = || {
+            let json = answer.json.as_ref();
+            json.and_then(|it| it.get("message")).and_then(Value::as_str).unwrap_or_default()
+        };
+        match answer.status.as_u16() {
+            200..=299 => DryRun::Would(answer.json),
+            400 if message().to_lowercase().contains("dry") => {
+                DryRun::Nothing(format!("no dry run: {}", message()))
+            }
+            400 | 401 | 403 | 404 | 409 | 422 => DryRun::Answered(answer),
+            429 if eviction => DryRun::Answered(answer),
+            code => DryRun::Nothing(format!("the dry run was answered {code}: {}", message())),
+        }
+    }
+
+    /// Reads the object that a write is to: as the agent, then with the proxy's own rights, but
+    /// never a Secret with those.
+    async fn live(&self, write: &Write) -> Live {
+        let Some(target) = object_target(write) else { return Live::IsNot };
+        let hidden = match self.ask(write, Probe::get(&target), false).await {
+            Ok(answer) if answer.status.is_success() => match answer.json {
+                Some(object) => return Live::Is(object),
+                None => "the live object could not be read".to_owned(),
+            },
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Live::IsNot,
+            Ok(answer) => format!(
+                "the live object is not visible to the agent (the read was answered {})",
+                answer.status.as_u16()
+            ),
+            Err(why) => why,
+        };
+        if write.attributes().resource == "secrets" {
+            return Live::Hidden(format!("{hidden}, and the proxy never reads Secrets"));
+        }
+        match self.own.read(&target).await {
+            Ok(object) => Live::Is(object),
+            Err(_) => Live::Hidden(format!("{hidden}, nor to the proxy")),
+        }
+    }
+
+    /// One probe, recorded as one.
+    async fn ask(&self, write: &Write, probe: Probe, dry: bool) -> Result<ProbeAnswer, String> {
+        let audit_id = uuid::Uuid::new_v4().to_string();
+        let user_agent = write.call.headers.get(http::header::USER_AGENT).cloned();
+        let token = write.call.token.clone();
+        let started = std::time::Instant::now();
+        let answer = self.api.probe(token, user_agent, &audit_id, probe).await;
+        let mut entry = Entry {
+            user: Some(Identity::from(&write.user)),
+            probe_of: Some(write.call.audit_id.to_string()),
+            request: Some(RequestRecord {
+                dry_run: dry,
+                verb: if dry { write.attributes().verb.clone() } else { "get".to_owned() },
+                ..write.call.record(&self.redactor)
+            }),
+            ..Entry::new(jiff::Timestamp::now(), &audit_id, Stage::ResponseComplete)
+        };
+        let (code, outcome) = match &answer {
+            Ok(answer) => (answer.status.as_u16(), Outcome::Answered),
+            Err(_) => (0, Outcome::Unknown),
+        };
+        let latency = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let bytes = answer.as_ref().map_or(0, |answer| answer.bytes.len() as u64);
+        entry.response =
+            Some(ledger::ResponseRecord { code, outcome, latency_micros: latency, bytes });
+        self.recorder.soon(entry, None);
+        answer.map_err(|error| error.to_string())
+    }
+
+    fn redacted_diff(&self, write: &Write, old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
+        let resource = write.attributes().resource.as_str();
+        let redact = |value: &Value| {
+            let mut value = value.clone();
+            self.redactor.redact_object(resource, &mut value);
+            value
+        };
+        let (old, new) = (old.map(redact), new.map(redact));
+        effects::normalised(write.attributes(), effects::diff(old.as_ref(), new.as_ref()))
+    }
+
+    /// What the reviewer sees, and the digest that an approval binds to.
+    async fn shown(
+        &self,
+        write: &Write,
+        effects: &[Effect],
+        mut seen: Seen,
+        verdict: &Verdict,
+    ) -> Preview {
+        let text = |path: &str| {
+            let found = seen.live.as_ref().and_then(|live| live.pointer(path));
+            found.and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let (uid, resource_version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
+        let mut input = effects::digest_input(effects, &seen.changes, &uid);
+        for target in &seen.targets {
+            input.extend_from_slice(target.uid.as_bytes());
+            input.push(0);
+        }
+        let held = matches!(verdict.decision, Decision::Hold { .. });
+        let goes_with = match held {
+            true => reach::goes_with(self, write, effects, seen.live.as_ref(), &mut seen.notes).await,
+            false => Vec::new(),
+        };
+        if seen.changes.len() > CHANGES_MAX {
+            seen.notes.push(format!(
+                "{} differences, of which the first {CHANGES_MAX} are shown",
+                seen.changes.len()
+            ));
+        }
+        let mut cut = false;
+        let mut json = |value: Option<Value>| {
+            value.map(|value| {
+                let text = value.to_string();
+                let short: String = text.chars().take(VALUE_CHARS_MAX).collect();
+                cut |= short.len() < text.len();
+                short
+            })
+        };
+        let changes: Vec<ChangeRecord> = seen
+            .changes
+            .into_iter()
+            .take(CHANGES_MAX)
+            .map(|change| ChangeRecord {
+                path: change.path,
+                old: json(change.old),
+                new: json(change.new),
+            })
+            .collect();
+        if cut {
+            seen.notes.push("long values are cut".to_owned());
+        }
+        Preview {
+            digest: self.redactor.digest(&input),
+            uid,
+            resource_version,
+            changes,
+            targets: seen.targets,
+            goes_with,
+            notes: seen.notes,
+        }
+    }
+}
+
+/// What a delete asks for besides the object: from the body where there is one, else the query.
+pub(crate) fn delete_options(write: &Write) -> Result<DeleteOptions, String> {
+    let unreadable = |error: payload::PayloadError| {
+        format!("the delete options cannot be read in exactly one way: {error}")
+    };
+    match payload::delete_options(write.media, &write.body).map_err(unreadable)? {
+        Some(options) => Ok(options),
+        None => DeleteOptions::from_query(&write.attributes().query.0).map_err(unreadable),
+    }
+}
+
+/// The target that reads the object of a write; `None` where it names none yet.
+fn object_target(write: &Write) -> Option<String> {
+    let attributes = write.attributes();
+    let path = attributes.target.split('?').next().unwrap_or_default().trim_end_matches('/');
+    match attributes.verb.as_str() {
+        // A POST to a subresource is to the object it stands under.
+        "create" if attributes.subresource.is_empty() => None,
+        _ if matches!(attributes.subresource.as_str(), "" | "scale") => Some(path.to_owned()),
+        _ => Some(path.strip_suffix(&format!("/{}", attributes.subresource))?.to_owned()),
+    }
+}
+
+fn version(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/resourceVersion").and_then(Value::as_str)
+}
+
+fn target(object: &Value) -> Target {
+    let text = |path| {
+        object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    Target { name: text("/metadata/name"), uid: text("/metadata/uid") }
+}
+
+/// The API server's own words for what RBAC forbids, for requests that have no dry run.
+fn forbidden(write: &Write, access: &Access) -> ProbeAnswer {
+    let resource = match access.subresource.as_str() {
+        "" => access.resource.clone(),
+        subresource => format!("{}/{subresource}", access.resource),
+    };
+    let group = match access.group.as_str() {
+        "" => String::new(),
+        group => format!(".{group}"),
+    };
+    let place = match access.namespace.as_str() {
+        "" => " at the cluster scope".to_owned(),
+        namespace => format!(" in the namespace \"{namespace}\""),
+    };
+    let message = format!(
+        "{}{group} \"{}\" is forbidden: User \"{}\" cannot {} resource \"{resource}\" in API group \
+         \"{}\"{place}",
+        access.resource, access.name, write.user.username, access.verb, access.group
+    );
+    let json = status::Status::failure(403, "Forbidden").message(message).to_json();
+    ProbeAnswer {
+        status: StatusCode::FORBIDDEN,
+        headers: http::HeaderMap::new(),
+        bytes: Bytes::from(json.to_string()),
+        json: Some(json),
+    }
+}

@@ -1,0 +1,93 @@
+//! Pinning an approved request to the object that was seen.
+//!
+//! This is the only change ever made to a payload, and only after an approval: if the object
+//! changes between the last look and the send, the API server answers 409 and nothing happens.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use payload::MediaType;
+use serde_json::{Value, json};
+
+use crate::{call::Write, judge};
+
+/// What is sent for an approved hold.
+pub(crate) struct Pinned {
+    pub(crate) body: Bytes,
+    /// Set where the body has another type than the agent's (a delete without a body gets one).
+    pub(crate) content_type: Option<HeaderValue>,
+    /// Whether a 409 (or 422 for a JSON patch) means that the object has changed.
+    pub(crate) is_pinned: bool,
+}
+
+/// Adds uid and resourceVersion where the format has a place for them; otherwise the agent's own
+/// bytes, marked as not pinned.
+pub(crate) fn pin(write: &Write, uid: &str, resource_version: &str) -> Pinned {
+    let pinned = match write.attributes().verb.as_str() {
+        _ if uid.is_empty() || resource_version.is_empty() => None,
+        "delete" => pinned_delete(write, uid, resource_version),
+        "patch" | "update" => pinned_change(write, resource_version),
+        _ => None,
+    };
+    pinned.unwrap_or_else(|| Pinned {
+        body: write.body.clone(),
+        content_type: None,
+        is_pinned: false,
+    })
+}
+
+fn pinned_delete(write: &Write, uid: &str, resource_version: &str) -> Option<Pinned> {
+    let options = judge::delete_options(write).ok()?;
+    let body = options.pinned(uid, Some(resource_version)).ok()?;
+    Some(Pinned {
+        body: Bytes::from(body),
+        content_type: Some(HeaderValue::from_static("application/json")),
+        is_pinned: true,
+    })
+}
+
+fn pinned_change(write: &Write, resource_version: &str) -> Option<Pinned> {
+    let mut document = payload::read(write.media, &write.body).ok()?;
+    // Numbers that this process cannot write as they were read stay untouched, and unpinned.
+    let rereads = |media: MediaType| {
+        matches!(
+            media,
+            MediaType::Json
+                | MediaType::JsonPatch
+                | MediaType::MergePatch
+                | MediaType::StrategicMergePatch
+                | MediaType::ApplyYaml
+        ) && serde_json::from_slice::<Value>(&write.body).is_ok()
+    };
+    if !rereads(write.media) || !only_integers(&document) {
+        return None;
+    }
+    match &mut document {
+        Value::Array(operations) if write.media == MediaType::JsonPatch => {
+            let test = json!({
+                "op": "test", "path": "/metadata/resourceVersion", "value": resource_version,
+            });
+            operations.insert(0, test);
+        }
+        Value::Object(object) if write.media != MediaType::JsonPatch => {
+            let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+            let metadata = metadata.as_object_mut()?;
+            // The agent's own word stands: the server checks it as it would have.
+            metadata.entry("resourceVersion").or_insert_with(|| json!(resource_version));
+        }
+        _ => return None,
+    }
+    Some(Pinned {
+        body: Bytes::from(document.to_string()),
+        content_type: None,
+        is_pinned: true,
+    })
+}
+
+fn only_integers(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_i64() || number.is_u64(),
+        Value::Array(items) => items.iter().all(only_integers),
+        Value::Object(fields) => fields.values().all(only_integers),
+        _ => true,
+    }
+}

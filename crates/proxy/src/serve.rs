@@ -1,0 +1,424 @@
+//! One request, top to bottom; any line may end it.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use attributes::{AuditId, Attributes, User, headers::Credential};
+use bytes::Bytes;
+use effects::NamespaceClass;
+use hold::{Hold, Permit};
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use ledger::{Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, Stage};
+use policy::Decision;
+use serde_json::Value;
+use status::Status;
+use upstream::Body;
+
+use crate::{
+    Proxy,
+    body::{self, Counted},
+    call::{Call, Write, decided},
+    error::ProxyError,
+    held::Named,
+    judge::{Judged, Judgement},
+};
+
+/// Subresources whose connections are upgraded.
+fn is_upgrade(headers: &http::HeaderMap) -> bool {
+    headers.contains_key(header::UPGRADE)
+}
+
+impl Proxy {
+    /// Answers one request. Never fails: what goes wrong is a `Status` for the agent and an entry.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        source: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let received = Instant::now();
+        let audit_id = AuditId::new(uuid::Uuid::new_v4().to_string());
+        match self.read_head(source, received, &audit_id, &request) {
+            Ok(call) if call.attributes.is_read() => self.read(call, request.into_body()).await,
+            Ok(call) => {
+                let upgrade = is_upgrade(request.headers());
+                self.write(call, upgrade, request.into_body()).await
+            }
+            Err(error) => self.refuse_head(source, received, &audit_id, &request, &error),
+        }
+    }
+
+    /// Reads the head once: afterwards nobody looks at the agent's own headers or URL again.
+    fn read_head(
+        &self,
+        source: SocketAddr,
+        received: Instant,
+        audit_id: &AuditId,
+        request: &Request<Incoming>,
+    ) -> Result<Call, ProxyError> {
+        let headers = request.headers();
+        attributes::headers::check(request.method(), headers)?;
+        let attributes = attributes::read(request.method(), &target_of(request), headers)?;
+        let token = match attributes::headers::credential(headers)? {
+            Credential::Bearer(token) => Some(token),
+            Credential::None => None,
+        };
+        Ok(Call {
+            audit_id: audit_id.clone(),
+            attributes,
+            headers: attributes::headers::upstream_headers(headers),
+            token,
+            source,
+            received,
+        })
+    }
+
+    /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
+    async fn read(&self, call: Call, body: Incoming) -> Response<Body> {
+        let mut entry = Entry {
+            request: Some(call.record(&self.redactor)),
+            decision: Some(decided(Action::Allow, "")),
+            ..call.entry(Stage::ResponseComplete)
+        };
+        if call.token.is_none() {
+            entry.user = Some(Identity::from(&User::anonymous()));
+        }
+        let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
+            // Not to be reached: only what reads is sent here.
+            return self.finish_read(&call, entry, &ProxyError::Unsent);
+        };
+        // A GET may carry a body that the API server ignores; it is passed on within the bound.
+        let body = match Limited::new(body, self.settings.body_bytes_max).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return self.finish_read(&call, entry, &self.body_error(&*error)),
+        };
+        let answer = match self.api.forward(permit, call.outgoing(body)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(%error, source = ?std::error::Error::source(&error), "a read failed");
+                // A read that may have arrived changed nothing: the client can simply ask again.
+                return self.finish_read(&call, entry, &ProxyError::Unsent);
+            }
+        };
+        let (mut head, body) = answer.into_parts();
+        head.headers = attributes::headers::downstream_headers(&head.headers);
+        let code = head.status.as_u16();
+        let streams = call.attributes.verb == "watch"
+            || call.attributes.query.first("follow").is_some_and(|it| it != "false" && it != "0");
+        if streams {
+            let mut started = entry.clone();
+            started.stage = Stage::ResponseStarted;
+            started.response = Some(call.response(code, Outcome::Answered, 0));
+            self.recorder.soon(started, call.token.clone());
+        }
+        let recorder = self.recorder.clone();
+        let body = Counted::wrap(body, move |ended| {
+            let outcome =
+                if ended.complete { Outcome::Answered } else { Outcome::ClientGone };
+            entry.time = jiff::Timestamp::now();
+            entry.response = Some(call.response(code, outcome, ended.bytes));
+            recorder.soon(entry, call.token);
+        });
+        Response::from_parts(head, body)
+    }
+
+    /// Judges a write, and forwards, holds or refuses it.
+    async fn write(
+        self: &Arc<Self>,
+        call: Call,
+        upgrade: bool,
+        body: Incoming,
+    ) -> Response<Body> {
+        let audit_id = call.audit_id.clone();
+        let mut refused = Entry {
+            request: Some(call.record(&self.redactor)),
+            ..call.entry(Stage::ResponseComplete)
+        };
+        let received = call.received;
+        let write = match self.buffer(call, upgrade, body).await {
+            Ok(write) => Arc::new(write),
+            Err((user, error)) => {
+                refused.user = user.as_ref().map(Identity::from);
+                return self.refuse(refused, received, &error).await;
+            }
+        };
+        let ended = match self.judge(&write).await {
+            Judged::Answered(answer) => return self.answered(&write, answer).await,
+            Judged::Decided(judgement) => match judgement.verdict.decision {
+                Decision::Allow => self.allow(&write, *judgement).await,
+                Decision::Deny { .. } => Err(self.denied(&judgement)),
+                Decision::Hold { .. } => {
+                    let held = Arc::clone(self).hold(Arc::clone(&write), *judgement).await;
+                    return match held {
+                        Ok(answer) => answer,
+                        Err(error) => self.refuse_write(&write, &error).await,
+                    };
+                }
+            },
+        };
+        match ended {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(%error, auditID = %audit_id, "refused");
+                self.refuse_write(&write, &error).await
+            }
+        }
+    }
+
+    /// Waits for all that a judgement needs: the user, the whole body, the namespace's class.
+    async fn buffer(
+        &self,
+        call: Call,
+        upgrade: bool,
+        body: Incoming,
+    ) -> Result<Write, (Option<User>, ProxyError)> {
+        let user = match &call.token {
+            Some(token) => self.tokens.user(token).await.map_err(|error| (None, error.into()))?,
+            None => User::anonymous(),
+        };
+        if upgrade && call.attributes.is_connect() {
+            return Err((Some(user), ProxyError::Upgrade(upgraded(&call.attributes))));
+        }
+        let body = match Limited::new(body, self.settings.body_bytes_max).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Err((Some(user), self.body_error(&*error))),
+        };
+        let class = self.class_of(&call.attributes, &body).await;
+        let attributes = &call.attributes;
+        let media = payload::media_type(attributes.content_type.as_deref());
+        let is_dry_run = payload::is_dry_run(
+            &attributes.method,
+            &attributes.subresource,
+            media,
+            &body,
+            attributes.query.first("dryRun"),
+        );
+        Ok(Write { call, user, body, media, is_dry_run, class })
+    }
+
+    /// The class of the namespace that a write is in; for a Namespace itself, its own.
+    async fn class_of(&self, attributes: &Attributes, body: &Bytes) -> NamespaceClass {
+        let name = match attributes.resource.as_str() {
+            "namespaces" if attributes.api_group.is_empty() && attributes.verb == "create" => {
+                // It has no class yet, and is named in the body if at all.
+                let body: Option<Value> = serde_json::from_slice(body).ok();
+                let name = body
+                    .as_ref()
+                    .and_then(|it| it.pointer("/metadata/name"))
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                return match name {
+                    "" => NamespaceClass::cluster_scoped(),
+                    name => self.namespaces.class(name).await,
+                };
+            }
+            _ => attributes.namespace.as_str(),
+        };
+        match name {
+            "" => NamespaceClass::cluster_scoped(),
+            name => self.namespaces.class(name).await,
+        }
+    }
+
+    /// Records an allowed write durably, then sends it.
+    async fn allow(
+        self: &Arc<Self>,
+        write: &Arc<Write>,
+        judgement: Judgement,
+    ) -> Result<Response<Body>, ProxyError> {
+        let decision = &judgement.verdict.decision;
+        let permit = Permit::allowed(decision, &write.call.audit_id).ok_or(ProxyError::Unsent)?;
+        let mut received = write.received(&self.redactor, decided(Action::Allow, ""));
+        received.effects = judgement.effects.iter().map(Into::into).collect();
+        self.recorder.now(vec![received]).await?;
+        // On its own: an agent that leaves in the middle must not leave an outcome unrecorded.
+        let (proxy, write) = (Arc::clone(self), Arc::clone(write));
+        let sent = self.tasks.spawn(async move { proxy.send_allowed(permit, write).await });
+        sent.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "sending a write ended badly");
+            Err(ProxyError::Unsent)
+        })
+    }
+
+    async fn send_allowed(
+        self: Arc<Self>,
+        permit: Permit,
+        write: Arc<Write>,
+    ) -> Result<Response<Body>, ProxyError> {
+        let outgoing = write.call.outgoing(write.body.clone());
+        let time_max = self.settings.write_time_max;
+        let answer = self.api.forward_within(time_max, permit, outgoing).await;
+        let mut entry = write.call.entry(Stage::ResponseComplete);
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let audit_id = write.call.audit_id.as_str();
+                tracing::error!(%error, auditID = audit_id,
+                    source = ?std::error::Error::source(&error), "a write got no answer");
+                return Err(ProxyError::sent(&error, audit_id));
+            }
+        };
+        let (mut head, body) = answer.into_parts();
+        head.headers = attributes::headers::downstream_headers(&head.headers);
+        let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);
+        entry.response = Some(write.call.response(head.status.as_u16(), Outcome::Answered, bytes));
+        self.recorder.outcome(entry).await;
+        Ok(Response::from_parts(head, body))
+    }
+
+    fn denied(&self, judgement: &Judgement) -> ProxyError {
+        ProxyError::Denied {
+            rule: judgement.verdict.rules().join(", "),
+            reason: judgement.verdict.reason(),
+        }
+    }
+
+    /// The API server's dry run is the answer.
+    async fn answered(&self, write: &Write, answer: upstream::ProbeAnswer) -> Response<Body> {
+        let code = answer.status.as_u16();
+        let reason = format!("the API server's dry run answered {code}; nothing was sent");
+        let mut entry = write.received(&self.redactor, decided(Action::Refuse, reason));
+        entry.stage = Stage::ResponseComplete;
+        entry.response =
+            Some(write.call.response(code, Outcome::Refused, answer.bytes.len() as u64));
+        self.recorder.outcome(entry).await;
+        let mut response = Response::new(body::full(answer.bytes));
+        *response.status_mut() = answer.status;
+        let headers = attributes::headers::downstream_headers(&answer.headers);
+        *response.headers_mut() = headers;
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        let json = http::HeaderValue::from_static("application/json");
+        response.headers_mut().entry(header::CONTENT_TYPE).or_insert(json);
+        response
+    }
+
+    fn refuse_head(
+        &self,
+        source: SocketAddr,
+        received: Instant,
+        audit_id: &AuditId,
+        request: &Request<Incoming>,
+        error: &ProxyError,
+    ) -> Response<Body> {
+        let call = Call {
+            audit_id: audit_id.clone(),
+            attributes: Attributes::default(),
+            headers: attributes::headers::upstream_headers(request.headers()),
+            token: None,
+            source,
+            received,
+        };
+        let mut entry = Entry {
+            request: Some(RequestRecord {
+                method: request.method().to_string(),
+                request_uri: self.redactor.redact_target(&target_of(request)),
+                ..call.record(&self.redactor)
+            }),
+            ..call.entry(Stage::ResponseComplete)
+        };
+        let status = Status::from(error);
+        entry.decision = Some(decided(Action::Refuse, error));
+        entry.response = Some(call.response(status.code(), Outcome::Refused, 0));
+        let token = match attributes::headers::credential(request.headers()) {
+            Ok(Credential::Bearer(token)) => Some(token),
+            _ => None,
+        };
+        self.recorder.soon(entry, token);
+        body::status_response(&status)
+    }
+
+    /// Ends a write before it was judged.
+    async fn refuse(&self, mut entry: Entry, received: Instant, error: &ProxyError) -> Response<Body> {
+        let status = Status::from(error);
+        let latency = u64::try_from(received.elapsed().as_micros()).unwrap_or(u64::MAX);
+        entry.decision = Some(decided(Action::Refuse, error));
+        entry.response = Some(ledger::ResponseRecord {
+            code: status.code(),
+            outcome: Outcome::Refused,
+            latency_micros: latency,
+            bytes: 0,
+        });
+        self.recorder.outcome(entry).await;
+        body::status_response(&status)
+    }
+
+    /// Ends a write that was judged.
+    async fn refuse_write(&self, write: &Write, error: &ProxyError) -> Response<Body> {
+        let status = Status::from(error);
+        let outcome = match error {
+            ProxyError::OutcomeUnknown { .. } => Outcome::Unknown,
+            ProxyError::Unsent => Outcome::Unsent,
+            _ => Outcome::Refused,
+        };
+        let mut entry = Entry {
+            user: Some(Identity::from(&write.user)),
+            request: Some(write.record(&self.redactor)),
+            ..write.call.entry(Stage::ResponseComplete)
+        };
+        entry.decision = match error {
+            ProxyError::Denied { rule, reason } => Some(DecisionRecord {
+                action: Action::Deny,
+                rules: vec![rule.clone()],
+                reason: reason.clone(),
+            }),
+            ProxyError::StillRejected { .. } => Some(decided(Action::Deny, error)),
+            ProxyError::Upgrade(_) => Some(decided(Action::Refuse, error)),
+            // The decision that was made before stands.
+            _ => None,
+        };
+        entry.response = Some(write.call.response(status.code(), outcome, 0));
+        self.recorder.outcome(entry).await;
+        body::status_response(&status)
+    }
+
+    fn finish_read(&self, call: &Call, mut entry: Entry, error: &ProxyError) -> Response<Body> {
+        let status = Status::from(error);
+        entry.response = Some(call.response(status.code(), Outcome::Unsent, 0));
+        entry.note = Some(error.to_string());
+        self.recorder.soon(entry, call.token.clone());
+        body::status_response(&status)
+    }
+
+    fn body_error(&self, error: &(dyn std::error::Error + Send + Sync + 'static)) -> ProxyError {
+        match error.is::<LengthLimitError>() {
+            true => ProxyError::TooLarge { max: self.settings.body_bytes_max },
+            false => ProxyError::BodyCut,
+        }
+    }
+
+    /// After a lost answer: what the live object says now, for whoever has to find out.
+    pub(crate) async fn found_out(&self, write: &Write, hold: &Hold) -> String {
+        let attributes = write.attributes();
+        let path = attributes.target.split('?').next().unwrap_or_default();
+        if attributes.verb != "delete" || attributes.resource == "secrets" {
+            return "whether it ran is not known".to_owned();
+        }
+        match self.own.read(path).await {
+            Ok(object) => {
+                let text = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+                let deleting = !text("/metadata/deletionTimestamp").is_empty();
+                match text("/metadata/uid") == hold.preview.uid {
+                    true if deleting => "afterwards the object was being deleted".to_owned(),
+                    true => "afterwards the object was still there".to_owned(),
+                    false => "afterwards another object had its name".to_owned(),
+                }
+            }
+            Err(error) => format!("afterwards the object could not be read: {error}"),
+        }
+    }
+}
+
+/// The request target as it was sent; an absolute-form target keeps its authority and is refused.
+fn target_of(request: &Request<Incoming>) -> String {
+    match request.uri().authority() {
+        Some(_) => request.uri().to_string(),
+        None => request
+            .uri()
+            .path_and_query()
+            .map_or_else(|| request.uri().to_string(), |it| it.as_str().to_owned()),
+    }
+}
+
+fn upgraded(attributes: &Attributes) -> String {
+    format!("{}/{}", attributes.resource, attributes.subresource)
+}

@@ -1,0 +1,86 @@
+//! Sending an agent's request for real.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hold::Permit;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+
+use crate::{ApiServer, Body, SendError};
+
+/// What leaves: the agent's target byte for byte, its allow-listed headers, its credential, and
+/// its body (or the pinned one).
+#[derive(Clone)]
+pub struct Outgoing {
+    /// The HTTP method.
+    pub method: Method,
+    /// Path and query as the agent sent them.
+    pub target: String,
+    /// Headers that were let through; neither identity nor hop-by-hop ones.
+    pub headers: HeaderMap,
+    /// The agent's bearer token; `None` goes up without any credential.
+    pub token: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The API server's answer.
+pub type Answer = Response<Body>;
+
+impl ApiServer {
+    /// Forwards one request, spending the right to do so. Waits without limit for the head of a
+    /// read's answer: how long a client waits is the client's choice.
+    ///
+    /// # Errors
+    /// [`SendError`]: unsent, or unknown.
+    ///
+    /// # Cancel safety
+    /// As [`ApiServer::send`].
+    pub async fn forward(&self, permit: Permit, outgoing: Outgoing) -> Result<Answer, SendError> {
+        let request = self.request(outgoing, permit.into_audit_id().as_str())?;
+        Ok(self.send(request).await?.map(BodyExt::boxed))
+    }
+
+    /// Like [`ApiServer::forward`], but what takes longer than `time_max` counts as unknown.
+    ///
+    /// # Errors
+    /// [`SendError`]: unsent, or unknown.
+    pub async fn forward_within(
+        &self,
+        time_max: Duration,
+        permit: Permit,
+        outgoing: Outgoing,
+    ) -> Result<Answer, SendError> {
+        match tokio::time::timeout(time_max, self.forward(permit, outgoing)).await {
+            Ok(answer) => answer,
+            Err(elapsed) => Err(SendError::Unknown(Box::new(elapsed))),
+        }
+    }
+
+    /// Builds the request that leaves. Identity is set last, on top of nothing that could remove it.
+    pub(crate) fn request(
+        &self,
+        outgoing: Outgoing,
+        audit_id: &str,
+    ) -> Result<Request<Full<Bytes>>, SendError> {
+        let unsent = |error: http::Error| SendError::Unsent(Box::new(error));
+        let mut request = Request::builder()
+            .method(&outgoing.method)
+            .uri(&outgoing.target)
+            .body(Full::new(outgoing.body))
+            .map_err(unsent)?;
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|error| unsent(error.into()));
+        *request.headers_mut() = outgoing.headers;
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, value(self.authority())?);
+        headers.insert("audit-id", value(audit_id)?);
+        headers.remove(header::AUTHORIZATION);
+        if let Some(token) = outgoing.token {
+            let mut authorization = value(&format!("Bearer {token}"))?;
+            authorization.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,113 @@
+//! Labels of every namespace, from a watch, with a fresh GET where the watch cannot tell.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use effects::{ClassConfig, NamespaceClass};
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api,
+    runtime::{WatchStreamExt, metadata_watcher, reflector, watcher},
+};
+use kube::core::PartialObjectMeta;
+
+use crate::Own;
+
+type Meta = PartialObjectMeta<Namespace>;
+
+/// How each namespace is classed, now.
+#[derive(Clone)]
+pub struct Namespaces {
+    own: Own,
+    config: Arc<ClassConfig>,
+    store: reflector::Store<Meta>,
+}
+
+impl Namespaces {
+    /// Starts from nothing; the returned future follows the cluster and runs until it is dropped.
+    pub fn watch(own: Own, config: ClassConfig) -> (Self, impl Future<Output = ()> + Send) {
+        let (store, writer) = reflector::store();
+        let api: Api<Namespace> = Api::all(own.client());
+        let stream = reflector(writer, metadata_watcher(api, watcher::Config::default()))
+            .default_backoff()
+            .touched_objects();
+        let follow = async move {
+            let mut stream = std::pin::pin!(stream);
+            while let Some(event) = stream.next().await {
+                if let Err(error) = event {
+                    tracing::warn!(%error, "the watch on namespaces broke; it is taken up again");
+                }
+            }
+        };
+        (Self { own, config: Arc::new(config), store }, follow)
+    }
+
+    /// Waits for the first whole list, but not for longer than `time_max`.
+    pub async fn ready(&self, time_max: Duration) -> bool {
+        matches!(
+            tokio::time::timeout(time_max, self.store.wait_until_ready()).await,
+            Ok(Ok(()))
+        )
+    }
+
+    /// The class of one namespace for judging a write in it. A fresh GET decides; the watch may
+    /// only add strictness, so a label that somebody takes away counts until the watch agrees.
+    /// What cannot be looked up is protected and production.
+    pub async fn class(&self, name: &str) -> NamespaceClass {
+        let watched = self.watched(name).map(|labels| self.of(name, Some(&labels)));
+        let fresh = match self.own.namespace_labels(name).await {
+            Ok(labels) => self.of(name, labels.as_ref()),
+            Err(error) => {
+                tracing::warn!(namespace = name, %error, "a namespace could not be looked up");
+                NamespaceClass::unknown("could not be looked up")
+            }
+        };
+        match watched {
+            Some(watched) => stricter(fresh, watched),
+            None => fresh,
+        }
+    }
+
+    /// Every namespace that the watch knows, by name.
+    pub fn all(&self) -> Vec<(String, NamespaceClass)> {
+        let mut all: Vec<_> = self
+            .store
+            .state()
+            .iter()
+            .filter_map(|namespace| {
+                let name = namespace.metadata.name.clone()?;
+                let labels = namespace.metadata.labels.clone().unwrap_or_default();
+                let class = self.of(&name, Some(&labels));
+                Some((name, class))
+            })
+            .collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// What the class is made with.
+    pub fn config(&self) -> &ClassConfig {
+        &self.config
+    }
+
+    fn of(&self, name: &str, labels: Option<&BTreeMap<String, String>>) -> NamespaceClass {
+        NamespaceClass::of(name, labels, &self.config)
+    }
+
+    fn watched(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let found = self.store.get(&reflector::ObjectRef::new(name))?;
+        Some(found.metadata.labels.clone().unwrap_or_default())
+    }
+}
+
+/// Protected or production in either reading is so in the answer.
+fn stricter(fresh: NamespaceClass, watched: NamespaceClass) -> NamespaceClass {
+    if fresh.protected >= watched.protected && fresh.production >= watched.production {
+        return fresh;
+    }
+    NamespaceClass {
+        protected: fresh.protected || watched.protected,
+        production: fresh.production || watched.production,
+        signs: watched.signs,
+    }
+}

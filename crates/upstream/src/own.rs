@@ -1,0 +1,225 @@
+//! What the proxy asks with its own credential, and nothing else.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use attributes::User;
+use k8s_openapi::api::{
+    authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
+    authorization::v1::{
+        ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+        SubjectAccessReview, SubjectAccessReviewSpec,
+    },
+    core::v1::{ConfigMap, Namespace},
+};
+use kube::{
+    Api, Client, api::PostParams,
+};
+use serde_json::Value;
+
+const OWN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The proxy's own client.
+#[derive(Clone)]
+pub struct Own {
+    client: Client,
+}
+
+/// What a TokenReview said.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Reviewed {
+    /// The API server knows this token.
+    Authenticated(User),
+    /// It does not.
+    Unauthenticated,
+}
+
+/// One right, as RBAC names it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Access {
+    /// `get`, `approve`, …
+    pub verb: String,
+    /// Empty for the core group.
+    pub group: String,
+    /// Plural resource.
+    pub resource: String,
+    /// Empty for all of them.
+    pub subresource: String,
+    /// Empty for all namespaces.
+    pub namespace: String,
+    /// Empty for all names.
+    pub name: String,
+}
+
+/// A right that the proxy needs and lacks, and what does not work without it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Missing {
+    /// `create tokenreviews.authentication.k8s.io`.
+    pub right: String,
+    /// What does not work without it.
+    pub without: &'static str,
+}
+
+impl Own {
+    /// The proxy's own credential, as a kubeconfig or the in-cluster files give it; token files are
+    /// read again as they rotate.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where the credential cannot be used.
+    pub fn new(config: kube::Config) -> Result<Self, Box<kube::Error>> {
+        Ok(Self { client: Client::try_from(config)? })
+    }
+
+    /// The client itself, for watches.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Asks the API server whose token this is.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where there was no answer: nobody is authenticated then.
+    pub async fn review_token(&self, token: &str) -> Result<Reviewed, Box<kube::Error>> {
+        let review = TokenReview {
+            spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: None },
+            ..TokenReview::default()
+        };
+        let api: Api<TokenReview> = Api::all(self.client());
+        let answer = within(api.create(&PostParams::default(), &review)).await?;
+        let status = answer.status.unwrap_or_default();
+        Ok(match status.user {
+            Some(user) if status.authenticated == Some(true) => {
+                Reviewed::Authenticated(user_of(user))
+            }
+            _ => Reviewed::Unauthenticated,
+        })
+    }
+
+    /// Asks RBAC whether a user may do something.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where there was no answer: that is not a yes.
+    pub async fn may(&self, user: &User, access: &Access) -> Result<bool, Box<kube::Error>> {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(user.username.clone()),
+                uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),
+                groups: Some(user.groups.clone()),
+                extra: Some(user.extra.clone()),
+                resource_attributes: Some(access.into()),
+                non_resource_attributes: None,
+            },
+            ..SubjectAccessReview::default()
+        };
+        let api: Api<SubjectAccessReview> = Api::all(self.client());
+        let answer = within(api.create(&PostParams::default(), &review)).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
+    }
+
+    /// The rights of its own that agent-shield cannot do without, as far as it lacks them.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where the API server does not answer.
+    pub async fn missing_rights(&self) -> Result<Vec<Missing>, Box<kube::Error>> {
+        let needed = [
+            ("create", "authentication.k8s.io", "tokenreviews", "no write of an agent is let through"),
+            (
+                "create",
+                "authorization.k8s.io",
+                "subjectaccessreviews",
+                "no reviewer can decide anything",
+            ),
+            ("list", "", "namespaces", "every namespace counts as protected and production"),
+            ("watch", "", "namespaces", "namespaces are looked up one by one"),
+        ];
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client());
+        let mut missing = Vec::new();
+        for (verb, group, resource, without) in needed {
+            let access = Access {
+                verb: verb.into(),
+                group: group.into(),
+                resource: resource.into(),
+                ..Access::default()
+            };
+            let review = SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some((&access).into()),
+                    non_resource_attributes: None,
+                },
+                ..SelfSubjectAccessReview::default()
+            };
+            let answer = within(api.create(&PostParams::default(), &review)).await?;
+            if !answer.status.is_some_and(|status| status.allowed) {
+                let dot = if group.is_empty() { "" } else { "." };
+                missing.push(Missing { right: format!("{verb} {resource}{dot}{group}"), without });
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Labels of one namespace, read now; `None` where there is no such namespace.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where there was no answer.
+    pub async fn namespace_labels(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, Box<kube::Error>> {
+        let api: Api<Namespace> = Api::all(self.client());
+        let found = within(api.get_metadata_opt(name)).await?;
+        Ok(found.map(|namespace| namespace.metadata.labels.unwrap_or_default()))
+    }
+
+    /// The PEM certificates by which the API server knows client certificates.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where the ConfigMap cannot be read.
+    pub async fn client_ca(&self) -> Result<Option<String>, Box<kube::Error>> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client(), "kube-system");
+        let map = within(api.get("extension-apiserver-authentication")).await?;
+        Ok(map.data.and_then(|mut data| data.remove("client-ca-file")))
+    }
+
+    /// Reads a live object for a preview where the agent itself may not. Never a Secret.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where there was no answer, or the proxy may not read it either.
+    pub async fn read(&self, target: &str) -> Result<Value, Box<kube::Error>> {
+        let request = http::Request::get(target)
+            .body(Vec::new())
+            .map_err(|error| Box::new(kube::Error::HttpError(error)))?;
+        within(self.client.request(request)).await
+    }
+}
+
+async fn within<T>(
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Box<kube::Error>> {
+    match tokio::time::timeout(OWN_TIME_MAX, answer).await {
+        Ok(answer) => answer.map_err(Box::new),
+        Err(elapsed) => Err(Box::new(kube::Error::Service(Box::new(elapsed)))),
+    }
+}
+
+fn user_of(user: UserInfo) -> User {
+    User {
+        username: user.username.unwrap_or_default(),
+        uid: user.uid.unwrap_or_default(),
+        groups: user.groups.unwrap_or_default(),
+        extra: user.extra.unwrap_or_default(),
+    }
+}
+
+impl From<&Access> for ResourceAttributes {
+    fn from(access: &Access) -> Self {
+        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        Self {
+            verb: some(&access.verb),
+            group: some(&access.group),
+            resource: some(&access.resource),
+            subresource: some(&access.subresource),
+            namespace: some(&access.namespace),
+            name: some(&access.name),
+            ..Self::default()
+        }
+    }
+}

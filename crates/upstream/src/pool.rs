@@ -1,0 +1,236 @@
+//! HTTP/1.1 connections to the API server, kept and used again.
+//!
+//! One request at a time on each, so a watch never stands in the way of a write, and what became of
+//! a request whose connection broke is known: never written, or unknown.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use kube::{client::ConfigExt, config::AuthInfo};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+type Sender = http1::SendRequest<Full<Bytes>>;
+
+/// Idle connections that are kept.
+const IDLE_MAX: usize = 64;
+/// An idle connection older than this is not trusted; the API server closes them after 90 s.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The API server as agents' requests reach it.
+#[derive(Clone)]
+pub struct ApiServer(Arc<Inner>);
+
+struct Inner {
+    host: String,
+    port: u16,
+    authority: String,
+    tls: TlsConnector,
+    server_name: ServerName<'static>,
+    idle: Mutex<Vec<(Sender, Instant)>>,
+}
+
+/// Why the API server's address or certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Agents' tokens go over TLS or not at all.
+    #[error("the API server's URL `{0}` is not an https URL with a host")]
+    Url(Uri),
+    /// Its CA cannot be used.
+    #[error("the API server's certificate authority cannot be used")]
+    Tls(#[source] Box<kube::Error>),
+    /// Its name cannot stand in a certificate.
+    #[error("`{0}` is not a server name")]
+    Name(String),
+}
+
+/// What became of a request that got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It never left: sending it again is safe.
+    #[error("the API server cannot be reached")]
+    Unsent(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It may have arrived and run.
+    #[error("the connection to the API server broke before an answer came")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ApiServer {
+    /// Reads address and trust from the proxy's own configuration, and none of its credentials.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where the URL is not https or its trust anchors cannot be used.
+    pub fn new(config: &kube::Config) -> Result<Self, ConnectError> {
+        // INVARIANT: agents' requests never ride on a connection that authenticates the proxy, or
+        // one without a credential would run with the proxy's rights.
+        let mut anonymous = config.clone();
+        anonymous.auth_info = AuthInfo::default();
+        let mut tls = anonymous
+            .rustls_client_config()
+            .map_err(|error| ConnectError::Tls(Box::new(error)))?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+
+        let url = &config.cluster_url;
+        let host = match (url.scheme_str(), url.host()) {
+            (Some("https"), Some(host)) => host.trim_matches(['[', ']']).to_owned(),
+            _ => return Err(ConnectError::Url(url.clone())),
+        };
+        let name = config.tls_server_name.clone().unwrap_or_else(|| host.clone());
+        let server_name =
+            ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name))?;
+        let authority =
+            url.authority().map(ToString::to_string).unwrap_or_default();
+        Ok(Self(Arc::new(Inner {
+            port: url.port_u16().unwrap_or(443),
+            host,
+            authority,
+            tls: TlsConnector::from(Arc::new(tls)),
+            server_name,
+            idle: Mutex::default(),
+        })))
+    }
+
+    /// Host and port, for the `Host` header.
+    pub fn authority(&self) -> &str {
+        &self.0.authority
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    ///
+    /// A kept connection that turns out dead before the request was written is replaced; nothing
+    /// that may have been written is ever sent again.
+    ///
+    /// # Errors
+    /// [`SendError::Unsent`] where nothing was written, [`SendError::Unknown`] otherwise.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the request may have run: spawn what mutates.
+    pub async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<PooledBody>, SendError> {
+        while let Some(mut sender) = self.kept() {
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.pooled(response, sender)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(SendError::Unknown(Box::new(error.into_error()))),
+                },
+            }
+        }
+        let mut sender = self.connect().await.map_err(SendError::Unsent)?;
+        match sender.try_send_request(request).await {
+            Ok(response) => Ok(self.pooled(response, sender)),
+            Err(mut error) => match error.take_message() {
+                Some(_) => Err(SendError::Unsent(Box::new(error.into_error()))),
+                None => Err(SendError::Unknown(Box::new(error.into_error()))),
+            },
+        }
+    }
+
+    fn kept(&self) -> Option<Sender> {
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((sender, since)) = idle.pop() {
+            if !sender.is_closed() && since.elapsed() < IDLE_TIME_MAX {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, sender: Sender) {
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX && !sender.is_closed() {
+            idle.push((sender, Instant::now()));
+        }
+    }
+
+    fn pooled(&self, response: Response<Incoming>, sender: Sender) -> Response<PooledBody> {
+        response.map(|body| {
+            let mut pooled =
+                PooledBody { body, connection: Some((self.clone(), sender)) };
+            pooled.release_if_ended();
+            pooled
+        })
+    }
+
+    async fn connect(&self) -> Result<Sender, Box<dyn std::error::Error + Send + Sync>> {
+        let inner = &self.0;
+        let connected = tokio::time::timeout(CONNECT_TIME_MAX, async {
+            let tcp = TcpStream::connect((inner.host.as_str(), inner.port)).await?;
+            tcp.set_nodelay(true)?;
+            inner.tls.connect(inner.server_name.clone(), tcp).await
+        });
+        let tls = connected.await??;
+        let (sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
+        #[expect(clippy::disallowed_methods, reason = "the connection ends when its sender drops")]
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to the API server ended");
+            }
+        });
+        Ok(sender)
+    }
+}
+
+/// An answer's body; read to its end, it gives its connection back.
+pub struct PooledBody {
+    body: Incoming,
+    connection: Option<(ApiServer, Sender)>,
+}
+
+impl PooledBody {
+    fn release_if_ended(&mut self) {
+        if http_body::Body::is_end_stream(&self.body)
+            && let Some((server, sender)) = self.connection.take()
+        {
+            server.keep(sender);
+        }
+    }
+}
+
+impl http_body::Body for PooledBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(None) => {
+                if let Some((server, sender)) = self.connection.take() {
+                    server.keep(sender);
+                }
+            }
+            Poll::Ready(Some(Ok(_))) => self.release_if_ended(),
+            Poll::Ready(Some(Err(_))) => self.connection = None,
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,156 @@
+//! Questions asked as the agent that change nothing: a GET, or the server's own dry run.
+//!
+//! `DELETE …?dryRun=All` with any body at all deletes (seen on 1.37.2), token requests mint under
+//! `dryRun`, and aggregated APIs may ignore it. So a probe is made only in the three ways below,
+//! and its constructors are the only ones: there is no way to hand it a method and a target.
+
+use std::time::Duration;
+
+use attributes::Attributes;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
+
+use crate::{ApiServer, Outgoing, SendError};
+
+/// Largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A request that cannot change anything.
+pub struct Probe {
+    method: Method,
+    target: String,
+    content_type: Option<HeaderValue>,
+    accept: &'static str,
+    body: Bytes,
+}
+
+/// The answer to a probe.
+#[derive(Clone, Debug)]
+pub struct ProbeAnswer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as it came.
+    pub bytes: Bytes,
+    /// Its body as JSON, where it is JSON.
+    pub json: Option<Value>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Neither sent nor answered, or broken half way: a probe may be asked again.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// No answer in ten seconds.
+    #[error("the API server did not answer the dry run in time")]
+    Timeout,
+    /// More than 16 MiB, or cut off.
+    #[error("the API server's answer to the dry run could not be read")]
+    Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Probe {
+    /// A read of one object or collection.
+    pub fn get(target: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            target: target.into(),
+            content_type: None,
+            accept: "application/json",
+            body: Bytes::new(),
+        }
+    }
+
+    /// A read of names and uids only.
+    pub fn get_metadata(target: impl Into<String>) -> Self {
+        Self {
+            accept: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            ..Self::get(target)
+        }
+    }
+
+    /// The server's dry run of a create, update or patch with the agent's own bytes. `None` for a
+    /// delete, whose body would win over the query, and for a request that names `dryRun` itself.
+    pub fn dry_run(
+        attributes: &Attributes,
+        content_type: Option<HeaderValue>,
+        body: Bytes,
+    ) -> Option<Self> {
+        let method = match attributes.verb.as_str() {
+            "create" => Method::POST,
+            "update" => Method::PUT,
+            "patch" => Method::PATCH,
+            _ => return None,
+        };
+        if attributes.method != method.as_str() || attributes.query.has("dryRun") {
+            return None;
+        }
+        let separator = if attributes.target.contains('?') { '&' } else { '?' };
+        let target = format!("{}{separator}dryRun=All", attributes.target);
+        Some(Self { method, target, content_type, accept: "application/json", body })
+    }
+
+    /// The server's dry run of a delete: JSON `DeleteOptions` with `dryRun: ["All"]` in the body,
+    /// as `payload::DeleteOptions::with_dry_run` writes it. The query is kept for its selectors;
+    /// what it says of options is ignored by the server, because there is a body.
+    pub fn dry_run_delete(attributes: &Attributes, options: &payload::DeleteOptions) -> Option<Self> {
+        if !matches!(attributes.verb.as_str(), "delete" | "deletecollection")
+            || attributes.method != "DELETE"
+        {
+            return None;
+        }
+        Some(Self {
+            method: Method::DELETE,
+            target: attributes.target.clone(),
+            content_type: Some(HeaderValue::from_static("application/json")),
+            accept: "application/json",
+            body: Bytes::from(options.with_dry_run()),
+        })
+    }
+}
+
+impl ApiServer {
+    /// Asks as the agent. `audit_id` is the probe's own, so the cluster's audit log tells them apart.
+    ///
+    /// # Errors
+    /// [`ProbeError`] where no whole answer came; an error status is an answer.
+    pub async fn probe(
+        &self,
+        token: Option<String>,
+        user_agent: Option<HeaderValue>,
+        audit_id: &str,
+        probe: Probe,
+    ) -> Result<ProbeAnswer, ProbeError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(probe.accept));
+        if let Some(content_type) = probe.content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        // The default field manager is made of the user agent: another one would be another writer.
+        if let Some(user_agent) = user_agent {
+            headers.insert(header::USER_AGENT, user_agent);
+        }
+        let outgoing = Outgoing {
+            method: probe.method,
+            target: probe.target,
+            headers,
+            token,
+            body: probe.body,
+        };
+        let request = self.request(outgoing, audit_id)?;
+        tokio::time::timeout(PROBE_TIME_MAX, async {
+            let (head, body) = self.send(request).await?.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let bytes = body.map_err(ProbeError::Answer)?.to_bytes();
+            let json = serde_json::from_slice(&bytes).ok();
+            Ok(ProbeAnswer { status: head.status, headers: head.headers, bytes, json })
+        })
+        .await
+        .map_err(|_| ProbeError::Timeout)?
+    }
+}
