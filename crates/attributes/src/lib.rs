@@ -4,8 +4,13 @@
 //! every policy. [`read`] follows `RequestInfoFactory` (k8s.io/apiserver, pkg/endpoints/request),
 //! and `tests/conformance` compares the two. Pure; the body is never read.
 
+mod error;
+pub mod headers;
+mod read;
 mod user;
 
+pub use error::AttributesError;
+pub use read::read;
 pub use user::{AuditId, User};
 
 /// What kube-apiserver's RequestInfo says of a request, with its query options.
@@ -59,5 +64,151 @@ impl Query {
     /// Whether `key` appears at all.
     pub fn has(&self, key: &str) -> bool {
         self.0.iter().any(|(k, _)| k == key)
+    }
+}
+
+/// Subresources that open a way into something that runs.
+const CONNECTS: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
+
+impl Attributes {
+    /// Whether the request provably changes nothing: a GET or HEAD that gets, lists or watches, and
+    /// a non-resource GET, HEAD or OPTIONS. Everything else is judged.
+    pub fn is_read(&self) -> bool {
+        let reads = matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+        if !self.is_resource_request {
+            return reads;
+        }
+        // OPTIONS on a resource has no verb, and reaches through `proxy` subresources.
+        reads && !self.is_connect() && matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+
+    /// Whether the request opens a way into a pod, service or node, whatever its method is: exec
+    /// and port-forward over WebSocket are GETs.
+    pub fn is_connect(&self) -> bool {
+        self.is_resource_request
+            && (self.verb == "proxy" || CONNECTS.contains(&self.subresource.as_str()))
+    }
+}
+
+/// `deletecollection pods prod`, `create pods/eviction prod db`, `get /version`.
+impl std::fmt::Display for Attributes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.is_resource_request {
+            return write!(f, "{} {}", self.verb, self.path);
+        }
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.subresource.is_empty() {
+            write!(f, "/{}", self.subresource)?;
+        }
+        for part in [&self.api_group, &self.namespace, &self.name] {
+            if !part.is_empty() {
+                write!(f, " {part}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Method};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn attributes_of(method: &str, target: &str) -> String {
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        match read(&method, target, &HeaderMap::new()) {
+            Ok(attributes) => attributes.to_string(),
+            Err(error) => format!("refused: {error}"),
+        }
+    }
+
+    #[test]
+    fn reads_targets_as_the_api_server_does() {
+        let table = [
+            ("GET", "/api/v1/pods?watch=1", "watch pods"),
+            ("GET", "/api/v1/pods?watch=false", "list pods"),
+            ("GET", "/api/v1/watch/namespaces/prod/pods", "watch pods prod"),
+            ("DELETE", "/api/v1/watch/namespaces/prod/pods/x", "watch pods prod x"),
+            ("DELETE", "/api/v1/namespaces/prod", "delete namespaces prod prod"),
+            ("DELETE", "/api/v1/namespaces/prod/", "delete namespaces prod prod"),
+            ("PUT", "/api/v1/namespaces/prod/finalize", "update namespaces/finalize prod prod"),
+            ("DELETE", "/api/v1/namespaces/prod/pods", "deletecollection pods prod"),
+            ("DELETE", "/apis/apps/v1/namespaces/p/deployments/", "deletecollection deployments apps p"),
+            ("POST", "/api/v1/namespaces/prod/pods/db/eviction", "create pods/eviction prod db"),
+            ("GET", "/api/v1/namespaces/d/pods/p/exec?command=ls", "get pods/exec d p"),
+            ("GET", "/api/v1/proxy/namespaces/d/pods/p", "proxy pods d p"),
+            ("GET", "/api/v1/nodes/n1/proxy/run", "get nodes/proxy n1"),
+            ("GET", "/api/v1/pods?fieldSelector=metadata.name%3Dx", "list pods x"),
+            ("GET", "/apis/apps/v1", "get /apis/apps/v1"),
+            ("GET", "/version", "get /version"),
+            ("GET", "/", "get /"),
+            ("PUT", "/debug/flags/v", "put /debug/flags/v"),
+            ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "get clusterroles rbac.authorization.k8s.io system:node"),
+        ];
+        for (method, target, want) in table {
+            assert_eq!(attributes_of(method, target), want, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_can_be_read_in_two_ways() {
+        let table = [
+            ("DELETE", "/api/v1/namespaces%2Fprod/pods/db", "%2F"),
+            ("DELETE", "/api/v1/namespaces/%70rod/pods/db", "%70"),
+            ("DELETE", "/api/v1/namespaces/prod/pods/db%00", "%00"),
+            ("DELETE", "/api/v1/namespaces/prod/pods/db%25", "%25"),
+            ("DELETE", "/api/v1/namespaces/prod/pods/db%zz", "two hexadecimal"),
+            ("DELETE", "//api/v1/namespaces/prod", "//"),
+            ("DELETE", "/api/v1/namespaces/prod//", "//"),
+            ("DELETE", "/api/v1/namespaces/dev/../prod", "`..`"),
+            ("DELETE", "https://h/api/v1/namespaces/prod", "begins with"),
+            ("DELETE", "/api/v1/pods/x?dryRun=All;x=1", "`;`"),
+            ("DELETE", "/api/v1/pods/x?dryRun=All%zz", "two hexadecimal"),
+            ("DELETE", "/api/v1/pods/x?dryRun=all", "must be `All`"),
+            ("DELETE", "/api/v1/pods/x?dryRun=All&dryRun=", "twice"),
+            ("DELETE", "/api/v1/pods?labelSelector=a&labelSelector=b", "twice"),
+            ("delete", "/api/v1/pods/x", "none of GET"),
+            ("TRACE", "/api/v1/pods/x", "none of GET"),
+            ("GET", "/api/v1/watch", "no resource"),
+            ("GET", "/api/v1/p\u{e9}", "0xc3"),
+        ];
+        for (method, target, want) in table {
+            let got = attributes_of(method, target);
+            assert!(got.starts_with("refused: ") && got.contains(want), "{method} {target}: {got}");
+        }
+    }
+
+    #[test]
+    fn takes_nothing_for_a_read_that_may_change_something() {
+        let table = [
+            ("GET", "/api/v1/pods", true),
+            ("HEAD", "/version", true),
+            ("OPTIONS", "/version", true),
+            ("OPTIONS", "/api/v1/nodes/n/proxy", false),
+            ("OPTIONS", "/api/v1/pods", false),
+            ("GET", "/api/v1/namespaces/d/pods/p/exec", false),
+            ("GET", "/api/v1/namespaces/d/pods/p/log", true),
+            ("GET", "/api/v1/namespaces/d/services/s/proxy/x", false),
+            ("GET", "/api/v1/proxy/namespaces/d/pods/p", false),
+            ("DELETE", "/api/v1/watch/pods", false),
+            ("POST", "/version", false),
+        ];
+        for (method, target, want) in table {
+            let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+            let attributes = read(&method, target, &HeaderMap::new());
+            assert_eq!(attributes.map(|it| it.is_read()), Ok(want), "{method} {target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_keeps_the_target(target in "/(api|apis)?[ -~]{0,60}") {
+            if let Ok(attributes) = read(&Method::DELETE, &target, &HeaderMap::new()) {
+                prop_assert_eq!(attributes.target, target);
+                prop_assert!(!attributes.path.contains("//"));
+            }
+        }
     }
 }

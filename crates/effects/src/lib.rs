@@ -1,13 +1,22 @@
 //! What would change: the object before and after -> differences and effects.
 //!
 //! An effect is one thing a request would do to the cluster, whatever route it takes. Static
-//! effects come from the attributes ([`of_attributes`]); body effects come from comparing the live
+//! effects come from the attributes ([`plan()`]); body effects come from comparing the live
 //! object with the server's own dry-run answer ([`of_change`]), so the encoding and the patch type
 //! make no difference. Pure.
 
+mod builtin;
+mod change;
+mod diff;
 mod namespace;
+mod plan;
+mod template;
+mod triggers;
 
-pub use namespace::{NamespaceClass, Sign};
+pub use change::{of_change, of_delete};
+pub use diff::{diff, digest_input, normalised};
+pub use namespace::{ClassConfig, NamespaceClass, Sign};
+pub use plan::{Plan, Route, object_of, plan, unknown};
 
 /// The object an effect is done to.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -22,6 +31,18 @@ pub struct ObjectRef {
     pub name: String,
     /// Empty where it is not known.
     pub uid: String,
+}
+
+impl ObjectRef {
+    /// `deployments prod/web`, `namespaces payments`.
+    pub fn words(&self) -> String {
+        match (self.namespace.as_str(), self.name.as_str()) {
+            ("", "") => self.resource.clone(),
+            ("", name) => format!("{} {name}", self.resource),
+            (namespace, "") => format!("{} in {namespace}", self.resource),
+            (namespace, name) => format!("{} {namespace}/{name}", self.resource),
+        }
+    }
 }
 
 /// What kind of thing would happen. The names are part of the ledger format and of policy.
@@ -41,6 +62,8 @@ pub enum EffectKind {
     ChangeTemplate,
     /// Only the restart annotation differs.
     Restart,
+    /// Keys of a Secret or ConfigMap that were not there before.
+    AddData,
     /// Keys of a Secret or ConfigMap overwritten or removed, a reclaim or retention policy loosened.
     LoseData,
     /// `metadata.ownerReferences` differ: garbage collection may delete the object.
@@ -53,6 +76,8 @@ pub enum EffectKind {
     ChangeTrigger,
     /// A namespace gets less protected or less production.
     Unprotect,
+    /// A namespace gets more protected or more production.
+    Protect,
     /// A pod is evicted.
     Evict,
     /// A node stops taking pods.
@@ -61,8 +86,12 @@ pub enum EffectKind {
     Uncordon,
     /// A node's taints differ.
     Taint,
-    /// Code runs in a pod, or a pod, service or node is reached through the API server's proxy.
+    /// Code runs in a pod, or a pod or service is reached through the API server's proxy.
     RunCode,
+    /// A kubelet is reached through the API server's proxy: code in every pod of a node.
+    ProxyToNode,
+    /// An API server is reached through the API server's proxy, past its own authorization.
+    ProxyToApiServer,
     /// Rights are given: RBAC, CSR approval, bindings of pods to nodes, admission, API services.
     GrantAccess,
     /// A credential is made: token requests, token Secrets.
@@ -90,10 +119,10 @@ pub struct Effect {
     pub count: Option<(i64, i64)>,
 }
 
-/// One differing path of an object, as JSON pointer, with values as JSON text (absent: `None`).
+/// One differing path of an object (absent: `None`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change {
-    /// RFC 6901 pointer: `/spec/replicas`.
+    /// RFC 6901 pointer (`/spec/replicas`), with an item's `name` for the index of named items.
     pub path: String,
     /// Before.
     pub old: Option<serde_json::Value>,

@@ -1,6 +1,8 @@
 //! How protected a namespace is, and how productive: DEFAULTS Q13 and Q25.
 
-/// What rules ask of a namespace. The default is the strictest: what cannot be looked up.
+use std::collections::BTreeMap;
+
+/// What rules ask of a namespace.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NamespaceClass {
     /// Any write in it is held.
@@ -18,4 +20,153 @@ pub struct Sign {
     pub seen: String,
     /// What it says: `production`, `non-production`, `protected`.
     pub means: &'static str,
+}
+
+/// Names that a deployment may change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClassConfig {
+    /// The proxy's own namespace: always protected.
+    pub own_namespace: String,
+    /// A label that protects; any value but `false` does.
+    pub protected_label: String,
+}
+
+impl Default for ClassConfig {
+    fn default() -> Self {
+        Self {
+            own_namespace: "agent-shield".to_owned(),
+            protected_label: "agent-shield.io/protected".to_owned(),
+        }
+    }
+}
+
+const PROTECTED_NAMES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+const DECLARING_LABELS: [&str; 2] = ["environment", "env"];
+const PRODUCTION: [&str; 2] = ["prod", "production"];
+const NON_PRODUCTION: [&str; 14] = [
+    "dev", "development", "test", "testing", "staging", "stage", "qa", "sandbox", "preview", "ci",
+    "demo", "local", "playground", "integration",
+];
+
+impl NamespaceClass {
+    /// Classes a namespace by its name and labels. A production sign beats every non-production
+    /// sign; only a label declares non-production, a name never does.
+    pub fn of(name: &str, labels: Option<&BTreeMap<String, String>>, config: &ClassConfig) -> Self {
+        let Some(labels) = labels else { return Self::unknown("there is no such namespace") };
+        let mut signs = Vec::new();
+        let mut sign = |seen: String, means| signs.push(Sign { seen, means });
+        if PROTECTED_NAMES.contains(&name) || name == config.own_namespace {
+            sign(format!("name {name}"), "protected");
+        }
+        match labels.get(&config.protected_label).map(String::as_str) {
+            None | Some("false") => {}
+            Some(value) => sign(format!("label {}={value}", config.protected_label), "protected"),
+        }
+        for label in DECLARING_LABELS {
+            let Some(value) = labels.get(label) else { continue };
+            let lower = value.to_ascii_lowercase();
+            if PRODUCTION.contains(&lower.as_str()) {
+                sign(format!("label {label}={value}"), "production");
+            } else if NON_PRODUCTION.contains(&lower.as_str()) {
+                sign(format!("label {label}={value}"), "non-production");
+            }
+        }
+        if PRODUCTION.contains(&name) || name.starts_with("prod-") || name.ends_with("-prod") {
+            sign(format!("name {name}"), "production");
+        }
+        if !signs.iter().any(|sign| sign.means != "protected") {
+            signs.push(Sign { seen: "no declaration".to_owned(), means: "production" });
+        }
+        Self::signed(signs)
+    }
+
+    /// Objects outside namespaces: production, not protected.
+    pub fn cluster_scoped() -> Self {
+        Self::signed(vec![Sign { seen: "outside namespaces".to_owned(), means: "production" }])
+    }
+
+    /// What cannot be looked up: protected and production.
+    pub fn unknown(why: &str) -> Self {
+        let sign = |means| Sign { seen: why.to_owned(), means };
+        Self::signed(vec![sign("protected"), sign("production")])
+    }
+
+    /// Whether a namespace of this class is guarded less than one of `before`.
+    pub fn is_weaker_than(&self, before: &Self) -> bool {
+        (before.protected && !self.protected) || (before.production && !self.production)
+    }
+
+    /// `production`, `non-production, protected`, …
+    pub fn words(&self) -> String {
+        let production = if self.production { "production" } else { "non-production" };
+        if self.protected { format!("{production}, protected") } else { production.to_owned() }
+    }
+
+    /// The command by which an owner declares the namespace otherwise.
+    pub fn declare_command(&self, name: &str) -> String {
+        let value = if self.production { "dev" } else { "production" };
+        format!("kubectl label namespace {name} --overwrite env={value}")
+    }
+
+    fn signed(signs: Vec<Sign>) -> Self {
+        let says = |means| signs.iter().any(|sign| sign.means == means);
+        Self {
+            protected: says("protected"),
+            production: says("production") || !says("non-production"),
+            signs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(name: &str, labels: &[(&str, &str)]) -> String {
+        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        NamespaceClass::of(name, Some(&labels), &ClassConfig::default()).words()
+    }
+
+    #[test]
+    fn classes_as_owners_mean_it() {
+        type Row = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+        let table: [Row; 14] = [
+            ("shop", &[], "production"),
+            ("shop", &[("env", "dev")], "non-production"),
+            ("shop", &[("environment", "Staging")], "non-production"),
+            ("shop", &[("env", "production")], "production"),
+            ("shop", &[("env", "dev"), ("environment", "prod")], "production"),
+            ("prod-eu", &[("env", "dev")], "production"),
+            ("shop-prod", &[("env", "test")], "production"),
+            ("dev", &[], "production"),
+            ("reproduction", &[("env", "qa")], "non-production"),
+            ("shop", &[("env", "whatever")], "production"),
+            ("vault", &[("agent-shield.io/protected", "true")], "production, protected"),
+            (
+                "vault",
+                &[("agent-shield.io/protected", ""), ("env", "dev")],
+                "non-production, protected",
+            ),
+            ("vault", &[("agent-shield.io/protected", "false"), ("env", "dev")], "non-production"),
+            ("kube-system", &[("env", "dev")], "non-production, protected"),
+        ];
+        for (name, labels, want) in table {
+            assert_eq!(class(name, labels), want, "{name} {labels:?}");
+        }
+        assert_eq!(NamespaceClass::unknown("x").words(), "production, protected");
+        assert_eq!(NamespaceClass::cluster_scoped().words(), "production");
+    }
+
+    #[test]
+    fn sees_when_a_guard_is_taken_away() {
+        let class = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            NamespaceClass::of("shop", Some(&labels), &ClassConfig::default())
+        };
+        let guarded = class(&[("agent-shield.io/protected", "true")]);
+        assert!(class(&[]).is_weaker_than(&guarded));
+        assert!(class(&[("env", "dev")]).is_weaker_than(&class(&[])));
+        assert!(!class(&[]).is_weaker_than(&class(&[("env", "dev")])));
+        assert!(!guarded.is_weaker_than(&class(&[])));
+    }
 }

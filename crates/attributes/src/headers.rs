@@ -1,0 +1,224 @@
+//! Which headers are refused, which are read, and which go on.
+//!
+//! Upstream headers are an allow-list: hop-by-hop ones, identities (`Impersonate-*`,
+//! `X-Remote-*`), addresses (`X-Forwarded-*`) and the agent's own `Audit-ID` never pass, whatever
+//! they are called next year. The caller sets identity last, on what is left.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, Method, header};
+
+use crate::AttributesError;
+
+/// What an agent's request may take along; everything a Kubernetes client sends that the API server
+/// reads, besides who it is.
+const UPSTREAM: [&str; 13] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "user-agent",
+    "kubectl-command",
+    "kubectl-session",
+    "if-none-match",
+    "if-modified-since",
+    "range",
+    "traceparent",
+    "tracestate",
+];
+
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const CONNECTION_OPTIONS: [&str; 5] = ["close", "keep-alive", "upgrade", "te", "http2-settings"];
+
+/// Beginnings of names that carry an identity, with `_` for `-`.
+const LOOK_ALIKES: [&str; 5] =
+    ["impersonate", "x_remote", "x_forwarded", "audit_id", "authorization"];
+
+/// What an agent shows of itself.
+#[derive(Clone, Eq, PartialEq)]
+pub enum Credential {
+    /// No bearer token; nothing goes upstream.
+    None,
+    /// `Authorization: Bearer`, and the token alone.
+    Bearer(String),
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Bearer(_) => "Bearer([redacted])",
+        })
+    }
+}
+
+/// Refuses headers that two readers could read in two ways, and identities asked for.
+///
+/// # Errors
+/// [`AttributesError`]; all but `Impersonates` are 400s.
+pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError> {
+    for single in ["authorization", "content-type", "host", "content-length"] {
+        if headers.get_all(single).iter().count() > 1 {
+            return Err(AttributesError::TwoHeaders(single));
+        }
+    }
+    for name in headers.keys().map(HeaderName::as_str) {
+        if name.starts_with("impersonate-") {
+            return Err(AttributesError::Impersonates(name.to_owned()));
+        }
+        let folded = name.replace('-', "_");
+        if name.contains('_') && LOOK_ALIKES.iter().any(|it| folded.starts_with(it)) {
+            return Err(AttributesError::LookAlike(name.to_owned()));
+        }
+    }
+    for value in headers.get_all(header::CONNECTION) {
+        for option in String::from_utf8_lossy(value.as_bytes()).split(',') {
+            let option = option.trim().to_ascii_lowercase();
+            if !option.is_empty() && !CONNECTION_OPTIONS.contains(&option.as_str()) {
+                return Err(AttributesError::Connection(option));
+            }
+        }
+    }
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|_| !reads)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
+        return Err(AttributesError::ContentEncoding(coding));
+    }
+    Ok(())
+}
+
+/// The agent's bearer token, by the API server's own rule (k8s.io/apiserver,
+/// pkg/authentication/request/bearertoken): any other scheme, and an empty token, is no credential.
+/// A token that rides in `Sec-WebSocket-Protocol` is none either, and never goes on.
+///
+/// # Errors
+/// [`AttributesError::Authorization`] where more words follow the token.
+pub fn credential(headers: &HeaderMap) -> Result<Credential, AttributesError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Credential::None) };
+    let Ok(value) = value.to_str() else { return Ok(Credential::None) };
+    let mut words = value.trim().split(' ');
+    let scheme = words.next().unwrap_or_default();
+    let token = words.next().unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Ok(Credential::None);
+    }
+    if words.next().is_some() || token.contains(|char: char| !char.is_ascii_graphic()) {
+        return Err(AttributesError::Authorization);
+    }
+    Ok(Credential::Bearer(token.to_owned()))
+}
+
+/// What of an agent's headers goes upstream.
+pub fn upstream_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut passed = HeaderMap::with_capacity(UPSTREAM.len());
+    for (name, value) in headers {
+        if UPSTREAM.contains(&name.as_str()) {
+            passed.append(name.clone(), value.clone());
+        }
+    }
+    passed
+}
+
+/// What of an answer's headers goes downstream: all but hop-by-hop ones, in order.
+pub fn downstream_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut passed = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if !HOP_BY_HOP.contains(&name.as_str()) {
+            passed.append(name.clone(), value.clone());
+        }
+    }
+    passed
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        headers
+    }
+
+    #[test]
+    fn refuses_what_is_read_in_two_ways() {
+        type Row = (&'static [(&'static str, &'static str)], Option<&'static str>);
+        let table: [Row; 13] = [
+            (&[("authorization", "Bearer a")], None),
+            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], Some("twice")),
+            (&[("content-type", "a"), ("content-type", "b")], Some("twice")),
+            (&[("connection", "keep-alive, Upgrade")], None),
+            (&[("connection", "close, Impersonate-User")], Some("may not name")),
+            (&[("connection", "close"), ("connection", "authorization")], Some("may not name")),
+            (&[("impersonate-user", "x")], Some("impersonate")),
+            (&[("impersonate-extra-scopes", "x")], Some("impersonate")),
+            (&[("impersonate-uid", "x")], Some("impersonate")),
+            (&[("impersonate_user", "x")], Some("looks like")),
+            (&[("x_remote_user", "x")], Some("looks like")),
+            (&[("x-remote_user", "x")], Some("looks like")),
+            (&[("content-encoding", "gzip")], Some("does not decode")),
+        ];
+        for (pairs, want) in table {
+            let got = check(&Method::POST, &headers(pairs)).err().map(|it| it.to_string());
+            match want {
+                None => assert_eq!(got, None, "{pairs:?}"),
+                Some(want) => assert!(got.is_some_and(|it| it.contains(want)), "{pairs:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn takes_credentials_as_the_api_server_does() {
+        let table = [
+            ("Bearer abc", Ok(Credential::Bearer("abc".into()))),
+            ("bEaReR abc", Ok(Credential::Bearer("abc".into()))),
+            ("Bearer ", Ok(Credential::None)),
+            ("Bearer", Ok(Credential::None)),
+            ("Basic abc", Ok(Credential::None)),
+            ("abc", Ok(Credential::None)),
+            ("Bearer a b", Err(AttributesError::Authorization)),
+        ];
+        for (value, want) in table {
+            assert_eq!(credential(&headers(&[("authorization", value)])), want, "{value}");
+        }
+        let printed = format!("{:?}", Credential::Bearer("hunter2".into()));
+        assert!(!printed.contains("hunter2"));
+    }
+
+    #[test]
+    fn passes_only_what_is_listed() {
+        let passed = upstream_headers(&headers(&[
+            ("accept", "application/json"),
+            ("authorization", "Bearer x"),
+            ("audit-id", "1"),
+            ("x-remote-user", "admin"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.x"),
+            ("cookie", "a=b"),
+        ]));
+        assert_eq!(passed.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+}

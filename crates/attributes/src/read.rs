@@ -1,0 +1,217 @@
+//! The reading itself: a port of `RequestInfoFactory.NewRequestInfo` behind a door that lets in
+//! only what Go and everybody else read alike.
+
+use http::{HeaderMap, Method, header};
+use percent_encoding::percent_decode_str;
+
+use crate::{Attributes, AttributesError, Query};
+
+/// Query options that decide what is done: given twice, two readers may take different ones.
+const SINGLE_OPTIONS: [&str; 17] = [
+    "dryRun", "labelSelector", "fieldSelector", "propagationPolicy", "gracePeriodSeconds",
+    "orphanDependents", "force", "fieldManager", "fieldValidation", "watch", "timeout",
+    "timeoutSeconds", "resourceVersion", "resourceVersionMatch", "limit", "continue",
+    "ignoreStoreReadErrorWithClusterBreakingPotential",
+];
+
+/// Parts of a Namespace that are not resources in it.
+const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
+
+/// Reads the attributes of one request from its head.
+///
+/// # Errors
+/// [`AttributesError`] for whatever two readers could read in two ways, and for a bare
+/// `/api/v1/watch`, which the API server refuses too.
+pub fn read(
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+) -> Result<Attributes, AttributesError> {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    if !known.contains(&method.as_str()) {
+        return Err(AttributesError::Method(method.to_string()));
+    }
+    let (raw_path, raw_query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let path = read_path(raw_path)?;
+    let query = read_query(raw_query.unwrap_or_default())?;
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| {
+        String::from_utf8_lossy(value.as_bytes()).into_owned()
+    });
+    let mut attributes = Attributes {
+        method: method.to_string(),
+        target: target.to_owned(),
+        verb: method.as_str().to_ascii_lowercase(),
+        query,
+        content_type,
+        ..Attributes::default()
+    };
+    read_resource(method, &path, &mut attributes)?;
+    attributes.path = path;
+    Ok(attributes)
+}
+
+/// Follows `NewRequestInfo` line by line.
+fn read_resource(
+    method: &Method,
+    path: &str,
+    attributes: &mut Attributes,
+) -> Result<(), AttributesError> {
+    let segments: Vec<&str> = match path.trim_matches('/') {
+        "" => return Ok(()),
+        trimmed => trimmed.split('/').collect(),
+    };
+    let (prefix, group, version, rest) = match segments.as_slice() {
+        ["api", version, rest @ ..] if !rest.is_empty() => ("api", "", *version, rest),
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => {
+            ("apis", *group, *version, rest)
+        }
+        // RequestInfo keeps what it has consumed of a path that is too short for a resource.
+        ["apis", _, _] => {
+            "apis".clone_into(&mut attributes.api_prefix);
+            return Ok(());
+        }
+        _ => return Ok(()),
+    };
+    attributes.is_resource_request = true;
+    prefix.clone_into(&mut attributes.api_prefix);
+    group.clone_into(&mut attributes.api_group);
+    version.clone_into(&mut attributes.api_version);
+    let rest = match rest {
+        // The verb may stand in the path, whatever the method is.
+        [verb @ ("watch" | "proxy"), rest @ ..] => {
+            if rest.is_empty() {
+                return Err(AttributesError::NoResource);
+            }
+            (*verb).clone_into(&mut attributes.verb);
+            rest
+        }
+        rest => {
+            attributes.verb = match method.as_str() {
+                "POST" => "create",
+                "GET" | "HEAD" => "get",
+                "PUT" => "update",
+                "PATCH" => "patch",
+                "DELETE" => "delete",
+                _ => "",
+            }
+            .to_owned();
+            rest
+        }
+    };
+    let parts = match rest {
+        ["namespaces", namespace, below, ..] if !NAMESPACE_SUBRESOURCES.contains(below) => {
+            (*namespace).clone_into(&mut attributes.namespace);
+            rest.get(2..).unwrap_or_default()
+        }
+        ["namespaces", namespace, ..] => {
+            (*namespace).clone_into(&mut attributes.namespace);
+            rest
+        }
+        rest => rest,
+    };
+    attributes.parts = parts.iter().map(|part| (*part).to_owned()).collect();
+    let part = |index: usize| parts.get(index).map(|it| (*it).to_owned()).unwrap_or_default();
+    attributes.resource = part(0);
+    attributes.name = part(1);
+    if attributes.verb != "proxy" {
+        attributes.subresource = part(2);
+    }
+    if attributes.name.is_empty() && attributes.verb == "get" {
+        let watch = attributes.query.first("watch").is_some_and(|value| {
+            !matches!(value.to_ascii_lowercase().as_str(), "false" | "0")
+        });
+        attributes.verb = if watch { "watch" } else { "list" }.to_owned();
+        if let Some(name) = attributes.query.first("fieldSelector").and_then(selected_name) {
+            attributes.name = name;
+        }
+    }
+    if attributes.name.is_empty() && attributes.verb == "delete" {
+        "deletecollection".clone_into(&mut attributes.verb);
+    }
+    Ok(())
+}
+
+/// The name that a field selector requires, where it is a plain one. Only a list's or watch's
+/// record depends on it: RequestInfo reads it for no other verb.
+fn selected_name(selector: &str) -> Option<String> {
+    if selector.contains(['\\', '!']) {
+        return None;
+    }
+    selector.split(',').find_map(|term| {
+        let name = term.strip_prefix("metadata.name=")?;
+        let name = name.strip_prefix('=').unwrap_or(name);
+        let is_segment = !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '%', '=']);
+        is_segment.then(|| name.to_owned())
+    })
+}
+
+fn read_path(raw: &str) -> Result<String, AttributesError> {
+    if !raw.starts_with('/') {
+        return Err(AttributesError::Form);
+    }
+    if let Some(byte) = raw.bytes().find(|byte| !byte.is_ascii_graphic()) {
+        return Err(AttributesError::Byte(byte));
+    }
+    if raw.contains("//") {
+        return Err(AttributesError::EmptySegment);
+    }
+    for escape in escapes(raw).ok_or(AttributesError::BadEscape { place: "path" })? {
+        let plain = escape.is_ascii_alphanumeric() || b"-._~".contains(&escape);
+        if matches!(escape, b'/' | b'%') || escape.is_ascii_control() || plain {
+            return Err(AttributesError::Encoded(format!("%{escape:02X}")));
+        }
+    }
+    let path = percent_decode_str(raw)
+        .decode_utf8()
+        .map_err(|_| AttributesError::NotUtf8 { place: "path" })?;
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(AttributesError::DotSegment);
+    }
+    Ok(path.into_owned())
+}
+
+fn read_query(raw: &str) -> Result<Query, AttributesError> {
+    if let Some(byte) = raw.bytes().find(|byte| !byte.is_ascii_graphic()) {
+        return Err(AttributesError::Byte(byte));
+    }
+    if raw.contains(';') {
+        return Err(AttributesError::Semicolon);
+    }
+    escapes(raw).ok_or(AttributesError::BadEscape { place: "query" })?;
+    let decode = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_decode_str(&spaced)
+            .decode_utf8()
+            .map(std::borrow::Cow::into_owned)
+            .map_err(|_| AttributesError::NotUtf8 { place: "query" })
+    };
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (key, value) = (decode(key)?, decode(value)?);
+        if SINGLE_OPTIONS.contains(&key.as_str()) && pairs.iter().any(|(it, _)| *it == key) {
+            return Err(AttributesError::Twice(key));
+        }
+        if key == "dryRun" && value != "All" {
+            return Err(AttributesError::DryRun(value));
+        }
+        pairs.push((key, value));
+    }
+    Ok(Query(pairs))
+}
+
+/// The bytes that are escaped; `None` where a `%` is not followed by two hexadecimal digits.
+fn escapes(raw: &str) -> Option<Vec<u8>> {
+    let mut parts = raw.split('%');
+    parts.next();
+    parts
+        .map(|part| {
+            let digits = part.get(..2)?;
+            let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            is_hex.then(|| u8::from_str_radix(digits, 16).ok())?
+        })
+        .collect()
+}

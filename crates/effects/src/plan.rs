@@ -1,0 +1,242 @@
+//! What the attributes alone say, and how the rest is to be learned: the static table that leaves
+//! no road open. Whatever is not provably harmless by its attributes is previewed, and what cannot
+//! be previewed is held as unknown.
+
+use attributes::Attributes;
+
+use crate::{Effect, EffectKind, ObjectRef, builtin::Builtin};
+
+/// How a request is to be judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Route {
+    /// Reads: forwarded at once.
+    Read,
+    /// Creates that store nothing: access reviews, token reviews.
+    Review,
+    /// The server's own dry run of a built-in API.
+    DryRun,
+    /// Events and ordinary leases: nothing that rules ask about can come of them.
+    Ordinary,
+    /// Create, update, patch: the live object against the dry run.
+    Preview,
+    /// A delete of one object.
+    PreviewDelete,
+    /// A delete of whatever matches.
+    PreviewCollection,
+    /// Must not or cannot be previewed: connects, token requests, unknown APIs.
+    Blind,
+}
+
+/// What is known before anybody is asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// How to learn the rest.
+    pub route: Route,
+    /// What the attributes alone say.
+    pub effects: Vec<Effect>,
+}
+
+/// Groups whose objects are rights, or decide what the API server does with every request.
+const ACCESS_GROUPS: [&str; 6] = [
+    "rbac.authorization.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "certificates.k8s.io",
+];
+
+/// Reads the static table for one request. `is_dry_run` is by the server's own rule.
+pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
+    let a = attributes;
+    let only = |route| Plan { route, effects: Vec::new() };
+    let with = |route, kind, detail: String| Plan {
+        route,
+        effects: vec![Effect { kind, object: object_of(a), detail, count: None }],
+    };
+    if a.is_read() {
+        return only(Route::Read);
+    }
+    if !a.is_resource_request {
+        let detail = format!("writes to {}, which is no API resource", a.path);
+        return with(Route::Blind, EffectKind::Unknown, detail);
+    }
+    if a.is_connect() {
+        return connect(a);
+    }
+    let builtin = Builtin::find(&a.api_group, &a.resource);
+    if !builtin.is_some_and(|it| it.has(&a.subresource)) {
+        let detail = format!("{} {}: an API that agent-shield does not know", a.verb, named(a));
+        return with(Route::Blind, EffectKind::Unknown, detail);
+    }
+    let what = (a.api_group.as_str(), a.resource.as_str(), a.subresource.as_str());
+    match (a.verb.as_str(), what) {
+        ("create", ("authentication.k8s.io" | "authorization.k8s.io", _, "")) => {
+            only(Route::Review)
+        }
+        ("create", ("", "serviceaccounts", "token")) => {
+            let detail = format!("mints a token of ServiceAccount {}", place(a));
+            with(Route::Blind, EffectKind::MintCredential, detail)
+        }
+        ("create" | "update" | "patch" | "delete" | "deletecollection", _) if is_dry_run => {
+            only(Route::DryRun)
+        }
+        ("delete", (_, _, "")) => {
+            with(Route::PreviewDelete, EffectKind::Delete, format!("deletes {}", named(a)))
+        }
+        ("deletecollection", (_, _, "")) => {
+            let detail = format!("deletes all {} that match in {}", a.resource, scope(a));
+            with(Route::PreviewCollection, EffectKind::Delete, detail)
+        }
+        ("create" | "update" | "patch", ("" | "events.k8s.io", "events", "")) => {
+            only(Route::Ordinary)
+        }
+        ("create" | "update" | "patch", ("coordination.k8s.io", "leases", ""))
+            if !matches!(a.namespace.as_str(), "kube-system" | "kube-node-lease") =>
+        {
+            only(Route::Ordinary)
+        }
+        ("create", ("", "pods", "eviction")) => {
+            with(Route::Preview, EffectKind::Evict, format!("evicts pod {}", place(a)))
+        }
+        ("create", ("", "bindings", "") | ("", "pods", "binding")) => {
+            let detail = format!("binds pod {} to a node, past the scheduler", place(a));
+            with(Route::Preview, EffectKind::GrantAccess, detail)
+        }
+        ("update" | "patch", ("", "pods", "ephemeralcontainers")) => {
+            let detail = format!("runs a container of the agent's choice in pod {}", place(a));
+            with(Route::Preview, EffectKind::RunCode, detail)
+        }
+        ("update" | "patch" | "create", ("", "namespaces", "finalize")) => {
+            let detail = format!("finalizes namespace {}: what is in it is left behind", a.name);
+            with(Route::Preview, EffectKind::Delete, detail)
+        }
+        ("create" | "update" | "patch", (group, _, _)) if ACCESS_GROUPS.contains(&group) => {
+            with(Route::Preview, EffectKind::GrantAccess, access(a))
+        }
+        ("create" | "update" | "patch", ("storagemigration.k8s.io", _, _)) => {
+            let detail = "rewrites every stored object of a kind".to_owned();
+            with(Route::Preview, EffectKind::GrantAccess, detail)
+        }
+        ("create" | "update" | "patch", _) => only(Route::Preview),
+        _ => {
+            let detail = format!("{} {}: a verb that this resource does not have", a.verb, named(a));
+            with(Route::Blind, EffectKind::Unknown, detail)
+        }
+    }
+}
+
+/// The effect of a request whose effects cannot be worked out: it counts as the worst.
+pub fn unknown(attributes: &Attributes, why: &str) -> Effect {
+    Effect {
+        kind: EffectKind::Unknown,
+        object: object_of(attributes),
+        detail: format!("{} {}: {why}", attributes.verb, named(attributes)),
+        count: None,
+    }
+}
+
+/// The object that the attributes name; its uid is not known yet.
+pub fn object_of(a: &Attributes) -> ObjectRef {
+    // RequestInfo gives a Namespace its own name as namespace; as an object it is in none.
+    let in_itself = a.resource == "namespaces" && a.api_group.is_empty();
+    ObjectRef {
+        api_group: a.api_group.clone(),
+        resource: a.resource.clone(),
+        namespace: if in_itself { String::new() } else { a.namespace.clone() },
+        name: a.name.clone(),
+        uid: String::new(),
+    }
+}
+
+fn connect(a: &Attributes) -> Plan {
+    let blind = |kind, detail| Plan {
+        route: Route::Blind,
+        effects: vec![Effect { kind, object: object_of(a), detail, count: None }],
+    };
+    match (a.resource.as_str(), a.subresource.as_str()) {
+        ("nodes", _) => {
+            let detail = format!(
+                "reaches the kubelet of node {} through the API server: every pod on it",
+                a.name
+            );
+            blind(EffectKind::ProxyToNode, detail)
+        }
+        (_, "proxy") if is_api_server(a) => {
+            let detail = format!("reaches an API server through {} {}", a.resource, place(a));
+            blind(EffectKind::ProxyToApiServer, detail)
+        }
+        (_, "proxy") => {
+            let path = a.parts.iter().skip(3).cloned().collect::<Vec<_>>().join("/");
+            let detail =
+                format!("sends {} /{path} to {} through the API server", a.method, named(a));
+            blind(EffectKind::RunCode, detail)
+        }
+        (_, "portforward") => {
+            blind(EffectKind::RunCode, format!("opens ports of pod {}", place(a)))
+        }
+        _ => {
+            let command: Vec<&str> = a
+                .query
+                .0
+                .iter()
+                .filter(|(key, _)| key == "command")
+                .map(|(_, value)| value.as_str())
+                .collect();
+            // The command may hold a secret; it is shown redacted with the request's URI.
+            let words = command.len();
+            let detail = format!("{} in pod {} ({words} words of command)", a.subresource, place(a));
+            blind(EffectKind::RunCode, detail)
+        }
+    }
+}
+
+/// Services and pods whose other end is an API server: its own rules would not see the agent.
+fn is_api_server(a: &Attributes) -> bool {
+    // `[scheme:]name[:port]`, as in k8s.io/apimachinery, pkg/util/net `SplitSchemeNamePort`.
+    let name = match a.name.split(':').collect::<Vec<_>>().as_slice() {
+        [name] | [name, _] if !matches!(*name, "http" | "https") => *name,
+        [_, name] | [_, name, _] => *name,
+        _ => return true,
+    };
+    match a.resource.as_str() {
+        "services" => a.namespace == "default" && name == "kubernetes",
+        "pods" => a.namespace == "kube-system" && name.starts_with("kube-apiserver"),
+        _ => false,
+    }
+}
+
+fn access(a: &Attributes) -> String {
+    let does = match a.verb.as_str() {
+        "create" => "creates",
+        _ => "changes",
+    };
+    format!("{does} {}, which decides what others may do", named(a))
+}
+
+fn named(a: &Attributes) -> String {
+    let kind = match (a.resource.as_str(), a.subresource.as_str()) {
+        (resource, "") => resource.to_owned(),
+        (resource, subresource) => format!("{resource}/{subresource}"),
+    };
+    match place(a).as_str() {
+        "" => kind,
+        place => format!("{kind} {place}"),
+    }
+}
+
+fn place(a: &Attributes) -> String {
+    let object = object_of(a);
+    match (object.namespace.as_str(), object.name.as_str()) {
+        ("", name) => name.to_owned(),
+        (namespace, "") => namespace.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    }
+}
+
+fn scope(a: &Attributes) -> String {
+    match a.namespace.as_str() {
+        "" => "the cluster".to_owned(),
+        namespace => format!("namespace {namespace}"),
+    }
+}
