@@ -37,7 +37,7 @@ pub fn of_change(
     new: &Value,
 ) -> Vec<Effect> {
     let object = object_in(attributes, old.unwrap_or(new));
-    let at = Comparison { attributes, object, old, new };
+    let at = Comparison { object, old, new };
     if attributes.subresource == "scale" {
         let count = |value: &Value| value.pointer("/spec/replicas").and_then(Value::as_i64);
         let old_count = old.map_or(0, |old| count(old).unwrap_or(0));
@@ -116,7 +116,6 @@ impl Found {
 }
 
 struct Comparison<'a> {
-    attributes: &'a Attributes,
     object: ObjectRef,
     old: Option<&'a Value>,
     new: &'a Value,

@@ -1,22 +1,13 @@
-//! What may be done: rules over attributes, namespace and effects -> Decision.
+//! What may be done: rules over attributes, identity, namespace and effects -> [`Decision`].
+//!
+//! The strictest answer of all rules wins, so order never matters and adding a rule never loosens.
+//! Rules come in a [`Pack`]; today there is one, as typed data, and documents that people write
+//! will make others. Pure.
 
-/// What policy says of one request, mildest first: the `max` of two decisions is the stricter.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Decision {
-    /// Forward at once.
-    Allow,
-    /// Ask a person.
-    Hold {
-        /// The rule that asked.
-        rule: String,
-        /// In plain words.
-        reason: String,
-    },
-    /// Refuse.
-    Deny {
-        /// The rule that asked.
-        rule: String,
-        /// In plain words.
-        reason: String,
-    },
-}
+mod decision;
+mod pack;
+mod rules;
+
+pub use decision::{Decision, RuleName, Verdict};
+pub use pack::{Input, Pack, Parameters};
+pub use rules::{Place, Rule, Severity};
