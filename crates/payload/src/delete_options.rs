@@ -1,0 +1,217 @@
+//! `metav1.DeleteOptions`, from the body or the query, by the server's own rule: as soon as there
+//! is a body, the query's options do not count (seen on 1.37.2).
+
+use serde_json::{Map, Value, json};
+
+use crate::{MediaType, PayloadError, read};
+
+/// What a delete asks for besides its object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeleteOptions {
+    document: Map<String, Value>,
+}
+
+/// The fields of `metav1.DeleteOptions`; another one could mean anything.
+const FIELDS: [&str; 9] = [
+    "kind",
+    "apiVersion",
+    "gracePeriodSeconds",
+    "preconditions",
+    "orphanDependents",
+    "propagationPolicy",
+    "dryRun",
+    "ignoreStoreReadErrorWithClusterBreakingPotential",
+    "metadata",
+];
+
+/// Reads the body of a delete; `None` where it is empty and the query counts.
+///
+/// # Errors
+/// [`PayloadError`] for a body that is not plain JSON `DeleteOptions` with known fields.
+pub fn delete_options(media: MediaType, body: &[u8]) -> Result<Option<DeleteOptions>, PayloadError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    if !matches!(media, MediaType::Json | MediaType::Missing) {
+        return Err(PayloadError::Opaque(media));
+    }
+    let Value::Object(document) = read(media, body)? else {
+        return Err(PayloadError::Unexpected("delete options must be a JSON object".into()));
+    };
+    let unexpected = |what: &str| Err(PayloadError::Unexpected(what.to_owned()));
+    if let Some(field) = document.keys().find(|field| !FIELDS.contains(&field.as_str())) {
+        return unexpected(&format!("`{field}` is no field of DeleteOptions"));
+    }
+    let text = |field: &str| document.get(field).map(|it| it.as_str().unwrap_or("?"));
+    if !matches!(text("kind"), None | Some("" | "DeleteOptions")) {
+        return unexpected("the kind is not DeleteOptions");
+    }
+    let dry_run = document.get("dryRun");
+    if !dry_run.is_none_or(|it| it.is_null() || it.is_array()) {
+        return unexpected("dryRun is not a list");
+    }
+    Ok(Some(DeleteOptions { document }))
+}
+
+impl DeleteOptions {
+    /// The options that the API server takes from the query of a delete without a body.
+    ///
+    /// # Errors
+    /// [`PayloadError`] where one of them is not of its type.
+    pub fn from_query(pairs: &[(String, String)]) -> Result<Self, PayloadError> {
+        let mut document = Map::new();
+        for (key, value) in pairs {
+            let bad = || PayloadError::Unexpected(format!("{key}={value} cannot be read"));
+            let value: Value = match key.as_str() {
+                "gracePeriodSeconds" => value.parse::<i64>().map_err(|_| bad())?.into(),
+                "propagationPolicy" => value.as_str().into(),
+                "orphanDependents" | "ignoreStoreReadErrorWithClusterBreakingPotential" => {
+                    // Go's conversion: everything but `false` and `0` is true.
+                    (!matches!(value.to_ascii_lowercase().as_str(), "false" | "0")).into()
+                }
+                "dryRun" => json!([value]),
+                "preconditions" => return Err(bad()),
+                _ => continue,
+            };
+            document.insert(key.clone(), value);
+        }
+        Ok(Self { document })
+    }
+
+    /// Whether the server would only pretend: exactly `All`.
+    pub fn is_dry_run(&self) -> bool {
+        self.document.get("dryRun") == Some(&json!(["All"]))
+    }
+
+    /// The body of the same delete as a dry run.
+    pub fn with_dry_run(&self) -> Vec<u8> {
+        let mut document = self.typed();
+        document.insert("dryRun".to_owned(), json!(["All"]));
+        Value::Object(document).to_string().into_bytes()
+    }
+
+    /// The body of the same delete, for exactly this object and, where given, this version of it.
+    ///
+    /// # Errors
+    /// [`PayloadError::Unexpected`] where the agent's own preconditions say something else.
+    pub fn pinned(
+        &self,
+        uid: &str,
+        resource_version: Option<&str>,
+    ) -> Result<Vec<u8>, PayloadError> {
+        let mut document = self.typed();
+        let entry = document.entry("preconditions").or_insert_with(|| json!({}));
+        if entry.is_null() {
+            *entry = json!({});
+        }
+        let other = || PayloadError::Unexpected("the preconditions name another object".into());
+        let preconditions = entry.as_object_mut().ok_or_else(other)?;
+        for (field, value) in [("uid", Some(uid)), ("resourceVersion", resource_version)] {
+            let Some(value) = value else { continue };
+            let own = preconditions.entry(field).or_insert_with(|| json!(value));
+            if own.as_str() != Some(value) {
+                return Err(other());
+            }
+        }
+        Ok(Value::Object(document).to_string().into_bytes())
+    }
+
+    fn typed(&self) -> Map<String, Value> {
+        let mut document = self.document.clone();
+        document.insert("kind".to_owned(), json!("DeleteOptions"));
+        // `v1` is served for every group (meta.k8s.io options are registered in each).
+        document.entry("apiVersion").or_insert_with(|| json!("v1"));
+        document
+    }
+}
+
+/// Whether the API server would only pretend, by its own rule: for a delete with a body only the
+/// body counts; for everything else the query does; `All` and nothing else. A body that cannot be
+/// read in exactly one way is not believed.
+pub fn is_dry_run(
+    method: &str,
+    subresource: &str,
+    media: MediaType,
+    body: &[u8],
+    query_dry_run: Option<&str>,
+) -> bool {
+    let by_query = query_dry_run == Some("All");
+    match method {
+        "DELETE" => match delete_options(media, body) {
+            Ok(None) => by_query,
+            Ok(Some(options)) => options.is_dry_run(),
+            Err(_) => false,
+        },
+        // An eviction takes it from its own deleteOptions too, and merges both.
+        "POST" if subresource == "eviction" && !by_query => {
+            let eviction = read(media, body).ok();
+            eviction.is_some_and(|it| {
+                it.pointer("/deleteOptions/dryRun") == Some(&json!(["All"]))
+            })
+        }
+        "POST" | "PUT" | "PATCH" => by_query,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn believes_a_dry_run_only_as_the_server_does() {
+        let all = Some("All");
+        type Row = (&'static str, &'static str, MediaType, &'static [u8], Option<&'static str>, bool);
+        let table: [Row; 15] = [
+            ("DELETE", "", MediaType::Missing, b"", all, true),
+            ("DELETE", "", MediaType::Missing, b"", None, false),
+            ("DELETE", "", MediaType::Json, b"{}", all, false),
+            ("DELETE", "", MediaType::Json, b"null", all, false),
+            ("DELETE", "", MediaType::Yaml, b"kind: DeleteOptions\n", all, false),
+            ("DELETE", "", MediaType::Protobuf, b"k8s\0", all, false),
+            ("DELETE", "", MediaType::Json, br#"{"dryRun":["All"]}"#, None, true),
+            ("DELETE", "", MediaType::Json, br#"{"dryRun":["All"],"dryRun":[]}"#, None, false),
+            ("DELETE", "", MediaType::Json, br#"{"dryRun":"All"}"#, None, false),
+            ("DELETE", "", MediaType::Json, br#"{"dryrun":["All"]}"#, None, false),
+            ("PATCH", "", MediaType::MergePatch, br#"{"dryRun":["All"]}"#, None, false),
+            ("PATCH", "", MediaType::MergePatch, b"{}", all, true),
+            ("POST", "eviction", MediaType::Json, b"{}", all, true),
+            (
+                "POST",
+                "eviction",
+                MediaType::Json,
+                br#"{"deleteOptions":{"dryRun":["All"]}}"#,
+                None,
+                true,
+            ),
+            ("GET", "", MediaType::Missing, b"", all, false),
+        ];
+        for (method, subresource, media, body, query, want) in table {
+            let got = is_dry_run(method, subresource, media, body, query);
+            assert_eq!(got, want, "{method} {media:?} {:?} {query:?}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn keeps_what_the_agent_asked_for() -> Result<(), PayloadError> {
+        let body = br#"{"propagationPolicy":"Background"}"#;
+        let Some(options) = delete_options(MediaType::Json, body)? else { return Ok(()) };
+        let dry: Value = serde_json::from_slice(&options.with_dry_run()).unwrap_or_default();
+        assert_eq!(dry["dryRun"], json!(["All"]));
+        assert_eq!(dry["propagationPolicy"], json!("Background"));
+        let pinned = options.pinned("u1", Some("7"))?;
+        let pinned: Value = serde_json::from_slice(&pinned).unwrap_or_default();
+        assert_eq!(pinned["preconditions"], json!({"uid": "u1", "resourceVersion": "7"}));
+        assert!(pinned.get("dryRun").is_none());
+
+        let other = br#"{"preconditions":{"uid":"u2"}}"#;
+        let Some(options) = delete_options(MediaType::Json, other)? else { return Ok(()) };
+        assert!(options.pinned("u1", None).is_err());
+
+        let pairs = [("propagationPolicy".to_owned(), "Orphan".to_owned())];
+        let from_query = DeleteOptions::from_query(&pairs)?;
+        let dry: Value = serde_json::from_slice(&from_query.with_dry_run()).unwrap_or_default();
+        assert_eq!(dry["propagationPolicy"], json!("Orphan"));
+        Ok(())
+    }
+}
