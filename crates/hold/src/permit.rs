@@ -19,7 +19,7 @@ impl Permit {
 
     /// For what policy allowed; `None` for anything else.
     pub fn allowed(decision: &Decision, audit_id: &AuditId) -> Option<Self> {
-        matches!(decision, Decision::Allow).then(|| Self(audit_id.clone()))
+        (*decision == Decision::Allow).then(|| Self(audit_id.clone()))
     }
 
     /// For a hold whose approval was just spent on this very call; `None` for anything else.

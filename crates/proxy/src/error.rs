@@ -15,9 +15,6 @@ pub(crate) enum ProxyError {
     /// It can be read in two ways, or not at all.
     #[error("agent-shield refuses this request: {0}")]
     Attributes(#[from] AttributesError),
-    /// It asks to be somebody else.
-    #[error("agent-shield refuses requests that impersonate: remove the `{0}` header")]
-    Impersonates(String),
     /// The API server does not know the token.
     #[error("Unauthorized")]
     Unauthenticated,
@@ -141,10 +138,10 @@ impl From<&ProxyError> for Status {
         // No `_` arm: whoever adds an error chooses here what the agent sees. The message is the
         // outermost one only; sources may name internal hosts, and go to the log.
         match error {
+            E::Attributes(AttributesError::Impersonates(_)) => Self::failure(403, "Forbidden"),
             E::Attributes(_) | E::BodyCut => Self::failure(400, "BadRequest"),
             E::Unauthenticated => Self::failure(401, "Unauthorized"),
-            E::Impersonates(_)
-            | E::Denied { .. }
+            E::Denied { .. }
             | E::Rejected { .. }
             | E::StillRejected { .. }
             | E::Expired { .. } => Self::failure(403, "Forbidden"),

@@ -14,7 +14,6 @@ use ledger::{
     Action, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome, Stage,
     StoreError,
 };
-use policy::Verdict;
 use review::Waiter;
 use upstream::{Body, SendError};
 
@@ -256,7 +255,7 @@ impl Proxy {
             payload: self.payload_for_people(write),
             rules: judgement.verdict.rules(),
             reason: judgement.verdict.reason(),
-            severity: judgement.verdict.severity_name().to_owned(),
+            severity: judgement.verdict.severity.as_str().to_owned(),
             effects,
             preview: judgement.preview,
             drifts: 0,
@@ -591,25 +590,6 @@ fn go_duration(text: &str) -> Option<Duration> {
         rest = after;
     }
     (total > Duration::ZERO).then_some(total)
-}
-
-/// Names of the rules, the reason and the severity, as they are stored.
-pub(crate) trait Named {
-    fn rules(&self) -> Vec<String>;
-    fn reason(&self) -> String;
-    fn severity_name(&self) -> &'static str;
-}
-
-impl Named for Verdict {
-    fn rules(&self) -> Vec<String> {
-        todo!()
-    }
-    fn reason(&self) -> String {
-        todo!()
-    }
-    fn severity_name(&self) -> &'static str {
-        todo!()
-    }
 }
 
 #[cfg(test)]

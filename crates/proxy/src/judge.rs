@@ -14,9 +14,7 @@ use serde_json::Value;
 use upstream::{Access, Probe, ProbeAnswer};
 
 use crate::{
-    Proxy,
-    call::Write,
-    reach,
+    Proxy, call::Write, reach,
 };
 
 /// A request made once more: an object that changes between its two readings is read again.
@@ -74,9 +72,11 @@ impl Proxy {
     /// Judges a write. Asking changes nothing in the cluster.
     pub(crate) async fn judge(&self, write: &Write) -> Judged {
         let attributes = write.attributes();
-        let plan = effects::plan(attributes, write.is_dry_run, &write.class);
-        let first = self.decide(write, &plan.effects);
-        if matches!(first.decision, Decision::Deny { .. }) {
+        let plan = effects::plan(attributes, write.is_dry_run);
+        // Reviews and dry runs store nothing, so that rules about writes do not ask about them.
+        let is_write = !matches!(plan.route, Route::Review | Route::DryRun);
+        let first = self.decide(write, is_write, &plan.effects);
+        if first.decision == Decision::Deny {
             let preview = Preview::default();
             return Judged::Decided(Box::new(Judgement {
                 effects: plan.effects,
@@ -101,16 +101,17 @@ impl Proxy {
             effects.retain(|it| it.kind != effect.kind || !it.object.uid.is_empty());
             effects.push(effect);
         }
-        let verdict = self.decide(write, &effects);
+        let verdict = self.decide(write, is_write, &effects);
         let preview = self.shown(write, &effects, seen, &verdict).await;
         Judged::Decided(Box::new(Judgement { effects, preview, verdict }))
     }
 
-    fn decide(&self, write: &Write, effects: &[Effect]) -> Verdict {
+    fn decide(&self, write: &Write, is_write: bool, effects: &[Effect]) -> Verdict {
         self.pack.decide(&Input {
             attributes: write.attributes(),
             user: &write.user,
             class: &write.class,
+            is_write,
             effects,
         })
     }
@@ -187,7 +188,7 @@ impl Proxy {
                 seen.notes.push(why.to_owned());
             }
             if !hidden || old.is_some() {
-                let found = effects::of_change(attributes, &write.class, old.as_ref(), Some(&new));
+                let found = effects::of_change(attributes, self.namespaces.config(), old.as_ref(), &new);
                 seen.effects.extend(found);
             }
             seen.changes = self.redacted_diff(write, old.as_ref(), Some(&new));
@@ -211,7 +212,7 @@ impl Proxy {
         match live {
             Live::Is(object) => {
                 let objects = std::slice::from_ref(&object);
-                seen.effects = effects::of_delete(attributes, &write.class, objects);
+                seen.effects = effects::of_delete(attributes, objects);
                 seen.changes = self.redacted_diff(write, Some(&object), None);
                 seen.live = Some(object);
             }
@@ -231,7 +232,7 @@ impl Proxy {
                 let Some(items) = items else {
                     return self.blind_unknown(write, "what matches could not be listed").await;
                 };
-                seen.effects = effects::of_delete(attributes, &write.class, items);
+                seen.effects = effects::of_delete(attributes, items);
                 seen.targets = items.iter().map(target).collect();
                 seen.targets.sort();
                 if items.is_empty() {
@@ -312,6 +313,23 @@ impl Proxy {
         }
     }
 
+    /// Reads for a preview: as the agent, then with the proxy's own rights, but never Secrets with
+    /// those. `None` where neither may see it.
+    pub(crate) async fn read_for_preview(
+        &self,
+        write: &Write,
+        resource: &str,
+        probe: Probe,
+        target: &str,
+    ) -> Option<Value> {
+        match self.ask(write, probe, false).await {
+            Ok(answer) if answer.status.is_success() => return answer.json,
+            _ if resource == "secrets" => return None,
+            _ => {}
+        }
+        self.own.read(target).await.ok()
+    }
+
     /// One probe, recorded as one.
     async fn ask(&self, write: &Write, probe: Probe, dry: bool) -> Result<ProbeAnswer, String> {
         let audit_id = uuid::Uuid::new_v4().to_string();
@@ -370,7 +388,7 @@ impl Proxy {
             input.extend_from_slice(target.uid.as_bytes());
             input.push(0);
         }
-        let held = matches!(verdict.decision, Decision::Hold { .. });
+        let held = verdict.decision == Decision::Hold;
         let goes_with = match held {
             true => reach::goes_with(self, write, effects, seen.live.as_ref(), &mut seen.notes).await,
             false => Vec::new(),

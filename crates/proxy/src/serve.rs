@@ -2,8 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use attributes::{AuditId, Attributes, User, headers::Credential};
-use bytes::Bytes;
+use attributes::{Attributes, AuditId, User, headers::Credential};
 use effects::NamespaceClass;
 use hold::{Hold, Permit};
 use http::{Request, Response, header};
@@ -20,7 +19,6 @@ use crate::{
     body::{self, Counted},
     call::{Call, Write, decided},
     error::ProxyError,
-    held::Named,
     judge::{Judged, Judgement},
 };
 
@@ -146,8 +144,8 @@ impl Proxy {
             Judged::Answered(answer) => return self.answered(&write, answer).await,
             Judged::Decided(judgement) => match judgement.verdict.decision {
                 Decision::Allow => self.allow(&write, *judgement).await,
-                Decision::Deny { .. } => Err(self.denied(&judgement)),
-                Decision::Hold { .. } => {
+                Decision::Deny => Err(self.denied(&judgement)),
+                Decision::Hold => {
                     let held = Arc::clone(self).hold(Arc::clone(&write), *judgement).await;
                     return match held {
                         Ok(answer) => answer,
@@ -183,7 +181,7 @@ impl Proxy {
             Ok(body) => body.to_bytes(),
             Err(error) => return Err((Some(user), self.body_error(&*error))),
         };
-        let class = self.class_of(&call.attributes, &body).await;
+        let class = self.class_of(&call.attributes).await;
         let attributes = &call.attributes;
         let media = payload::media_type(attributes.content_type.as_deref());
         let is_dry_run = payload::is_dry_run(
@@ -196,25 +194,10 @@ impl Proxy {
         Ok(Write { call, user, body, media, is_dry_run, class })
     }
 
-    /// The class of the namespace that a write is in; for a Namespace itself, its own.
-    async fn class_of(&self, attributes: &Attributes, body: &Bytes) -> NamespaceClass {
-        let name = match attributes.resource.as_str() {
-            "namespaces" if attributes.api_group.is_empty() && attributes.verb == "create" => {
-                // It has no class yet, and is named in the body if at all.
-                let body: Option<Value> = serde_json::from_slice(body).ok();
-                let name = body
-                    .as_ref()
-                    .and_then(|it| it.pointer("/metadata/name"))
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                return match name {
-                    "" => NamespaceClass::cluster_scoped(),
-                    name => self.namespaces.class(name).await,
-                };
-            }
-            _ => attributes.namespace.as_str(),
-        };
-        match name {
+    /// The class of the namespace that a write is in; for a Namespace itself, its own. One that is
+    /// being created has none yet, nor anything in it to protect.
+    async fn class_of(&self, attributes: &Attributes) -> NamespaceClass {
+        match attributes.namespace.as_str() {
             "" => NamespaceClass::cluster_scoped(),
             name => self.namespaces.class(name).await,
         }

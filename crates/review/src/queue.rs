@@ -66,7 +66,7 @@ impl Waiter {
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
     /// No hold has this id.
-    #[error("there is no hold `{id}`{}", near(.near))]
+    #[error("there is no hold `{id}`{}", meant(.near))]
     NotFound {
         /// As it was typed.
         id: HoldId,
@@ -84,7 +84,7 @@ pub enum ReviewError {
     Store(#[from] StoreError),
 }
 
-fn near(ids: &[HoldId]) -> String {
+fn meant(ids: &[HoldId]) -> String {
     match ids {
         [] => String::new(),
         ids => {
@@ -370,7 +370,7 @@ mod tests {
         for (id, typed, want) in table {
             assert_eq!(similar(id, typed), want, "{typed}");
         }
-        let found = near(&[HoldId::parse("k3mq7xzw")]);
+        let found = meant(&[HoldId::parse("k3mq7xzw")]);
         assert_eq!(found, "; did you mean `k3mq7xzw`?");
     }
 }

@@ -1,1 +1,3 @@
-//! To come.
+//! Holds and the ledger, kept. One implementation so far: SQLite in the data directory.
+
+pub mod sqlite;

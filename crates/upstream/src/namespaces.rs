@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
-    runtime::{WatchStreamExt, metadata_watcher, reflector, watcher},
+    runtime::{WatchStreamExt, reflector, watcher},
 };
 use kube::core::PartialObjectMeta;
 
@@ -27,8 +27,8 @@ impl Namespaces {
     /// Starts from nothing; the returned future follows the cluster and runs until it is dropped.
     pub fn watch(own: Own, config: ClassConfig) -> (Self, impl Future<Output = ()> + Send) {
         let (store, writer) = reflector::store();
-        let api: Api<Namespace> = Api::all(own.client());
-        let stream = reflector(writer, metadata_watcher(api, watcher::Config::default()))
+        let api: Api<Meta> = Api::all(own.client());
+        let stream = reflector(writer, watcher(api, watcher::Config::default()))
             .default_backoff()
             .touched_objects();
         let follow = async move {

@@ -1,0 +1,329 @@
+//! `agent-shield serve`: picks the parts, starts both doors, and ends in order.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use authn::Tokens;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use clap::Args;
+use effects::ClassConfig;
+use hold::Holds;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use ledger::Ledger;
+use payload::Redactor;
+use policy::{Pack, Parameters};
+use proxy::{Listener, Parts, Proxy};
+use review::Queue;
+use store::sqlite::Sqlite;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use upstream::{ApiServer, Namespaces, Own};
+
+use crate::tls;
+
+/// Everything has ended so long after SIGTERM: a Kubernetes pod has 30 s, scripts are promised 10.
+const STOP_TIME_MAX: Duration = Duration::from_secs(8);
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+const WATCH_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Start the proxy: agents connect to --listen, reviewers to --review-listen.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  agent-shield serve
+  agent-shield serve --kubeconfig ~/.kube/config --listen 0.0.0.0:8443 --tls-san shield.example.com
+  agent-shield serve --tls-cert tls.crt --tls-key tls.key --hold-deadline 15m
+
+Without --kubeconfig the in-cluster ServiceAccount is used if there is one, then KUBECONFIG, then
+~/.kube/config. The first start makes a CA in the data directory; give its ca.crt to agents
+(`agent-shield agent kubeconfig` writes it into a kubeconfig).")]
+pub(crate) struct ServeArgs {
+    /// Kubeconfig with the proxy's own credential and the API server's address.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; its current one by default.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Where holds, the ledger, the CA and endpoints.json are kept (made with mode 0700).
+    #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = default_data_dir())]
+    data_dir: PathBuf,
+    /// Address for agents; port 0 picks a free one, which then stands in endpoints.json.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// Address for reviewers.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8444")]
+    review_listen: SocketAddr,
+    /// Policy file or directory. Not available yet: the default pack is in force.
+    #[arg(long, value_name = "PATH")]
+    policy: Vec<PathBuf>,
+    /// Certificate chain (PEM) to show instead of a made one.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Further names or addresses for the made certificate.
+    #[arg(long, value_name = "NAME")]
+    tls_san: Vec<String>,
+    /// Undecided for so long, a hold is denied as expired.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_time)]
+    hold_deadline: Duration,
+    /// How long a connection stays open on a hold before its client is asked to come again.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
+    hold_open: Duration,
+    /// How long an approval waits for its request, when the agent has gone meanwhile.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
+    grant_time: Duration,
+    /// A ServiceAccount (system:serviceaccount:NAMESPACE:NAME) that may review all the same.
+    #[arg(long, value_name = "USERNAME")]
+    allow_reviewer: Vec<String>,
+    /// The namespace that agent-shield runs in; it is always protected.
+    #[arg(long, value_name = "NAME", default_value = "agent-shield")]
+    own_namespace: String,
+    /// Log as text or as JSON lines.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    log_format: String,
+}
+
+/// `$XDG_DATA_HOME/agent-shield`, or `~/.local/share/agent-shield`.
+pub(crate) fn default_data_dir() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    from("XDG_DATA_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join("agent-shield")
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
+    log_to_stderr(&args.log_format);
+    if let Some(path) = args.policy.first() {
+        // Missing means hold: a policy that somebody counts on is never silently left out.
+        bail!("--policy {}: policy files cannot be read yet; the default pack is always in force, so start without --policy", path.display());
+    }
+    let dir = tls::private_dir(&args.data_dir)?;
+    let config = kube_config(&args).await?;
+    let cluster = config.cluster_url.clone();
+    let api = ApiServer::new(&config)?;
+    let own = Own::new(config).context("the proxy's own credential cannot be used")?;
+    let store = Sqlite::open(&dir)?;
+    let holds: Arc<dyn Holds> = Arc::new(store.clone());
+    let ledger: Arc<dyn Ledger> = Arc::new(store);
+
+    let missing = own.missing_rights().await.with_context(|| {
+        format!("cannot reach the API server at {cluster}: check the address and credential in the kubeconfig")
+    })?;
+    for right in &missing {
+        tracing::warn!(right = right.right, "the proxy lacks a right: {}", right.without);
+    }
+    let class_config =
+        ClassConfig { own_namespace: args.own_namespace.clone(), ..ClassConfig::default() };
+    let (namespaces, follow) = Namespaces::watch(own.clone(), class_config);
+    let background = TaskTracker::new();
+    let stopping = CancellationToken::new();
+    let stopped = CancellationToken::new();
+    background.spawn(until(stopped.clone(), follow));
+    if !namespaces.ready(WATCH_TIME_MAX).await {
+        tracing::warn!("namespaces could not be listed; each is looked up when it is written to");
+    }
+
+    let settings = review::Settings {
+        deadline: args.hold_deadline,
+        grant_time: args.grant_time,
+        reviewers_allowed: args.allow_reviewer.iter().cloned().collect::<BTreeSet<_>>(),
+    };
+    let queue = Arc::new(Queue::new(holds, ledger, own.clone(), settings));
+    let lost = queue.recover().await?;
+    if lost > 0 {
+        tracing::warn!(holds = lost, "requests were being sent when the last process ended: their outcome is unknown");
+    }
+    background.spawn(until(stopped.clone(), expire(Arc::clone(&queue))));
+
+    let agents = bind(args.listen).await?;
+    let reviewers = bind(args.review_listen).await?;
+    let addresses = [agents.local_addr()?, reviewers.local_addr()?];
+    let identity = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => tls::given(&dir, certificate, key)?,
+        _ => tls::made(&dir, &tls::names(&addresses.map(|it| it.ip()), &args.tls_san))?,
+    };
+    let tokens = Tokens::new(own.clone()).context("this system has no randomness")?;
+    let pack = Arc::new(Pack::default_pack(Parameters::default()));
+    let rules = pack.rules().len();
+    let (proxy, recording) = Proxy::new(Parts {
+        api,
+        own: own.clone(),
+        tokens: tokens.clone(),
+        namespaces: namespaces.clone(),
+        pack,
+        queue: Arc::clone(&queue),
+        redactor: Redactor::new(&key(&dir.join("digest.key"))?),
+        settings: proxy::Settings { open_time_max: args.hold_open, ..proxy::Settings::default() },
+        stopping: stopping.clone(),
+        stopped: stopped.clone(),
+    });
+    let recording = background.spawn(recording);
+
+    let doors = TaskTracker::new();
+    let listener = Listener { tcp: agents, tls: Arc::new(agents_tls(identity.clone())?) };
+    doors.spawn(proxy::serve(Arc::clone(&proxy), listener));
+    let client_ca = own.client_ca().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the cluster's client CA cannot be read: reviewers need a token, certificates are not known");
+        None
+    });
+    let listener = api::Listener {
+        tcp: reviewers,
+        tls: Arc::new(api::tls_config(identity.chain, identity.key, client_ca.as_deref())?),
+    };
+    doors.spawn(api::serve(
+        api::Api { queue: Arc::clone(&queue), tokens, namespaces },
+        listener,
+        stopping.clone(),
+    ));
+    doors.close();
+
+    let [agent, review] = addresses.map(|address| format!("https://{}", reachable(address)));
+    let endpoints = serde_json::json!({ "agent": agent, "review": review });
+    tls::write_private(&dir.join("endpoints.json"), format!("{endpoints}\n").as_bytes(), 0o600)?;
+    tracing::info!(
+        agent, review, cluster = %cluster, dataDir = %dir.display(), identity = "passThrough",
+        policy = "default", rules, missingRights = missing.len(),
+        "ready: writes are judged, reads pass; what agents' tokens do at the API server itself is \
+         not seen here: only a network policy keeps agents from going there"
+    );
+
+    stop_signal().await?;
+    tracing::info!("stopping: agents that wait are asked to come again");
+    stopping.cancel();
+    // Watches never end by themselves; what was sent upstream is waited for, they are not.
+    let ended = tokio::time::timeout(STOP_TIME_MAX, async {
+        let doors_closed = tokio::time::timeout(STOP_TIME_MAX / 2, doors.wait());
+        let (_, ()) = tokio::join!(doors_closed, proxy.drained());
+    });
+    if ended.await.is_err() {
+        tracing::warn!("a request is still without its answer: its outcome will be unknown");
+    }
+    stopped.cancel();
+    let _ = tokio::time::timeout(Duration::from_secs(1), recording).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn log_to_stderr(format: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("AGENT_SHIELD_LOG")
+        .unwrap_or_else(|_| "info,kube=warn".into());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    match format {
+        "json" => builder.json().flatten_event(true).init(),
+        _ => builder.init(),
+    }
+}
+
+async fn kube_config(args: &ServeArgs) -> Result<kube::Config> {
+    let options =
+        KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+    let config = match &args.kubeconfig {
+        Some(file) => {
+            let kubeconfig = Kubeconfig::read_from(file)
+                .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?;
+            kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?
+        }
+        None => match kube::Config::incluster() {
+            Ok(config) => config,
+            Err(_) => kube::Config::from_kubeconfig(&options)
+                .await
+                .context("no in-cluster ServiceAccount and no kubeconfig: give --kubeconfig")?,
+        },
+    };
+    if config.accept_invalid_certs {
+        bail!("the kubeconfig has insecure-skip-tls-verify: agents' tokens would go to whoever answers; give certificate-authority instead");
+    }
+    Ok(config)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another agent-shield running there? Port 0 picks a free one")
+    })
+}
+
+fn agents_tls(identity: tls::Identity) -> Result<rustls::ServerConfig> {
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)
+        .context("the certificate and its key do not belong together")?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The key of the digests that stand for secret values and bodies: made once, kept private.
+fn key(path: &Path) -> Result<Vec<u8>> {
+    if let Ok(key) = fs::read(path) {
+        if key.len() != 32 {
+            bail!("{} is damaged: it must hold 32 bytes; restore it, or remove it and decide open holds again", path.display());
+        }
+        return Ok(key);
+    }
+    let mut key = vec![0; 32];
+    SystemRandom::new().fill(&mut key).context("this system has no randomness")?;
+    tls::write_private(path, &key, 0o600)?;
+    Ok(key)
+}
+
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], it.port()).into(),
+        SocketAddr::V6(it) if it.ip().is_unspecified() => {
+            (std::net::Ipv6Addr::LOCALHOST, it.port()).into()
+        }
+        address => address,
+    }
+}
+
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn expire(queue: Arc<Queue>) {
+    loop {
+        queue.expire().await;
+        tokio::time::sleep(EXPIRE_EVERY).await;
+    }
+}
+
+async fn stop_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// `90s`, `30m`, `2h`: what people write.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|error| format!("`{text}` is not a time like 90s, 30m or 2h: {error}"))?;
+    match Duration::try_from(span) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err(format!("`{text}` must be longer than nothing")),
+    }
+}

@@ -1,0 +1,215 @@
+//! The store's promises, on a real file.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use hold::{HoldFilter, HoldId, Preview, State};
+use jiff::Timestamp;
+use ledger::{Action, DecisionRecord, HoldEvent, HoldRecord, Identity, RequestRecord, Stage};
+
+use super::*;
+
+fn entry(audit_id: &str, namespace: &str, verb: &str, username: &str) -> Entry {
+    let mut entry = Entry::new(Timestamp::now(), audit_id, Stage::RequestReceived);
+    entry.user = Some(Identity { username: username.into(), ..Identity::default() });
+    entry.request = Some(RequestRecord {
+        verb: verb.into(),
+        namespace: namespace.into(),
+        resource: "pods".into(),
+        name: "x".into(),
+        ..RequestRecord::default()
+    });
+    entry.decision =
+        Some(DecisionRecord { action: Action::Hold, rules: vec![], reason: String::new() });
+    entry
+}
+
+fn hold(id: &str, digest: &str) -> Hold {
+    let now = Timestamp::now();
+    Hold {
+        id: HoldId::parse(id),
+        revision: 0,
+        created_at: now,
+        changed_at: now,
+        deadline: now,
+        user: Identity { username: "agent".into(), ..Identity::default() },
+        request_digest: digest.into(),
+        audit_id: format!("audit-{id}"),
+        request: RequestRecord { namespace: "prod".into(), ..RequestRecord::default() },
+        content_type: String::new(),
+        payload: String::new(),
+        rules: vec!["r".into()],
+        reason: "because".into(),
+        severity: "high".into(),
+        effects: Vec::new(),
+        preview: Preview::default(),
+        drifts: 0,
+        state: State::Pending,
+    }
+}
+
+#[tokio::test]
+async fn keeps_entries_and_finds_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let mut told = Entry::new(Timestamp::now(), "a1", Stage::Held);
+    told.hold = Some(HoldRecord {
+        id: "h1".into(),
+        event: HoldEvent::Created,
+        reviewer: None,
+        reason: String::new(),
+    });
+    let mut probe = entry("p1", "prod", "delete", "triage");
+    probe.probe_of = Some("a1".into());
+    store
+        .append(vec![
+            entry("a1", "prod", "delete", "triage"),
+            told,
+            probe,
+            entry("a2", "dev", "get", "reader"),
+        ])
+        .await
+        .unwrap();
+    let found = |filter: Filter| async {
+        let calls = store.calls(filter).await.unwrap();
+        calls.into_iter().map(|call| call.audit_id).collect::<Vec<_>>()
+    };
+    let all = Filter::default();
+    assert_eq!(found(all.clone()).await, ["a2", "a1"]);
+    assert_eq!(found(Filter { probes: true, ..all.clone() }).await, ["a2", "p1", "a1"]);
+    assert_eq!(found(Filter { namespace: Some("prod".into()), ..all.clone() }).await, ["a1"]);
+    assert_eq!(found(Filter { hold: Some("h1".into()), ..all.clone() }).await, ["a1"]);
+    assert_eq!(found(Filter { writes_only: true, ..all.clone() }).await, ["a1"]);
+    assert_eq!(found(Filter { limit: Some(1), ..all.clone() }).await, ["a2"]);
+    assert_eq!(found(Filter { action: Some(Action::Deny), ..all }).await, [""; 0]);
+    assert!(store.is_agent("reader").await.unwrap());
+    assert!(!store.is_agent("alice").await.unwrap());
+    let call = store.calls(Filter { audit_id: Some("a1".into()), ..Filter::default() }).await;
+    assert_eq!(call.unwrap().first().and_then(Call::hold_id), Some("h1"));
+}
+
+#[tokio::test]
+async fn changes_a_hold_only_from_the_revision_that_was_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let first = hold("h1", "d1");
+    store.insert(first.clone(), vec![]).await.unwrap();
+    assert!(matches!(store.insert(first.clone(), vec![]).await, Err(StoreError::Conflict)));
+    let mut second = first.clone();
+    second.state = State::Expired { at: Timestamp::now() };
+    let second = store.replace(second, vec![entry("e", "prod", "delete", "a")]).await.unwrap();
+    assert_eq!(second.revision, 1);
+    let late = store.replace(first, vec![entry("never", "prod", "delete", "a")]).await;
+    assert!(matches!(late, Err(StoreError::Conflict)));
+    let never = store.calls(Filter { audit_id: Some("never".into()), ..Filter::default() });
+    assert!(never.await.unwrap().is_empty());
+    assert_eq!(store.load(&HoldId::parse("h1")).await.unwrap(), Some(second));
+
+    store.insert(hold("h2", "d2"), vec![]).await.unwrap();
+    let ids = |filter: HoldFilter| async {
+        let holds = store.list(filter).await.unwrap();
+        holds.into_iter().map(|hold| hold.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(HoldFilter::default()).await, ["h2", "h1"]);
+    let pending = HoldFilter { states: vec!["pending"], ..HoldFilter::default() };
+    assert_eq!(ids(pending).await, ["h2"]);
+    let same = HoldFilter { request_digest: Some("d1".into()), ..HoldFilter::default() };
+    assert_eq!(ids(same).await, ["h1"]);
+}
+
+#[tokio::test]
+async fn refuses_while_it_cannot_write_and_goes_on_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    store.append(vec![entry("before", "n", "delete", "a")]).await.unwrap();
+    let other = Connection::open(dir.path().join("agent-shield.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.append(vec![entry("during", "n", "delete", "a")]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    assert_eq!(store.calls(Filter::default()).await.unwrap().len(), 1);
+    other.execute_batch("ROLLBACK").unwrap();
+    store.append(vec![entry("after", "n", "delete", "a")]).await.unwrap();
+    let ids: Vec<_> = store.calls(Filter::default()).await.unwrap();
+    let ids: Vec<_> = ids.iter().map(|call| call.audit_id.as_str()).collect();
+    assert_eq!(ids, ["after", "before"]);
+}
+
+#[tokio::test]
+async fn commits_many_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let appends = (0..200).map(|n| {
+        let store = store.clone();
+        async move { store.append(vec![entry(&n.to_string(), "n", "delete", "a")]).await }
+    });
+    for appended in futures_util::future::join_all(appends).await {
+        appended.unwrap();
+    }
+    assert_eq!(store.calls(Filter::default()).await.unwrap().len(), 200);
+}
+
+#[test]
+fn opens_only_what_is_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let error = Sqlite::open(dir.path()).err().unwrap();
+    assert!(matches!(error, OpenError::InUse(_)), "{error}");
+    drop(store);
+    let path = dir.path().join("agent-shield.db");
+    let other = Connection::open(&path).unwrap();
+    for sql in ["UPDATE entries SET entry = ''", "DELETE FROM entries"] {
+        other.execute_batch("INSERT INTO entries (time_us, audit_id, probe, entry) VALUES (1, 'x', 0, '{}')").unwrap();
+        let refused = other.execute_batch(sql).err().unwrap().to_string();
+        assert!(refused.contains("never"), "{refused}");
+    }
+    other.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(other);
+    // The lock goes with the writer thread's last handle on the store.
+    let error = Sqlite::open(dir.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+    let broken = tempfile::tempdir().unwrap();
+    std::fs::write(broken.path().join("agent-shield.db"), vec![7; 8192]).unwrap();
+    let error = Sqlite::open(broken.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Database { .. }), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "not a test of its own: what `loses_nothing_that_it_acknowledged` starts and kills"]
+async fn child_that_appends_until_it_is_killed() {
+    let dir = std::env::var_os("STORE_TEST_DIR").unwrap();
+    let store = Sqlite::open(Path::new(&dir)).unwrap();
+    for n in 0.. {
+        store.append(vec![entry(&format!("n{n}"), "n", "delete", "a")]).await.unwrap();
+        println!("acked {n}");
+    }
+}
+
+#[tokio::test]
+async fn loses_nothing_that_it_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", "sqlite::tests::child_that_appends_until_it_is_killed"])
+        .env("STORE_TEST_DIR", dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut acked = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        if let Some(n) = line.unwrap().strip_prefix("acked ") {
+            acked = n.parse::<usize>().unwrap();
+            if acked == 300 {
+                child.kill().unwrap();
+            }
+        }
+    }
+    child.wait().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let kept = store.calls(Filter::default()).await.unwrap();
+    assert!(acked >= 300 && kept.len() > acked, "acked {acked}, kept {}", kept.len());
+    let other = Connection::open(dir.path().join("agent-shield.db")).unwrap();
+    let ok: String = other.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(ok, "ok");
+}

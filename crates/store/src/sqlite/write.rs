@@ -1,0 +1,217 @@
+//! The one writer: takes what waits, commits it at once, and tells each caller.
+
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use hold::Hold;
+use ledger::{Entry, StoreError};
+use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{connect, unavailable};
+
+/// Changes that wait, at most; more callers wait for a place.
+const WAITING_MAX: usize = 4_096;
+/// Changes in one commit.
+const COMMIT_MAX: usize = 512;
+/// A change that was not begun after so long is given up.
+const TIME_MAX: Duration = Duration::from_secs(2);
+
+/// What can be changed.
+pub(super) enum Change {
+    Append(Vec<Entry>),
+    Insert(Box<Hold>, Vec<Entry>),
+    /// The hold with its next revision.
+    Replace(Box<Hold>, Vec<Entry>),
+}
+
+struct Waiting {
+    change: Change,
+    until: Instant,
+    told: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The way to the writer.
+pub(super) struct Writer(mpsc::Sender<Waiting>);
+
+impl Writer {
+    pub(super) fn start(path: PathBuf, connection: Connection) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        thread::spawn(move || run(&path, connection, receiver));
+        Self(sender)
+    }
+
+    /// Stored when it returns `Ok`; on an error, not stored and never will be.
+    pub(super) async fn change(&self, change: Change) -> Result<(), StoreError> {
+        let (told, answer) = oneshot::channel();
+        let until = Instant::now() + TIME_MAX;
+        let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
+        let sent = tokio::time::timeout(TIME_MAX, self.0.send(Waiting { change, until, told }));
+        match sent.await {
+            Ok(sent) => sent.map_err(|_| stopped())?,
+            Err(_) => return Err(StoreError::Unavailable("too many changes wait".to_owned())),
+        }
+        // Not bounded here: the writer answers every change that it takes, and gives up those whose
+        // time is over before it begins them, so an answer never lies about what is on disk.
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+fn run(path: &std::path::Path, connection: Connection, mut receiver: mpsc::Receiver<Waiting>) {
+    let mut connection = Some(connection);
+    let mut batch = Vec::with_capacity(COMMIT_MAX);
+    while receiver.blocking_recv_many(&mut batch, COMMIT_MAX) > 0 {
+        let now = Instant::now();
+        let (late, batch_now): (Vec<_>, Vec<_>) = batch.drain(..).partition(|it| it.until <= now);
+        for waiting in late {
+            let error = StoreError::Unavailable("the store did not keep up".to_owned());
+            let _ = waiting.told.send(Err(error));
+        }
+        if batch_now.is_empty() {
+            continue;
+        }
+        let open = match connection.take() {
+            Some(connection) => Ok(connection),
+            None => connect(path),
+        };
+        let results = match open {
+            Ok(mut open) => {
+                let results = commit(&mut open, &batch_now);
+                if results.is_ok() {
+                    connection = Some(open);
+                } // Otherwise opened anew: the file may have been replaced, or the disk come back.
+                results
+            }
+            Err(error) => Err(unavailable(&error)),
+        };
+        match results {
+            Ok(results) => {
+                for (waiting, result) in batch_now.into_iter().zip(results) {
+                    let _ = waiting.told.send(result);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, changes = batch_now.len(), "the store cannot write");
+                for waiting in batch_now {
+                    let _ = waiting.told.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// One transaction for all; a change that fails is undone alone, a commit that fails undoes all.
+fn commit(
+    connection: &mut Connection,
+    batch: &[Waiting],
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let failed = |error: rusqlite::Error| unavailable(&error);
+    let mut transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let mut results = Vec::with_capacity(batch.len());
+    for waiting in batch {
+        let savepoint = transaction.savepoint().map_err(failed)?;
+        let result = apply(&savepoint, &waiting.change);
+        match &result {
+            Ok(()) => savepoint.commit().map_err(failed)?,
+            // A conflict is the caller's; anything else is the disk's, and ends the transaction.
+            Err(StoreError::Conflict) => savepoint.finish().map_err(failed)?,
+            Err(error) => return Err(error.clone()),
+        }
+        results.push(result);
+    }
+    transaction.commit().map_err(failed)?;
+    Ok(results)
+}
+
+fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::Append(entries) => append(connection, entries),
+        Change::Insert(hold, entries) => {
+            let sql = "INSERT INTO holds (id, revision, state, created_us, changed_us, username,
+                       namespace, request_digest, document) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)
+                       ON CONFLICT (id) DO NOTHING";
+            if write_hold(connection, sql, hold)? == 0 {
+                return Err(StoreError::Conflict);
+            }
+            append(connection, entries)
+        }
+        Change::Replace(hold, entries) => {
+            let sql = "UPDATE holds SET state = ?3, created_us = ?4, changed_us = ?5, username = ?6,
+                       namespace = ?7, request_digest = ?8, document = ?9, revision = ?2
+                       WHERE id = ?1 AND revision = ?2 - 1";
+            if write_hold(connection, sql, hold)? == 0 {
+                return Err(StoreError::Conflict);
+            }
+            append(connection, entries)
+        }
+    }
+}
+
+fn write_hold(connection: &Connection, sql: &str, hold: &Hold) -> Result<usize, StoreError> {
+    let document = serde_json::to_string(hold)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let revision = i64::try_from(hold.revision)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| {
+            statement.execute(params![
+                hold.id.as_str(),
+                revision,
+                hold.state.name(),
+                hold.created_at.as_microsecond(),
+                hold.changed_at.as_microsecond(),
+                hold.user.username,
+                hold.request.namespace,
+                hold.request_digest,
+                document,
+            ])
+        })
+        .map_err(|error| unavailable(&error))
+}
+
+fn append(connection: &Connection, entries: &[Entry]) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| unavailable(&error);
+    let mut insert = connection
+        .prepare_cached(
+            "INSERT INTO entries (time_us, audit_id, namespace, resource, name, username, verb,
+             action, hold_id, probe, entry) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+        )
+        .map_err(failed)?;
+    let mut agent = connection
+        .prepare_cached(
+            "INSERT INTO agents (username, first_seen) VALUES (?1, ?2)
+             ON CONFLICT (username) DO NOTHING",
+        )
+        .map_err(failed)?;
+    for entry in entries {
+        let json = serde_json::to_string(entry)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let request = entry.request.as_ref();
+        let username = entry.user.as_ref().map(|user| user.username.as_str());
+        insert
+            .execute(params![
+                entry.time.as_microsecond(),
+                entry.audit_id,
+                request.map(|it| it.namespace.as_str()).filter(|it| !it.is_empty()),
+                request.map(|it| it.resource.as_str()).filter(|it| !it.is_empty()),
+                request.map(|it| it.name.as_str()).filter(|it| !it.is_empty()),
+                username,
+                request.map(|it| it.verb.as_str()),
+                entry.decision.as_ref().map(|it| it.action.as_str()),
+                entry.hold.as_ref().map(|it| it.id.as_str()),
+                entry.probe_of.is_some(),
+                json,
+            ])
+            .map_err(failed)?;
+        if let Some(username) = username.filter(|_| request.is_some()) {
+            agent.execute(params![username, entry.time.as_microsecond()]).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
