@@ -1,1 +1,28 @@
-//! To come.
+//! The reviewers' HTTP API: the queue, the verdicts, the timeline, the namespaces.
+//!
+//! Every route but `/healthz` authenticates (one bearer token or one client certificate of the
+//! cluster), turns agents away, and asks RBAC about the virtual resource `holds.agent-shield.io`.
+//! Bodies are structs of their own ([`body`]); `docs/api.md` describes them.
+
+mod answer;
+pub mod body;
+mod listener;
+mod routes;
+
+use std::sync::Arc;
+
+use authn::Tokens;
+pub use listener::{Listener, TlsError, serve, tls_config};
+use review::Queue;
+use upstream::Namespaces;
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct Api {
+    /// The queue, and through it the ledger.
+    pub queue: Arc<Queue>,
+    /// Who reviewers' tokens are.
+    pub tokens: Tokens,
+    /// How namespaces are classed.
+    pub namespaces: Namespaces,
+}

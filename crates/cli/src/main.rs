@@ -1,1 +1,101 @@
-fn main() {}
+//! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
+
+mod agent;
+mod client;
+mod escape;
+mod human;
+mod output;
+mod review;
+mod serve;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use client::{ClientError, Connection};
+
+/// Approval proxy between AI agents and Kubernetes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agent-shield",
+    version,
+    after_help = "\
+Exit codes:
+  0  done
+  1  refused by the server, or something unexpected
+  2  wrong usage
+  3  there is no such hold
+  4  not authenticated, or not allowed
+  5  the server cannot be reached
+  6  already decided, or changed since it was shown"
+)]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::ServeArgs>),
+    #[command(flatten)]
+    Review(review::ReviewCommand),
+    /// What an agent needs.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// Print the completion script of a shell.
+    #[command(after_help = "Example:\n  source <(agent-shield completion bash)")]
+    Completion {
+        /// bash, zsh, fish, elvish or powershell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    // Both providers could be in the graph one day; which one is used is decided here.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("error: TLS is set up already");
+        return ExitCode::FAILURE;
+    }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Causes may quote what the server, and so an agent, said.
+            let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            anstream::eprintln!("error: {}", escape::Escaped::lines(&text));
+            error.downcast_ref::<ClientError>().map_or(ExitCode::FAILURE, ClientError::exit_code)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(args) => serve::serve(*args).await,
+        Command::Review(command) => review::run(command, cli.connection).await,
+        Command::Agent(command) => agent::run(command, &cli.connection),
+        Command::Completion { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "agent-shield", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

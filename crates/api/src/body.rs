@@ -1,0 +1,319 @@
+//! What goes over the wire, field by field. Names are camelCase and stay.
+
+use hold::{GoesWith, Hold, Target};
+use jiff::Timestamp;
+use ledger::{Call, EffectRecord, Identity, RequestRecord};
+use serde::{Deserialize, Serialize};
+use upstream::Namespaces;
+
+/// A list of anything.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct List<T> {
+    /// In the order that people read them: newest first.
+    pub items: Vec<T>,
+}
+
+/// A hold in the queue.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldSummary {
+    /// Its name.
+    pub id: String,
+    /// `pending`, `approved`, `denied`, `expired`, `running`, `done` or `unknown`.
+    pub state: String,
+    /// When it was first held.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+    /// Undecided at this moment, it is denied as expired.
+    pub deadline: Timestamp,
+    /// How many connections of the agent wait on it now.
+    pub waiting: usize,
+    /// The agent.
+    pub user: Identity,
+    /// What it asked.
+    pub request: RequestRecord,
+    /// The rules that hold it.
+    pub rules: Vec<String>,
+    /// Why, in plain words.
+    pub reason: String,
+    /// `low`, `medium`, `high` or `critical`.
+    pub severity: String,
+    /// What it would do.
+    pub effects: Vec<EffectRecord>,
+    /// How often it came back because it would do something else than what was approved.
+    pub drifts: u32,
+    /// The call that made it.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// What a person decided, once one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<VerdictBody>,
+    /// The API server's answer, once it was run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+}
+
+/// A decision of a person.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerdictBody {
+    /// Who.
+    pub reviewer: Identity,
+    /// Why, as they wrote it.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A hold with all that a reviewer decides on.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldDetail {
+    /// As in the queue.
+    #[serde(flatten)]
+    pub summary: HoldSummary,
+    /// Media type of the body.
+    pub content_type: String,
+    /// The body, secrets taken out.
+    pub payload: String,
+    /// What was seen of the cluster.
+    pub preview: PreviewBody,
+}
+
+/// What was seen of the cluster; an approval is of its digest.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewBody {
+    /// To be sent back with an approval.
+    pub digest: String,
+    /// Of the live object.
+    pub uid: String,
+    /// What would differ.
+    pub changes: Vec<ChangeBody>,
+    /// For a collection: each object that would go.
+    pub targets: Vec<Target>,
+    /// What goes with a deleted object.
+    pub goes_with: Vec<GoesWith>,
+    /// What is missing or incomplete, and why.
+    pub notes: Vec<String>,
+}
+
+/// One differing path.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeBody {
+    /// RFC 6901 pointer, with an item's name for its index.
+    pub path: String,
+    /// JSON text before; missing where the path did not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// JSON text after; missing where the path goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+}
+
+/// The body of an approval.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approval {
+    /// Why; shown to the agent and recorded.
+    #[serde(default)]
+    pub reason: String,
+    /// `preview.digest` of what the reviewer saw.
+    pub digest: String,
+}
+
+/// The body of a denial.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Denial {
+    /// Why; shown to the agent and recorded.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// One line of the timeline.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallBody {
+    /// When it came.
+    pub time: Timestamp,
+    /// As in the cluster's own audit log.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Identity>,
+    /// What was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestRecord>,
+    /// `allow`, `hold`, `deny` or `refuse`; empty for what has no decision.
+    pub decision: String,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+    /// Why, in plain words.
+    pub reason: String,
+    /// What it would do.
+    pub effects: Vec<EffectRecord>,
+    /// Its hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// What happened to the hold, in order.
+    pub hold_events: Vec<HoldEventBody>,
+    /// Who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewer: Option<String>,
+    /// What they said.
+    pub verdict_reason: String,
+    /// `answered`, `refused`, `unsent`, `unknown`, `clientGone`; `open` while there is none.
+    pub outcome: String,
+    /// HTTP status; 0 while there is none.
+    pub code: u16,
+    /// From its arrival to its answer.
+    pub latency_micros: u64,
+    /// Bytes of the answer.
+    pub bytes: u64,
+    /// For a probe: the call it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_of: Option<String>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}
+
+/// A step in the life of a hold.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldEventBody {
+    /// When.
+    pub time: Timestamp,
+    /// `created`, `approved`, `running`, …
+    pub event: String,
+}
+
+/// A namespace and how it is seen.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceBody {
+    /// Its name.
+    pub name: String,
+    /// Any write in it is held.
+    pub protected: bool,
+    /// True unless it is declared non-production.
+    pub production: bool,
+    /// Each sign that was seen, and what it means.
+    pub signs: Vec<String>,
+    /// The command that declares it otherwise.
+    pub declare: String,
+}
+
+impl HoldSummary {
+    /// A hold as it stands, and how many connections wait on it.
+    pub fn of(hold: &Hold, waiting: usize) -> Self {
+        let code = match &hold.state {
+            hold::State::Done { code, .. } => Some(*code),
+            _ => None,
+        };
+        Self {
+            id: hold.id.to_string(),
+            state: hold.state.name().to_owned(),
+            created_at: hold.created_at,
+            changed_at: hold.changed_at,
+            deadline: hold.deadline,
+            waiting,
+            user: hold.user.clone(),
+            request: hold.request.clone(),
+            rules: hold.rules.clone(),
+            reason: hold.reason.clone(),
+            severity: hold.severity.clone(),
+            effects: hold.effects.clone(),
+            drifts: hold.drifts,
+            audit_id: hold.audit_id.clone(),
+            verdict: hold.state.verdict().map(|verdict| VerdictBody {
+                reviewer: verdict.reviewer.clone(),
+                reason: verdict.reason.clone(),
+                at: verdict.at,
+            }),
+            code,
+        }
+    }
+}
+
+impl HoldDetail {
+    /// A hold with all that is known of it.
+    pub fn of(hold: &Hold, waiting: usize) -> Self {
+        let preview = &hold.preview;
+        let changes = preview.changes.iter().map(|change| ChangeBody {
+            path: change.path.clone(),
+            old: change.old.clone(),
+            new: change.new.clone(),
+        });
+        Self {
+            summary: HoldSummary::of(hold, waiting),
+            content_type: hold.content_type.clone(),
+            payload: hold.payload.clone(),
+            preview: PreviewBody {
+                digest: preview.digest.clone(),
+                uid: preview.uid.clone(),
+                changes: changes.collect(),
+                targets: preview.targets.clone(),
+                goes_with: preview.goes_with.clone(),
+                notes: preview.notes.clone(),
+            },
+        }
+    }
+}
+
+impl From<&Call> for CallBody {
+    fn from(call: &Call) -> Self {
+        let verdict = call.verdict();
+        let decision = call.decision.as_ref();
+        let response = call.response.as_ref();
+        Self {
+            time: call.time,
+            audit_id: call.audit_id.clone(),
+            user: call.user.clone(),
+            request: call.request.clone(),
+            decision: decision.map(|it| it.action.as_str().to_owned()).unwrap_or_default(),
+            rules: decision.map(|it| it.rules.clone()).unwrap_or_default(),
+            reason: decision.map(|it| it.reason.clone()).unwrap_or_default(),
+            effects: call.effects.clone(),
+            hold: call.hold_id().map(str::to_owned),
+            hold_events: call
+                .holds
+                .iter()
+                .map(|(time, hold)| HoldEventBody { time: *time, event: word(&hold.event) })
+                .collect(),
+            reviewer: verdict
+                .and_then(|it| it.reviewer.as_ref())
+                .map(|reviewer| reviewer.username.clone()),
+            verdict_reason: verdict.map(|it| it.reason.clone()).unwrap_or_default(),
+            outcome: response.map_or_else(|| "open".to_owned(), |it| word(&it.outcome)),
+            code: response.map_or(0, |it| it.code),
+            latency_micros: response.map_or(0, |it| it.latency_micros),
+            bytes: response.map_or(0, |it| it.bytes),
+            probe_of: call.probe_of.clone(),
+            notes: call.notes.clone(),
+        }
+    }
+}
+
+impl NamespaceBody {
+    /// Every namespace that is known, by name.
+    pub fn all(namespaces: &Namespaces) -> Vec<Self> {
+        let body = |(name, class): (String, effects::NamespaceClass)| Self {
+            declare: class.declare_command(&name),
+            signs: class.signs.iter().map(|it| format!("{} ({})", it.seen, it.means)).collect(),
+            protected: class.protected,
+            production: class.production,
+            name,
+        };
+        namespaces.all().into_iter().map(body).collect()
+    }
+}
+
+/// The name of a unit variant as it is serialised.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,262 @@
+//! The routes, and who may take each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use authn::{TokenError, User, user_of_certificate};
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State},
+    http::{HeaderMap, Uri, header, request::Parts},
+    routing::{get, post},
+};
+use hold::{HoldFilter, HoldId};
+use jiff::Timestamp;
+use ledger::{Action, Filter};
+use review::{Reviewer, ReviewerError};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    Api,
+    answer::ApiError,
+    body::{Approval, CallBody, Denial, HoldDetail, HoldSummary, List, NamespaceBody},
+};
+
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// The certificate that TLS verified, in the extensions of a request.
+#[derive(Clone)]
+pub(crate) struct PeerCertificate(pub(crate) Vec<u8>);
+
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/v1/holds", get(list))
+        .route("/v1/holds/{id}", get(show))
+        .route("/v1/holds/{id}/approve", post(approve))
+        .route("/v1/holds/{id}/deny", post(deny))
+        .route("/v1/timeline", get(timeline))
+        .route("/v1/namespaces", get(namespaces))
+        .fallback(no_route)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(api)
+}
+
+/// An authenticated reviewer: a route that takes one cannot be reached without.
+struct Who(Reviewer);
+
+impl FromRequestParts<Api> for Who {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let user = authenticate(parts, api).await?;
+        Ok(Self(api.queue.admit(user).await?))
+    }
+}
+
+async fn authenticate(parts: &Parts, api: &Api) -> Result<User, ApiError> {
+    let headers = &parts.headers;
+    if let Some(name) = headers.keys().find(|name| {
+        let name = name.as_str().replace('_', "-");
+        name.starts_with("impersonate-") || name.starts_with("x-remote-")
+    }) {
+        return Err(ApiError::Impersonates(name.to_string()));
+    }
+    let certificate = parts.extensions.get::<PeerCertificate>();
+    let user = match (token(headers)?, certificate) {
+        (Some(_), Some(_)) => return Err(ApiError::TwoCredentials),
+        (None, None) => return Err(ApiError::Unauthenticated),
+        (None, Some(PeerCertificate(der))) => {
+            user_of_certificate(der).map_err(|_| ApiError::UnknownCredential)?
+        }
+        (Some(token), None) => api.tokens.user(&token).await.map_err(|error| match error {
+            TokenError::Unauthenticated => ApiError::UnknownCredential,
+            TokenError::Unavailable(why) => ApiError::Unavailable(why),
+        })?,
+    };
+    Ok(user)
+}
+
+fn token(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    if headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
+        return Err(ApiError::TwoCredentials);
+    }
+    match attributes::headers::credential(headers) {
+        Ok(attributes::headers::Credential::Bearer(token)) => Ok(Some(token)),
+        Ok(attributes::headers::Credential::None) => Ok(None),
+        Err(error) => Err(ApiError::BadRequest(error.to_string())),
+    }
+}
+
+async fn no_route(_: Who, uri: Uri) -> ApiError {
+    ApiError::NoRoute(uri.path().to_owned())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HoldsQuery {
+    state: Option<String>,
+    namespace: Option<String>,
+    user: Option<String>,
+}
+
+async fn list(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    query: Result<Query<HoldsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<List<HoldSummary>>, ApiError> {
+    let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
+    const STATES: [&str; 7] =
+        ["pending", "approved", "denied", "expired", "running", "done", "unknown"];
+    let states = match query.state.as_deref() {
+        None => hold::State::OPEN.to_vec(),
+        Some("all") => Vec::new(),
+        Some(state) => match STATES.iter().find(|it| **it == state) {
+            Some(state) => vec![*state],
+            None => {
+                let states = STATES.join(", ");
+                return Err(ApiError::BadRequest(format!("state must be all or one of {states}")));
+            }
+        },
+    };
+    let filter = HoldFilter {
+        states,
+        namespace: query.namespace.clone(),
+        username: query.user,
+        ..HoldFilter::default()
+    };
+    let holds = api.queue.list(filter).await?;
+    let places = holds.iter().map(|hold| hold.request.namespace.clone()).collect();
+    let seen = visible(&api, &reviewer, query.namespace.as_deref(), places).await?;
+    let items = holds
+        .iter()
+        .filter(|hold| seen.contains(&hold.request.namespace))
+        .map(|hold| HoldSummary::of(hold, api.queue.waiting_on(&hold.id)))
+        .collect();
+    Ok(Json(List { items }))
+}
+
+/// The namespaces of a list that this reviewer may see: all, the one asked for, or, for a reviewer
+/// with rights in some, those.
+async fn visible(
+    api: &Api,
+    reviewer: &Reviewer,
+    asked: Option<&str>,
+    places: BTreeSet<String>,
+) -> Result<BTreeSet<String>, ApiError> {
+    let everywhere = api.queue.authorize(reviewer, "list", asked.unwrap_or_default(), "").await;
+    let refused = match everywhere {
+        Ok(()) => return Ok(places),
+        Err(refused @ ReviewerError::Forbidden { .. }) => refused,
+        Err(error) => return Err(error.into()),
+    };
+    let mut seen = BTreeSet::new();
+    for place in places.into_iter().filter(|place| !place.is_empty()) {
+        if api.queue.authorize(reviewer, "list", &place, "").await.is_ok() {
+            seen.insert(place);
+        }
+    }
+    // Nothing to show and no right: say which right is missing, rather than that all is quiet.
+    if seen.is_empty() { Err(refused.into()) } else { Ok(seen) }
+}
+
+async fn show(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(id): Path<String>,
+) -> Result<Json<HoldDetail>, ApiError> {
+    let id = HoldId::parse(&id);
+    let hold = api.queue.show(&id, &reviewer).await?;
+    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+}
+
+async fn approve(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<HoldDetail>, ApiError> {
+    let approval: Approval = read(&body)?;
+    let id = HoldId::parse(&id);
+    let hold =
+        api.queue.approve(&id, &reviewer, &approval.reason, &approval.digest).await?;
+    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+}
+
+async fn deny(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<HoldDetail>, ApiError> {
+    let denial: Denial = read(&body)?;
+    let id = HoldId::parse(&id);
+    let hold = api.queue.deny(&id, &reviewer, &denial.reason).await?;
+    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::BadRequest(format!("the body cannot be read: {error}")))
+}
+
+async fn timeline(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    query: Result<Query<BTreeMap<String, String>>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<List<CallBody>>, ApiError> {
+    let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
+    let filter = filter(query)?;
+    let asked = filter.namespace.clone();
+    let calls = api.queue.ledger().calls(filter).await?;
+    let place = |call: &ledger::Call| {
+        call.request.as_ref().map(|it| it.namespace.clone()).unwrap_or_default()
+    };
+    let places = calls.iter().map(place).collect();
+    let seen = visible(&api, &reviewer, asked.as_deref(), places).await?;
+    let items =
+        calls.iter().filter(|call| seen.contains(&place(call))).map(CallBody::from).collect();
+    Ok(Json(List { items }))
+}
+
+fn filter(query: BTreeMap<String, String>) -> Result<Filter, ApiError> {
+    let mut filter = Filter::default();
+    for (key, value) in query {
+        let bad = |what: &str| ApiError::BadRequest(format!("{key} must be {what}, not `{value}`"));
+        let time = || value.parse::<Timestamp>().map_err(|_| bad("a time like 2026-01-31T08:00:00Z"));
+        let flag = || value.parse::<bool>().map_err(|_| bad("true or false"));
+        match key.as_str() {
+            "namespace" => filter.namespace = Some(value),
+            "resource" => filter.resource = Some(value),
+            "name" => filter.name = Some(value),
+            "user" => filter.username = Some(value),
+            "verb" => filter.verb = Some(value),
+            "hold" => filter.hold = Some(value),
+            "auditID" => filter.audit_id = Some(value),
+            "since" => filter.since = Some(time()?),
+            "until" => filter.until = Some(time()?),
+            "probes" => filter.probes = flag()?,
+            "writes" => filter.writes_only = flag()?,
+            "limit" => filter.limit = Some(value.parse().map_err(|_| bad("a number"))?),
+            "decision" => {
+                filter.action = Some(match value.as_str() {
+                    "allow" => Action::Allow,
+                    "hold" => Action::Hold,
+                    "deny" => Action::Deny,
+                    "refuse" => Action::Refuse,
+                    _ => return Err(bad("allow, hold, deny or refuse")),
+                });
+            }
+            _ => return Err(ApiError::BadRequest(format!("there is no filter `{key}`"))),
+        }
+    }
+    Ok(filter)
+}
+
+async fn namespaces(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+) -> Result<Json<List<NamespaceBody>>, ApiError> {
+    api.queue.authorize(&reviewer, "list", "", "").await?;
+    Ok(Json(List { items: NamespaceBody::all(&api.namespaces) }))
+}

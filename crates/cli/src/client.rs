@@ -1,0 +1,160 @@
+//! The review API from a reviewer's side, with the credential of their kubeconfig.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde::de::DeserializeOwned;
+
+use crate::serve::default_data_dir;
+
+/// How to reach the server, and who you are.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Connection {
+    /// URL of the review listener; without it, endpoints.json of a local data directory is read.
+    #[arg(long, global = true, value_name = "URL", env = "AGENT_SHIELD_SERVER")]
+    pub(crate) server: Option<String>,
+    /// Certificate (PEM) that the server is known by: ca.crt of its data directory.
+    #[arg(long, global = true, value_name = "FILE", env = "AGENT_SHIELD_CA")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Kubeconfig whose user you are (its cluster is not used).
+    #[arg(long = "kubeconfig", id = "reviewer_kubeconfig", global = true, value_name = "FILE", env = "KUBECONFIG")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; its current one by default.
+    #[arg(long = "context", id = "reviewer_context", global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+}
+
+/// What went wrong, as far as scripts tell it apart.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error("cannot reach {url}: {why}\nIs agent-shield running there (see endpoints.json in its data directory), and is --ca its ca.crt?")]
+    Unreachable { url: String, why: String },
+    #[error("{message}")]
+    Answered { code: u16, message: String },
+}
+
+impl ClientError {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Unreachable { .. } => 5,
+            Self::Answered { code: 401 | 403, .. } => 4,
+            Self::Answered { code: 404, .. } => 3,
+            Self::Answered { code: 409, .. } => 6,
+            Self::Answered { .. } => 1,
+        })
+    }
+}
+
+/// A connection to the review API.
+pub(crate) struct Client {
+    url: String,
+    client: kube::Client,
+}
+
+impl Client {
+    pub(crate) async fn new(connection: &Connection) -> Result<Self> {
+        let (url, ca) = connection.endpoint()?;
+        let options = KubeConfigOptions {
+            context: connection.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let kubeconfig = match &connection.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file)
+                .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?,
+            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig")?,
+        };
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .context("cannot use the kubeconfig")?;
+        // Only who you are is taken from it: the credential goes to agent-shield and nowhere else.
+        config.cluster_url = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
+        if config.cluster_url.scheme_str() != Some("https") {
+            anyhow::bail!("`{url}` is not an https URL: your credential would be readable on the way");
+        }
+        config.root_cert = Some(certificates(&ca)?);
+        config.root_cert_file = None;
+        config.accept_invalid_certs = false;
+        config.tls_server_name = None;
+        config.proxy_url = None;
+        let client = kube::Client::try_from(config).context("cannot use the kubeconfig's user")?;
+        Ok(Self { url, client })
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let request = http::Request::get(path).body(Vec::new())?;
+        self.send(request).await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T> {
+        let request = http::Request::post(path)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(body)?)?;
+        self.send(request).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: http::Request<Vec<u8>>) -> Result<T> {
+        match self.client.request(request).await {
+            Ok(answer) => Ok(answer),
+            Err(kube::Error::Api(status)) => Err(ClientError::Answered {
+                code: status.code,
+                message: status.message.clone(),
+            }
+            .into()),
+            Err(kube::Error::SerdeError(error)) => {
+                Err(error).context("the server's answer cannot be read: is it agent-shield's review listener?")
+            }
+            Err(error) => {
+                let mut why = error.to_string();
+                let mut source = std::error::Error::source(&error);
+                while let Some(cause) = source {
+                    why = format!("{why}: {cause}");
+                    source = cause.source();
+                }
+                Err(ClientError::Unreachable { url: self.url.clone(), why }.into())
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// The server given, or the one whose data directory is here.
+    fn endpoint(&self) -> Result<(String, PathBuf)> {
+        let dir = std::env::var_os("AGENT_SHIELD_DATA_DIR")
+            .map_or_else(default_data_dir, PathBuf::from);
+        let url = match &self.server {
+            Some(url) => url.clone(),
+            None => {
+                let path = dir.join("endpoints.json");
+                let text = std::fs::read_to_string(&path).with_context(|| {
+                    format!("no --server is given, and there is no {}: start `agent-shield serve`, or give --server and --ca", path.display())
+                })?;
+                let endpoints: serde_json::Value = serde_json::from_str(&text)
+                    .with_context(|| format!("{} cannot be read", path.display()))?;
+                let url = endpoints.get("review").and_then(serde_json::Value::as_str);
+                url.with_context(|| format!("{} has no `review`", path.display()))?.to_owned()
+            }
+        };
+        let ca = self.ca.clone().unwrap_or_else(|| dir.join("ca.crt"));
+        Ok((url, ca))
+    }
+}
+
+pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
+    let certificates: Vec<Vec<u8>> = CertificateDer::pem_file_iter(path)
+        .and_then(|certificates| certificates.map(|it| it.map(|it| it.to_vec())).collect())
+        .with_context(|| format!("cannot read certificates from {} (--ca)", path.display()))?;
+    if certificates.is_empty() {
+        anyhow::bail!("{} (--ca) holds no certificate", path.display());
+    }
+    Ok(certificates)
+}
