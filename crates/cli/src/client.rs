@@ -22,11 +22,11 @@ pub(crate) struct Connection {
     /// Certificate (PEM) that the server is known by: ca.crt of its data directory.
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_SHIELD_CA")]
     pub(crate) ca: Option<PathBuf>,
-    /// Kubeconfig whose user you are (its cluster is not used).
-    #[arg(long = "kubeconfig", id = "reviewer_kubeconfig", global = true, value_name = "FILE", env = "KUBECONFIG")]
+    /// Kubeconfig whose user you are; for `serve` also the cluster. KUBECONFIG by default.
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig; its current one by default.
-    #[arg(long = "context", id = "reviewer_context", global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
 }
 

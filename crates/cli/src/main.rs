@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Serve(args) => serve::serve(*args).await,
+        Command::Serve(args) => serve::serve(*args, &cli.connection).await,
         Command::Review(command) => review::run(command, cli.connection).await,
         Command::Agent(command) => agent::run(command, &cli.connection),
         Command::Completion { shell } => {

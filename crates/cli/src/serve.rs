@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::{ApiServer, Namespaces, Own};
 
-use crate::tls;
+use crate::{client::Connection, tls};
 
 /// Everything has ended so long after SIGTERM: a Kubernetes pod has 30 s, scripts are promised 10.
 const STOP_TIME_MAX: Duration = Duration::from_secs(8);
@@ -48,12 +48,6 @@ Without --kubeconfig the in-cluster ServiceAccount is used if there is one, then
 ~/.kube/config. The first start makes a CA in the data directory; give its ca.crt to agents
 (`agent-shield agent kubeconfig` writes it into a kubeconfig).")]
 pub(crate) struct ServeArgs {
-    /// Kubeconfig with the proxy's own credential and the API server's address.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig; its current one by default.
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
     /// Where holds, the ledger, the CA and endpoints.json are kept (made with mode 0700).
     #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = default_data_dir())]
     data_dir: PathBuf,
@@ -105,14 +99,14 @@ pub(crate) fn default_data_dir() -> PathBuf {
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
+pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()> {
     log_to_stderr(&args.log_format);
     if let Some(path) = args.policy.first() {
         // Missing means hold: a policy that somebody counts on is never silently left out.
         bail!("--policy {}: policy files cannot be read yet; the default pack is always in force, so start without --policy", path.display());
     }
     let dir = tls::private_dir(&args.data_dir)?;
-    let config = kube_config(&args).await?;
+    let config = kube_config(connection).await?;
     let cluster = config.cluster_url.clone();
     let api = ApiServer::new(&config)?;
     let own = Own::new(config).context("the proxy's own credential cannot be used")?;
@@ -231,10 +225,10 @@ fn log_to_stderr(format: &str) {
     }
 }
 
-async fn kube_config(args: &ServeArgs) -> Result<kube::Config> {
+async fn kube_config(connection: &Connection) -> Result<kube::Config> {
     let options =
-        KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    let config = match &args.kubeconfig {
+        KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
+    let config = match &connection.kubeconfig {
         Some(file) => {
             let kubeconfig = Kubeconfig::read_from(file)
                 .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?;
