@@ -19,50 +19,130 @@ const NOT_ASKED_FOR: [&str; 8] = [
     "/metadata/selfLink",
 ];
 
+/// Times that the server writes into the conditions of a CertificateSigningRequest.
+const STAMPS: [&str; 2] = ["lastUpdateTime", "lastTransitionTime"];
+
+/// Stands for what the server makes up anew in each dry run of a create.
+const MADE_UP: &str = "(made by the server)";
+
+/// What the ServiceAccount admission calls the token volume of a new pod, before five random letters.
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
 /// Every path at which two objects differ, sorted. Items of a list are told apart by `name` where
 /// all have one of their own (containers, env, volumes), so that an insertion shows as one; their
 /// path then has the name where an index would stand.
 pub fn diff(old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
-    let mut changes = Vec::new();
-    walk(&mut String::new(), old, new, &mut changes);
-    changes.sort_by(|a, b| a.path.cmp(&b.path));
-    changes
+    differences(old, new, false)
 }
 
-/// Leaves out what no request asks for: versions, times, managed fields, generated names, and
-/// `status` unless it is what is written.
+/// As [`diff`], but what comes or goes as a whole is named down to its last field: a rule that
+/// knows `/spec/unschedulable` sees it also where all of `/spec` is new.
+pub(crate) fn leaves(old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
+    differences(old, new, true)
+}
+
+fn differences(old: Option<&Value>, new: Option<&Value>, to_the_leaf: bool) -> Vec<Change> {
+    let mut walk = Walk { path: String::new(), to_the_leaf, changes: Vec::new() };
+    walk.values(old, new);
+    walk.changes.sort_by(|a, b| a.path.cmp(&b.path));
+    walk.changes
+}
+
+/// Leaves out what no request asks for: versions, times, managed fields, what the server makes up,
+/// and `status` unless a subresource writes it.
 pub fn normalised(attributes: &Attributes, changes: Vec<Change>) -> Vec<Change> {
-    let generated = attributes.verb == "create" && attributes.name.is_empty();
     let mut changes = changes;
     // A create or delete differs as a whole: leave those fields out inside.
-    for change in &mut changes {
-        if change.path.is_empty() {
-            for side in [&mut change.old, &mut change.new] {
-                if let Some(Value::Object(object)) = side {
-                    strip(object, generated);
+    for change in changes.iter_mut().filter(|change| change.path.is_empty()) {
+        let created = change.old.is_none();
+        for side in [&mut change.old, &mut change.new] {
+            if let Some(Value::Object(object)) = side {
+                if created {
+                    forget_made_up(attributes, object);
                 }
+                strip(object);
             }
         }
     }
+    // The server stamps the conditions of an approval with the time of each dry run.
+    let stamped = attributes.resource == "certificatesigningrequests";
+    if stamped {
+        changes.iter_mut().filter_map(|change| change.new.as_mut()).for_each(forget_times);
+    }
+    let of_main_object = attributes.subresource.is_empty();
     changes.retain(|change| {
-        let within = |path: &str| {
-            change.path.strip_prefix(path).is_some_and(|it| it.is_empty() || it.starts_with('/'))
-        };
-        !NOT_ASKED_FOR.iter().any(|path| within(path))
-            && (attributes.subresource == "status" || !within("/status"))
+        let noise = NOT_ASKED_FOR.iter().any(|path| within(&change.path, path))
+            || (of_main_object && within(&change.path, "/status"))
+            || (stamped && STAMPS.iter().any(|it| change.path.ends_with(it)));
+        !noise
     });
     changes
 }
 
-fn strip(object: &mut Map<String, Value>, generated: bool) {
+fn within(path: &str, of: &str) -> bool {
+    path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn strip(object: &mut Map<String, Value>) {
     object.remove("status");
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         for path in NOT_ASKED_FOR {
             metadata.remove(path.trim_start_matches("/metadata/"));
         }
-        if generated && metadata.contains_key("generateName") {
-            metadata.remove("name");
+    }
+}
+
+/// Replaces in a new object what differs in each dry run of the same request: its uid and generated
+/// name wherever they stand (a Job's selector), addresses and ports of a Service, the token volume
+/// of a pod.
+fn forget_made_up(attributes: &Attributes, object: &mut Map<String, Value>) {
+    let text = |key: &str| {
+        let metadata = object.get("metadata")?;
+        metadata.get(key)?.as_str().filter(|it| !it.is_empty()).map(str::to_owned)
+    };
+    let generated = text("generateName").is_some() && attributes.name.is_empty();
+    let made_up: Vec<String> =
+        [text("uid"), text("name").filter(|_| generated)].into_iter().flatten().collect();
+    for value in object.values_mut() {
+        forget(value, &made_up);
+    }
+    if attributes.resource == "services"
+        && let Some(Value::Object(spec)) = object.get_mut("spec")
+    {
+        for field in ["clusterIP", "clusterIPs", "healthCheckNodePort"] {
+            spec.remove(field);
         }
+        if let Some(Value::Array(ports)) = spec.get_mut("ports") {
+            for port in ports.iter_mut().filter_map(Value::as_object_mut) {
+                port.remove("nodePort");
+            }
+        }
+    }
+}
+
+fn forget(value: &mut Value, made_up: &[String]) {
+    match value {
+        Value::String(text) => {
+            if made_up.contains(text) {
+                *text = MADE_UP.to_owned();
+            } else if text.strip_prefix(TOKEN_VOLUME).is_some_and(|rest| rest.len() == 5) {
+                *text = format!("{TOKEN_VOLUME}*");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| forget(item, made_up)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| forget(field, made_up)),
+        _ => {}
+    }
+}
+
+fn forget_times(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(forget_times),
+        Value::Object(fields) => {
+            fields.retain(|key, _| !STAMPS.contains(&key.as_str()));
+            fields.values_mut().for_each(forget_times);
+        }
+        _ => {}
     }
 }
 
@@ -77,7 +157,13 @@ pub fn digest_input(effects: &[Effect], changes: &[Change], object_uid: &str) ->
         })
         .collect();
     for change in changes {
+        // A port or address that was not there before is drawn anew in each dry run.
+        let drawn = change.old.is_none()
+            && ["/nodePort", "/healthCheckNodePort", "/clusterIP"]
+                .iter()
+                .any(|it| change.path.ends_with(it));
         let (old, new) = (change.old.as_ref().map(sorted), change.new.as_ref().map(sorted));
+        let new = if drawn { Some(MADE_UP.to_owned()) } else { new };
         lines.insert(format!("change {:?} {old:?} {new:?}", change.path));
     }
     let mut bytes = format!("uid {object_uid:?}\n").into_bytes();
@@ -103,52 +189,80 @@ fn sorted(value: &Value) -> String {
     }
 }
 
-fn walk(path: &mut String, old: Option<&Value>, new: Option<&Value>, changes: &mut Vec<Change>) {
-    match (old, new) {
-        (Some(Value::Object(old)), Some(Value::Object(new))) => {
-            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-            for key in keys {
-                step(path, key, |path| walk(path, old.get(key), new.get(key), changes));
-            }
-        }
-        (Some(Value::Array(old)), Some(Value::Array(new))) => lists(path, old, new, changes),
-        (old, new) if old == new => {}
-        (old, new) => {
-            changes.push(Change { path: path.clone(), old: old.cloned(), new: new.cloned() });
-        }
-    }
+/// One comparison: where it is, and what it has found.
+struct Walk {
+    path: String,
+    to_the_leaf: bool,
+    changes: Vec<Change>,
 }
 
-fn lists(path: &mut String, old: &[Value], new: &[Value], changes: &mut Vec<Change>) {
-    let (Some(olds), Some(news)) = (by_name(old), by_name(new)) else {
-        for index in 0..old.len().max(new.len()) {
-            step(path, &index.to_string(), |path| {
-                walk(path, old.get(index), new.get(index), changes);
-            });
+impl Walk {
+    fn values(&mut self, old: Option<&Value>, new: Option<&Value>) {
+        let (no_fields, no_items) = (Map::new(), Vec::new());
+        match (old, new) {
+            (old, new) if old == new => {}
+            (Some(Value::Object(old)), Some(Value::Object(new))) => self.fields(old, new),
+            (Some(Value::Array(old)), Some(Value::Array(new))) => self.items(old, new),
+            (Some(Value::Object(old)), None) if self.to_the_leaf && !old.is_empty() => {
+                self.fields(old, &no_fields);
+            }
+            (None, Some(Value::Object(new))) if self.to_the_leaf && !new.is_empty() => {
+                self.fields(&no_fields, new);
+            }
+            (Some(Value::Array(old)), None) if self.to_the_leaf && !old.is_empty() => {
+                self.items(old, &no_items);
+            }
+            (None, Some(Value::Array(new))) if self.to_the_leaf && !new.is_empty() => {
+                self.items(&no_items, new);
+            }
+            (old, new) => {
+                let path = self.path.clone();
+                self.changes.push(Change { path, old: old.cloned(), new: new.cloned() });
+            }
         }
-        return;
-    };
-    let find = |items: &[(&str, &Value)], name: &str| -> Option<Value> {
-        items.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).clone())
-    };
-    let names: BTreeSet<&str> = olds.iter().chain(&news).map(|(name, _)| *name).collect();
-    for name in names {
-        let (old, new) = (find(&olds, name), find(&news, name));
-        step(path, name, |path| walk(path, old.as_ref(), new.as_ref(), changes));
     }
-    // Containers start in order: the same items in another order are a difference too.
-    let common = |these: &[(&str, &Value)], those: &[(&str, &Value)]| -> Vec<String> {
-        let those: BTreeSet<&str> = those.iter().map(|(name, _)| *name).collect();
-        let these = these.iter().filter(|(name, _)| those.contains(name));
-        these.map(|(name, _)| (*name).to_owned()).collect()
-    };
-    let (before, after) = (common(&olds, &news), common(&news, &olds));
-    if before != after {
-        changes.push(Change {
-            path: path.clone(),
-            old: Some(before.into()),
-            new: Some(after.into()),
-        });
+
+    fn fields(&mut self, old: &Map<String, Value>, new: &Map<String, Value>) {
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for key in keys {
+            self.step(key, old.get(key), new.get(key));
+        }
+    }
+
+    fn items(&mut self, old: &[Value], new: &[Value]) {
+        let (Some(olds), Some(news)) = (by_name(old), by_name(new)) else {
+            for index in 0..old.len().max(new.len()) {
+                self.step(&index.to_string(), old.get(index), new.get(index));
+            }
+            return;
+        };
+        let find = |items: &[(&str, &Value)], name: &str| -> Option<Value> {
+            items.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).clone())
+        };
+        let names: BTreeSet<&str> = olds.iter().chain(&news).map(|(name, _)| *name).collect();
+        for name in names {
+            self.step(name, find(&olds, name).as_ref(), find(&news, name).as_ref());
+        }
+        // Containers start in order: the same items in another order are a difference too.
+        let common = |these: &[(&str, &Value)], those: &[(&str, &Value)]| -> Vec<String> {
+            let those: BTreeSet<&str> = those.iter().map(|(name, _)| *name).collect();
+            let these = these.iter().filter(|(name, _)| those.contains(name));
+            these.map(|(name, _)| (*name).to_owned()).collect()
+        };
+        let (before, after) = (common(&olds, &news), common(&news, &olds));
+        if before != after {
+            let path = self.path.clone();
+            let (old, new) = (Some(before.into()), Some(after.into()));
+            self.changes.push(Change { path, old, new });
+        }
+    }
+
+    fn step(&mut self, key: &str, old: Option<&Value>, new: Option<&Value>) {
+        let length = self.path.len();
+        self.path.push('/');
+        self.path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        self.values(old, new);
+        self.path.truncate(length);
     }
 }
 
@@ -162,14 +276,6 @@ fn by_name(items: &[Value]) -> Option<Vec<(&str, &Value)>> {
             names.insert(name).then_some((name, item))
         })
         .collect()
-}
-
-fn step(path: &mut String, key: &str, then: impl FnOnce(&mut String)) {
-    let length = path.len();
-    path.push('/');
-    path.push_str(&key.replace('~', "~0").replace('/', "~1"));
-    then(path);
-    path.truncate(length);
 }
 
 #[cfg(test)]

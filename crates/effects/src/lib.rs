@@ -5,18 +5,21 @@
 //! object with the server's own dry-run answer ([`of_change`]), so the encoding and the patch type
 //! make no difference. Pure.
 
+mod applied;
 mod builtin;
 mod change;
+mod custom;
 mod diff;
 mod namespace;
 mod plan;
+mod powers;
 mod template;
 mod triggers;
 
-pub use change::{of_change, of_delete};
+pub use change::{of_change, of_delete, of_scaled_workload};
 pub use diff::{diff, digest_input, normalised};
 pub use namespace::{ClassConfig, NamespaceClass, Sign};
-pub use plan::{Plan, Route, object_of, plan, unknown};
+pub use plan::{Plan, Route, is_builtin, object_of, plan, unknown};
 
 /// The object an effect is done to.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -34,13 +37,23 @@ pub struct ObjectRef {
 }
 
 impl ObjectRef {
-    /// `deployments prod/web`, `namespaces payments`.
+    /// `deployment prod/web`, `namespace payments`, `deployments in prod`.
     pub fn words(&self) -> String {
         match (self.namespace.as_str(), self.name.as_str()) {
             ("", "") => self.resource.clone(),
-            ("", name) => format!("{} {name}", self.resource),
+            ("", name) => format!("{} {name}", self.singular()),
             (namespace, "") => format!("{} in {namespace}", self.resource),
-            (namespace, name) => format!("{} {namespace}/{name}", self.resource),
+            (namespace, name) => format!("{} {namespace}/{name}", self.singular()),
+        }
+    }
+
+    fn singular(&self) -> String {
+        let plural = self.resource.as_str();
+        match (plural.strip_suffix("ies"), plural.strip_suffix("sses")) {
+            _ if plural == "endpoints" => plural.to_owned(),
+            (Some(stem), _) => format!("{stem}y"),
+            (_, Some(stem)) => format!("{stem}ss"),
+            _ => plural.strip_suffix('s').unwrap_or(plural).to_owned(),
         }
     }
 }
@@ -100,6 +113,14 @@ pub enum EffectKind {
     CreateInert,
     /// A new object that runs or selects traffic.
     CreateActive,
+    /// A new or changed object takes powers from outside its namespace: its node, another's volume
+    /// or host name, a service account's rights, priority over other pods.
+    Borrow,
+    /// A custom resource is created or changed: what its operator makes of it is not known.
+    WriteCustom,
+    /// A custom resource is written that is known to act beyond itself: it runs code, cascades,
+    /// restores, or moves traffic.
+    WriteActing,
     /// Any other difference in a part of the object that controllers act on.
     ChangeSpec,
     /// What would happen could not be worked out; it counts as the worst that a rule asks about.

@@ -44,8 +44,20 @@ const PROTECTED_NAMES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lea
 const DECLARING_LABELS: [&str; 2] = ["environment", "env"];
 const PRODUCTION: [&str; 2] = ["prod", "production"];
 const NON_PRODUCTION: [&str; 14] = [
-    "dev", "development", "test", "testing", "staging", "stage", "qa", "sandbox", "preview", "ci",
-    "demo", "local", "playground", "integration",
+    "dev",
+    "development",
+    "test",
+    "testing",
+    "staging",
+    "stage",
+    "qa",
+    "sandbox",
+    "preview",
+    "ci",
+    "demo",
+    "local",
+    "playground",
+    "integration",
 ];
 
 impl NamespaceClass {

@@ -4,7 +4,11 @@
 
 use attributes::Attributes;
 
-use crate::{Effect, EffectKind, ObjectRef, builtin::Builtin};
+use crate::{
+    Effect, EffectKind, ObjectRef,
+    builtin::Builtin,
+    custom::{self, Custom},
+};
 
 /// How a request is to be judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,10 +68,9 @@ pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
     if a.is_connect() {
         return connect(a);
     }
-    let builtin = Builtin::find(&a.api_group, &a.resource);
-    if !builtin.is_some_and(|it| it.has(&a.subresource)) {
-        let detail = format!("{} {}: an API that agent-shield does not know", a.verb, named(a));
-        return with(Route::Blind, EffectKind::Unknown, detail);
+    let known = Builtin::find(&a.api_group, &a.resource);
+    if known.is_none_or(|it| !it.has(&a.subresource)) {
+        return unknown_api(a, known.is_some());
     }
     let what = (a.api_group.as_str(), a.resource.as_str(), a.subresource.as_str());
     match (a.verb.as_str(), what) {
@@ -111,16 +114,10 @@ pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
             let detail = format!("finalizes namespace {}: what is in it is left behind", a.name);
             with(Route::Preview, EffectKind::Delete, detail)
         }
-        ("create" | "update" | "patch", (group, _, _)) if ACCESS_GROUPS.contains(&group) => {
-            with(Route::Preview, EffectKind::GrantAccess, access(a))
-        }
-        ("create" | "update" | "patch", ("storagemigration.k8s.io", _, _)) => {
-            let detail = "rewrites every stored object of a kind".to_owned();
-            with(Route::Preview, EffectKind::GrantAccess, detail)
-        }
         ("create" | "update" | "patch", _) => only(Route::Preview),
         _ => {
-            let detail = format!("{} {}: a verb that this resource does not have", a.verb, named(a));
+            let detail =
+                format!("{} {}: a verb that this resource does not have", a.verb, named(a));
             with(Route::Blind, EffectKind::Unknown, detail)
         }
     }
@@ -147,6 +144,47 @@ pub fn object_of(a: &Attributes) -> ObjectRef {
         name: a.name.clone(),
         uid: String::new(),
     }
+}
+
+/// Whether objects of this group are rights, or decide what the API server does with requests: any
+/// change of theirs may give somebody more.
+pub(crate) fn decides_access(group: &str) -> bool {
+    ACCESS_GROUPS.contains(&group)
+}
+
+/// A write that the table does not know. Custom resources lie among them, and cannot be told from
+/// aggregated APIs, which may run a dry run for real: none of them is ever previewed.
+fn unknown_api(a: &Attributes, known_resource: bool) -> Plan {
+    // `status` and `scale` are what every custom resource may have.
+    let shaped = !known_resource && matches!(a.subresource.as_str(), "" | "status" | "scale");
+    let known = custom::of(&a.api_group);
+    let what = match known {
+        Custom::Acts(what) => format!(", which {what}"),
+        Custom::Plain => ": what goes with it is not known".to_owned(),
+        Custom::OfKubernetes => ": an API that agent-shield does not know".to_owned(),
+    };
+    let kind = match (a.verb.as_str(), known) {
+        ("delete" | "deletecollection", _) if shaped && a.subresource.is_empty() => {
+            EffectKind::Delete
+        }
+        ("create" | "update" | "patch", Custom::Acts(_)) if shaped => EffectKind::WriteActing,
+        ("create" | "update" | "patch", Custom::Plain) if shaped => EffectKind::WriteCustom,
+        _ => EffectKind::Unknown,
+    };
+    let does = match a.verb.as_str() {
+        "delete" | "deletecollection" => "deletes",
+        "create" => "creates",
+        "update" | "patch" => "changes",
+        verb => verb,
+    };
+    let detail = format!("{does} {}{what}", named(a));
+    let effects = vec![Effect { kind, object: object_of(a), detail, count: None }];
+    Plan { route: Route::Blind, effects }
+}
+
+/// Whether Kubernetes itself serves this resource; what it does not is an unknown API.
+pub fn is_builtin(api_group: &str, resource: &str) -> bool {
+    Builtin::find(api_group, resource).is_some()
 }
 
 fn connect(a: &Attributes) -> Plan {
@@ -185,43 +223,31 @@ fn connect(a: &Attributes) -> Plan {
                 .collect();
             // The command may hold a secret; it is shown redacted with the request's URI.
             let words = command.len();
-            let detail = format!("{} in pod {} ({words} words of command)", a.subresource, place(a));
+            let detail =
+                format!("{} in pod {} ({words} words of command)", a.subresource, place(a));
             blind(EffectKind::RunCode, detail)
         }
     }
 }
 
-/// Services and pods whose other end is an API server: its own rules would not see the agent.
+/// Services and pods whose other end is an API server: it would see its own node or no user at all
+/// where it should see the agent.
 fn is_api_server(a: &Attributes) -> bool {
-    // `[scheme:]name[:port]`, as in k8s.io/apimachinery, pkg/util/net `SplitSchemeNamePort`.
-    let name = match a.name.split(':').collect::<Vec<_>>().as_slice() {
-        [name] | [name, _] if !matches!(*name, "http" | "https") => *name,
-        [_, name] | [_, name, _] => *name,
-        _ => return true,
-    };
-    match a.resource.as_str() {
-        "services" => a.namespace == "default" && name == "kubernetes",
-        "pods" => a.namespace == "kube-system" && name.starts_with("kube-apiserver"),
+    // `[scheme:]name[:port]` (k8s.io/apimachinery, pkg/util/net `SplitSchemeNamePort`); which part
+    // is the name does not matter where any of them would do harm as one.
+    let mut parts = a.name.split(':');
+    let serves_api = |name: &str| name.contains("kube-apiserver");
+    match (a.resource.as_str(), a.namespace.as_str()) {
+        ("services", "default") => parts.any(|it| it == "kubernetes" || serves_api(it)),
+        ("services" | "pods", _) => parts.any(serves_api),
         _ => false,
     }
 }
 
-fn access(a: &Attributes) -> String {
-    let does = match a.verb.as_str() {
-        "create" => "creates",
-        _ => "changes",
-    };
-    format!("{does} {}, which decides what others may do", named(a))
-}
-
 fn named(a: &Attributes) -> String {
-    let kind = match (a.resource.as_str(), a.subresource.as_str()) {
-        (resource, "") => resource.to_owned(),
-        (resource, subresource) => format!("{resource}/{subresource}"),
-    };
-    match place(a).as_str() {
-        "" => kind,
-        place => format!("{kind} {place}"),
+    match a.subresource.as_str() {
+        "" => object_of(a).words(),
+        subresource => format!("{}/{subresource} {}", a.resource, place(a)),
     }
 }
 

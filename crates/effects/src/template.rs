@@ -2,21 +2,46 @@
 
 use serde_json::Value;
 
-use crate::{Change, EffectKind, triggers};
+use crate::{Change, EffectKind, change::segments, triggers};
+
+const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// The path inside a pod template (or a pod), for a path of an object that has one.
-pub(crate) fn within<'a>(resource: &str, segments: &'a [&'a str]) -> Option<&'a [&'a str]> {
-    match (resource, segments) {
-        (
-            "deployments" | "statefulsets" | "daemonsets" | "replicasets"
-            | "replicationcontrollers" | "jobs",
-            ["spec", "template", rest @ ..],
-        ) => Some(rest),
-        ("cronjobs", ["spec", "jobTemplate", "spec", "template", rest @ ..]) => Some(rest),
-        ("podtemplates", ["template", rest @ ..]) => Some(rest),
-        ("pods", ["spec", ..]) => Some(segments),
+pub(crate) fn within<'a>(resource: &str, segments: &'a [String]) -> Option<Vec<&'a str>> {
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (prefix, rest): (&[&str], &[&str]) = match (resource, segments.as_slice()) {
+        ("pods", ["spec", ..]) => (&[], &segments),
+        ("cronjobs", [_, _, _, _, rest @ ..]) => {
+            (&["spec", "jobTemplate", "spec", "template"], rest)
+        }
+        ("podtemplates", [_, rest @ ..]) => (&["template"], rest),
+        (resource, [_, _, rest @ ..]) if has_template(resource) => (&["spec", "template"], rest),
+        _ => return None,
+    };
+    segments.starts_with(prefix).then(|| rest.to_vec())
+}
+
+/// The pod spec of an object that has one.
+pub(crate) fn pod_spec<'a>(resource: &str, object: &'a Value) -> Option<&'a Value> {
+    match resource {
+        "pods" => object.pointer("/spec"),
+        "cronjobs" => object.pointer("/spec/jobTemplate/spec/template/spec"),
+        "podtemplates" => object.pointer("/template/spec"),
+        resource if has_template(resource) => object.pointer("/spec/template/spec"),
         _ => None,
     }
+}
+
+fn has_template(resource: &str) -> bool {
+    matches!(
+        resource,
+        "deployments"
+            | "statefulsets"
+            | "daemonsets"
+            | "replicasets"
+            | "replicationcontrollers"
+            | "jobs"
+    )
 }
 
 /// The kinds of change to the pod template, with the details of each.
@@ -28,117 +53,175 @@ pub(crate) fn changed(
 ) -> Vec<(EffectKind, String)> {
     let mut found = Vec::new();
     let mut annotations = Vec::new();
+    let has = |object: &Value, list: &str, name: &str| {
+        let list = pod_spec(resource, object).and_then(|pod| pod.get(list));
+        let mut items = list.and_then(Value::as_array).into_iter().flatten();
+        items.any(|it| it.get("name").and_then(Value::as_str) == Some(name))
+    };
     for change in changes {
-        let segments: Vec<&str> = change.path.split('/').skip(1).collect();
+        let segments = segments(&change.path);
         let Some(inside) = within(resource, &segments) else { continue };
-        match inside {
-            ["metadata", "annotations", ..] => annotations.push(change),
-            [
-                "spec",
-                list @ ("containers" | "initContainers" | "ephemeralContainers"),
-                name,
-                "image",
-            ] => {
-                let text = |side: &Option<Value>| {
-                    side.as_ref().and_then(Value::as_str).unwrap_or("none").to_owned()
-                };
-                let (old, new) = (text(&change.old), text(&change.new));
-                let list = list.trim_end_matches('s');
-                found.push((EffectKind::ChangeImage, format!("{list} {name}: {old} -> {new}")));
+        let found_here = match inside.as_slice() {
+            ["metadata", "annotations", key] => {
+                annotations.push((*key).to_owned());
+                continue;
+            }
+            ["spec", list, name, rest @ ..] if CONTAINERS.contains(list) => {
+                match (has(old, list, name), has(new, list, name)) {
+                    (false, true) => added(list, name, rest, change),
+                    (true, false) => Some((
+                        EffectKind::ChangeTemplate,
+                        format!("removes {} {name}", singular(list)),
+                    )),
+                    // Both, or neither where names do not tell them apart.
+                    _ => Some(of_container(list, name, rest, change)),
+                }
             }
             ["spec", "volumes", name, "image", ..] => {
-                found.push((EffectKind::ChangeImage, format!("image volume {name}")));
+                Some((EffectKind::ChangeImage, format!("image of volume {name}")))
             }
-            [
-                "spec",
-                list @ ("containers" | "initContainers" | "ephemeralContainers"),
-                name,
-                "resources" | "resizePolicy",
-                ..,
-            ] => {
-                let text = |side: &Option<Value>| {
-                    side.as_ref().map_or("none".to_owned(), Value::to_string)
-                };
-                let (old, new) = (text(&change.old), text(&change.new));
-                let what = inside.get(3..).unwrap_or_default().join("/");
-                let list = list.trim_end_matches('s');
-                let detail = format!("{list} {name} {what}: {old} -> {new}");
-                found.push((EffectKind::ChangeResources, detail));
+            ["spec", "resources", rest @ ..] => {
+                let detail = format!("pod {}: {}", rest.join("/"), was_is(change));
+                Some((EffectKind::ChangeResources, detail))
             }
-            ["spec", "resources", ..] => {
-                found.push((EffectKind::ChangeResources, "resources of the pod".to_owned()));
-            }
-            _ => found.push((EffectKind::ChangeTemplate, format!("{} differs", change.path))),
-        }
+            _ => Some((EffectKind::ChangeTemplate, format!("{} differs", change.path))),
+        };
+        found.extend(found_here);
     }
     if !annotations.is_empty() {
-        let unsafe_because = unsafe_restart(resource, &annotations, old, new);
-        match unsafe_because {
+        found.push(match unsafe_restart(resource, &annotations, old, new) {
             // With other changes beside it, the annotation is the least of it.
-            None => found.push((EffectKind::Restart, "rolls its pods, one after another".into())),
-            Some(why) => found.push((EffectKind::ChangeTemplate, format!("restarts all pods: {why}"))),
-        }
+            None => (EffectKind::Restart, "rolls its pods, one after another".to_owned()),
+            Some(why) => (EffectKind::ChangeTemplate, format!("restarts its pods: {why}")),
+        });
     }
     found
+}
+
+fn added(list: &str, name: &str, rest: &[&str], change: &Change) -> Option<(EffectKind, String)> {
+    // Named once, by its image, of all the fields that come with it.
+    let image = change.new.as_ref().and_then(Value::as_str).filter(|_| rest == ["image"])?;
+    let detail = format!("adds {} {name} with image {image}", singular(list));
+    Some((EffectKind::ChangeTemplate, detail))
+}
+
+fn of_container(list: &str, name: &str, rest: &[&str], change: &Change) -> (EffectKind, String) {
+    let list = singular(list);
+    match rest {
+        ["image"] => (EffectKind::ChangeImage, format!("{list} {name}: {}", was_is(change))),
+        ["resources" | "resizePolicy", ..] => {
+            let detail = format!("{list} {name} {}: {}", rest.join("/"), was_is(change));
+            (EffectKind::ChangeResources, detail)
+        }
+        // Of values in here only the path is told: an environment may hold secrets.
+        _ => (EffectKind::ChangeTemplate, format!("{} differs", change.path)),
+    }
+}
+
+fn singular(list: &str) -> &str {
+    match list {
+        "initContainers" => "init container",
+        "ephemeralContainers" => "ephemeral container",
+        _ => "container",
+    }
+}
+
+fn was_is(change: &Change) -> String {
+    let text = |side: &Option<Value>| match side {
+        None => "none".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    format!("{} -> {}", text(&change.old), text(&change.new))
 }
 
 /// Why rolling the pods of this workload is not a safe restart; `None` where it is.
 fn unsafe_restart(
     resource: &str,
-    annotations: &[&Change],
+    annotations: &[String],
     old: &Value,
     new: &Value,
 ) -> Option<String> {
-    for change in annotations {
-        let keys: Vec<String> = match change.path.split("/metadata/annotations").last() {
-            Some(key) if !key.is_empty() => {
-                vec![key.trim_start_matches('/').replace("~1", "/").replace("~0", "~")]
-            }
-            _ => [&change.old, &change.new]
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_object)
-                .flat_map(|map| map.keys().cloned())
-                .collect(),
-        };
-        if let Some((key, why)) =
-            keys.iter().find_map(|key| triggers::annotation(key).map(|why| (key, why)))
-        {
-            return Some(format!("template annotation {key}: {why}"));
-        }
+    let acts = |key: &String| triggers::template_annotation(key).map(|why| (key.clone(), why));
+    if let Some((key, why)) = annotations.iter().find_map(acts) {
+        return Some(format!("template annotation {key} {why}"));
     }
     [old, new].into_iter().find_map(|object| unsafe_strategy(resource, object))
 }
 
 fn unsafe_strategy(resource: &str, object: &Value) -> Option<String> {
     let text = |path| object.pointer(path).and_then(Value::as_str);
-    let replicas = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
-    let (strategy, unavailable) = match resource {
-        "deployments" => (
-            text("/spec/strategy/type"),
-            object.pointer("/spec/strategy/rollingUpdate/maxUnavailable"),
-        ),
-        "statefulsets" | "daemonsets" => (
-            text("/spec/updateStrategy/type"),
-            object.pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable"),
-        ),
+    let count = |path| object.pointer(path).and_then(Value::as_i64);
+    let strategy = match resource {
+        "deployments" => "/spec/strategy",
+        "statefulsets" | "daemonsets" => "/spec/updateStrategy",
         _ => return Some("it is not a workload that rolls".to_owned()),
     };
-    if strategy != Some("RollingUpdate") {
-        return Some(format!("its strategy is {}", strategy.unwrap_or("unknown")));
+    let kind = text(&format!("{strategy}/type"));
+    if kind != Some("RollingUpdate") {
+        return Some(format!("its strategy is {}", kind.unwrap_or("unknown")));
     }
-    if resource != "daemonsets" && replicas < 2 {
-        return Some(format!("it has {replicas} replicas"));
+    let pods = match resource {
+        "daemonsets" => count("/status/desiredNumberScheduled").unwrap_or(0),
+        _ => count("/spec/replicas").unwrap_or(1),
+    };
+    if resource != "daemonsets" && pods < 2 {
+        let s = if pods == 1 { "" } else { "s" };
+        return Some(format!("it has {pods} replica{s}, so it is down meanwhile"));
     }
-    let all_at_once = match unavailable {
+    let all_at_once = match object.pointer(&format!("{strategy}/rollingUpdate/maxUnavailable")) {
         None => false,
         Some(Value::String(share)) => {
             share.trim_end_matches('%').parse::<u32>().map_or(true, |share| share >= 100)
         }
-        Some(Value::Number(count)) => {
-            resource != "daemonsets" && count.as_i64().is_none_or(|count| count >= replicas)
-        }
-        Some(_) => true,
+        Some(value) => match value.as_i64() {
+            // One at a time is as gentle as a restart can be, also where there is only one.
+            Some(count) => count >= pods && count > 1,
+            None => true,
+        },
     };
-    all_at_once.then(|| "all of its pods may be unavailable at once".to_owned())
+    all_at_once.then(|| "all of them may be unavailable at once".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tells_safe_restarts_from_others() {
+        let rolling = |replicas: i64, unavailable: Value| {
+            json!({"spec": {"replicas": replicas, "strategy": {"type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": unavailable}}}})
+        };
+        let daemons = |unavailable: Value, desired: i64| {
+            json!({"spec": {"updateStrategy": {"type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": unavailable}}},
+                "status": {"desiredNumberScheduled": desired}})
+        };
+        let table = [
+            ("deployments", rolling(10, json!("25%")), true),
+            ("deployments", rolling(2, json!(1)), true),
+            ("deployments", rolling(2, json!(2)), false),
+            ("deployments", rolling(10, json!("100%")), false),
+            ("deployments", rolling(10, json!("x")), false),
+            ("deployments", rolling(1, json!("25%")), false),
+            ("deployments", rolling(0, json!("25%")), false),
+            (
+                "deployments",
+                json!({"spec": {"replicas": 3, "strategy": {"type": "Recreate"}}}),
+                false,
+            ),
+            ("deployments", json!({"spec": {"replicas": 3}}), false),
+            ("daemonsets", daemons(json!(1), 1), true),
+            ("daemonsets", daemons(json!(2), 2), false),
+            ("daemonsets", daemons(json!("50%"), 2), true),
+            ("jobs", json!({}), false),
+        ];
+        for (resource, object, safe) in table {
+            let why = unsafe_strategy(resource, &object);
+            assert_eq!(why.is_none(), safe, "{resource} {object}: {why:?}");
+        }
+    }
 }

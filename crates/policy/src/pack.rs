@@ -1,9 +1,9 @@
 //! A set of rules and what it says of one request.
 
 use attributes::{Attributes, User};
-use effects::{Effect, NamespaceClass};
+use effects::{Effect, NamespaceClass, Plan, Route};
 
-use crate::{Decision, Rule, RuleName, Severity, Verdict, rules};
+use crate::{Decision, Rule, Verdict, rules};
 
 /// Everything that a rule may look at.
 pub struct Input<'a> {
@@ -57,41 +57,37 @@ impl Pack {
     /// What the rules say, joined.
     pub fn decide(&self, input: &Input<'_>) -> Verdict {
         let mut verdict = Verdict::allow();
-        if input.is_write && input.class.protected {
-            let place = match input.attributes.namespace.as_str() {
-                "" => "what is protected".to_owned(),
-                namespace => format!("protected namespace {namespace}"),
-            };
-            let reason = format!("writes in {place}");
-            let rule = RuleName("write-in-protected-namespace");
-            verdict = verdict.join(Verdict::of(Decision::Hold, Severity::High, rule, reason));
-        }
-        if input.is_write && is_the_api_service(input.attributes) {
-            let reason = "changes how every pod finds the API server".to_owned();
-            let rule = RuleName("write-to-kubernetes-service");
-            verdict = verdict.join(Verdict::of(Decision::Hold, Severity::Critical, rule, reason));
-        }
-        for effect in input.effects {
-            for rule in self.rules {
-                if rule.matches(effect, input, &self.parameters) {
-                    let reason = rule.reason(effect);
-                    verdict = verdict.join(Verdict::of(
-                        rule.decision.clone(),
-                        rule.severity,
-                        rule.name,
-                        reason,
-                    ));
-                }
+        for rule in self.rules {
+            let of_effects = input
+                .effects
+                .iter()
+                .filter_map(|effect| rule.asks_of_effect(effect, input, &self.parameters));
+            for reason in rule.asks_of_request(input).into_iter().chain(of_effects) {
+                let (decision, severity) = (rule.decision.clone(), rule.severity);
+                verdict = verdict.join(Verdict::of(decision, severity, rule.name, reason));
             }
         }
         verdict
     }
-}
 
-/// `kubernetes` in `default`: how every pod finds the API server (DEFAULTS Q13).
-fn is_the_api_service(a: &Attributes) -> bool {
-    a.namespace == "default"
-        && matches!(a.resource.as_str(), "services" | "endpoints" | "endpointslices")
-        && (a.name == "kubernetes" || a.name.is_empty())
-        && a.verb != "create"
+    /// Whether a preview of this request could change the decision. False only where no rule asks,
+    /// in this class of namespace, about anything that such a request can turn out to do.
+    pub fn asks_about(&self, plan: &Plan, attributes: &Attributes, class: &NamespaceClass) -> bool {
+        match plan.route {
+            Route::Read | Route::Review | Route::DryRun | Route::Ordinary => false,
+            // A patch may do anything: change owners, take powers, unprotect.
+            Route::Blind | Route::Preview => true,
+            // A delete is what the attributes say, and of nothing else.
+            Route::PreviewDelete | Route::PreviewCollection => {
+                let input = Input {
+                    attributes,
+                    user: &User::default(),
+                    class,
+                    is_write: true,
+                    effects: &plan.effects,
+                };
+                self.decide(&input).decision != Decision::Allow
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The default pack: what a reasonable owner would want, a row for each answer of DEFAULTS.
 
-use effects::{Effect, EffectKind as E};
+use attributes::Attributes;
+use effects::{Effect, EffectKind as E, NamespaceClass};
 
 use crate::{Decision, Input, Parameters, RuleName};
 
@@ -36,9 +37,11 @@ pub enum Place {
     Everywhere,
     /// Unless the namespace is declared non-production.
     Production,
+    /// In protected namespaces.
+    Protected,
 }
 
-/// What else must be so of an effect.
+/// What else must be so.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum When {
     Always,
@@ -46,12 +49,18 @@ pub(crate) enum When {
     Resource(&'static [(&'static str, &'static str)]),
     /// The object is of none of the kinds that have a rule of their own.
     OtherResource,
+    /// The object is of a kind that Kubernetes itself does not serve.
+    CustomResource,
     /// A Secret that is not helm's own bookkeeping in declared non-production.
     SecretOfValue,
     /// Half or more of the replicas go, or all of them, or the last but one.
     Drastic,
     /// More than three times as many, and by more than fifty.
     Sharp,
+    /// Any write at all, whatever its effects.
+    AnyWrite,
+    /// Any write to how every pod finds the API server.
+    ApiService,
 }
 
 /// One rule.
@@ -59,6 +68,8 @@ pub(crate) enum When {
 pub struct Rule {
     /// Its stable name.
     pub name: RuleName,
+    /// What it asks about, in a line.
+    pub description: &'static str,
     /// The question of DEFAULTS.md, or the bullet of the mission, that it answers.
     pub answers: &'static str,
     /// What it asks for.
@@ -84,16 +95,17 @@ const NAMESPACES: &[(&str, &str)] = &[("", "namespaces")];
 const CLAIMS: &[(&str, &str)] = &[("", "persistentvolumeclaims")];
 
 macro_rules! rule {
-    ($name:literal, $answers:literal, $decision:ident, $severity:ident, $place:ident, $when:expr,
-     [$($kind:ident),+]) => {
+    ($name:literal, $answers:literal, $decision:ident, $severity:ident, $place:ident,
+     $when:ident $(($list:ident))?, [$($kind:ident),*], $description:literal) => {
         Rule {
             name: RuleName($name),
+            description: $description,
             answers: $answers,
             decision: Decision::$decision,
             severity: Severity::$severity,
             place: Place::$place,
-            kinds: &[$(E::$kind),+],
-            when: $when,
+            kinds: &[$(E::$kind),*],
+            when: When::$when $(($list))?,
         }
     };
 }
@@ -101,54 +113,145 @@ macro_rules! rule {
 /// The default pack.
 #[rustfmt::skip] // A table, read down its columns.
 pub(crate) const DEFAULT: &[Rule] = &[
-    rule!("proxy-to-node", "Q7", Deny, Critical, Everywhere, When::Always, [ProxyToNode]),
-    rule!("proxy-to-api-server", "Q7", Deny, Critical, Everywhere, When::Always, [ProxyToApiServer]),
-    rule!("delete-namespace", "mission", Hold, Critical, Everywhere, When::Resource(NAMESPACES), [Delete]),
-    rule!("delete-workload", "Q1", Hold, High, Everywhere, When::Resource(CONTROLLERS), [Delete]),
-    rule!("delete-claim", "mission", Hold, Critical, Everywhere, When::Resource(CLAIMS), [Delete]),
-    rule!("delete-secret", "Q1", Hold, High, Everywhere, When::SecretOfValue, [Delete]),
-    rule!("delete-in-production", "Q1, Q5, Q9", Hold, High, Production, When::OtherResource, [Delete]),
-    rule!("scale-down-drastic", "Q4", Hold, High, Production, When::Drastic, [ScaleDown]),
-    rule!("scale-up-sharp", "Q6", Hold, Medium, Production, When::Sharp, [ScaleUp]),
-    rule!("change-image", "mission", Hold, High, Production, When::Always, [ChangeImage]),
-    rule!("change-resources", "mission", Hold, High, Production, When::Always, [ChangeResources]),
-    rule!("change-pod-template", "Q3, Q8", Hold, High, Production, When::Always, [ChangeTemplate]),
-    rule!("change-in-production", "Q9, Q12, Q24", Hold, Medium, Production, When::Always, [ChangeSpec]),
-    rule!("change-trigger", "Q9", Hold, Medium, Production, When::Always, [ChangeTrigger]),
-    rule!("create-in-production", "Q9, Q10", Hold, Medium, Production, When::Always, [CreateActive]),
-    rule!("lose-data", "Q9, Q24", Hold, High, Production, When::Always, [LoseData]),
-    rule!("change-owners", "indirect delete", Hold, High, Everywhere, When::Always, [ChangeOwners]),
-    rule!("change-finalizers", "indirect delete", Hold, High, Everywhere, When::Always, [ChangeFinalizers]),
-    rule!("unprotect-namespace", "Q25", Hold, Critical, Everywhere, When::Always, [Unprotect]),
-    rule!("protect-namespace", "Q13", Hold, Low, Everywhere, When::Always, [Protect]),
-    rule!("cordon-node", "mission", Hold, Medium, Everywhere, When::Always, [Cordon]),
-    rule!("taint-node", "mission", Hold, High, Everywhere, When::Always, [Taint]),
-    rule!("evict-pod", "mission", Hold, Medium, Everywhere, When::Always, [Evict]),
-    rule!("run-code", "Q7", Hold, High, Everywhere, When::Always, [RunCode]),
-    rule!("grant-access", "credentials and rights", Hold, Critical, Everywhere, When::Always, [GrantAccess]),
-    rule!("mint-credential", "credentials and rights", Hold, Critical, Everywhere, When::Always, [MintCredential]),
-    rule!("not-understood", "Q16, Q21", Hold, High, Everywhere, When::Always, [Unknown]),
+    rule!("proxy-to-node", "Q7", Deny, Critical, Everywhere, Always, [ProxyToNode],
+        "the API server's way to a kubelet: code in every pod of a node"),
+    rule!("proxy-to-api-server", "Q7", Deny, Critical, Everywhere, Always, [ProxyToApiServer],
+        "a way round this proxy to an API server"),
+    rule!("write-in-protected-namespace", "mission", Hold, High, Protected, AnyWrite, [],
+        "any write in a protected namespace"),
+    rule!("write-to-kubernetes-service", "Q13", Hold, Critical, Everywhere, ApiService, [],
+        "any write to the Service, Endpoints or EndpointSlice `kubernetes` in `default`"),
+    rule!("delete-namespace", "mission", Hold, Critical, Everywhere, Resource(NAMESPACES), [Delete],
+        "a namespace goes, with all that is in it"),
+    rule!("delete-workload", "mission, Q1", Hold, High, Everywhere, Resource(CONTROLLERS), [Delete],
+        "a workload goes"),
+    rule!("delete-claim", "mission", Hold, Critical, Everywhere, Resource(CLAIMS), [Delete],
+        "a claim goes, and mostly its data"),
+    rule!("delete-secret", "mission, Q1", Hold, High, Everywhere, SecretOfValue, [Delete],
+        "a Secret goes; helm's own history may, outside production"),
+    rule!("delete-custom-resource", "Q16", Hold, High, Everywhere, CustomResource, [Delete],
+        "an object goes of which only its operator knows what goes with it"),
+    rule!("delete-in-production", "Q1, Q2, Q5, Q9", Hold, High, Production, OtherResource, [Delete],
+        "anything else goes"),
+    rule!("scale-down-drastic", "mission, Q4", Hold, High, Production, Drastic, [ScaleDown],
+        "half of the replicas or more go, or the last but one"),
+    rule!("scale-up-sharp", "Q6", Hold, Medium, Production, Sharp, [ScaleUp],
+        "more than three times the replicas, and more than fifty new ones"),
+    rule!("change-image", "mission", Hold, High, Production, Always, [ChangeImage],
+        "other code runs"),
+    rule!("change-resources", "mission", Hold, High, Production, Always, [ChangeResources],
+        "requests or limits differ"),
+    rule!("change-pod-template", "Q3, Q8", Hold, High, Production, Always, [ChangeTemplate],
+        "what runs differs in another way, or a restart is not a safe one"),
+    rule!("change-in-production", "Q9, Q12, Q24", Hold, Medium, Production, Always, [ChangeSpec],
+        "any other change of what controllers act on"),
+    rule!("change-trigger", "Q9, Q24", Hold, Medium, Production, Always, [ChangeTrigger],
+        "a label or annotation that sets something off"),
+    rule!("create-in-production", "Q9, Q10", Hold, Medium, Production, Always, [CreateActive],
+        "a new object that runs, selects traffic or binds others"),
+    rule!("lose-data", "Q9, Q24", Hold, High, Production, Always, [LoseData],
+        "data is removed or overwritten, or will be by a policy that changes"),
+    rule!("borrow-powers", "Q11", Hold, High, Everywhere, Always, [Borrow],
+        "powers from outside the namespace: nodes, service accounts, priority, another's volume or host name"),
+    rule!("write-custom-resource", "Q16", Hold, Medium, Production, Always, [WriteCustom],
+        "a custom resource is created or changed"),
+    rule!("write-acting-resource", "Q16", Hold, High, Everywhere, Always, [WriteActing],
+        "a custom resource that runs code, cascades, restores or routes"),
+    rule!("change-owners", "indirect delete", Hold, High, Everywhere, Always, [ChangeOwners],
+        "garbage collection may delete what has other owners"),
+    rule!("change-finalizers", "indirect delete", Hold, High, Everywhere, Always, [ChangeFinalizers],
+        "a delete is completed, or never will be"),
+    rule!("unprotect-namespace", "Q25", Hold, Critical, Everywhere, Always, [Unprotect],
+        "a namespace becomes less guarded"),
+    rule!("protect-namespace", "Q13", Hold, Low, Everywhere, Always, [Protect],
+        "a namespace becomes more guarded, which locks others out"),
+    rule!("cordon-node", "mission", Hold, Medium, Everywhere, Always, [Cordon],
+        "a node takes no more pods"),
+    rule!("taint-node", "mission", Hold, High, Everywhere, Always, [Taint],
+        "taints of a node differ: NoExecute drains it"),
+    rule!("evict-pod", "mission", Hold, Medium, Everywhere, Always, [Evict],
+        "a pod is evicted"),
+    rule!("run-code", "Q7", Hold, High, Everywhere, Always, [RunCode],
+        "exec, attach, port-forward, ephemeral containers, proxies to pods and services"),
+    rule!("grant-access", "credentials and rights", Hold, Critical, Everywhere, Always, [GrantAccess],
+        "RBAC, admission, API extensions, CSRs, bindings of pods to nodes"),
+    rule!("mint-credential", "credentials and rights", Hold, Critical, Everywhere, Always, [MintCredential],
+        "a token or a Secret that becomes one"),
+    rule!("not-understood", "Q16, Q21", Hold, High, Everywhere, Always, [Unknown],
+        "what would happen could not be worked out"),
 ];
 
 impl Rule {
-    pub(crate) fn matches(&self, effect: &Effect, input: &Input<'_>, p: &Parameters) -> bool {
-        let placed = match self.place {
-            Place::Everywhere => true,
-            Place::Production => input.class.production,
-        };
-        placed && self.kinds.contains(&effect.kind) && self.when.holds(effect, input, p)
-    }
-
-    pub(crate) fn reason(&self, effect: &Effect) -> String {
-        match effect.kind {
-            // These say the object themselves.
-            E::Delete | E::Evict | E::RunCode | E::ProxyToNode | E::ProxyToApiServer
-            | E::GrantAccess | E::Unprotect | E::Protect | E::CreateActive | E::Unknown => {
-                effect.detail.clone()
+    /// What the rule says of the request as a whole, whatever its effects.
+    pub(crate) fn asks_of_request(&self, input: &Input<'_>) -> Option<String> {
+        let a = input.attributes;
+        let asks = input.is_write && self.is_placed(input.class);
+        match self.when {
+            When::AnyWrite if asks => Some(match a.namespace.as_str() {
+                "" => "writes to what is protected".to_owned(),
+                namespace => format!("writes in protected namespace {namespace}"),
+            }),
+            When::ApiService if asks && is_the_api_service(a) => {
+                Some("changes how every pod finds the API server".to_owned())
             }
-            _ => format!("{}: {}", effect.object.words(), effect.detail),
+            _ => None,
         }
     }
+
+    /// What the rule says of one effect.
+    pub(crate) fn asks_of_effect(
+        &self,
+        effect: &Effect,
+        input: &Input<'_>,
+        parameters: &Parameters,
+    ) -> Option<String> {
+        let asks = self.is_placed(input.class)
+            && self.kinds.contains(&effect.kind)
+            && self.when.holds(effect, input, parameters);
+        asks.then(|| reason(effect))
+    }
+
+    pub(crate) fn is_placed(&self, class: &NamespaceClass) -> bool {
+        match self.place {
+            Place::Everywhere => true,
+            Place::Production => class.production,
+            Place::Protected => class.protected,
+        }
+    }
+}
+
+fn reason(effect: &Effect) -> String {
+    let object = effect.object.words();
+    match effect.kind {
+        E::Delete
+        | E::Evict
+        | E::RunCode
+        | E::ProxyToNode
+        | E::ProxyToApiServer
+        | E::GrantAccess
+        | E::Unprotect
+        | E::Protect
+        | E::CreateActive
+        | E::CreateInert
+        | E::WriteCustom
+        | E::WriteActing
+        | E::Unknown => effect.detail.clone(), // These say the object themselves.
+        E::Cordon | E::Uncordon => format!("{object} {}", effect.detail),
+        E::ScaleDown => match effect.count {
+            Some((_, 0)) => format!("scales {object} to nothing: {}", effect.detail),
+            _ => format!("scales {object} down: {}", effect.detail),
+        },
+        E::ScaleUp => format!("scales {object} up: {}", effect.detail),
+        _ => format!("{object}: {}", effect.detail),
+    }
+}
+
+/// `kubernetes` in `default`: how every pod finds the API server (DEFAULTS Q13).
+fn is_the_api_service(a: &Attributes) -> bool {
+    // A collection that is deleted there has it among its objects.
+    a.namespace == "default"
+        && matches!(a.resource.as_str(), "services" | "endpoints" | "endpointslices")
+        && (a.name == "kubernetes" || (a.name.is_empty() && a.verb != "create"))
 }
 
 impl When {
@@ -156,10 +259,14 @@ impl When {
         let object = (effect.object.api_group.as_str(), effect.object.resource.as_str());
         match self {
             Self::Always => true,
+            Self::AnyWrite | Self::ApiService => false, // Of the request, not of an effect.
+            Self::CustomResource => !effects::is_builtin(object.0, object.1),
             Self::Resource(resources) => resources.contains(&object),
             Self::OtherResource => {
                 let named = [CONTROLLERS, NAMESPACES, CLAIMS].concat();
-                !named.contains(&object) && object != ("", "secrets")
+                !named.contains(&object)
+                    && object != ("", "secrets")
+                    && effects::is_builtin(object.0, object.1)
             }
             Self::SecretOfValue => {
                 let helm = effect.detail.ends_with("of type helm.sh/release.v1");
@@ -186,8 +293,8 @@ fn as_share(count: i64) -> f64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use attributes::{Attributes, User};
-    use effects::{NamespaceClass, ObjectRef};
+    use attributes::User;
+    use effects::ObjectRef;
 
     use super::*;
     use crate::Pack;

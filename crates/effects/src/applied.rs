@@ -1,0 +1,77 @@
+//! The annotation in which `kubectl apply` remembers what it applied last. The next apply removes
+//! what stands in it and no longer in the file: written alone, it deletes by the next apply's hand.
+
+use serde_json::Value;
+
+use crate::{Change, EffectKind, diff::leaves};
+
+/// The annotation's key.
+pub(crate) const KEY: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What a change of the annotation means, if it is among the changes. It is inert where it says
+/// exactly what changes in the object itself, as every apply of `kubectl` does.
+pub(crate) fn judge(changes: &[Change]) -> Option<(EffectKind, String)> {
+    let path = format!("/metadata/annotations/{}", KEY.replace('/', "~1"));
+    let change = changes.iter().find(|change| change.path == path)?;
+    let read = |side: &Option<Value>| -> Option<Value> {
+        serde_json::from_str(side.as_ref()?.as_str()?).ok()
+    };
+    let mirrors = match (read(&change.old), read(&change.new)) {
+        (Some(old), Some(new)) => leaves(Some(&old), Some(&new))
+            .iter()
+            .all(|said| changes.iter().any(|done| done.path == said.path && done.new == said.new)),
+        _ => false,
+    };
+    Some(match mirrors {
+        true => (EffectKind::ChangeLabels, "the record of kubectl apply".to_owned()),
+        false => {
+            let detail =
+                "the record of kubectl apply: the next one removes what it names".to_owned();
+            (EffectKind::ChangeTrigger, detail)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(record: Option<&Value>, labels: &Value, replicas: i64) -> Value {
+        let mut object = json!({"metadata": {"labels": labels, "annotations": {"a": "b"}},
+            "spec": {"replicas": replicas}});
+        if let Some(record) = record
+            && let Some(annotations) = object.pointer_mut("/metadata/annotations")
+        {
+            annotations[KEY] = json!(record.to_string());
+        }
+        object
+    }
+
+    #[test]
+    fn believes_the_record_of_what_was_done() {
+        let record = |labels: Value, replicas: i64| json!({"metadata": {"labels": labels}, "spec": {"replicas": replicas}});
+        let before = object(Some(&record(json!({}), 5)), &json!({}), 5);
+        let table = [
+            ("untouched", object(Some(&record(json!({}), 5)), &json!({}), 5), None),
+            (
+                "an ordinary apply",
+                object(Some(&record(json!({"x": "y"}), 4)), &json!({"x": "y"}), 4),
+                Some(EffectKind::ChangeLabels),
+            ),
+            (
+                "says what was not done",
+                object(Some(&record(json!({"x": "y"}), 5)), &json!({}), 5),
+                Some(EffectKind::ChangeTrigger),
+            ),
+            ("goes", object(None, &json!({}), 5), Some(EffectKind::ChangeTrigger)),
+        ];
+        for (what, after, want) in table {
+            let changes = leaves(Some(&before), Some(&after));
+            assert_eq!(judge(&changes).map(|(kind, _)| kind), want, "{what}");
+        }
+        let first = leaves(Some(&object(None, &json!({}), 5)), Some(&before));
+        assert_eq!(judge(&first).map(|(kind, _)| kind), Some(EffectKind::ChangeTrigger));
+    }
+}

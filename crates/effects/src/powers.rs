@@ -1,0 +1,189 @@
+//! What an object takes from outside its namespace (DEFAULTS Q11): the node it runs on, another's
+//! volume or host name, a service account and its rights, priority over other pods. A namespace
+//! declared non-production says nothing about those.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::template;
+
+/// Names of the powers that an object takes, for people. The empty set: none that is known.
+pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<String> {
+    let mut powers = BTreeSet::new();
+    if let Some(pod) = template::pod_spec(resource, object) {
+        pod_powers(pod, &mut powers);
+    }
+    match resource {
+        "persistentvolumeclaims" => claim_powers(object, &mut powers),
+        "services" => {
+            for path in ["/spec/externalIPs", "/status/loadBalancer/ingress"] {
+                for address in items(object, path) {
+                    let address = address.as_str().or_else(|| text(address, "/ip"));
+                    powers.extend(address.map(|it| format!("traffic to the address {it}")));
+                }
+            }
+        }
+        "ingresses" => {
+            let hosts = items(object, "/spec/rules").iter().filter_map(|it| text(it, "/host"));
+            powers.extend(hosts.map(|host| format!("the host name {host}")));
+        }
+        "endpointslices" if namespace == "default" => {
+            let label = "/metadata/labels/kubernetes.io~1service-name";
+            if text(object, label) == Some("kubernetes") {
+                powers.insert("the address of the API server".to_owned());
+            }
+        }
+        _ => {}
+    }
+    powers
+}
+
+fn pod_powers(pod: &Value, powers: &mut BTreeSet<String>) {
+    for field in ["hostNetwork", "hostPID", "hostIPC"] {
+        if pod.get(field).and_then(Value::as_bool) == Some(true) {
+            powers.insert(format!("{field} of its node"));
+        }
+    }
+    if let Some(node) = text(pod, "/nodeName") {
+        powers.insert(format!("node {node}, past the scheduler"));
+    }
+    let selector = pod.get("nodeSelector").and_then(Value::as_object);
+    for (key, value) in selector.into_iter().flatten() {
+        if picks_nodes(key) {
+            powers.insert(format!("nodes with {key}={}", value.as_str().unwrap_or_default()));
+        }
+    }
+    let affinity = pod.pointer("/affinity/nodeAffinity").map(Value::to_string);
+    if affinity.is_some_and(|it| {
+        it.contains("metadata.name")
+            || it.contains("kubernetes.io/hostname")
+            || it.contains("node-role.kubernetes.io/")
+    }) {
+        powers.insert("chosen nodes, by affinity".to_owned());
+    }
+    if let Some(class) = text(pod, "/priorityClassName") {
+        powers.insert(format!("priority {class}, before other pods"));
+    }
+    if let Some(account) = service_account(pod) {
+        powers.insert(format!("the rights of service account {account}"));
+    }
+    for volume in items(pod, "/volumes") {
+        if let Some(path) = text(volume, "/hostPath/path") {
+            powers.insert(format!("the path {path} of its node"));
+        }
+    }
+    for list in ["/containers", "/initContainers", "/ephemeralContainers"] {
+        for container in items(pod, list) {
+            container_powers(container, powers);
+        }
+    }
+}
+
+/// Labels by which a pod picks single nodes, or those of the control plane.
+fn picks_nodes(key: &str) -> bool {
+    key == "kubernetes.io/hostname" || key.starts_with("node-role.kubernetes.io/")
+}
+
+/// The service account that a pod runs as, unless it is the default one or its token stays out.
+fn service_account(pod: &Value) -> Option<&str> {
+    let account = text(pod, "/serviceAccountName").or_else(|| text(pod, "/serviceAccount"))?;
+    let mounted = pod.get("automountServiceAccountToken").and_then(Value::as_bool) != Some(false);
+    let projected = items(pod, "/volumes")
+        .iter()
+        .flat_map(|volume| items(volume, "/projected/sources"))
+        .any(|source| source.get("serviceAccountToken").is_some());
+    (account != "default" && (mounted || projected)).then_some(account)
+}
+
+fn container_powers(container: &Value, powers: &mut BTreeSet<String>) {
+    let is = |path| container.pointer(path).and_then(Value::as_bool) == Some(true);
+    if is("/securityContext/privileged") || is("/securityContext/windowsOptions/hostProcess") {
+        powers.insert("its node, as a privileged container".to_owned());
+    }
+    for capability in items(container, "/securityContext/capabilities/add") {
+        match capability.as_str() {
+            None | Some("NET_BIND_SERVICE") => {}
+            Some(capability) => {
+                powers.insert(format!("the capability {capability}"));
+            }
+        }
+    }
+    if text(container, "/securityContext/procMount").is_some_and(|it| it != "Default") {
+        powers.insert("its node's /proc".to_owned());
+    }
+    for port in items(container, "/ports") {
+        if let Some(port) = port.get("hostPort").and_then(Value::as_i64).filter(|port| *port > 0) {
+            powers.insert(format!("port {port} of its node"));
+        }
+    }
+}
+
+fn claim_powers(claim: &Value, powers: &mut BTreeSet<String>) {
+    if let Some(volume) = text(claim, "/spec/volumeName") {
+        powers.insert(format!("the volume {volume}"));
+    }
+    if let Some(namespace) = text(claim, "/spec/dataSourceRef/namespace") {
+        powers.insert(format!("data of namespace {namespace}"));
+    }
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path).and_then(Value::as_str).filter(|it| !it.is_empty())
+}
+
+fn items<'a>(value: &'a Value, path: &str) -> &'a [Value] {
+    value.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_what_comes_from_outside() {
+        let pod = |spec: Value| ("pods", json!({ "spec": spec }));
+        let deployment =
+            |spec: Value| ("deployments", json!({ "spec": { "template": { "spec": spec } } }));
+        let table: [((&str, Value), &str); 12] = [
+            (pod(json!({"containers": [{"name": "c", "image": "x"}]})), ""),
+            (pod(json!({"serviceAccountName": "default"})), ""),
+            (pod(json!({"serviceAccountName": "sa1"})), "the rights of service account sa1"),
+            (pod(json!({"serviceAccountName": "sa1", "automountServiceAccountToken": false})), ""),
+            (deployment(json!({"hostNetwork": true})), "hostNetwork of its node"),
+            (deployment(json!({"nodeName": "n1"})), "node n1, past the scheduler"),
+            (
+                deployment(
+                    json!({"nodeSelector": {"kubernetes.io/hostname": "n1", "disk": "ssd"}}),
+                ),
+                "nodes with kubernetes.io/hostname=n1",
+            ),
+            (
+                deployment(json!({"volumes": [{"name": "h", "hostPath": {"path": "/"}}]})),
+                "the path / of its node",
+            ),
+            (
+                pod(json!({"initContainers": [{"securityContext": {"privileged": true}}]})),
+                "its node, as a privileged container",
+            ),
+            (
+                ("persistentvolumeclaims", json!({"spec": {"volumeName": "vol1"}})),
+                "the volume vol1",
+            ),
+            (
+                ("services", json!({"spec": {"externalIPs": ["10.0.0.53"]}})),
+                "traffic to the address 10.0.0.53",
+            ),
+            (
+                ("ingresses", json!({"spec": {"rules": [{"host": "shop.example.com"}]}})),
+                "the host name shop.example.com",
+            ),
+        ];
+        for ((resource, object), want) in table {
+            let powers: Vec<String> = of(resource, "dev", &object).into_iter().collect();
+            assert_eq!(powers.join(", "), want, "{resource} {object}");
+        }
+    }
+}
