@@ -1,1 +1,83 @@
-fn main() {}
+//! `cargo xtask`: everything that is done with this repository, and all that CI does.
+
+mod check;
+mod demo;
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use testkit::{Cluster, testbed};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, test and try agent-shield")]
+enum Task {
+    /// Watch a real `kubectl delete namespace` by an agent stop, and decide on it.
+    Demo {
+        /// Decide by itself, once no and once yes; for CI.
+        #[arg(long)]
+        script: bool,
+    },
+    /// Build everything and run all tests against a real control plane.
+    Test {
+        /// Also what is too long for CI.
+        #[arg(long)]
+        full: bool,
+        /// Only tests whose name contains this.
+        filter: Option<String>,
+    },
+    /// Format, lints, docs, licences, tiers of the crates.
+    Check,
+    /// A cluster to play with.
+    #[command(subcommand)]
+    Cluster(ClusterTask),
+    /// Build the control plane for tests, and nothing else.
+    Testbed,
+}
+
+#[derive(Subcommand)]
+enum ClusterTask {
+    /// Start it and print its kubeconfig.
+    Up {
+        /// Where its files are kept.
+        #[arg(long, default_value_os_t = default_cluster_dir())]
+        dir: PathBuf,
+    },
+    /// Stop it and remove its files.
+    Down {
+        /// Where its files are kept.
+        #[arg(long, default_value_os_t = default_cluster_dir())]
+        dir: PathBuf,
+    },
+}
+
+fn main() -> Result<()> {
+    match Task::parse() {
+        Task::Demo { script } => demo::run(script),
+        Task::Test { full, filter } => tests::run(full, filter.as_deref()),
+        Task::Check => check::run(),
+        Task::Cluster(ClusterTask::Up { dir }) => {
+            let testbed = testbed::build()?;
+            let cluster = Cluster::start_detached(&dir, &testbed)?;
+            println!("export KUBECONFIG={}", cluster.kubeconfig().display());
+            println!("export PATH={}:$PATH  # kubectl, helm", testbed_dir(&cluster).display());
+            Ok(())
+        }
+        Task::Cluster(ClusterTask::Down { dir }) => Cluster::stop(&dir),
+        Task::Testbed => testbed::build().map(|_| ()),
+    }
+}
+
+fn default_cluster_dir() -> PathBuf {
+    root().join("target/cluster")
+}
+
+fn testbed_dir(cluster: &Cluster) -> PathBuf {
+    cluster.program("kubectl").parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// The root of the checkout.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}

@@ -1,0 +1,486 @@
+//! A cluster: etcd, kube-apiserver with an audit log, kube-controller-manager, kube-scheduler, and
+//! kwok with three nodes whose pods run.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{pki, testbed::Testbed};
+
+const READY_TIME_MAX: Duration = Duration::from_secs(120);
+/// Ends everything in its process group once nobody holds the other end of its standard input.
+const WATCHDOG: &str = r#"trap "" TERM INT HUP; cat > /dev/null; kill -TERM 0; sleep 0.5; rm -rf "$0"; kill -KILL 0"#;
+
+/// A running cluster.
+pub struct Cluster {
+    dir: PathBuf,
+    server: String,
+    testbed_dir: PathBuf,
+    watchdog: Option<Watchdog>,
+}
+
+/// Lives as long as the value, or this process.
+struct Watchdog {
+    group: i32,
+    _pipe: ChildStdin,
+    _child: Child,
+}
+
+/// An agent's identity: a ServiceAccount with a token.
+pub struct Agent {
+    /// `system:serviceaccount:NAMESPACE:NAME`.
+    pub username: String,
+    /// Its bearer token, valid for an hour.
+    pub token: String,
+    /// A kubeconfig that points at the API server itself.
+    pub kubeconfig: PathBuf,
+}
+
+impl Cluster {
+    /// Starts a cluster that ends with this process.
+    ///
+    /// # Errors
+    /// Where it does not become ready; the message has the last words of who failed.
+    pub fn start_attached(testbed: &Testbed) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("agent-shield-cluster-").tempdir()?.keep();
+        let mut child = Command::new("sh")
+            .args(["-c", WATCHDOG])
+            .arg(&dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        let pipe = child.stdin.take().context("the watchdog has no standard input")?;
+        let group = i32::try_from(child.id())?;
+        let watchdog = Watchdog { group, _pipe: pipe, _child: child };
+        Self::start(dir, testbed, Some(watchdog))
+    }
+
+    /// Starts a cluster that runs until [`Cluster::stop`], in a folder of the caller's.
+    ///
+    /// # Errors
+    /// As [`Cluster::start_attached`], and where one runs there already.
+    pub fn start_detached(dir: &Path, testbed: &Testbed) -> Result<Self> {
+        if dir.join("pids").exists() {
+            bail!("a cluster runs in {} already: `cargo xtask cluster down` stops it", dir.display());
+        }
+        fs::create_dir_all(dir)?;
+        Self::start(fs::canonicalize(dir)?, testbed, None)
+    }
+
+    /// A cluster that was started before.
+    ///
+    /// # Errors
+    /// Where none runs there.
+    pub fn running(dir: PathBuf) -> Result<Self> {
+        let read = |name: &str| {
+            fs::read_to_string(dir.join(name))
+                .with_context(|| format!("no cluster runs in {}", dir.display()))
+        };
+        let (server, testbed_dir) = (read("server")?, PathBuf::from(read("testbed")?));
+        Ok(Self { dir, server, testbed_dir, watchdog: None })
+    }
+
+    /// Stops a detached cluster and removes its folder.
+    ///
+    /// # Errors
+    /// Where none runs there.
+    pub fn stop(dir: &Path) -> Result<()> {
+        let pids = fs::read_to_string(dir.join("pids"))
+            .with_context(|| format!("no cluster runs in {}", dir.display()))?;
+        for signal in ["-TERM", "-KILL"] {
+            for pid in pids.lines().rev() {
+                let _ = Command::new("kill").args([signal, pid]).stderr(Stdio::null()).status();
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        fs::remove_dir_all(dir)?;
+        Ok(())
+    }
+
+    fn start(dir: PathBuf, testbed: &Testbed, watchdog: Option<Watchdog>) -> Result<Self> {
+        let program = testbed.program("controlplane");
+        let testbed_dir = program.parent().unwrap_or(Path::new("/")).to_owned();
+        pki::make(&dir)?;
+        let [etcd, peer, api, kubelet, forward] = free_ports()?;
+        let server = format!("https://127.0.0.1:{api}");
+        fs::write(dir.join("server"), &server)?;
+        fs::write(dir.join("testbed"), testbed_dir.as_os_str().as_encoded_bytes())?;
+        let cluster = Self { dir, server, testbed_dir, watchdog };
+        let d = cluster.dir.display().to_string();
+        let etcd_url = format!("http://127.0.0.1:{etcd}");
+        let peer_url = format!("http://127.0.0.1:{peer}");
+        cluster.spawn("etcd", &[
+            "etcd", "--data-dir", &format!("{d}/etcd"), "--unsafe-no-fsync",
+            "--listen-client-urls", &etcd_url, "--advertise-client-urls", &etcd_url,
+            "--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url,
+            "--initial-cluster", &format!("default={peer_url}"), "--log-level", "error",
+        ])?;
+        fs::write(cluster.dir.join("audit.yaml"), AUDIT_POLICY)?;
+        cluster.spawn("kube-apiserver", &[
+            "kube-apiserver", "--etcd-servers", &etcd_url, "--secure-port", &api.to_string(),
+            "--bind-address", "127.0.0.1", "--cert-dir", &d,
+            "--tls-cert-file", &format!("{d}/server.crt"),
+            "--tls-private-key-file", &format!("{d}/server.key"),
+            "--client-ca-file", &format!("{d}/ca.crt"),
+            "--service-account-key-file", &format!("{d}/sa.key"),
+            "--service-account-signing-key-file", &format!("{d}/sa.key"),
+            "--service-account-issuer", "https://kubernetes.default.svc",
+            "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.0.0.0/24",
+            "--allow-privileged=true",
+            "--audit-log-path", &format!("{d}/audit.log"),
+            "--audit-policy-file", &format!("{d}/audit.yaml"),
+            "--audit-log-mode", "blocking", "--audit-log-maxsize", "1000",
+        ])?;
+        let user = json!({
+            "client-certificate": format!("{d}/admin.crt"), "client-key": format!("{d}/admin.key"),
+        });
+        cluster.write_kubeconfig(&cluster.kubeconfig(), &cluster.server, &cluster.ca(), &user)?;
+        cluster.until_ready("the API server is ready", "kube-apiserver", || {
+            cluster.kubectl_says(&["get", "--raw", "/readyz"]).is_some_and(|it| it == "ok")
+        })?;
+        let admin = cluster.kubeconfig().display().to_string();
+        cluster.spawn("kube-controller-manager", &[
+            "kube-controller-manager", "--kubeconfig", &admin,
+            "--service-account-private-key-file", &format!("{d}/sa.key"),
+            "--root-ca-file", &format!("{d}/ca.crt"), "--use-service-account-credentials=true",
+            "--cluster-signing-cert-file", &format!("{d}/ca.crt"),
+            "--cluster-signing-key-file", &format!("{d}/ca.key"),
+            "--leader-elect=false", "--secure-port", "0",
+        ])?;
+        cluster.spawn("kube-scheduler", &[
+            "kube-scheduler", "--kubeconfig", &admin, "--leader-elect=false", "--secure-port", "0",
+        ])?;
+        cluster.start_kwok(testbed, kubelet, forward)?;
+        cluster.until_ready("three nodes are ready", "kwok", || {
+            let nodes = cluster.kubectl_says(&["get", "nodes", "--no-headers"]);
+            let ready = |it: &str| it.split_whitespace().nth(1) == Some("Ready");
+            let account = ["get", "serviceaccount", "default", "-o", "name"];
+            nodes.is_some_and(|it| it.lines().filter(|line| ready(line)).count() == 3)
+                && cluster.kubectl_says(&account).is_some()
+        })?;
+        Ok(cluster)
+    }
+
+    fn start_kwok(&self, testbed: &Testbed, port: u16, forward: u16) -> Result<()> {
+        let d = self.dir.display();
+        let mut log = String::new();
+        for line in 1..=30 {
+            log.push_str(&format!("2026-01-01T00:00:00.000000000Z stdout F line {line}\n"));
+        }
+        fs::write(self.dir.join("pod.log"), log)?;
+        let config = KWOK_CONFIG.replace("{dir}", &d.to_string()).replace("{port}", &forward.to_string());
+        fs::write(self.dir.join("kwok.yaml"), config)?;
+        let address = format!("127.0.0.1:{port}");
+        let mut args = vec![
+            "--kubeconfig".to_owned(), self.kubeconfig().display().to_string(),
+            "--manage-all-nodes".to_owned(),
+            "--node-ip".to_owned(), "127.0.0.1".to_owned(),
+            "--node-name".to_owned(), "localhost".to_owned(),
+            "--node-port".to_owned(), port.to_string(),
+            "--server-address".to_owned(), address,
+            "--tls-cert-file".to_owned(), format!("{d}/server.crt"),
+            "--tls-private-key-file".to_owned(), format!("{d}/server.key"),
+            "-c".to_owned(), format!("{d}/kwok.yaml"),
+        ];
+        let mut stages: Vec<PathBuf> =
+            fs::read_dir(testbed.stages())?.map(|it| Ok(it?.path())).collect::<Result<_>>()?;
+        stages.sort();
+        for stage in stages {
+            args.extend(["-c".to_owned(), stage.display().to_string()]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.spawn_program("kwok", &testbed.program("kwok"), &args)?;
+        let node = |name: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "Node",
+                "metadata": {
+                    "name": name,
+                    "annotations": {"kwok.x-k8s.io/node": "fake"},
+                    "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
+                },
+            })
+        };
+        let nodes = ["n1", "n2", "n3"].map(node);
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": nodes}))
+    }
+
+    fn spawn(&self, name: &str, args: &[&str]) -> Result<()> {
+        self.spawn_program(name, &self.program("controlplane"), args)
+    }
+
+    fn spawn_program(&self, name: &str, program: &Path, args: &[&str]) -> Result<()> {
+        let log = File::create(self.dir.join(format!("{name}.log")))?;
+        let child = Command::new(program)
+            .args(args)
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(self.process_group())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let mut pids = File::options().create(true).append(true).open(self.dir.join("pids"))?;
+        writeln!(pids, "{}", child.id())?;
+        Ok(())
+    }
+
+    /// The process group in which things end together with this process; 0 makes a new one.
+    pub(crate) fn process_group(&self) -> i32 {
+        self.watchdog.as_ref().map_or(0, |watchdog| watchdog.group)
+    }
+
+    fn until_ready(&self, what: &str, who: &str, ready: impl Fn() -> bool) -> Result<()> {
+        let started = Instant::now();
+        while !ready() {
+            if started.elapsed() > READY_TIME_MAX {
+                let log = fs::read_to_string(self.dir.join(format!("{who}.log")))?;
+                let last: Vec<&str> = log.lines().rev().take(15).collect();
+                bail!("waited in vain until {what}; {who} says:\n{}", last.join("\n"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// Where its files are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// URL of the API server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Its CA, by which servers and clients are known.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.join("ca.crt")
+    }
+
+    /// Kubeconfig of an administrator in `system:masters`.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("admin.kubeconfig")
+    }
+
+    /// A built program: `kubectl`, `helm`, `requestinfo`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.testbed_dir.join(name)
+    }
+
+    /// kubectl as the administrator.
+    pub fn kubectl(&self) -> Command {
+        self.kubectl_as(&self.kubeconfig())
+    }
+
+    /// kubectl with a kubeconfig.
+    pub fn kubectl_as(&self, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(self.program("kubectl"));
+        command.arg("--kubeconfig").arg(kubeconfig).env("HOME", &self.dir).stdin(Stdio::null());
+        command
+    }
+
+    /// What kubectl prints as the administrator, where it succeeds.
+    pub fn kubectl_says(&self, args: &[&str]) -> Option<String> {
+        let output = self.kubectl().args(args).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(text)
+    }
+
+    /// An object as the administrator sees it; `None` where there is none.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        serde_json::from_str(&self.kubectl_says(&["get", "--raw", path])?).ok()
+    }
+
+    /// Applies objects as the administrator.
+    ///
+    /// # Errors
+    /// With kubectl's words.
+    pub fn apply(&self, objects: &Value) -> Result<()> {
+        let mut child = self
+            .kubectl()
+            .args(["apply", "--server-side", "--force-conflicts", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child
+            .stdin
+            .take()
+            .context("kubectl has no standard input")?
+            .write_all(objects.to_string().as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// A name that no other test uses.
+    pub fn unique(&self, prefix: &str) -> String {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("{prefix}-{}-{n}", std::process::id())
+    }
+
+    /// A ServiceAccount with these RBAC rules in each of the namespaces (a Role and RoleBinding of
+    /// its own in each), and a token of an hour.
+    ///
+    /// # Errors
+    /// Where the API server refuses.
+    pub fn agent(&self, home: &str, name: &str, namespaces: &[&str], rules: &Value) -> Result<Agent> {
+        let mut items = vec![json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": home},
+        })];
+        for namespace in namespaces {
+            let metadata = json!({"name": format!("{home}-{name}"), "namespace": namespace});
+            items.push(json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                "metadata": metadata, "rules": rules,
+            }));
+            items.push(binding("RoleBinding", &metadata, "Role", home, name));
+        }
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
+        self.token(home, name)
+    }
+
+    /// A ServiceAccount with these RBAC rules over the whole cluster.
+    ///
+    /// # Errors
+    /// Where the API server refuses.
+    pub fn cluster_agent(&self, home: &str, name: &str, rules: &Value) -> Result<Agent> {
+        let metadata = json!({"name": format!("{home}-{name}")});
+        let items = [
+            json!({
+                "apiVersion": "v1", "kind": "ServiceAccount",
+                "metadata": {"name": name, "namespace": home},
+            }),
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+                "metadata": metadata, "rules": rules,
+            }),
+            binding("ClusterRoleBinding", &metadata, "ClusterRole", home, name),
+        ];
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
+        self.token(home, name)
+    }
+
+    fn token(&self, namespace: &str, name: &str) -> Result<Agent> {
+        let token = self
+            .kubectl_says(&["-n", namespace, "create", "token", name, "--duration", "1h"])
+            .with_context(|| format!("no token for {namespace}/{name}"))?;
+        let kubeconfig = self.dir.join(format!("{namespace}-{name}.kubeconfig"));
+        self.write_kubeconfig(&kubeconfig, &self.server, &self.ca(), &json!({"token": token}))?;
+        let username = format!("system:serviceaccount:{namespace}:{name}");
+        Ok(Agent { username, token, kubeconfig })
+    }
+
+    /// Kubeconfig of a person with a client certificate of the cluster.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn person(&self, name: &str, groups: &[&str]) -> Result<PathBuf> {
+        let (certificate, key) = pki::sign(&self.dir, name, groups, &[])?;
+        let file = |ending: &str| self.dir.join(format!("person-{name}.{ending}"));
+        fs::write(file("crt"), certificate)?;
+        fs::write(file("key"), key)?;
+        let user = json!({"client-certificate": file("crt"), "client-key": file("key")});
+        self.write_kubeconfig(&file("kubeconfig"), &self.server, &self.ca(), &user)?;
+        Ok(file("kubeconfig"))
+    }
+
+    /// Writes a kubeconfig: JSON, which is YAML.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write_kubeconfig(&self, to: &Path, server: &str, ca: &Path, user: &Value) -> Result<()> {
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority": ca}}],
+            "users": [{"name": "test", "user": user}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        fs::write(to, kubeconfig.to_string())?;
+        Ok(())
+    }
+
+    /// What the API server logged of the calls for which `keep` holds; complete stages only.
+    pub fn audit_events(&self, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let log = fs::read_to_string(self.dir.join("audit.log")).unwrap_or_default();
+        log.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|event| event["stage"] == "ResponseComplete" && keep(event))
+            .collect()
+    }
+}
+
+fn binding(kind: &str, metadata: &Value, role: &str, home: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": metadata["name"],
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": home}],
+    })
+}
+
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    // All are held at once, so that no two are the same.
+    let listeners: Vec<TcpListener> = (0..N)
+        .map(|_| Ok(TcpListener::bind("127.0.0.1:0")?))
+        .collect::<Result<_>>()?;
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
+/// Bodies of writes, so that a dry run in a body can be told from a real one; never of Secrets.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  resources:
+  - {group: '', resources: [secrets, serviceaccounts/token]}
+  - {group: authentication.k8s.io, resources: [tokenreviews]}
+- level: Request
+  verbs: [create, update, patch, delete, deletecollection]
+- level: Metadata
+";
+
+const KWOK_CONFIG: &str = "\
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterExec
+metadata: {name: all}
+spec: {execs: [{local: {}}]}
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterPortForward
+metadata: {name: all}
+spec: {forwards: [{target: {port: {port}, address: 127.0.0.1}}]}
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterAttach
+metadata: {name: all}
+spec: {attaches: [{logsFile: {dir}/pod.log}]}
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterLogs
+metadata: {name: all}
+spec: {logs: [{logsFile: {dir}/pod.log, follow: true}]}
+";

@@ -1,0 +1,190 @@
+//! HTTP by hand over TLS: requests that no library would send.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use serde_json::Value;
+
+/// One TLS connection.
+pub struct Connection(StreamOwned<ClientConnection, TcpStream>);
+
+/// An answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Status code; 0 where the connection ended without one.
+    pub status: u16,
+    /// Names in lower case, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body, chunks joined.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The first header of a name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Connection {
+    /// Connects to `https://host:port`, trusting `ca`.
+    ///
+    /// # Errors
+    /// As of TCP.
+    ///
+    /// # Panics
+    /// Where the URL or the CA is not one.
+    pub fn open(url: &str, ca: &Path) -> io::Result<Self> {
+        let authority = url.strip_prefix("https://").expect("an https URL").trim_end_matches('/');
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(ca).expect("a CA") {
+            roots.add(certificate.expect("a certificate")).expect("a CA certificate");
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let host = authority.split(':').next().unwrap_or_default().to_owned();
+        let name = ServerName::try_from(host).expect("a server name");
+        let client = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
+        let tcp = TcpStream::connect(authority)?;
+        tcp.set_nodelay(true)?;
+        tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
+        Ok(Self(StreamOwned::new(client, tcp)))
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// As of TCP.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)?;
+        self.0.flush()
+    }
+
+    /// Sends a request; the caller gives every header but `Host` and `Content-Length`.
+    ///
+    /// # Errors
+    /// As of TCP.
+    pub fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<()> {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(body);
+        self.send(&bytes)
+    }
+
+    /// Reads the head of an answer, and its body unless it is a stream without end.
+    ///
+    /// # Errors
+    /// As of TCP; the end of the connection before a head is an empty answer.
+    pub fn answer(&mut self) -> io::Result<Answer> {
+        let head = self.until(b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let mut lines = head.lines();
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1)?.parse().ok())
+            .unwrap_or_default();
+        let headers: Vec<(String, String)> = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        let chunked = answer.header("transfer-encoding") == Some("chunked");
+        let length = answer.header("content-length").and_then(|it| it.parse().ok());
+        if chunked {
+            while let Some(chunk) = self.chunk()? {
+                answer.body.extend(chunk);
+            }
+        } else if let Some(length) = length {
+            answer.body = vec![0; length];
+            self.0.read_exact(&mut answer.body)?;
+        }
+        Ok(answer)
+    }
+
+    /// Reads one chunk of a chunked body; `None` at its end.
+    ///
+    /// # Errors
+    /// As of TCP.
+    pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let line = self.until(b"\r\n")?;
+        let size = String::from_utf8_lossy(&line).trim().to_owned();
+        let size = usize::from_str_radix(&size, 16).unwrap_or(0);
+        let mut chunk = vec![0; size + 2];
+        self.0.read_exact(&mut chunk)?;
+        chunk.truncate(size);
+        Ok((size > 0).then_some(chunk))
+    }
+
+    /// Reads the head alone, for streams.
+    ///
+    /// # Errors
+    /// As of TCP.
+    pub fn head(&mut self) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(&self.until(b"\r\n\r\n")?).into_owned())
+    }
+
+    fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut byte = [0];
+        while !bytes.ends_with(end) {
+            if self.0.read(&mut byte)? == 0 {
+                break;
+            }
+            bytes.extend_from_slice(&byte);
+        }
+        Ok(bytes)
+    }
+}
+
+/// One request on a connection of its own.
+///
+/// # Errors
+/// As of TCP.
+pub fn request(
+    url: &str,
+    ca: &Path,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Answer> {
+    let mut connection = Connection::open(url, ca)?;
+    connection.request(method, target, headers, body)?;
+    connection.answer()
+}

@@ -1,0 +1,52 @@
+//! For tests: a real control plane, a real agent-shield in front of it, and HTTP by hand.
+//!
+//! [`cluster`] gives the one cluster of this process; it and everything started beside it end with
+//! the process, also when it is killed: a watchdog in their process group waits for the end of a
+//! pipe that only this process holds. With `AGENT_SHIELD_TEST_CLUSTER=DIR` (as `cargo xtask test`
+//! sets it) a cluster that runs already is used.
+
+pub mod cluster;
+pub mod http;
+mod pki;
+mod shield;
+pub mod testbed;
+
+use std::{
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+pub use cluster::{Agent, Cluster};
+pub use shield::Shield;
+
+/// The cluster of this process: started at the first call, or the running one that
+/// `AGENT_SHIELD_TEST_CLUSTER` names.
+///
+/// # Panics
+/// Where there is none to be had: a test cannot go on.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let cluster = match std::env::var_os("AGENT_SHIELD_TEST_CLUSTER") {
+            Some(dir) => Cluster::running(PathBuf::from(dir)),
+            None => testbed::build().and_then(|testbed| Cluster::start_attached(&testbed)),
+        };
+        cluster.expect("a cluster for tests")
+    })
+}
+
+/// Asks again until `check` gives something.
+///
+/// # Panics
+/// With `what` where it does not within `limit`.
+pub fn wait_until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

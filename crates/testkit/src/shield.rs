@@ -1,0 +1,259 @@
+//! A running agent-shield in front of a cluster.
+
+use std::{
+    env,
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{Agent, Cluster, http, wait_until};
+
+/// The real binary, on free ports, with a data directory of its own.
+pub struct Shield {
+    cluster: &'static Cluster,
+    data_dir: PathBuf,
+    args: Vec<String>,
+    child: Child,
+    /// URL for agents.
+    pub agent_url: String,
+    /// URL for reviewers.
+    pub review_url: String,
+}
+
+impl Shield {
+    /// Starts it with the administrator's credential and further arguments.
+    ///
+    /// # Panics
+    /// Where it does not become ready.
+    pub fn start(cluster: &'static Cluster, args: &[&str]) -> Self {
+        let data_dir = cluster.dir().join(cluster.unique("shield"));
+        fs::create_dir_all(&data_dir).expect("a data directory");
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let listen = ["127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()];
+        let (child, urls) = run(cluster, &data_dir, &listen, &args);
+        let [agent_url, review_url] = urls;
+        Self { cluster, data_dir, args, child, agent_url, review_url }
+    }
+
+    /// Its data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The CA that it is known by.
+    pub fn ca(&self) -> PathBuf {
+        self.data_dir.join("ca.crt")
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.data_dir.join("stderr.log")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill9(&mut self) {
+        self.child.kill().expect("a process to kill");
+        self.child.wait().expect("its end");
+    }
+
+    /// Asks it to end, and waits.
+    ///
+    /// # Panics
+    /// Where it does not within 10 s, as scripts are promised.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        wait_until(Duration::from_secs(10), "agent-shield has stopped", || {
+            self.child.try_wait().expect("a process to wait for")
+        })
+    }
+
+    /// Starts it again on the same data directory and the same ports.
+    pub fn restart(&mut self) {
+        let listen =
+            [&self.agent_url, &self.review_url].map(|url| url.replace("https://", ""));
+        let (child, _) = run(self.cluster, &self.data_dir, &listen, &self.args);
+        self.child = child;
+    }
+
+    /// A kubeconfig of an agent that points here, made by the binary itself.
+    ///
+    /// # Panics
+    /// Where the command fails.
+    pub fn kubeconfig(&self, agent: &Agent) -> PathBuf {
+        let out = self.data_dir.join(agent.kubeconfig.file_name().unwrap_or_default());
+        let status = Command::new(binary())
+            .args(["agent", "kubeconfig", "--server", &self.agent_url, "--kubeconfig"])
+            .arg(&agent.kubeconfig)
+            .arg("--ca")
+            .arg(self.ca())
+            .arg("--out")
+            .arg(&out)
+            .status()
+            .expect("agent-shield");
+        assert!(status.success(), "agent-shield agent kubeconfig");
+        out
+    }
+
+    /// One raw request as an agent.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    pub fn request(
+        &self,
+        agent: &Agent,
+        method: &str,
+        target: &str,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> http::Answer {
+        let authorization = format!("Bearer {}", agent.token);
+        let mut headers = vec![("Authorization", authorization.as_str())];
+        headers.extend(content_type.map(|it| ("Content-Type", it)));
+        http::request(&self.agent_url, &self.ca(), method, target, &headers, body)
+            .expect("an answer")
+    }
+
+    /// `agent-shield` as a reviewer.
+    pub fn cli(&self, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(["--server", &self.review_url, "--ca"])
+            .arg(self.ca())
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// What a reviewer's command prints as JSON.
+    ///
+    /// # Panics
+    /// Where the command fails.
+    pub fn cli_json(&self, kubeconfig: &Path, args: &[&str]) -> Value {
+        let output = self.cli(kubeconfig).args(args).args(["-o", "json"]).output().expect("a CLI");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "agent-shield {args:?}: {error}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Waits for the one open hold that `is` accepts.
+    ///
+    /// # Panics
+    /// Where there is none within half a minute.
+    pub fn hold(&self, reviewer: &Path, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        wait_until(Duration::from_secs(30), &format!("{what} is held"), || {
+            let holds = self.cli_json(reviewer, &["holds"]);
+            holds["items"].as_array()?.iter().find(|hold| is(hold)).cloned()
+        })
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- agent-shield said:\n{}", self.log());
+        }
+    }
+}
+
+fn run(
+    cluster: &Cluster,
+    data_dir: &Path,
+    listen: &[String; 2],
+    args: &[String],
+) -> (Child, [String; 2]) {
+    let endpoints = data_dir.join("endpoints.json");
+    let _ = fs::remove_file(&endpoints);
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(data_dir.join("stderr.log"))
+        .expect("a log");
+    let [agents, reviewers] = listen;
+    let mut child = Command::new(binary())
+        .args(["serve", "--listen", agents, "--review-listen", reviewers, "--kubeconfig"])
+        .arg(cluster.kubeconfig())
+        .arg("--data-dir")
+        .arg(data_dir)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .process_group(cluster.process_group())
+        .spawn()
+        .expect("agent-shield");
+    let urls = wait_until(Duration::from_secs(30), "agent-shield is ready", || {
+        if let Ok(Some(status)) = child.try_wait() {
+            let log = fs::read_to_string(data_dir.join("stderr.log")).unwrap_or_default();
+            panic!("agent-shield ended with {status}:\n{log}");
+        }
+        let endpoints: Value = serde_json::from_slice(&fs::read(&endpoints).ok()?).ok()?;
+        Some(["agent", "review"].map(|it| endpoints[it].as_str().unwrap_or_default().to_owned()))
+    });
+    (child, urls)
+}
+
+/// The binary under test: `AGENT_SHIELD_BIN`, or the one that lies beside this test.
+fn binary() -> PathBuf {
+    if let Some(binary) = env::var_os("AGENT_SHIELD_BIN") {
+        return PathBuf::from(binary);
+    }
+    let test = env::current_exe().expect("a test");
+    let target = test.parent().and_then(Path::parent).expect("a target directory");
+    let binary = target.join("agent-shield");
+    assert!(binary.exists(), "{} is missing: cargo build -p agent-shield", binary.display());
+    binary
+}
+
+/// Reviewers in tests: a ClusterRole for all verbs on holds, bound to a person.
+///
+/// # Panics
+/// Where the API server refuses.
+pub(crate) fn bind_reviewer(cluster: &Cluster, name: &str) {
+    let role = format!("reviewer-{name}");
+    let items = json!([
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": role},
+            "rules": [{
+                "apiGroups": ["agent-shield.io"], "resources": ["holds"],
+                "verbs": ["get", "list", "approve", "deny"],
+            }],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": role},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role,
+            },
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}],
+        },
+    ]);
+    cluster
+        .apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))
+        .expect("a reviewer's rights");
+}
+
+impl Cluster {
+    /// Kubeconfig of a person who may review everything.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn reviewer(&self, name: &str) -> PathBuf {
+        bind_reviewer(self, name);
+        self.person(name, &[]).expect("a person")
+    }
+}

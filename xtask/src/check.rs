@@ -1,0 +1,116 @@
+//! What must hold before anything lands: format, lints, docs, licences, and who may import whom.
+
+use std::{collections::HashMap, process::Command};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use testkit::testbed;
+
+use crate::root;
+
+/// The tier of each crate: it imports only from smaller numbers. A new arrow is a design change.
+const TIERS: [(&str, u8); 17] = [
+    ("status", 0),
+    ("attributes", 0),
+    ("payload", 0),
+    ("effects", 1),
+    ("policy", 2),
+    ("ledger", 2),
+    ("hold", 3),
+    ("upstream", 4),
+    ("store", 4),
+    ("authn", 5),
+    ("review", 5),
+    ("proxy", 6),
+    ("api", 6),
+    ("agent-shield", 7),
+    ("testkit", 8),
+    ("conformance", 9),
+    ("cluster", 9),
+];
+
+const DENY_VERSION: &str = "0.20.2";
+
+pub(crate) fn run() -> Result<()> {
+    step("format", Command::new("cargo").args(["fmt", "--all", "--check"]))?;
+    step(
+        "lints",
+        Command::new("cargo")
+            .args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+    )?;
+    step(
+        "docs",
+        Command::new("cargo")
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    tiers()?;
+    deny()?;
+    println!("check: all is well");
+    Ok(())
+}
+
+fn step(name: &str, command: &mut Command) -> Result<()> {
+    println!("check: {name}");
+    let status = command.current_dir(root()).status().with_context(|| format!("cannot run {name}"))?;
+    if !status.success() {
+        bail!("{name}: not clean, see above");
+    }
+    Ok(())
+}
+
+fn tiers() -> Result<()> {
+    println!("check: tiers");
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(root())
+        .output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let tiers: HashMap<&str, u8> = TIERS.into_iter().collect();
+    let mut wrong = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().unwrap_or_default();
+        if name == "xtask" {
+            continue;
+        }
+        let Some(tier) = tiers.get(name) else {
+            wrong.push(format!("`{name}` has no tier: give it one in xtask/src/check.rs"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let on = dependency["name"].as_str().unwrap_or_default();
+            let is_test_only = dependency["kind"].as_str() == Some("dev");
+            if let Some(other) = tiers.get(on)
+                && other >= tier
+                && !is_test_only
+            {
+                wrong.push(format!("`{name}` (tier {tier}) imports `{on}` (tier {other})"));
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("the arrows between crates point the wrong way:\n  {}", wrong.join("\n  "));
+    }
+    Ok(())
+}
+
+/// cargo-deny, pinned and kept in the cache; its advisory database needs a network of its own, so
+/// only what is in the lock file is checked here.
+fn deny() -> Result<()> {
+    let home = testbed::cache_dir().join(format!("cargo-deny-{DENY_VERSION}"));
+    let program = home.join("bin/cargo-deny");
+    if !program.exists() {
+        println!("check: installing cargo-deny {DENY_VERSION} (some minutes, once)");
+        let status = Command::new("cargo")
+            .args(["install", "--locked", "--quiet", "--version", DENY_VERSION, "--root"])
+            .arg(&home)
+            .arg("cargo-deny")
+            .status()?;
+        if !status.success() {
+            bail!("cargo-deny {DENY_VERSION} cannot be installed");
+        }
+    }
+    let mut command = Command::new(program);
+    command.args(["--log-level", "error", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+    step("licences, bans, sources", &mut command)
+}

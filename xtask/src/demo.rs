@@ -1,0 +1,187 @@
+//! A cluster, an agent with narrow rights and an unmodified kubectl, and agent-shield between them.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use testkit::{Agent, Cluster, Shield, testbed, wait_until};
+
+use crate::root;
+
+pub(crate) fn run(script: bool) -> Result<()> {
+    let testbed = thread::spawn(testbed::build);
+    let built = Command::new("cargo")
+        .args(["build", "--quiet", "--package", "agent-shield"])
+        .current_dir(root())
+        .status()?;
+    let testbed = testbed.join().map_err(|_| anyhow::anyhow!("building the testbed panicked"))??;
+    if !built.success() {
+        bail!("agent-shield does not build");
+    }
+    say("starting a cluster: etcd, kube-apiserver, controllers, scheduler, three nodes");
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start_attached(&testbed)?));
+    let agent = prepare(cluster)?;
+    // The binary lies beside this one.
+    let shield = Shield::start(cluster, &[]);
+    let kubeconfig = shield.kubeconfig(&agent);
+    let reviewer = cluster.reviewer("alice");
+    say(&format!("agent-shield is ready: agents at {}, reviewers at {}", shield.agent_url, shield.review_url));
+
+    say("the agent works: reads and a safe restart pass at once");
+    kubectl(cluster, &kubeconfig, &["-n", "payments", "get", "pods"])?;
+    let pod = cluster
+        .kubectl_says(&["-n", "payments", "get", "pods", "-l", "app=web", "-o", "name"])
+        .and_then(|names| names.lines().next().map(str::to_owned))
+        .context("no pod runs")?;
+    kubectl(cluster, &kubeconfig, &["-n", "payments", "logs", &pod, "--tail", "3"])?;
+    kubectl(cluster, &kubeconfig, &["-n", "payments", "rollout", "restart", "deployment", "web"])?;
+
+    say("and then it goes wrong: kubectl delete namespace payments");
+    let delete = ["delete", "namespace", "payments"];
+    let decide = |verb: &str, id: &str, reason: &str| decide(&shield, &reviewer, verb, id, reason);
+    held(cluster, &shield, &kubeconfig, &reviewer, &delete, |id| match script {
+        true => decide("deny", id, "payments is production; wrong namespace"),
+        false => Ok(()),
+    })?;
+    if script {
+        say("another one, which a reviewer agrees with: kubectl delete deployment api");
+        let delete = ["-n", "payments", "delete", "deployment", "api"];
+        held(cluster, &shield, &kubeconfig, &reviewer, &delete, |id| {
+            decide("approve", id, "api is retired")
+        })?;
+        let deployment = "/apis/apps/v1/namespaces/payments/deployments/api";
+        if cluster.get("/api/v1/namespaces/payments").is_none() || cluster.get(deployment).is_some() {
+            bail!("what was denied is gone, or what was approved is there");
+        }
+    }
+    say("the timeline");
+    let status = shield.cli(&reviewer).args(["timeline", "--writes"]).status()?;
+    if !status.success() {
+        bail!("the timeline cannot be read");
+    }
+    Ok(())
+}
+
+/// Runs a command of the agent that is held, and waits for its end.
+fn held(
+    cluster: &Cluster,
+    shield: &Shield,
+    kubeconfig: &Path,
+    reviewer: &Path,
+    args: &[&str],
+    decide: impl FnOnce(&str) -> Result<()>,
+) -> Result<()> {
+    let mut child = cluster.kubectl_as(kubeconfig).args(args).spawn()?;
+    let hold = shield.hold(reviewer, &args.join(" "), |hold| hold["state"] == "pending");
+    let id = hold["id"].as_str().unwrap_or_default();
+    let cli = format!(
+        "{} --server {} --ca {} --kubeconfig {}",
+        root().join("target/debug/agent-shield").display(),
+        shield.review_url,
+        shield.ca().display(),
+        reviewer.display()
+    );
+    say(&format!("it waits. A reviewer, in another terminal:\n\n  {cli} show {id}\n  {cli} approve {id} --reason '…'\n  {cli} deny {id} --reason '…'\n"));
+    let status = shield.cli(reviewer).args(["show", id]).status()?;
+    if !status.success() {
+        bail!("the hold cannot be shown");
+    }
+    println!();
+    decide(id)?;
+    let status = wait_until(Duration::from_secs(40 * 60), "somebody has decided", || {
+        child.try_wait().ok().flatten()
+    });
+    say(&format!("kubectl ended with {status}"));
+    Ok(())
+}
+
+fn decide(shield: &Shield, reviewer: &Path, verb: &str, id: &str, reason: &str) -> Result<()> {
+    say(&format!("alice: agent-shield {verb} {id} --reason '{reason}'"));
+    let status = shield.cli(reviewer).args([verb, id, "--reason", reason]).status()?;
+    if !status.success() {
+        bail!("agent-shield {verb} failed");
+    }
+    Ok(())
+}
+
+/// `payments` in production with all that the mission names, `dev`, and the agent.
+fn prepare(cluster: &Cluster) -> Result<Agent> {
+    let namespace = |name: &str, env: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"env": env}},
+        })
+    };
+    let items = [
+        namespace("agents", "production"),
+        namespace("payments", "production"),
+        namespace("dev", "dev"),
+        workload("Deployment", "payments", "web", 5),
+        workload("Deployment", "payments", "api", 3),
+        workload("StatefulSet", "payments", "db", 2),
+        workload("Deployment", "dev", "web", 2),
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "ledger", "namespace": "payments"},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "psp-credentials", "namespace": "payments"},
+            "stringData": {"api-key": "not-a-real-key"},
+        }),
+    ];
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
+    // One Role and one RoleBinding in each namespace; a Role may name its own Namespace.
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["pods", "pods/log", "services", "configmaps", "events",
+            "persistentvolumeclaims"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "replicasets"],
+            "verbs": ["get", "list", "watch", "patch", "delete"]},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch", "delete"]},
+    ]);
+    let agent = cluster.agent("agents", "triage", &["payments", "dev"], &rules)?;
+    wait_until(Duration::from_secs(60), "the pods of payments run", || {
+        let pods = cluster.get("/api/v1/namespaces/payments/pods")?;
+        let running = |pod: &&Value| pod["status"]["phase"] == "Running";
+        (pods["items"].as_array()?.iter().filter(running).count() == 10).then_some(())
+    });
+    Ok(agent)
+}
+
+fn workload(kind: &str, namespace: &str, name: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": name, "image": format!("registry.example/{name}:1")}]},
+            },
+        },
+    })
+}
+
+fn kubectl(cluster: &Cluster, kubeconfig: &Path, args: &[&str]) -> Result<()> {
+    println!("$ kubectl {}", args.join(" "));
+    let status = cluster.kubectl_as(kubeconfig).args(args).stdout(Stdio::inherit()).status()?;
+    if !status.success() {
+        bail!("kubectl {} failed: it should have passed", args.join(" "));
+    }
+    Ok(())
+}
+
+fn say(text: &str) {
+    println!("\n== {text}");
+    let _ = std::io::stdout().flush();
+}
