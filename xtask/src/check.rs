@@ -35,8 +35,15 @@ pub(crate) fn run() -> Result<()> {
     step("format", Command::new("cargo").args(["fmt", "--all", "--check"]))?;
     step(
         "lints",
-        Command::new("cargo")
-            .args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+        Command::new("cargo").args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ]),
     )?;
     step(
         "docs",
@@ -52,7 +59,8 @@ pub(crate) fn run() -> Result<()> {
 
 fn step(name: &str, command: &mut Command) -> Result<()> {
     println!("check: {name}");
-    let status = command.current_dir(root()).status().with_context(|| format!("cannot run {name}"))?;
+    let status =
+        command.current_dir(root()).status().with_context(|| format!("cannot run {name}"))?;
     if !status.success() {
         bail!("{name}: not clean, see above");
     }
@@ -111,6 +119,14 @@ fn deny() -> Result<()> {
         }
     }
     let mut command = Command::new(program);
-    command.args(["--log-level", "error", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+    command.args([
+        "--log-level",
+        "error",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
     step("licences, bans, sources", &mut command)
 }

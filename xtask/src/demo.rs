@@ -20,7 +20,8 @@ pub(crate) fn run(script: bool) -> Result<()> {
         .args(["build", "--quiet", "--package", "agent-shield"])
         .current_dir(root())
         .status()?;
-    let testbed = testbed.join().map_err(|_| anyhow::anyhow!("building the testbed panicked"))??;
+    let testbed =
+        testbed.join().map_err(|_| anyhow::anyhow!("building the testbed panicked"))??;
     if !built.success() {
         bail!("agent-shield does not build");
     }
@@ -31,7 +32,10 @@ pub(crate) fn run(script: bool) -> Result<()> {
     let shield = Shield::start(cluster, &[]);
     let kubeconfig = shield.kubeconfig(&agent);
     let reviewer = cluster.reviewer("alice");
-    say(&format!("agent-shield is ready: agents at {}, reviewers at {}", shield.agent_url, shield.review_url));
+    say(&format!(
+        "agent-shield is ready: agents at {}, reviewers at {}",
+        shield.agent_url, shield.review_url
+    ));
 
     say("the agent works: reads and a safe restart pass at once");
     kubectl(cluster, &kubeconfig, &["-n", "payments", "get", "pods"])?;
@@ -56,7 +60,8 @@ pub(crate) fn run(script: bool) -> Result<()> {
             decide("approve", id, "api is retired")
         })?;
         let deployment = "/apis/apps/v1/namespaces/payments/deployments/api";
-        if cluster.get("/api/v1/namespaces/payments").is_none() || cluster.get(deployment).is_some() {
+        if cluster.get("/api/v1/namespaces/payments").is_none() || cluster.get(deployment).is_some()
+        {
             bail!("what was denied is gone, or what was approved is there");
         }
     }
@@ -87,7 +92,9 @@ fn held(
         shield.ca().display(),
         reviewer.display()
     );
-    say(&format!("it waits. A reviewer, in another terminal:\n\n  {cli} show {id}\n  {cli} approve {id} --reason '…'\n  {cli} deny {id} --reason '…'\n"));
+    say(&format!(
+        "it waits. A reviewer, in another terminal:\n\n  {cli} show {id}\n  {cli} approve {id} --reason '…'\n  {cli} deny {id} --reason '…'\n"
+    ));
     let status = shield.cli(reviewer).args(["show", id]).status()?;
     if !status.success() {
         bail!("the hold cannot be shown");

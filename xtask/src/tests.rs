@@ -18,7 +18,8 @@ pub(crate) fn run(full: bool, filter: Option<&str>) -> Result<()> {
         .current_dir(root())
         .status()
         .context("cannot start cargo")?;
-    let testbed = testbed.join().map_err(|_| anyhow::anyhow!("building the testbed panicked"))??;
+    let testbed =
+        testbed.join().map_err(|_| anyhow::anyhow!("building the testbed panicked"))??;
     if !built.success() {
         bail!("the workspace does not build");
     }
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn counts_what_cargo_prints() {
-        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out";
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out";
         assert_eq!(counted(line), Some((12, 3)));
         assert_eq!(counted("test x ... ok"), None);
     }

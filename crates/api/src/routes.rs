@@ -178,8 +178,7 @@ async fn approve(
 ) -> Result<Json<HoldDetail>, ApiError> {
     let approval: Approval = read(&body)?;
     let id = HoldId::parse(&id);
-    let hold =
-        api.queue.approve(&id, &reviewer, &approval.reason, &approval.digest).await?;
+    let hold = api.queue.approve(&id, &reviewer, &approval.reason, &approval.digest).await?;
     Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
 }
 
@@ -223,7 +222,8 @@ fn filter(query: BTreeMap<String, String>) -> Result<Filter, ApiError> {
     let mut filter = Filter::default();
     for (key, value) in query {
         let bad = |what: &str| ApiError::BadRequest(format!("{key} must be {what}, not `{value}`"));
-        let time = || value.parse::<Timestamp>().map_err(|_| bad("a time like 2026-01-31T08:00:00Z"));
+        let time =
+            || value.parse::<Timestamp>().map_err(|_| bad("a time like 2026-01-31T08:00:00Z"));
         let flag = || value.parse::<bool>().map_err(|_| bad("true or false"));
         match key.as_str() {
             "namespace" => filter.namespace = Some(value),

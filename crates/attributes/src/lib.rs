@@ -135,7 +135,11 @@ mod tests {
             ("DELETE", "/api/v1/namespaces/prod/", "delete namespaces prod prod"),
             ("PUT", "/api/v1/namespaces/prod/finalize", "update namespaces/finalize prod prod"),
             ("DELETE", "/api/v1/namespaces/prod/pods", "deletecollection pods prod"),
-            ("DELETE", "/apis/apps/v1/namespaces/p/deployments/", "deletecollection deployments apps p"),
+            (
+                "DELETE",
+                "/apis/apps/v1/namespaces/p/deployments/",
+                "deletecollection deployments apps p",
+            ),
             ("POST", "/api/v1/namespaces/prod/pods/db/eviction", "create pods/eviction prod db"),
             ("GET", "/api/v1/namespaces/d/pods/p/exec?command=ls", "get pods/exec d p"),
             ("GET", "/api/v1/proxy/namespaces/d/pods/p", "proxy pods d p"),
@@ -145,7 +149,11 @@ mod tests {
             ("GET", "/version", "get /version"),
             ("GET", "/", "get /"),
             ("PUT", "/debug/flags/v", "put /debug/flags/v"),
-            ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "get clusterroles rbac.authorization.k8s.io system:node"),
+            (
+                "GET",
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                "get clusterroles rbac.authorization.k8s.io system:node",
+            ),
         ];
         for (method, target, want) in table {
             assert_eq!(attributes_of(method, target), want, "{method} {target}");

@@ -8,9 +8,22 @@ use crate::{Attributes, AttributesError, Query};
 
 /// Query options that decide what is done: given twice, two readers may take different ones.
 const SINGLE_OPTIONS: [&str; 17] = [
-    "dryRun", "labelSelector", "fieldSelector", "propagationPolicy", "gracePeriodSeconds",
-    "orphanDependents", "force", "fieldManager", "fieldValidation", "watch", "timeout",
-    "timeoutSeconds", "resourceVersion", "resourceVersionMatch", "limit", "continue",
+    "dryRun",
+    "labelSelector",
+    "fieldSelector",
+    "propagationPolicy",
+    "gracePeriodSeconds",
+    "orphanDependents",
+    "force",
+    "fieldManager",
+    "fieldValidation",
+    "watch",
+    "timeout",
+    "timeoutSeconds",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "limit",
+    "continue",
     "ignoreStoreReadErrorWithClusterBreakingPotential",
 ];
 
@@ -37,9 +50,9 @@ pub fn read(
     };
     let path = read_path(raw_path)?;
     let query = read_query(raw_query.unwrap_or_default())?;
-    let content_type = headers.get(header::CONTENT_TYPE).map(|value| {
-        String::from_utf8_lossy(value.as_bytes()).into_owned()
-    });
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut attributes = Attributes {
         method: method.to_string(),
         target: target.to_owned(),
@@ -65,9 +78,7 @@ fn read_resource(
     };
     let (prefix, group, version, rest) = match segments.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => ("api", "", *version, rest),
-        ["apis", group, version, rest @ ..] if !rest.is_empty() => {
-            ("apis", *group, *version, rest)
-        }
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => ("apis", *group, *version, rest),
         // RequestInfo keeps what it has consumed of a path that is too short for a resource.
         ["apis", _, _] => {
             "apis".clone_into(&mut attributes.api_prefix);
@@ -120,9 +131,10 @@ fn read_resource(
         attributes.subresource = part(2);
     }
     if attributes.name.is_empty() && attributes.verb == "get" {
-        let watch = attributes.query.first("watch").is_some_and(|value| {
-            !matches!(value.to_ascii_lowercase().as_str(), "false" | "0")
-        });
+        let watch = attributes
+            .query
+            .first("watch")
+            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"));
         attributes.verb = if watch { "watch" } else { "list" }.to_owned();
         if let Some(name) = attributes.query.first("fieldSelector").and_then(selected_name) {
             attributes.name = name;
@@ -143,7 +155,8 @@ fn selected_name(selector: &str) -> Option<String> {
     selector.split(',').find_map(|term| {
         let name = term.strip_prefix("metadata.name=")?;
         let name = name.strip_prefix('=').unwrap_or(name);
-        let is_segment = !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '%', '=']);
+        let is_segment =
+            !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '%', '=']);
         is_segment.then(|| name.to_owned())
     })
 }

@@ -41,8 +41,7 @@ impl Tokens {
     pub fn new(own: Own) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut key = [0; 32];
         SystemRandom::new().fill(&mut key)?;
-        let answers =
-            Cache::builder().max_capacity(TOKENS_MAX).time_to_live(REMEMBERED).build();
+        let answers = Cache::builder().max_capacity(TOKENS_MAX).time_to_live(REMEMBERED).build();
         Ok(Self { own, key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &key)), answers })
     }
 

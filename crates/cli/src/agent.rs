@@ -11,7 +11,9 @@ use crate::{client::Connection, tls};
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
     /// Rewrite a kubeconfig so that it points at agent-shield: server and CA, nothing else.
-    #[command(after_help = "Example:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml")]
+    #[command(
+        after_help = "Example:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
+    )]
     Kubeconfig {
         /// Where to write it; standard output by default.
         #[arg(long, value_name = "FILE")]
@@ -21,7 +23,8 @@ pub(crate) enum AgentCommand {
 
 pub(crate) fn run(command: AgentCommand, connection: &Connection) -> Result<()> {
     let AgentCommand::Kubeconfig { out } = command;
-    let file = connection.kubeconfig.as_ref().context("give the agent's kubeconfig with --kubeconfig")?;
+    let file =
+        connection.kubeconfig.as_ref().context("give the agent's kubeconfig with --kubeconfig")?;
     let server = connection
         .server
         .as_ref()
@@ -30,8 +33,8 @@ pub(crate) fn run(command: AgentCommand, connection: &Connection) -> Result<()> 
         .ca
         .as_ref()
         .context("give agent-shield's ca.crt (in its data directory) with --ca")?;
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let kubeconfig: Value = serde_saphyr::from_str(&text)
         .with_context(|| format!("{} is not a kubeconfig", file.display()))?;
     let ca = std::fs::read(ca).with_context(|| format!("cannot read {}", ca.display()))?;
@@ -65,9 +68,8 @@ fn rewrite(
     let context = named(&kubeconfig, "contexts", &current)
         .and_then(|it| it.get("context"))
         .with_context(|| format!("the kubeconfig has no context `{current}`"))?;
-    let text = |field: &str| {
-        context.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
+    let text =
+        |field: &str| context.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (cluster_name, user_name) = (text("cluster"), text("user"));
     let user = named(&kubeconfig, "users", &user_name).and_then(|it| it.get("user"));
     let has_certificate = user.is_some_and(|user| {

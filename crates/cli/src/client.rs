@@ -33,7 +33,9 @@ pub(crate) struct Connection {
 /// What went wrong, as far as scripts tell it apart.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    #[error("cannot reach {url}: {why}\nIs agent-shield running there (see endpoints.json in its data directory), and is --ca its ca.crt?")]
+    #[error(
+        "cannot reach {url}: {why}\nIs agent-shield running there (see endpoints.json in its data directory), and is --ca its ca.crt?"
+    )]
     Unreachable { url: String, why: String },
     #[error("{message}")]
     Answered { code: u16, message: String },
@@ -75,7 +77,9 @@ impl Client {
         // Only who you are is taken from it: the credential goes to agent-shield and nowhere else.
         config.cluster_url = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
         if config.cluster_url.scheme_str() != Some("https") {
-            anyhow::bail!("`{url}` is not an https URL: your credential would be readable on the way");
+            anyhow::bail!(
+                "`{url}` is not an https URL: your credential would be readable on the way"
+            );
         }
         config.root_cert = Some(certificates(&ca)?);
         config.root_cert_file = None;
@@ -105,14 +109,13 @@ impl Client {
     async fn send<T: DeserializeOwned>(&self, request: http::Request<Vec<u8>>) -> Result<T> {
         match self.client.request(request).await {
             Ok(answer) => Ok(answer),
-            Err(kube::Error::Api(status)) => Err(ClientError::Answered {
-                code: status.code,
-                message: status.message.clone(),
+            Err(kube::Error::Api(status)) => {
+                Err(ClientError::Answered { code: status.code, message: status.message.clone() }
+                    .into())
             }
-            .into()),
-            Err(kube::Error::SerdeError(error)) => {
-                Err(error).context("the server's answer cannot be read: is it agent-shield's review listener?")
-            }
+            Err(kube::Error::SerdeError(error)) => Err(error).context(
+                "the server's answer cannot be read: is it agent-shield's review listener?",
+            ),
             Err(error) => {
                 let mut why = error.to_string();
                 let mut source = std::error::Error::source(&error);
@@ -129,8 +132,8 @@ impl Client {
 impl Connection {
     /// The server given, or the one whose data directory is here.
     fn endpoint(&self) -> Result<(String, PathBuf)> {
-        let dir = std::env::var_os("AGENT_SHIELD_DATA_DIR")
-            .map_or_else(default_data_dir, PathBuf::from);
+        let dir =
+            std::env::var_os("AGENT_SHIELD_DATA_DIR").map_or_else(default_data_dir, PathBuf::from);
         let url = match &self.server {
             Some(url) => url.clone(),
             None => {

@@ -202,8 +202,7 @@ pub(crate) fn timeline(calls: &[CallBody], wide: bool) -> String {
             (Some(reviewer), reason) => format!("{reviewer}: {reason}"),
         };
         let time = call.time.strftime("%F %T").to_string();
-        let mut row =
-            vec![time, e(short_user(user)), e(&asked), e(&decision), e(&by), e(&outcome)];
+        let mut row = vec![time, e(short_user(user)), e(&asked), e(&decision), e(&by), e(&outcome)];
         if wide {
             let milliseconds = call.latency_micros.div_ceil(1000);
             row.extend([

@@ -14,7 +14,9 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReviewCommand {
     /// List what waits for a decision.
-    #[command(after_help = "Examples:\n  agent-shield holds\n  agent-shield holds --state all -o wide\n  agent-shield holds -o json | jq -r '.items[].id'")]
+    #[command(
+        after_help = "Examples:\n  agent-shield holds\n  agent-shield holds --state all -o wide\n  agent-shield holds -o json | jq -r '.items[].id'"
+    )]
     Holds {
         /// pending, approved, running, denied, expired, done, unknown, or all; open ones by default.
         #[arg(long)]
@@ -38,7 +40,9 @@ pub(crate) enum ReviewCommand {
         output: Output,
     },
     /// Approve a hold, in your name, exactly as it stands now.
-    #[command(after_help = "Example:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'")]
+    #[command(
+        after_help = "Example:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'"
+    )]
     Approve {
         /// The hold's id, from `holds`.
         id: String,
@@ -59,7 +63,9 @@ pub(crate) enum ReviewCommand {
         reason: String,
     },
     /// Show what was called, decided and done, newest first.
-    #[command(after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide")]
+    #[command(
+        after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide"
+    )]
     Timeline(Box<TimelineArgs>),
     /// Show how each namespace is seen, why, and the command that declares it otherwise.
     Namespaces {
@@ -121,9 +127,8 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Holds { state, namespace, agent, output } => {
             let query = query(&[("state", state), ("namespace", namespace), ("user", agent)]);
             let holds: List<HoldSummary> = client.get(&format!("/v1/holds{query}")).await?;
-            let names = |list: &List<HoldSummary>| {
-                list.items.iter().map(|hold| hold.id.clone()).collect()
-            };
+            let names =
+                |list: &List<HoldSummary>| list.items.iter().map(|hold| hold.id.clone()).collect();
             if !for_scripts(output, &holds, names)? {
                 let wide = output == Output::Wide;
                 anstream::println!("{}", human::holds(&holds.items, wide, Timestamp::now()));
@@ -157,9 +162,8 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Timeline(args) => timeline(&client, *args).await?,
         ReviewCommand::Namespaces { output } => {
             let namespaces: List<NamespaceBody> = client.get("/v1/namespaces").await?;
-            let names = |list: &List<NamespaceBody>| {
-                list.items.iter().map(|it| it.name.clone()).collect()
-            };
+            let names =
+                |list: &List<NamespaceBody>| list.items.iter().map(|it| it.name.clone()).collect();
             if !for_scripts(output, &namespaces, names)? {
                 anstream::println!("{}", human::namespaces(&namespaces.items));
             }
@@ -214,7 +218,9 @@ fn query(pairs: &[(&str, Option<String>)]) -> String {
 
 fn encoded(byte: u8) -> String {
     match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+            char::from(byte).to_string()
+        }
         byte => format!("%{byte:02X}"),
     }
 }

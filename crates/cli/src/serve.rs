@@ -103,7 +103,10 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     log_to_stderr(&args.log_format);
     if let Some(path) = args.policy.first() {
         // Missing means hold: a policy that somebody counts on is never silently left out.
-        bail!("--policy {}: policy files cannot be read yet; the default pack is always in force, so start without --policy", path.display());
+        bail!(
+            "--policy {}: policy files cannot be read yet; the default pack is always in force, so start without --policy",
+            path.display()
+        );
     }
     let dir = tls::private_dir(&args.data_dir)?;
     let config = kube_config(connection).await?;
@@ -139,7 +142,10 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let queue = Arc::new(Queue::new(holds, ledger, own.clone(), settings));
     let lost = queue.recover().await?;
     if lost > 0 {
-        tracing::warn!(holds = lost, "requests were being sent when the last process ended: their outcome is unknown");
+        tracing::warn!(
+            holds = lost,
+            "requests were being sent when the last process ended: their outcome is unknown"
+        );
     }
     background.spawn(until(stopped.clone(), expire(Arc::clone(&queue))));
 
@@ -244,7 +250,9 @@ async fn kube_config(connection: &Connection) -> Result<kube::Config> {
         },
     };
     if config.accept_invalid_certs {
-        bail!("the kubeconfig has insecure-skip-tls-verify: agents' tokens would go to whoever answers; give certificate-authority instead");
+        bail!(
+            "the kubeconfig has insecure-skip-tls-verify: agents' tokens would go to whoever answers; give certificate-authority instead"
+        );
     }
     Ok(config)
 }
@@ -268,7 +276,10 @@ fn agents_tls(identity: tls::Identity) -> Result<rustls::ServerConfig> {
 fn key(path: &Path) -> Result<Vec<u8>> {
     if let Ok(key) = fs::read(path) {
         if key.len() != 32 {
-            bail!("{} is damaged: it must hold 32 bytes; restore it, or remove it and decide open holds again", path.display());
+            bail!(
+                "{} is damaged: it must hold 32 bytes; restore it, or remove it and decide open holds again",
+                path.display()
+            );
         }
         return Ok(key);
     }
@@ -314,8 +325,9 @@ async fn stop_signal() -> Result<()> {
 
 /// `90s`, `30m`, `2h`: what people write.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|error| format!("`{text}` is not a time like 90s, 30m or 2h: {error}"))?;
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|error| format!("`{text}` is not a time like 90s, 30m or 2h: {error}"))?;
     match Duration::try_from(span) {
         Ok(time) if !time.is_zero() => Ok(time),
         _ => Err(format!("`{text}` must be longer than nothing")),

@@ -45,8 +45,8 @@ pub(crate) fn given(dir: &Path, certificate: &Path, key: &Path) -> Result<Identi
     }
     let key = PrivateKeyDer::from_pem_file(key)
         .with_context(|| format!("cannot read a private key from {}", key.display()))?;
-    let pem = fs::read(certificate)
-        .with_context(|| format!("cannot read {}", certificate.display()))?;
+    let pem =
+        fs::read(certificate).with_context(|| format!("cannot read {}", certificate.display()))?;
     write_private(&dir.join("ca.crt"), &pem, 0o644)?;
     Ok(Identity { chain, key })
 }
@@ -81,9 +81,7 @@ pub(crate) fn made(dir: &Path, names: &[String]) -> Result<Identity> {
 /// The names under which this host is reached: loopback, the addresses listened on, and those given.
 pub(crate) fn names(addresses: &[IpAddr], given: &[String]) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    names.extend(
-        addresses.iter().filter(|it| !it.is_unspecified()).map(ToString::to_string),
-    );
+    names.extend(addresses.iter().filter(|it| !it.is_unspecified()).map(ToString::to_string));
     names.extend(given.iter().cloned());
     names.sort();
     names.dedup();
@@ -168,7 +166,8 @@ mod tests {
     fn says_what_to_do_about_a_broken_key() -> Result<()> {
         let temporary = tempfile::tempdir()?;
         fs::write(temporary.path().join("ca.key"), "not a key")?;
-        let error = made(temporary.path(), &["localhost".to_owned()]).err().map(|it| it.to_string());
+        let error =
+            made(temporary.path(), &["localhost".to_owned()]).err().map(|it| it.to_string());
         assert!(error.is_some_and(|it| it.contains("remove it together with ca.crt")));
         Ok(())
     }

@@ -313,10 +313,7 @@ mod tests {
         assert_eq!(State::Pending.at(second(99), second(100)).name(), "pending");
         assert_eq!(State::Pending.at(second(100), second(100)).name(), "expired");
         assert_eq!(approved().at(second(50), second(100)).name(), "expired");
-        assert!(matches!(
-            approved().start("a".into(), second(50)),
-            Err(HoldError::Expired(_))
-        ));
+        assert!(matches!(approved().start("a".into(), second(50)), Err(HoldError::Expired(_))));
         assert!(State::Expired { at: second(1) }.start("a".into(), second(1)).is_err());
     }
 

@@ -105,12 +105,8 @@ mod tests {
         };
         let decision =
             DecisionRecord { action: Action::Hold, rules: vec!["r".into()], reason: String::new() };
-        let answer = ResponseRecord {
-            code: 403,
-            outcome: Outcome::Refused,
-            latency_micros: 5,
-            bytes: 1,
-        };
+        let answer =
+            ResponseRecord { code: 403, outcome: Outcome::Refused, latency_micros: 5, bytes: 1 };
         let joined = calls([
             Entry { decision: Some(decision), ..entry("a", Stage::RequestReceived) },
             entry("b", Stage::RequestReceived),

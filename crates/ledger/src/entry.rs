@@ -92,11 +92,7 @@ pub struct Identity {
 
 impl From<&User> for Identity {
     fn from(user: &User) -> Self {
-        Self {
-            username: user.username.clone(),
-            uid: user.uid.clone(),
-            groups: user.groups.clone(),
-        }
+        Self { username: user.username.clone(), uid: user.uid.clone(), groups: user.groups.clone() }
     }
 }
 

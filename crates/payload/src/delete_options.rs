@@ -28,7 +28,10 @@ const FIELDS: [&str; 9] = [
 ///
 /// # Errors
 /// [`PayloadError`] for a body that is not plain JSON `DeleteOptions` with known fields.
-pub fn delete_options(media: MediaType, body: &[u8]) -> Result<Option<DeleteOptions>, PayloadError> {
+pub fn delete_options(
+    media: MediaType,
+    body: &[u8],
+) -> Result<Option<DeleteOptions>, PayloadError> {
     if body.is_empty() {
         return Ok(None);
     }
@@ -145,9 +148,7 @@ pub fn is_dry_run(
         // An eviction takes it from its own deleteOptions too, and merges both.
         "POST" if subresource == "eviction" && !by_query => {
             let eviction = read(media, body).ok();
-            eviction.is_some_and(|it| {
-                it.pointer("/deleteOptions/dryRun") == Some(&json!(["All"]))
-            })
+            eviction.is_some_and(|it| it.pointer("/deleteOptions/dryRun") == Some(&json!(["All"])))
         }
         "POST" | "PUT" | "PATCH" => by_query,
         _ => false,
@@ -161,7 +162,8 @@ mod tests {
     #[test]
     fn believes_a_dry_run_only_as_the_server_does() {
         let all = Some("All");
-        type Row = (&'static str, &'static str, MediaType, &'static [u8], Option<&'static str>, bool);
+        type Row =
+            (&'static str, &'static str, MediaType, &'static [u8], Option<&'static str>, bool);
         let table: [Row; 15] = [
             ("DELETE", "", MediaType::Missing, b"", all, true),
             ("DELETE", "", MediaType::Missing, b"", None, false),
@@ -188,7 +190,12 @@ mod tests {
         ];
         for (method, subresource, media, body, query, want) in table {
             let got = is_dry_run(method, subresource, media, body, query);
-            assert_eq!(got, want, "{method} {media:?} {:?} {query:?}", String::from_utf8_lossy(body));
+            assert_eq!(
+                got,
+                want,
+                "{method} {media:?} {:?} {query:?}",
+                String::from_utf8_lossy(body)
+            );
         }
     }
 

@@ -132,7 +132,10 @@ mod tests {
         let table = [
             (None, MediaType::Missing),
             (Some("application/json; charset=utf-8"), MediaType::Json),
-            (Some("application/merge-patch+json;x=application/json-patch+json"), MediaType::MergePatch),
+            (
+                Some("application/merge-patch+json;x=application/json-patch+json"),
+                MediaType::MergePatch,
+            ),
             (Some("text/plain"), MediaType::Other),
         ];
         for (content_type, want) in table {

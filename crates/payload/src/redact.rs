@@ -10,8 +10,18 @@ use sha2::Sha256;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Words in the name of a variable, flag or query option whose value is a secret.
 const SECRET_WORDS: [&str; 12] = [
-    "password", "passwd", "passphrase", "token", "secret", "apikey", "api_key", "api-key",
-    "credential", "private", "access_key", "authorization",
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "apikey",
+    "api_key",
+    "api-key",
+    "credential",
+    "private",
+    "access_key",
+    "authorization",
 ];
 
 /// Replaces secrets by keyed digests.
@@ -30,7 +40,8 @@ impl Redactor {
     /// A redactor whose digests can only be compared by who has the key.
     pub fn new(key: &[u8]) -> Self {
         // HMAC takes a key of any length; its constructor can only fail for fixed-size keys.
-        let key = Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
+        let key = Hmac::new_from_slice(key)
+            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
         Self { key }
     }
 
@@ -64,17 +75,16 @@ impl Redactor {
     fn tree(&self, in_secret: bool, value: &mut Value) {
         match value {
             Value::Object(fields) => {
-                let is_secret = in_secret
-                    || fields.get("kind").and_then(Value::as_str) == Some("Secret");
+                let is_secret =
+                    in_secret || fields.get("kind").and_then(Value::as_str) == Some("Secret");
                 // A JSON patch names what it writes in `path`.
-                let telling_path =
-                    fields.get("path").and_then(Value::as_str).is_some_and(|path| {
-                        let writes_data = ["/data", "/stringData"]
-                            .iter()
-                            .any(|data| path == *data || path.starts_with(&format!("{data}/")));
-                        (is_secret && (writes_data || path.is_empty() || path.contains("last-applied")))
-                            || path.rsplit('/').next().is_some_and(is_telling)
-                    });
+                let telling_path = fields.get("path").and_then(Value::as_str).is_some_and(|path| {
+                    let writes_data = ["/data", "/stringData"]
+                        .iter()
+                        .any(|data| path == *data || path.starts_with(&format!("{data}/")));
+                    (is_secret && (writes_data || path.is_empty() || path.contains("last-applied")))
+                        || path.rsplit('/').next().is_some_and(is_telling)
+                });
                 let telling_name =
                     fields.get("name").and_then(Value::as_str).is_some_and(is_telling);
                 for (key, value) in fields.iter_mut() {
@@ -209,7 +219,10 @@ mod tests {
             ("secrets", json!({"metadata": {"annotations": {LAST_APPLIED: applied}}})),
             ("lists", json!({"items": [{"kind": "Secret", "data": {"p": s}}]})),
             ("configmaps", json!({"metadata": {"annotations": {LAST_APPLIED: applied}}})),
-            ("pods", json!({"spec": {"containers": [{"env": [{"name": "DB_PASSWORD", "value": s}]}]}})),
+            (
+                "pods",
+                json!({"spec": {"containers": [{"env": [{"name": "DB_PASSWORD", "value": s}]}]}}),
+            ),
             ("pods", json!({"spec": {"containers": [{"command": ["x", "--password", s]}]}})),
             ("pods", json!({"spec": {"containers": [{"args": [format!("--token={s}")]}]}})),
             ("pods", json!({"x": format!("postgres://u:{s}@db/x")})),

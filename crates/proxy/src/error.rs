@@ -141,10 +141,9 @@ impl From<&ProxyError> for Status {
             E::Attributes(AttributesError::Impersonates(_)) => Self::failure(403, "Forbidden"),
             E::Attributes(_) | E::BodyCut => Self::failure(400, "BadRequest"),
             E::Unauthenticated => Self::failure(401, "Unauthorized"),
-            E::Denied { .. }
-            | E::Rejected { .. }
-            | E::StillRejected { .. }
-            | E::Expired { .. } => Self::failure(403, "Forbidden"),
+            E::Denied { .. } | E::Rejected { .. } | E::StillRejected { .. } | E::Expired { .. } => {
+                Self::failure(403, "Forbidden")
+            }
             E::AlreadyRun { .. } => Self::failure(409, "Conflict"),
             E::TooLarge { .. } => Self::failure(413, "RequestEntityTooLarge"),
             E::Pending { retry, .. } => Self::failure(429, "TooManyRequests").retry(*retry),

@@ -215,8 +215,8 @@ impl Proxy {
             reason: String::new(),
         });
         // What a reviewer looks at is what would happen now.
-        let drifted = matches!(hold.state, State::Pending)
-            && hold.preview.digest != judgement.preview.digest;
+        let drifted =
+            matches!(hold.state, State::Pending) && hold.preview.digest != judgement.preview.digest;
         if drifted {
             self.drift(hold, judgement).await?;
         }
@@ -435,8 +435,7 @@ impl Proxy {
             self.answers.keep(&hold.id, kept);
         }
         let mut entry = write.call.entry(Stage::ResponseComplete);
-        entry.response =
-            Some(write.call.response(code, Outcome::Answered, bytes.len() as u64));
+        entry.response = Some(write.call.response(code, Outcome::Answered, bytes.len() as u64));
         entry.note = excess(&hold, &bytes);
         if let Some(note) = &entry.note {
             tracing::error!(hold = %hold.id, note, "more was deleted than was approved");
@@ -511,9 +510,7 @@ impl Proxy {
         let timeout = write.attributes().query.first("timeout").and_then(go_duration);
         let open = self.settings.open_time_max;
         // A little before the client gives up, so that it hears why.
-        timeout.map_or(open, |timeout| {
-            open.min(timeout.saturating_sub(Duration::from_millis(500)))
-        })
+        timeout.map_or(open, |timeout| open.min(timeout.saturating_sub(Duration::from_millis(500))))
     }
 }
 
@@ -561,7 +558,8 @@ fn excess(hold: &Hold, answer: &[u8]) -> Option<String> {
         })
         .filter_map(|item| item.pointer("/metadata/name")?.as_str().map(str::to_owned))
         .collect();
-    (!more.is_empty()).then(|| format!("deleted but never shown to a reviewer: {}", more.join(", ")))
+    (!more.is_empty())
+        .then(|| format!("deleted but never shown to a reviewer: {}", more.join(", ")))
 }
 
 /// A duration as Go writes it: `5s`, `1m30s`, `500ms`; bare numbers are seconds to the API server.

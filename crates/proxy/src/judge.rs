@@ -13,9 +13,7 @@ use policy::{Decision, Input, Verdict};
 use serde_json::Value;
 use upstream::{Access, Probe, ProbeAnswer};
 
-use crate::{
-    Proxy, call::Write, reach,
-};
+use crate::{Proxy, call::Write, reach};
 
 /// A request made once more: an object that changes between its two readings is read again.
 const SNAPSHOT_TRIES: usize = 3;
@@ -188,7 +186,8 @@ impl Proxy {
                 seen.notes.push(why.to_owned());
             }
             if !hidden || old.is_some() {
-                let found = effects::of_change(attributes, self.namespaces.config(), old.as_ref(), &new);
+                let found =
+                    effects::of_change(attributes, self.namespaces.config(), old.as_ref(), &new);
                 seen.effects.extend(found);
             }
             seen.changes = self.redacted_diff(write, old.as_ref(), Some(&new));
@@ -359,7 +358,12 @@ impl Proxy {
         answer.map_err(|error| error.to_string())
     }
 
-    fn redacted_diff(&self, write: &Write, old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
+    fn redacted_diff(
+        &self,
+        write: &Write,
+        old: Option<&Value>,
+        new: Option<&Value>,
+    ) -> Vec<Change> {
         let resource = write.attributes().resource.as_str();
         let redact = |value: &Value| {
             let mut value = value.clone();
@@ -390,7 +394,9 @@ impl Proxy {
         }
         let held = verdict.decision == Decision::Hold;
         let goes_with = match held {
-            true => reach::goes_with(self, write, effects, seen.live.as_ref(), &mut seen.notes).await,
+            true => {
+                reach::goes_with(self, write, effects, seen.live.as_ref(), &mut seen.notes).await
+            }
             false => Vec::new(),
         };
         if seen.changes.len() > CHANGES_MAX {
@@ -461,9 +467,7 @@ fn version(object: &Value) -> Option<&str> {
 }
 
 fn target(object: &Value) -> Target {
-    let text = |path| {
-        object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
+    let text = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     Target { name: text("/metadata/name"), uid: text("/metadata/uid") }
 }
 

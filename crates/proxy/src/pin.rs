@@ -76,11 +76,7 @@ fn pinned_change(write: &Write, resource_version: &str) -> Option<Pinned> {
         }
         _ => return None,
     }
-    Some(Pinned {
-        body: Bytes::from(document.to_string()),
-        content_type: None,
-        is_pinned: true,
-    })
+    Some(Pinned { body: Bytes::from(document.to_string()), content_type: None, is_pinned: true })
 }
 
 fn only_integers(value: &Value) -> bool {

@@ -44,7 +44,10 @@ pub(crate) async fn goes_with(
             "persistentvolumeclaims" => {
                 vec![mounting_pods(proxy, write, &object.namespace, &object.name).await]
             }
-            "deployments" | "statefulsets" | "replicasets" | "daemonsets"
+            "deployments"
+            | "statefulsets"
+            | "replicasets"
+            | "daemonsets"
             | "replicationcontrollers" => live.map(running_pods).into_iter().collect(),
             _ => Vec::new(),
         }
@@ -57,8 +60,7 @@ pub(crate) async fn goes_with(
 
 async fn in_namespace(proxy: &Proxy, write: &Write, namespace: &str) -> Vec<GoesWith> {
     let lists = IN_NAMESPACE.map(|(resource, prefix)| async move {
-        let target =
-            format!("{prefix}/namespaces/{namespace}/{resource}?limit={LIST_MAX}");
+        let target = format!("{prefix}/namespaces/{namespace}/{resource}?limit={LIST_MAX}");
         named(resource, items(proxy, write, resource, &target).await)
     });
     futures_util::future::join_all(lists)
@@ -93,12 +95,7 @@ fn running_pods(workload: &Value) -> GoesWith {
     GoesWith { resource: "pods".into(), count: Some(count.unwrap_or(0)), names: Vec::new() }
 }
 
-async fn items(
-    proxy: &Proxy,
-    write: &Write,
-    resource: &str,
-    target: &str,
-) -> Option<Vec<Value>> {
+async fn items(proxy: &Proxy, write: &Write, resource: &str, target: &str) -> Option<Vec<Value>> {
     let read = proxy.read_for_preview(write, resource, Probe::get_metadata(target), target).await;
     read.map(|list| list.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
 }

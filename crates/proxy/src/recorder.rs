@@ -116,7 +116,8 @@ impl Writer {
             let lost = self.lost.swap(0, std::sync::atomic::Ordering::Relaxed);
             if lost > 0 {
                 let mut gap = Entry::new(Timestamp::now(), "", Stage::Gap);
-                gap.note = Some(format!("{lost} entries were lost while the store could not write"));
+                gap.note =
+                    Some(format!("{lost} entries were lost while the store could not write"));
                 batch.push(gap);
             }
             match self.ledger.append(batch.clone()).await {

@@ -111,8 +111,7 @@ impl Proxy {
         }
         let recorder = self.recorder.clone();
         let body = Counted::wrap(body, move |ended| {
-            let outcome =
-                if ended.complete { Outcome::Answered } else { Outcome::ClientGone };
+            let outcome = if ended.complete { Outcome::Answered } else { Outcome::ClientGone };
             entry.time = jiff::Timestamp::now();
             entry.response = Some(call.response(code, outcome, ended.bytes));
             recorder.soon(entry, call.token);
@@ -121,12 +120,7 @@ impl Proxy {
     }
 
     /// Judges a write, and forwards, holds or refuses it.
-    async fn write(
-        self: &Arc<Self>,
-        call: Call,
-        upgrade: bool,
-        body: Incoming,
-    ) -> Response<Body> {
+    async fn write(self: &Arc<Self>, call: Call, upgrade: bool, body: Incoming) -> Response<Body> {
         let audit_id = call.audit_id.clone();
         let mut refused = Entry {
             request: Some(call.record(&self.redactor)),
@@ -311,7 +305,12 @@ impl Proxy {
     }
 
     /// Ends a write before it was judged.
-    async fn refuse(&self, mut entry: Entry, received: Instant, error: &ProxyError) -> Response<Body> {
+    async fn refuse(
+        &self,
+        mut entry: Entry,
+        received: Instant,
+        error: &ProxyError,
+    ) -> Response<Body> {
         let status = Status::from(error);
         let latency = u64::try_from(received.elapsed().as_micros()).unwrap_or(u64::MAX);
         entry.decision = Some(decided(Action::Refuse, error));

@@ -57,8 +57,7 @@ impl Queue {
     /// [`ReviewerError::Never`] for agents and machines; [`ReviewerError::Store`] where the ledger
     /// cannot tell.
     pub async fn admit(&self, user: User) -> Result<Reviewer, ReviewerError> {
-        let never =
-            |why| ReviewerError::Never { username: user.username.clone(), why };
+        let never = |why| ReviewerError::Never { username: user.username.clone(), why };
         if user.is_anonymous() || user.username.is_empty() {
             return Err(never("nobody has authenticated"));
         }

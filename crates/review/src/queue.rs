@@ -133,8 +133,7 @@ impl Queue {
     pub fn wait_on(&self, id: &HoldId) -> Waiter {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, sender| sender.receiver_count() > 0);
-        let changed =
-            waiting.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe();
+        let changed = waiting.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe();
         Waiter { changed }
     }
 

@@ -6,7 +6,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A failure as the API server would report it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -61,19 +61,19 @@ impl Status {
 
     /// The JSON document, keys in the API server's order.
     pub fn to_json(&self) -> Value {
-        let mut document = json!({
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-        });
+        let mut document = Map::new();
+        let mut set = |key: &str, value: Value| document.insert(key.to_owned(), value);
+        set("kind", "Status".into());
+        set("apiVersion", "v1".into());
+        set("metadata", json!({}));
+        set("status", "Failure".into());
+        set("message", self.message.as_str().into());
+        set("reason", self.reason.into());
         if let Some(seconds) = self.retry_after_seconds() {
-            document["details"] = json!({ "retryAfterSeconds": seconds });
+            set("details", json!({ "retryAfterSeconds": seconds }));
         }
-        document["code"] = json!(self.code);
-        document
+        set("code", self.code.into());
+        Value::Object(document)
     }
 }
 

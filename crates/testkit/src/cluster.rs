@@ -19,7 +19,8 @@ use crate::{pki, testbed::Testbed};
 
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
 /// Ends everything in its process group once nobody holds the other end of its standard input.
-const WATCHDOG: &str = r#"trap "" TERM INT HUP; cat > /dev/null; kill -TERM 0; sleep 0.5; rm -rf "$0"; kill -KILL 0"#;
+const WATCHDOG: &str =
+    r#"trap "" TERM INT HUP; cat > /dev/null; kill -TERM 0; sleep 0.5; rm -rf "$0"; kill -KILL 0"#;
 
 /// A running cluster.
 pub struct Cluster {
@@ -73,7 +74,10 @@ impl Cluster {
     /// As [`Cluster::start_attached`], and where one runs there already.
     pub fn start_detached(dir: &Path, testbed: &Testbed) -> Result<Self> {
         if dir.join("pids").exists() {
-            bail!("a cluster runs in {} already: `cargo xtask cluster down` stops it", dir.display());
+            bail!(
+                "a cluster runs in {} already: `cargo xtask cluster down` stops it",
+                dir.display()
+            );
         }
         fs::create_dir_all(dir)?;
         Self::start(fs::canonicalize(dir)?, testbed, None)
@@ -121,28 +125,67 @@ impl Cluster {
         let d = cluster.dir.display().to_string();
         let etcd_url = format!("http://127.0.0.1:{etcd}");
         let peer_url = format!("http://127.0.0.1:{peer}");
-        cluster.spawn("etcd", &[
-            "etcd", "--data-dir", &format!("{d}/etcd"), "--unsafe-no-fsync",
-            "--listen-client-urls", &etcd_url, "--advertise-client-urls", &etcd_url,
-            "--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url,
-            "--initial-cluster", &format!("default={peer_url}"), "--log-level", "error",
-        ])?;
+        cluster.spawn(
+            "etcd",
+            &[
+                "etcd",
+                "--data-dir",
+                &format!("{d}/etcd"),
+                "--unsafe-no-fsync",
+                "--listen-client-urls",
+                &etcd_url,
+                "--advertise-client-urls",
+                &etcd_url,
+                "--listen-peer-urls",
+                &peer_url,
+                "--initial-advertise-peer-urls",
+                &peer_url,
+                "--initial-cluster",
+                &format!("default={peer_url}"),
+                "--log-level",
+                "error",
+            ],
+        )?;
         fs::write(cluster.dir.join("audit.yaml"), AUDIT_POLICY)?;
-        cluster.spawn("kube-apiserver", &[
-            "kube-apiserver", "--etcd-servers", &etcd_url, "--secure-port", &api.to_string(),
-            "--bind-address", "127.0.0.1", "--cert-dir", &d,
-            "--tls-cert-file", &format!("{d}/server.crt"),
-            "--tls-private-key-file", &format!("{d}/server.key"),
-            "--client-ca-file", &format!("{d}/ca.crt"),
-            "--service-account-key-file", &format!("{d}/sa.key"),
-            "--service-account-signing-key-file", &format!("{d}/sa.key"),
-            "--service-account-issuer", "https://kubernetes.default.svc",
-            "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.0.0.0/24",
-            "--allow-privileged=true",
-            "--audit-log-path", &format!("{d}/audit.log"),
-            "--audit-policy-file", &format!("{d}/audit.yaml"),
-            "--audit-log-mode", "blocking", "--audit-log-maxsize", "1000",
-        ])?;
+        cluster.spawn(
+            "kube-apiserver",
+            &[
+                "kube-apiserver",
+                "--etcd-servers",
+                &etcd_url,
+                "--secure-port",
+                &api.to_string(),
+                "--bind-address",
+                "127.0.0.1",
+                "--cert-dir",
+                &d,
+                "--tls-cert-file",
+                &format!("{d}/server.crt"),
+                "--tls-private-key-file",
+                &format!("{d}/server.key"),
+                "--client-ca-file",
+                &format!("{d}/ca.crt"),
+                "--service-account-key-file",
+                &format!("{d}/sa.pub"),
+                "--service-account-signing-key-file",
+                &format!("{d}/sa.key"),
+                "--service-account-issuer",
+                "https://kubernetes.default.svc",
+                "--authorization-mode",
+                "RBAC",
+                "--service-cluster-ip-range",
+                "10.0.0.0/24",
+                "--allow-privileged=true",
+                "--audit-log-path",
+                &format!("{d}/audit.log"),
+                "--audit-policy-file",
+                &format!("{d}/audit.yaml"),
+                "--audit-log-mode",
+                "blocking",
+                "--audit-log-maxsize",
+                "1000",
+            ],
+        )?;
         let user = json!({
             "client-certificate": format!("{d}/admin.crt"), "client-key": format!("{d}/admin.key"),
         });
@@ -151,17 +194,37 @@ impl Cluster {
             cluster.kubectl_says(&["get", "--raw", "/readyz"]).is_some_and(|it| it == "ok")
         })?;
         let admin = cluster.kubeconfig().display().to_string();
-        cluster.spawn("kube-controller-manager", &[
-            "kube-controller-manager", "--kubeconfig", &admin,
-            "--service-account-private-key-file", &format!("{d}/sa.key"),
-            "--root-ca-file", &format!("{d}/ca.crt"), "--use-service-account-credentials=true",
-            "--cluster-signing-cert-file", &format!("{d}/ca.crt"),
-            "--cluster-signing-key-file", &format!("{d}/ca.key"),
-            "--leader-elect=false", "--secure-port", "0",
-        ])?;
-        cluster.spawn("kube-scheduler", &[
-            "kube-scheduler", "--kubeconfig", &admin, "--leader-elect=false", "--secure-port", "0",
-        ])?;
+        cluster.spawn(
+            "kube-controller-manager",
+            &[
+                "kube-controller-manager",
+                "--kubeconfig",
+                &admin,
+                "--service-account-private-key-file",
+                &format!("{d}/sa.key"),
+                "--root-ca-file",
+                &format!("{d}/ca.crt"),
+                "--use-service-account-credentials=true",
+                "--cluster-signing-cert-file",
+                &format!("{d}/ca.crt"),
+                "--cluster-signing-key-file",
+                &format!("{d}/ca.key"),
+                "--leader-elect=false",
+                "--secure-port",
+                "0",
+            ],
+        )?;
+        cluster.spawn(
+            "kube-scheduler",
+            &[
+                "kube-scheduler",
+                "--kubeconfig",
+                &admin,
+                "--leader-elect=false",
+                "--secure-port",
+                "0",
+            ],
+        )?;
         cluster.start_kwok(testbed, kubelet, forward)?;
         cluster.until_ready("three nodes are ready", "kwok", || {
             let nodes = cluster.kubectl_says(&["get", "nodes", "--no-headers"]);
@@ -180,19 +243,28 @@ impl Cluster {
             log.push_str(&format!("2026-01-01T00:00:00.000000000Z stdout F line {line}\n"));
         }
         fs::write(self.dir.join("pod.log"), log)?;
-        let config = KWOK_CONFIG.replace("{dir}", &d.to_string()).replace("{port}", &forward.to_string());
+        let config =
+            KWOK_CONFIG.replace("{dir}", &d.to_string()).replace("{port}", &forward.to_string());
         fs::write(self.dir.join("kwok.yaml"), config)?;
         let address = format!("127.0.0.1:{port}");
         let mut args = vec![
-            "--kubeconfig".to_owned(), self.kubeconfig().display().to_string(),
+            "--kubeconfig".to_owned(),
+            self.kubeconfig().display().to_string(),
             "--manage-all-nodes".to_owned(),
-            "--node-ip".to_owned(), "127.0.0.1".to_owned(),
-            "--node-name".to_owned(), "localhost".to_owned(),
-            "--node-port".to_owned(), port.to_string(),
-            "--server-address".to_owned(), address,
-            "--tls-cert-file".to_owned(), format!("{d}/server.crt"),
-            "--tls-private-key-file".to_owned(), format!("{d}/server.key"),
-            "-c".to_owned(), format!("{d}/kwok.yaml"),
+            "--node-ip".to_owned(),
+            "127.0.0.1".to_owned(),
+            "--node-name".to_owned(),
+            "localhost".to_owned(),
+            "--node-port".to_owned(),
+            port.to_string(),
+            "--server-address".to_owned(),
+            address,
+            "--tls-cert-file".to_owned(),
+            format!("{d}/server.crt"),
+            "--tls-private-key-file".to_owned(),
+            format!("{d}/server.key"),
+            "-c".to_owned(),
+            format!("{d}/kwok.yaml"),
         ];
         let mut stages: Vec<PathBuf> =
             fs::read_dir(testbed.stages())?.map(|it| Ok(it?.path())).collect::<Result<_>>()?;
@@ -339,7 +411,13 @@ impl Cluster {
     ///
     /// # Errors
     /// Where the API server refuses.
-    pub fn agent(&self, home: &str, name: &str, namespaces: &[&str], rules: &Value) -> Result<Agent> {
+    pub fn agent(
+        &self,
+        home: &str,
+        name: &str,
+        namespaces: &[&str],
+        rules: &Value,
+    ) -> Result<Agent> {
         let mut items = vec![json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": name, "namespace": home},
@@ -438,9 +516,8 @@ fn binding(kind: &str, metadata: &Value, role: &str, home: &str, name: &str) -> 
 
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
     // All are held at once, so that no two are the same.
-    let listeners: Vec<TcpListener> = (0..N)
-        .map(|_| Ok(TcpListener::bind("127.0.0.1:0")?))
-        .collect::<Result<_>>()?;
+    let listeners: Vec<TcpListener> =
+        (0..N).map(|_| Ok(TcpListener::bind("127.0.0.1:0")?)).collect::<Result<_>>()?;
     let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         *port = listener.local_addr()?.port();

@@ -14,7 +14,9 @@ pub(crate) fn make(dir: &Path) -> Result<()> {
     let key = KeyPair::generate()?;
     fs::write(dir.join("ca.crt"), ca().self_signed(&key)?.pem())?;
     fs::write(dir.join("ca.key"), key.serialize_pem())?;
-    fs::write(dir.join("sa.key"), KeyPair::generate()?.serialize_pem())?;
+    let tokens = KeyPair::generate()?;
+    fs::write(dir.join("sa.key"), tokens.serialize_pem())?;
+    fs::write(dir.join("sa.pub"), tokens.public_key_pem())?;
     let names = ["localhost", "kubernetes", "kubernetes.default.svc", "127.0.0.1", "10.0.0.1"];
     let (certificate, key) = sign(dir, "kube-apiserver", &[], &names)?;
     fs::write(dir.join("server.crt"), certificate)?;

@@ -80,8 +80,7 @@ impl Shield {
 
     /// Starts it again on the same data directory and the same ports.
     pub fn restart(&mut self) {
-        let listen =
-            [&self.agent_url, &self.review_url].map(|url| url.replace("https://", ""));
+        let listen = [&self.agent_url, &self.review_url].map(|url| url.replace("https://", ""));
         let (child, _) = run(self.cluster, &self.data_dir, &listen, &self.args);
         self.child = child;
     }
@@ -177,11 +176,8 @@ fn run(
 ) -> (Child, [String; 2]) {
     let endpoints = data_dir.join("endpoints.json");
     let _ = fs::remove_file(&endpoints);
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(data_dir.join("stderr.log"))
-        .expect("a log");
+    let log =
+        File::options().create(true).append(true).open(data_dir.join("stderr.log")).expect("a log");
     let [agents, reviewers] = listen;
     let mut child = Command::new(binary())
         .args(["serve", "--listen", agents, "--review-listen", reviewers, "--kubeconfig"])
@@ -211,11 +207,10 @@ fn binary() -> PathBuf {
     if let Some(binary) = env::var_os("AGENT_SHIELD_BIN") {
         return PathBuf::from(binary);
     }
-    let test = env::current_exe().expect("a test");
-    let target = test.parent().and_then(Path::parent).expect("a target directory");
-    let binary = target.join("agent-shield");
-    assert!(binary.exists(), "{} is missing: cargo build -p agent-shield", binary.display());
-    binary
+    // Tests lie in target/debug/deps, xtask in target/debug.
+    let program = env::current_exe().expect("a program");
+    let binary = program.ancestors().skip(1).take(2).map(|dir| dir.join("agent-shield"));
+    binary.into_iter().find(|it| it.is_file()).expect("target/debug/agent-shield: build it first")
 }
 
 /// Reviewers in tests: a ClusterRole for all verbs on holds, bound to a person.

@@ -175,8 +175,7 @@ fn copy_stages(source: &Path, testbed: &Testbed) -> Result<()> {
     fs::create_dir_all(testbed.stages())?;
     for stage in STAGES {
         let dir = module.join("kustomize/stage").join(stage);
-        let files =
-            fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        let files = fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
         for file in files {
             let file = file?.path();
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -194,10 +193,13 @@ fn go_version() -> Result<String> {
         bail!("Go is needed to build the control plane for tests: install Go 1.26 or later");
     };
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let minor: Option<u32> = version.strip_prefix("go1.").and_then(|it| it.split('.').next()?.parse().ok());
+    let minor: Option<u32> =
+        version.strip_prefix("go1.").and_then(|it| it.split('.').next()?.parse().ok());
     match minor {
         Some(minor) if minor >= 26 => Ok(version),
-        _ => bail!("Go 1.26 or later is needed to build the control plane for tests, not `{version}`"),
+        _ => bail!(
+            "Go 1.26 or later is needed to build the control plane for tests, not `{version}`"
+        ),
     }
 }
 

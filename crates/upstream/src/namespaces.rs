@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use effects::{ClassConfig, NamespaceClass};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
 use kube::{
     Api,
     runtime::{WatchStreamExt, reflector, watcher},
 };
-use kube::core::PartialObjectMeta;
 
 use crate::Own;
 
@@ -44,10 +44,7 @@ impl Namespaces {
 
     /// Waits for the first whole list, but not for longer than `time_max`.
     pub async fn ready(&self, time_max: Duration) -> bool {
-        matches!(
-            tokio::time::timeout(time_max, self.store.wait_until_ready()).await,
-            Ok(Ok(()))
-        )
+        matches!(tokio::time::timeout(time_max, self.store.wait_until_ready()).await, Ok(Ok(())))
     }
 
     /// The class of one namespace for judging a write in it. A fresh GET decides; the watch may

@@ -11,9 +11,7 @@ use k8s_openapi::api::{
     },
     core::v1::{ConfigMap, Namespace},
 };
-use kube::{
-    Api, Client, api::PostParams,
-};
+use kube::{Api, Client, api::PostParams};
 use serde_json::Value;
 
 const OWN_TIME_MAX: Duration = Duration::from_secs(5);
@@ -121,7 +119,12 @@ impl Own {
     /// [`kube::Error`] where the API server does not answer.
     pub async fn missing_rights(&self) -> Result<Vec<Missing>, Box<kube::Error>> {
         let needed = [
-            ("create", "authentication.k8s.io", "tokenreviews", "no write of an agent is let through"),
+            (
+                "create",
+                "authentication.k8s.io",
+                "tokenreviews",
+                "no write of an agent is let through",
+            ),
             (
                 "create",
                 "authorization.k8s.io",

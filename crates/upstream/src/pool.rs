@@ -77,9 +77,8 @@ impl ApiServer {
         // one without a credential would run with the proxy's rights.
         let mut anonymous = config.clone();
         anonymous.auth_info = AuthInfo::default();
-        let mut tls = anonymous
-            .rustls_client_config()
-            .map_err(|error| ConnectError::Tls(Box::new(error)))?;
+        let mut tls =
+            anonymous.rustls_client_config().map_err(|error| ConnectError::Tls(Box::new(error)))?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
 
         let url = &config.cluster_url;
@@ -90,8 +89,7 @@ impl ApiServer {
         let name = config.tls_server_name.clone().unwrap_or_else(|| host.clone());
         let server_name =
             ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name))?;
-        let authority =
-            url.authority().map(ToString::to_string).unwrap_or_default();
+        let authority = url.authority().map(ToString::to_string).unwrap_or_default();
         Ok(Self(Arc::new(Inner {
             port: url.port_u16().unwrap_or(443),
             host,
@@ -162,8 +160,7 @@ impl ApiServer {
 
     fn pooled(&self, response: Response<Incoming>, sender: Sender) -> Response<PooledBody> {
         response.map(|body| {
-            let mut pooled =
-                PooledBody { body, connection: Some((self.clone(), sender)) };
+            let mut pooled = PooledBody { body, connection: Some((self.clone(), sender)) };
             pooled.release_if_ended();
             pooled
         })

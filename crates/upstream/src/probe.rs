@@ -98,7 +98,10 @@ impl Probe {
     /// The server's dry run of a delete: JSON `DeleteOptions` with `dryRun: ["All"]` in the body,
     /// as `payload::DeleteOptions::with_dry_run` writes it. The query is kept for its selectors;
     /// what it says of options is ignored by the server, because there is a body.
-    pub fn dry_run_delete(attributes: &Attributes, options: &payload::DeleteOptions) -> Option<Self> {
+    pub fn dry_run_delete(
+        attributes: &Attributes,
+        options: &payload::DeleteOptions,
+    ) -> Option<Self> {
         if !matches!(attributes.verb.as_str(), "delete" | "deletecollection")
             || attributes.method != "DELETE"
         {

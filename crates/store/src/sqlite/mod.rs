@@ -79,13 +79,13 @@ impl Sqlite {
         let path = dir.join("agent-shield.db");
         let failed = |source| OpenError::Database { path: path.clone(), source };
         let connection = connect(&path).map_err(failed)?;
-        let found: i64 = connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(failed)?;
+        let found: i64 =
+            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         match found {
             0 => {
                 let sql = include_str!("schema.sql");
-                let sql = format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {VERSION}; COMMIT;");
+                let sql =
+                    format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {VERSION}; COMMIT;");
                 connection.execute_batch(&sql).map_err(failed)?;
             }
             VERSION => {}

@@ -161,7 +161,11 @@ fn opens_only_what_is_its_own() {
     let path = dir.path().join("agent-shield.db");
     let other = Connection::open(&path).unwrap();
     for sql in ["UPDATE entries SET entry = ''", "DELETE FROM entries"] {
-        other.execute_batch("INSERT INTO entries (time_us, audit_id, probe, entry) VALUES (1, 'x', 0, '{}')").unwrap();
+        other
+            .execute_batch(
+                "INSERT INTO entries (time_us, audit_id, probe, entry) VALUES (1, 'x', 0, '{}')",
+            )
+            .unwrap();
         let refused = other.execute_batch(sql).err().unwrap().to_string();
         assert!(refused.contains("never"), "{refused}");
     }
@@ -191,7 +195,12 @@ async fn child_that_appends_until_it_is_killed() {
 async fn loses_nothing_that_it_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "--nocapture", "sqlite::tests::child_that_appends_until_it_is_killed"])
+        .args([
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "sqlite::tests::child_that_appends_until_it_is_killed",
+        ])
         .env("STORE_TEST_DIR", dir.path())
         .stdout(Stdio::piped())
         .spawn()

@@ -109,9 +109,8 @@ fn commit(
     batch: &[Waiting],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let failed = |error: rusqlite::Error| unavailable(&error);
-    let mut transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
+    let mut transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let mut results = Vec::with_capacity(batch.len());
     for waiting in batch {
         let savepoint = transaction.savepoint().map_err(failed)?;
@@ -141,7 +140,8 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
             append(connection, entries)
         }
         Change::Replace(hold, entries) => {
-            let sql = "UPDATE holds SET state = ?3, created_us = ?4, changed_us = ?5, username = ?6,
+            let sql =
+                "UPDATE holds SET state = ?3, created_us = ?4, changed_us = ?5, username = ?6,
                        namespace = ?7, request_digest = ?8, document = ?9, revision = ?2
                        WHERE id = ?1 AND revision = ?2 - 1";
             if write_hold(connection, sql, hold)? == 0 {
@@ -153,10 +153,10 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
 }
 
 fn write_hold(connection: &Connection, sql: &str, hold: &Hold) -> Result<usize, StoreError> {
-    let document = serde_json::to_string(hold)
-        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let revision = i64::try_from(hold.revision)
-        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let document =
+        serde_json::to_string(hold).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let revision =
+        i64::try_from(hold.revision).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| {
@@ -190,8 +190,8 @@ fn append(connection: &Connection, entries: &[Entry]) -> Result<(), StoreError> 
         )
         .map_err(failed)?;
     for entry in entries {
-        let json = serde_json::to_string(entry)
-            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let json =
+            serde_json::to_string(entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let request = entry.request.as_ref();
         let username = entry.user.as_ref().map(|user| user.username.as_str());
         insert
