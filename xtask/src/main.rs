@@ -2,7 +2,7 @@
 
 mod check;
 mod demo;
-mod tests;
+mod suite;
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ enum ClusterTask {
 fn main() -> Result<()> {
     match Task::parse() {
         Task::Demo { script } => demo::run(script),
-        Task::Test { full, filter } => tests::run(full, filter.as_deref()),
+        Task::Test { full, filter } => suite::run(full, filter.as_deref()),
         Task::Check => check::run(),
         Task::Cluster(ClusterTask::Up { dir }) => {
             let testbed = testbed::build()?;

@@ -56,7 +56,7 @@ pub(crate) enum ProxyError {
         /// The rules that held it.
         rule: String,
         /// Who, and why.
-        verdict: Verdict,
+        verdict: Box<Verdict>,
     },
     /// A reviewer said no to the same effects a short while ago.
     #[error(
@@ -70,7 +70,7 @@ pub(crate) enum ProxyError {
         /// The hold that was denied.
         id: HoldId,
         /// Who, and why.
-        verdict: Verdict,
+        verdict: Box<Verdict>,
         /// How long ago.
         minutes: i64,
     },

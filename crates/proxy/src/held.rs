@@ -123,7 +123,7 @@ impl Proxy {
                     }
                 }
                 State::Denied { verdict } => {
-                    let (rule, verdict) = (hold.rules.join(", "), verdict.clone());
+                    let (rule, verdict) = (hold.rules.join(", "), Box::new(verdict.clone()));
                     return Err(ProxyError::Rejected { id: id.clone(), rule, verdict });
                 }
                 State::Expired { .. } => {
@@ -307,7 +307,7 @@ impl Proxy {
                 let minutes = now.duration_since(verdict.at).as_mins();
                 return Err(ProxyError::StillRejected {
                     id: hold.id,
-                    verdict: verdict.clone(),
+                    verdict: Box::new(verdict.clone()),
                     minutes,
                 });
             }

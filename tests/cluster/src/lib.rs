@@ -1,1 +1,99 @@
-//! Tests of the whole, against a real control plane.
+//! What the tests against a real control plane share.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use testkit::{Agent, Cluster, Shield};
+
+/// A cluster, an agent-shield before it, an agent that RBAC allows everything, and a reviewer.
+pub struct Scene {
+    /// The cluster of this process.
+    pub cluster: &'static Cluster,
+    /// In front of it.
+    pub shield: Shield,
+    /// Whom RBAC alone would not stop.
+    pub agent: Agent,
+    /// Kubeconfig of a person who may decide.
+    pub reviewer: PathBuf,
+    /// A namespace in production.
+    pub prod: String,
+    /// A namespace declared non-production.
+    pub dev: String,
+}
+
+impl Scene {
+    /// Sets the scene with namespaces of its own.
+    pub fn new(name: &str) -> Self {
+        let cluster = testkit::cluster();
+        let prod = cluster.unique(&format!("{name}-p"));
+        let dev = cluster.unique(&format!("{name}-d"));
+        let namespaces = [namespace(&prod, "production"), namespace(&dev, "dev")];
+        cluster.apply(&list(&namespaces)).expect("namespaces");
+        let all = json!([
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+            {"nonResourceURLs": ["*"], "verbs": ["*"]},
+        ]);
+        let agent = cluster.cluster_agent(&dev, "agent", &all).expect("an agent");
+        let reviewer = cluster.reviewer(&format!("{name}-reviewer"));
+        Self { cluster, shield: Shield::start(cluster, &[]), agent, reviewer, prod, dev }
+    }
+
+    /// The pending hold of a namespace and verb.
+    pub fn pending(&self, namespace: &str, name: &str) -> Value {
+        self.shield.hold(&self.reviewer, &format!("{namespace}/{name}"), |hold| {
+            hold["state"] == "pending"
+                && hold["request"]["namespace"] == namespace
+                && (name.is_empty() || hold["request"]["name"] == name)
+        })
+    }
+
+    /// Decides in the reviewer's name.
+    pub fn decide(&self, verb: &str, id: &str, reason: &str) {
+        let output = self.shield.cli(&self.reviewer).args([verb, id, "--reason", reason]).output();
+        let output = output.expect("a CLI");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{verb} {id}: {error}");
+    }
+
+    /// What the API server did for real under this audit id.
+    pub fn ran(&self, audit_id: &str) -> Vec<Value> {
+        self.cluster.audit_events(|event| event["auditID"] == audit_id)
+    }
+}
+
+/// A `List` to apply.
+pub fn list(items: &[Value]) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+/// A Namespace with its declaration.
+pub fn namespace(name: &str, env: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"env": env}},
+    })
+}
+
+/// A Deployment of `replicas` pods.
+pub fn deployment(namespace: &str, name: &str, replicas: u32) -> Value {
+    workload("Deployment", namespace, name, replicas)
+}
+
+/// A workload of `replicas` pods.
+pub fn workload(kind: &str, namespace: &str, name: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{
+                    "name": "c", "image": "nginx:1.25",
+                    "resources": {"limits": {"cpu": "500m"}, "requests": {"cpu": "100m"}},
+                }]},
+            },
+        },
+    })
+}

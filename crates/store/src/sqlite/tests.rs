@@ -1,5 +1,4 @@
 //! The store's promises, on a real file.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::{
     io::{BufRead, BufReader},
