@@ -1,0 +1,1 @@
+//! One input to us and to Kubernetes' own Go code; see `tests/`.
