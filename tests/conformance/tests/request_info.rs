@@ -15,15 +15,60 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const STARTS: [&str; 8] =
     ["/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/api", "/apis", "/apis/ex.io", "/version", ""];
 const SEGMENTS: [&str; 34] = [
-    "namespaces", "namespaces", "prod", "dev", "pods", "deployments", "nodes", "services", "x",
-    "status", "finalize", "scale", "exec", "proxy", "watch", "eviction", "log", "token", "default",
-    "kube-system", "a%3Ab", "web;v=1", "é", "%C3%A9", "..", ".", "", "%2F", "%41", "a b", "@", "~",
-    "system:node", "proxy",
+    "namespaces",
+    "namespaces",
+    "prod",
+    "dev",
+    "pods",
+    "deployments",
+    "nodes",
+    "services",
+    "x",
+    "status",
+    "finalize",
+    "scale",
+    "exec",
+    "proxy",
+    "watch",
+    "eviction",
+    "log",
+    "token",
+    "default",
+    "kube-system",
+    "a%3Ab",
+    "web;v=1",
+    "é",
+    "%C3%A9",
+    "..",
+    ".",
+    "",
+    "%2F",
+    "%41",
+    "a b",
+    "@",
+    "~",
+    "system:node",
+    "proxy",
 ];
 const QUERIES: [&str; 18] = [
-    "watch=true", "watch=1", "watch=0", "watch=False", "watch", "watch=", "limit=5",
-    "dryRun=All", "dryRun=all", "labelSelector=app%3Dx", "labelSelector=a;b", "x=%zz", "a=b",
-    "fieldSelector=spec.nodeName%3Dn", "timeoutSeconds=1", "pretty", "WATCH=true", "a=1&a=2",
+    "watch=true",
+    "watch=1",
+    "watch=0",
+    "watch=False",
+    "watch",
+    "watch=",
+    "limit=5",
+    "dryRun=All",
+    "dryRun=all",
+    "labelSelector=app%3Dx",
+    "labelSelector=a;b",
+    "x=%zz",
+    "a=b",
+    "fieldSelector=spec.nodeName%3Dn",
+    "timeoutSeconds=1",
+    "pretty",
+    "WATCH=true",
+    "a=1&a=2",
 ];
 
 /// xorshift64*: repeatable, and nothing here needs better.
@@ -60,7 +105,13 @@ impl Random {
         if self.below(20) == 0 && !target.is_empty() {
             let at = self.below(target.len());
             if target.is_char_boundary(at) {
-                target.insert(at, self.pick(&["/", "%", "?", ";", "A", "%2f", "#", "\\"]).chars().next().unwrap_or('/'));
+                target.insert(
+                    at,
+                    self.pick(&["/", "%", "?", ";", "A", "%2f", "#", "\\"])
+                        .chars()
+                        .next()
+                        .unwrap_or('/'),
+                );
             }
         }
         target
