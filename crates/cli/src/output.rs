@@ -1,5 +1,7 @@
 //! `-o`: for people, for scripts, or names alone.
 
+use std::io::Write;
+
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -22,6 +24,14 @@ pub(crate) enum Output {
     Name,
 }
 
+/// Prints one text and a line break. Who stops reading (`| head`) ends the command without an error.
+pub(crate) fn print(text: &str) -> Result<()> {
+    match writeln!(anstream::stdout(), "{}", text.trim_end_matches('\n')) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written?),
+    }
+}
+
 /// Prints what scripts read; `false` where people are meant.
 pub(crate) fn for_scripts<T: Serialize>(
     output: Output,
@@ -30,15 +40,15 @@ pub(crate) fn for_scripts<T: Serialize>(
 ) -> Result<bool> {
     match output {
         Output::Table | Output::Wide => return Ok(false),
-        Output::Json => println!("{}", escape::json(&serde_json::to_string_pretty(value)?)),
+        Output::Json => print(&escape::json(&serde_json::to_string_pretty(value)?))?,
         Output::Yaml => {
             // JSON strings are YAML strings: what misleads is escaped before YAML is made of it.
             let value = serde_json::to_value(value)?;
-            print!("{}", escape::Escaped::lines(&serde_saphyr::to_string(&value)?));
+            print(escape::Escaped::lines(&serde_saphyr::to_string(&value)?).as_str())?;
         }
         Output::Name => {
             for name in names(value) {
-                println!("{}", escape::Escaped::line(&name));
+                print(escape::Escaped::line(&name).as_str())?;
             }
         }
     }

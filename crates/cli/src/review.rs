@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     client::{Client, Connection},
     human,
-    output::{Output, for_scripts},
+    output::{Output, for_scripts, print},
 };
 
 #[derive(Debug, Subcommand)]
@@ -131,18 +131,18 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 |list: &List<HoldSummary>| list.items.iter().map(|hold| hold.id.clone()).collect();
             if !for_scripts(output, &holds, names)? {
                 let wide = output == Output::Wide;
-                anstream::println!("{}", human::holds(&holds.items, wide, Timestamp::now()));
+                print(&human::holds(&holds.items, wide, Timestamp::now()))?;
             }
         }
         ReviewCommand::Show { id, output } => {
             let hold = fetch(&client, &id).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
-                anstream::println!("{}", human::hold(&hold, Timestamp::now()));
+                print(&human::hold(&hold, Timestamp::now()))?;
             }
         }
         ReviewCommand::Approve { id, reason, digest } => {
             let hold = fetch(&client, &id).await?;
-            anstream::println!("{}", human::sentence(&hold.summary));
+            print(&human::sentence(&hold.summary))?;
             let digest = digest.unwrap_or(hold.preview.digest);
             let path = format!("/v1/holds/{}/approve", segment(&id));
             let decided: HoldDetail = client.post(&path, &Approval { reason, digest }).await?;
@@ -150,14 +150,14 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 0 => "the agent has gone: its next identical request runs, once",
                 _ => "the agent waits: its request runs now",
             };
-            anstream::println!("approved; {waits}");
+            print(&format!("approved; {waits}"))?;
         }
         ReviewCommand::Deny { id, reason } => {
             let hold = fetch(&client, &id).await?;
-            anstream::println!("{}", human::sentence(&hold.summary));
+            print(&human::sentence(&hold.summary))?;
             let path = format!("/v1/holds/{}/deny", segment(&id));
             let _: HoldDetail = client.post(&path, &Denial { reason }).await?;
-            anstream::println!("denied; the same effect stays denied for 10 minutes");
+            print("denied; the same effect stays denied for 10 minutes")?;
         }
         ReviewCommand::Timeline(args) => timeline(&client, *args).await?,
         ReviewCommand::Namespaces { output } => {
@@ -165,7 +165,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             let names =
                 |list: &List<NamespaceBody>| list.items.iter().map(|it| it.name.clone()).collect();
             if !for_scripts(output, &namespaces, names)? {
-                anstream::println!("{}", human::namespaces(&namespaces.items));
+                print(&human::namespaces(&namespaces.items))?;
             }
         }
     }
@@ -193,7 +193,7 @@ async fn timeline(client: &Client, args: TimelineArgs) -> Result<()> {
     let names =
         |list: &List<CallBody>| list.items.iter().map(|call| call.audit_id.clone()).collect();
     if !for_scripts(args.output, &calls, names)? {
-        anstream::println!("{}", human::timeline(&calls.items, args.output == Output::Wide));
+        print(&human::timeline(&calls.items, args.output == Output::Wide))?;
     }
     Ok(())
 }

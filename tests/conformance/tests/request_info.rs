@@ -159,7 +159,7 @@ fn reads_as_go_does_whatever_we_accept() {
         let mut random = Random(seed);
         (0..count).map(move |_| (METHODS[random.below(METHODS.len())], random.target()))
     };
-    let asked = questions.clone();
+    let asked = questions;
     let writer = thread::spawn(move || {
         for (method, target) in asked() {
             let question = json!({"method": method, "target": target});
