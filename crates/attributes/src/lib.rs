@@ -1,7 +1,7 @@
 //! What is asked: method, request target and headers -> request attributes.
 //!
 //! The API server authorises its own reading of the URL; a request read otherwise here walks past
-//! every policy. [`read`] follows `RequestInfoFactory` (k8s.io/apiserver, pkg/endpoints/request),
+//! every policy. [`read()`] follows `RequestInfoFactory` (k8s.io/apiserver, pkg/endpoints/request),
 //! and `tests/conformance` compares the two. Pure; the body is never read.
 
 mod error;

@@ -479,6 +479,14 @@ impl Cluster {
         Ok(file("kubeconfig"))
     }
 
+    /// A certificate and key (PEM) for a server of a test's own, signed by the cluster's CA.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn certificate(&self, name: &str, addresses: &[&str]) -> Result<(String, String)> {
+        pki::sign(&self.dir, name, &[], addresses)
+    }
+
     /// Writes a kubeconfig: JSON, which is YAML.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! For tests: a real control plane, a real agent-shield in front of it, and HTTP by hand.
 //!
-//! [`cluster`] gives the one cluster of this process; it and everything started beside it end with
+//! [`cluster()`] gives the one cluster of this process; it and everything started beside it end with
 //! the process, also when it is killed: a watchdog in their process group waits for the end of a
 //! pipe that only this process holds. With `AGENT_SHIELD_TEST_CLUSTER=DIR` (as `cargo xtask test`
 //! sets it) a cluster that runs already is used.
@@ -49,4 +49,10 @@ pub fn wait_until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Opt
         assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Base64 as Kubernetes writes bytes.
+pub fn base64(bytes: &[u8]) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(bytes)
 }

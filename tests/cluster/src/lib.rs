@@ -1,9 +1,12 @@
 //! What the tests against a real control plane share.
 
+mod webhook;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use testkit::{Agent, Cluster, Shield};
+pub use webhook::SlowWebhook;
 
 /// A cluster, an agent-shield before it, an agent that RBAC allows everything, and a reviewer.
 pub struct Scene {

@@ -1,9 +1,9 @@
 //! What survives: a hold survives kill -9, an approval is spent once, a store that cannot write
 //! stops writes alone, and a stop tells those who wait to come again.
 
-use std::{process::Command, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use cluster::{Scene, deployment};
+use cluster::{Scene, SlowWebhook, deployment};
 use testkit::wait_until;
 
 #[test]
@@ -104,16 +104,8 @@ fn what_changed_since_the_approval_is_asked_again() {
 fn a_store_that_cannot_write_stops_writes_alone() {
     let scene = Scene::new("store");
     let database = scene.shield.data_dir().join("agent-shield.db");
-    let mut lock = Command::new("python3")
-        .args(["-c", "import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute('BEGIN IMMEDIATE')\nprint('locked',flush=True)\nsys.stdin.read()"])
-        .arg(&database)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("python3");
-    let mut said = [0; 6];
-    std::io::Read::read_exact(lock.stdout.as_mut().expect("its output"), &mut said)
-        .expect("locked");
+    let lock = rusqlite::Connection::open(&database).expect("the database");
+    lock.execute_batch("BEGIN IMMEDIATE").expect("its lock");
     let maps = format!("/api/v1/namespaces/{}/configmaps", scene.dev);
     let body = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"}}"#;
     let json = Some("application/json");
@@ -121,8 +113,7 @@ fn a_store_that_cannot_write_stops_writes_alone() {
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(scene.cluster.get(&format!("{maps}/x")).is_none());
     assert_eq!(scene.shield.request(&scene.agent, "GET", &maps, None, b"").status, 200);
-    drop(lock.stdin.take());
-    lock.wait().expect("its end");
+    lock.execute_batch("ROLLBACK").expect("its end");
     let answer = scene.shield.request(&scene.agent, "POST", &maps, json, body);
     assert_eq!(answer.status, 201, "{}", answer.text());
     wait_until(Duration::from_secs(20), "the read made meanwhile is recorded", || {
@@ -150,4 +141,39 @@ fn a_stop_tells_those_who_wait_to_come_again() {
     assert!(answer.header("retry-after").is_some());
     scene.shield.restart();
     assert_eq!(scene.pending(&scene.prod, "web")["id"], hold["id"]);
+}
+
+#[test]
+fn what_was_sent_when_it_was_killed_is_unknown_and_never_sent_again() {
+    let mut scene = Scene::new("unknown");
+    scene.cluster.apply(&deployment(&scene.prod, "web", 2)).expect("a deployment");
+    let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
+    // The API server answers real deletes of this namespace only when the webhook lets go.
+    let webhook = SlowWebhook::start(&scene);
+    let kubeconfig = scene.shield.kubeconfig(&scene.agent);
+    let args = ["-n", scene.prod.as_str(), "delete", "deployment", "web"];
+    let mut child = scene.cluster.kubectl_as(&kubeconfig).args(args).spawn().expect("kubectl");
+    let hold = scene.pending(&scene.prod, "web");
+    let id = hold["id"].as_str().unwrap_or_default().to_owned();
+    scene.decide("approve", &id, "go");
+    webhook.wait_for_a_real_request();
+    scene.shield.kill9();
+    assert!(!child.wait().expect("kubectl").success());
+    scene.shield.restart();
+    let holds = scene.shield.cli_json(&scene.reviewer, &["holds", "--state", "unknown"]);
+    assert_eq!(holds["items"][0]["id"], id.as_str(), "{holds}");
+    webhook.let_go();
+    // Whatever became of it, nothing was sent a second time.
+    wait_until(Duration::from_secs(40), "the API server is done with it", || {
+        (!scene.ran(hold["auditID"].as_str().unwrap_or_default()).is_empty()).then_some(())
+    });
+    thread::sleep(Duration::from_secs(2)); // A second send would follow on its own.
+    let ran = scene.cluster.audit_events(|event| {
+        event["verb"] == "delete"
+            && event["requestURI"] == target.as_str()
+            && event["requestObject"]["dryRun"].is_null()
+    });
+    assert_eq!(ran.len(), 1, "{ran:?}");
+    let output = scene.shield.cli(&scene.reviewer).args(["approve", &id]).output();
+    assert_eq!(output.expect("a CLI").status.code(), Some(6));
 }
