@@ -8,7 +8,7 @@ use effects::{Change, Effect, Route};
 use hold::{ChangeRecord, Preview, Target};
 use http::StatusCode;
 use ledger::{Entry, Identity, Outcome, RequestRecord, Stage};
-use payload::DeleteOptions;
+use payload::{DeleteOptions, MediaType};
 use policy::{Decision, Input, Verdict};
 use serde_json::Value;
 use upstream::{Access, Probe, ProbeAnswer};
@@ -189,6 +189,11 @@ impl Proxy {
                 let found =
                     effects::of_change(attributes, self.namespaces.config(), old.as_ref(), &new);
                 seen.effects.extend(found);
+            }
+            if write.class.production && is_relative(write.media, &write.body) {
+                let why = "a JSON patch that copies or moves within the object can mean something \
+                           else by the time it is sent";
+                seen.effects.push(effects::unknown(attributes, why));
             }
             seen.changes = self.redacted_diff(write, old.as_ref(), Some(&new));
             seen.live = old;
@@ -462,6 +467,22 @@ fn object_target(write: &Write) -> Option<String> {
     }
 }
 
+/// Whether a patch takes values from the live object: an agent that changes the source between the
+/// dry run and the send would have another patch run than the one that was judged.
+fn is_relative(media: MediaType, body: &[u8]) -> bool {
+    let takes = |operation: &Value| {
+        !matches!(
+            operation.get("op").and_then(Value::as_str),
+            Some("add" | "remove" | "replace" | "test")
+        )
+    };
+    media == MediaType::JsonPatch
+        && payload::read(media, body)
+            .ok()
+            .and_then(|patch| patch.as_array().map(|it| it.iter().any(takes)))
+            .unwrap_or(true)
+}
+
 fn version(object: &Value) -> Option<&str> {
     object.pointer("/metadata/resourceVersion").and_then(Value::as_str)
 }
@@ -496,5 +517,24 @@ fn forbidden(write: &Write, access: &Access) -> ProbeAnswer {
         headers: http::HeaderMap::new(),
         bytes: Bytes::from(json.to_string()),
         json: Some(json),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_patches_that_take_values_from_the_object() {
+        let table: [(MediaType, &[u8], bool); 5] = [
+            (MediaType::JsonPatch, br#"[{"op":"replace","path":"/a","value":1}]"#, false),
+            (MediaType::JsonPatch, br#"[{"op":"copy","from":"/a","path":"/b"}]"#, true),
+            (MediaType::JsonPatch, br#"[{"op":"test"},{"op":"move"}]"#, true),
+            (MediaType::JsonPatch, b"[{", true),
+            (MediaType::MergePatch, b"{}", false),
+        ];
+        for (media, body, want) in table {
+            assert_eq!(is_relative(media, body), want, "{}", String::from_utf8_lossy(body));
+        }
     }
 }
