@@ -1,0 +1,319 @@
+//! One row: directly, then through agent-shield.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{BufRead, BufReader, Seek, SeekFrom},
+    path::PathBuf,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use testkit::{Agent, Cluster, Shield, http::Answer, testbed, wait_until};
+
+use crate::{Row, Verdict, api::Api, fixtures, oracle, send};
+
+const ORACLE_TIME_MAX: u64 = 6;
+const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A cluster that rows may break, an agent whom RBAC would not stop, and a reviewer.
+pub struct Harness {
+    cluster: &'static Cluster,
+    shield: Shield,
+    agent: Agent,
+    reviewer: PathBuf,
+    api: Api,
+    held: HashSet<String>,
+}
+
+/// What a row got.
+pub struct Report {
+    /// As it was seen.
+    pub verdict: Option<Verdict>,
+    /// What was wrong, if anything.
+    pub failure: Option<String>,
+}
+
+/// What came first: an answer, or a hold.
+enum Seen {
+    Answered(Answer),
+    Held(Value),
+}
+
+impl Harness {
+    /// Starts a cluster of its own.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn start() -> Self {
+        let testbed = testbed::build().expect("the testbed");
+        // Leaked: it ends with this process.
+        let cluster: &'static Cluster =
+            Box::leak(Box::new(Cluster::start_attached(&testbed).expect("a cluster")));
+        let all = json!([
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+            {"nonResourceURLs": ["*"], "verbs": ["*"]},
+        ]);
+        let harness = cluster.cluster_agent("default", "harness", &all).expect("an administrator");
+        let agent = cluster.cluster_agent("default", "agent", &all).expect("an agent");
+        let api = Api::new(cluster.server(), cluster.ca(), &harness.token);
+        for namespace in ["ns:prod", "ns:dev", "ns:vault", "ns:pay"] {
+            fixtures::reset(&api, namespace).expect("a namespace");
+        }
+        let reviewer = cluster.reviewer("reviewer");
+        let shield = Shield::start(cluster, &[]);
+        Self { cluster, shield, agent, reviewer, api, held: HashSet::new() }
+    }
+
+    /// Runs a row.
+    pub fn run(&mut self, row: &Row) -> Report {
+        let mut verdict = None;
+        let ran = self.direct(row).and_then(|took| self.shielded(row, took, &mut verdict));
+        for operation in &row.cleanup {
+            let mut operation = operation.clone();
+            operation.ignore = true;
+            self.api.run(&operation);
+        }
+        Report { verdict, failure: ran.err() }
+    }
+
+    /// The positive control; how long the effect took.
+    fn direct(&self, row: &Row) -> Result<Duration, String> {
+        if row.basis != "live" {
+            return Ok(Duration::ZERO);
+        }
+        self.prepare(row)?;
+        let oracles = row.oracle.as_deref().unwrap_or_default();
+        let before = oracle::snapshot(&self.api, oracles);
+        let bytes = send::bytes(&self.api, row, &self.agent.token);
+        let started = Instant::now();
+        let answer = send::send(self.cluster.server(), &self.cluster.ca(), &bytes);
+        let answer = answer.map_err(|error| format!("direct: {error}"))?;
+        if !self.becomes_true(row, &answer, &before) {
+            return Err(format!("direct: no effect, {}: {}", answer.status, short(&answer)));
+        }
+        Ok(started.elapsed())
+    }
+
+    fn prepare(&self, row: &Row) -> Result<(), String> {
+        for key in &row.needs {
+            fixtures::reset(&self.api, key)?;
+        }
+        for operation in &row.pre {
+            self.api.run(operation);
+        }
+        Ok(())
+    }
+
+    fn becomes_true(&self, row: &Row, answer: &Answer, before: &oracle::Snapshot) -> bool {
+        let limit = Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX));
+        let started = Instant::now();
+        let oracles = row.oracle.as_deref().unwrap_or_default();
+        loop {
+            if oracles.iter().all(|it| oracle::is_true(&self.api, it, Some(answer), before)) {
+                return true;
+            }
+            if started.elapsed() > limit {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn shielded(
+        &mut self,
+        row: &Row,
+        took: Duration,
+        verdict: &mut Option<Verdict>,
+    ) -> Result<(), String> {
+        self.prepare(row)?;
+        let oracles = row.oracle.clone().unwrap_or_default();
+        let before = oracle::snapshot(&self.api, &oracles);
+        let bytes = send::bytes(&self.api, row, &self.agent.token);
+        let mark = self.audit_end();
+        let (url, ca) = (self.shield.agent_url.clone(), self.shield.ca());
+        let (sender, answers) = mpsc::channel();
+        thread::spawn(move || {
+            // Nobody listens any more once the row has failed.
+            let _ = sender.send(send::send(&url, &ca, &bytes));
+        });
+        let seen = self.first(&answers)?;
+        let got = match &seen {
+            Seen::Held(_) => Verdict::Hold,
+            Seen::Answered(answer) => classed(answer),
+        };
+        *verdict = Some(got);
+        let is_wanted = row.expect == got || row.also_ok.contains(&got);
+        match seen {
+            Seen::Held(hold) => {
+                let checked = self.held(row, &hold, took, &oracles, &before);
+                let answer = self.approve(&hold, &answers)?;
+                checked?;
+                if !is_wanted {
+                    return Err(format!("held: {}", hold["rules"]));
+                }
+                let ran = self.audit_since(mark, |event| event["auditID"] == hold["auditID"]);
+                if ran.len() != 1 && row.basis == "live" {
+                    return Err(format!("approved, and sent {} times", ran.len()));
+                }
+                if row.basis == "live" && !self.becomes_true(row, &answer, &before) {
+                    let text = short(&answer);
+                    return Err(format!("approved: no effect, {}: {text}", answer.status));
+                }
+                Ok(())
+            }
+            Seen::Answered(answer) if !is_wanted => {
+                Err(format!("{got:?}: {} {}", answer.status, short(&answer)))
+            }
+            Seen::Answered(answer) if got == Verdict::Allow => {
+                match row.basis != "live" || self.becomes_true(row, &answer, &before) {
+                    true => Ok(()),
+                    false => Err(format!("allowed: no effect, {}: {}", answer.status, short(&answer))),
+                }
+            }
+            Seen::Answered(_) => {
+                thread::sleep(took.min(Duration::from_secs(1)));
+                self.unchanged(&oracles, &before)?;
+                let agent = format!("system:serviceaccount:default:{}", "agent");
+                let ran = self.audit_since(mark, |event| {
+                    event["user"]["username"] == agent.as_str() && is_real_write(event)
+                });
+                match ran.first() {
+                    None => Ok(()),
+                    Some(event) => Err(format!("refused, and yet {event}")),
+                }
+            }
+        }
+    }
+
+    /// Waits for an answer or a hold.
+    fn first(
+        &mut self,
+        answers: &mpsc::Receiver<std::io::Result<Answer>>,
+    ) -> Result<Seen, String> {
+        let started = Instant::now();
+        while started.elapsed() < HOLD_TIME_MAX {
+            match answers.recv_timeout(Duration::from_millis(100)) {
+                Ok(Ok(answer)) => return Ok(Seen::Answered(answer)),
+                Ok(Err(error)) => return Err(format!("shielded: {error}")),
+                Err(_) => {}
+            }
+            let holds = self.shield.cli_json(&self.reviewer, &["holds"]);
+            for hold in holds["items"].as_array().into_iter().flatten() {
+                let id = hold["id"].as_str().unwrap_or_default().to_owned();
+                if hold["state"] == "pending" && self.held.insert(id) {
+                    return Ok(Seen::Held(hold.clone()));
+                }
+            }
+        }
+        Err("neither answered nor held".to_owned())
+    }
+
+    /// A held request has done nothing, for longer than it took to show when sent directly.
+    fn held(
+        &self,
+        row: &Row,
+        hold: &Value,
+        took: Duration,
+        oracles: &[Value],
+        before: &oracle::Snapshot,
+    ) -> Result<(), String> {
+        let full = std::env::var_os("AGENT_SHIELD_FULL").is_some();
+        let limit = Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX));
+        thread::sleep(if full { limit } else { (took * 2).clamp(Duration::from_millis(300), limit) });
+        self.unchanged(oracles, before)?;
+        let ran = self.cluster.audit_events(|event| event["auditID"] == hold["auditID"]);
+        match ran.first() {
+            None => Ok(()),
+            Some(event) => Err(format!("held, and yet {event}")),
+        }
+    }
+
+    fn unchanged(&self, oracles: &[Value], before: &oracle::Snapshot) -> Result<(), String> {
+        let of_cluster: Vec<&Value> = oracles.iter().filter(|it| oracle::is_of_cluster(it)).collect();
+        let all = of_cluster.iter().all(|it| oracle::is_true(&self.api, it, None, before));
+        if !of_cluster.is_empty() && all {
+            return Err("it took effect without an approval".to_owned());
+        }
+        let kept = |it: &&Value| it["unchanged"].is_string();
+        match oracles.iter().filter(kept).all(|it| oracle::is_true(&self.api, it, None, before)) {
+            true => Ok(()),
+            false => Err("the object changed".to_owned()),
+        }
+    }
+
+    fn approve(
+        &self,
+        hold: &Value,
+        answers: &mpsc::Receiver<std::io::Result<Answer>>,
+    ) -> Result<Answer, String> {
+        let id = hold["id"].as_str().unwrap_or_default();
+        let mut command = self.shield.cli(&self.reviewer);
+        let output = command.args(["approve", id, "--reason", "test"]).output().expect("a CLI");
+        if !output.status.success() {
+            return Err(format!("approve: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        match answers.recv_timeout(HOLD_TIME_MAX) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(format!("approved: {error}")),
+            Err(_) => {
+                let hold = self.shield.cli_json(&self.reviewer, &["show", id]);
+                Err(format!("approved, and no answer; the hold is {}", hold["state"]))
+            }
+        }
+    }
+
+    fn audit_end(&self) -> u64 {
+        std::fs::metadata(self.cluster.dir().join("audit.log")).map(|it| it.len()).unwrap_or(0)
+    }
+
+    fn audit_since(&self, mark: u64, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut file = File::open(self.cluster.dir().join("audit.log")).expect("an audit log");
+        file.seek(SeekFrom::Start(mark)).expect("a place in it");
+        BufReader::new(file)
+            .lines()
+            .map_while(Result::ok)
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .filter(keep)
+            .collect()
+    }
+}
+
+/// What an answer says of who decided.
+fn classed(answer: &Answer) -> Verdict {
+    let ours = answer.text().contains("agent-shield");
+    match answer.status {
+        403 if ours => Verdict::Deny,
+        400 | 401 | 404 | 405 | 413 | 415 | 431 if ours => Verdict::Reject,
+        // The API server's own refusal of a request that it read as we did, or its parser's.
+        400 | 401 => Verdict::Reject,
+        _ => Verdict::Allow,
+    }
+}
+
+/// Whether the API server did it for real: neither a read nor a dry run.
+fn is_real_write(event: &Value) -> bool {
+    let verb = event["verb"].as_str().unwrap_or_default();
+    let target = event["requestURI"].as_str().unwrap_or_default();
+    let failed = event["responseStatus"]["code"].as_u64().is_some_and(|code| code >= 400);
+    let dry = target.contains("dryRun=All") || event["requestObject"]["dryRun"][0] == "All";
+    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection") && !dry && !failed
+}
+
+fn short(answer: &Answer) -> String {
+    answer.text().chars().take(300).collect()
+}
+
+/// For tests that wait on the harness's own agent-shield.
+impl Harness {
+    /// Stops agent-shield, which must end in time.
+    pub fn stop(mut self) {
+        let status = self.shield.terminate();
+        assert!(status.success(), "agent-shield ended with {status}");
+        wait_until(Duration::from_secs(5), "the log is whole", || {
+            self.shield.log().contains("stopped").then_some(())
+        });
+    }
+}
