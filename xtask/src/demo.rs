@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Shield, testbed, wait_until};
+use testkit::{Agent, Cluster, Nodes, Shield, testbed, wait_until};
 
 use crate::root;
 
@@ -26,7 +26,8 @@ pub(crate) fn run(script: bool) -> Result<()> {
         bail!("agent-shield does not build");
     }
     say("starting a cluster: etcd, kube-apiserver, controllers, scheduler, three nodes");
-    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start_attached(&testbed)?));
+    let cluster: &'static Cluster =
+        Box::leak(Box::new(Cluster::start_attached(&testbed, Nodes::Three)?));
     let agent = prepare(cluster)?;
     // The binary lies beside this one.
     let shield = Shield::start(cluster, &[]);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use testkit::{Cluster, testbed};
+use testkit::{Cluster, Nodes, testbed};
 
 use crate::root;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(full: bool, filter: Option<&str>) -> Result<()> {
     if !built.success() {
         bail!("the workspace does not build");
     }
-    let cluster = Cluster::start_attached(&testbed)?;
+    let cluster = Cluster::start_attached(&testbed, Nodes::Three)?;
     println!("cluster: {} in {}", cluster.server(), cluster.dir().display());
 
     let mut command = Command::new("cargo");

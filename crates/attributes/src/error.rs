@@ -60,6 +60,9 @@ pub enum AttributesError {
     /// Words after the token.
     #[error("`Authorization` holds more than one bearer token")]
     Authorization,
+    /// A token where only browsers put one.
+    #[error("a token in `Sec-WebSocket-Protocol` is refused: send it as `Authorization: Bearer`")]
+    Subprotocol,
     /// An agent that asks to be somebody else; a 403.
     #[error("requests that impersonate are refused: remove the header `{0}`")]
     Impersonates(String),

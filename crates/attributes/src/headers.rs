@@ -46,6 +46,10 @@ const CONNECTION_OPTIONS: [&str; 5] = ["close", "keep-alive", "upgrade", "te", "
 const LOOK_ALIKES: [&str; 5] =
     ["impersonate", "x_remote", "x_forwarded", "audit_id", "authorization"];
 
+/// Begins a WebSocket subprotocol that is a token (k8s.io/apiserver,
+/// pkg/authentication/request/websocket).
+const SUBPROTOCOL_TOKEN: &[u8] = b"base64url.bearer.authorization.k8s.io.";
+
 /// What an agent shows of itself.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Credential {
@@ -103,12 +107,20 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError
 
 /// The agent's bearer token, by the API server's own rule (k8s.io/apiserver,
 /// pkg/authentication/request/bearertoken): any other scheme, and an empty token, is no credential.
-/// A token that rides in `Sec-WebSocket-Protocol` is none either, and never goes on.
+/// A token that rides in `Sec-WebSocket-Protocol` authenticates any request there, a DELETE too, if
+/// there is no `Authorization`; here it is refused, so that nobody is taken for anonymous who is not.
 ///
 /// # Errors
-/// [`AttributesError::Authorization`] where more words follow the token.
+/// [`AttributesError::Authorization`] where more words follow the token, and
+/// [`AttributesError::Subprotocol`].
 pub fn credential(headers: &HeaderMap) -> Result<Credential, AttributesError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Credential::None) };
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        let mut protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+        return match protocols.any(|it| holds(it.as_bytes(), SUBPROTOCOL_TOKEN)) {
+            true => Err(AttributesError::Subprotocol),
+            false => Ok(Credential::None),
+        };
+    };
     let Ok(value) = value.to_str() else { return Ok(Credential::None) };
     let mut words = value.trim().split(' ');
     let scheme = words.next().unwrap_or_default();
@@ -120,6 +132,10 @@ pub fn credential(headers: &HeaderMap) -> Result<Credential, AttributesError> {
         return Err(AttributesError::Authorization);
     }
     Ok(Credential::Bearer(token.to_owned()))
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|it| it.eq_ignore_ascii_case(part))
 }
 
 /// What of an agent's headers goes upstream.
@@ -199,6 +215,9 @@ mod tests {
         for (value, want) in table {
             assert_eq!(credential(&headers(&[("authorization", value)])), want, "{value}");
         }
+        let subprotocol =
+            [("sec-websocket-protocol", "v4, base64url.bearer.authorization.k8s.io.eA")];
+        assert_eq!(credential(&headers(&subprotocol)), Err(AttributesError::Subprotocol));
         let printed = format!("{:?}", Credential::Bearer("hunter2".into()));
         assert!(!printed.contains("hunter2"));
     }

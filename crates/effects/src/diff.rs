@@ -61,6 +61,9 @@ pub fn normalised(attributes: &Attributes, changes: Vec<Change>) -> Vec<Change> 
                     forget_made_up(attributes, object);
                 }
                 strip(object);
+                if !created {
+                    forget_revision(object);
+                }
             }
         }
     }
@@ -88,6 +91,17 @@ fn strip(object: &mut Map<String, Value>) {
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         for path in NOT_ASKED_FOR {
             metadata.remove(path.trim_start_matches("/metadata/"));
+        }
+    }
+}
+
+/// A controller numbers a Deployment moments after it is made: who deletes it asks for nothing by it.
+fn forget_revision(object: &mut Map<String, Value>) {
+    let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
+    if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+        annotations.remove("deployment.kubernetes.io/revision");
+        if annotations.is_empty() {
+            metadata.remove("annotations");
         }
     }
 }
@@ -310,6 +324,20 @@ mod tests {
         for (old, new, want) in table {
             assert_eq!(paths(&old, &new), want, "{old} {new}");
         }
+    }
+
+    #[test]
+    fn a_delete_does_not_drift_when_a_controller_numbers_the_object() {
+        let plain = json!({"metadata": {"name": "web", "uid": "u"}});
+        let numbered = json!({"metadata": {
+            "name": "web", "uid": "u",
+            "annotations": {"deployment.kubernetes.io/revision": "1"},
+        }});
+        let attributes = Attributes::default();
+        let deleted = |object| normalised(&attributes, diff(Some(object), None));
+        let created = |object| normalised(&attributes, diff(None, Some(object)));
+        assert_eq!(deleted(&plain), deleted(&numbered));
+        assert_ne!(created(&plain), created(&numbered));
     }
 
     #[test]

@@ -37,6 +37,15 @@ struct Watchdog {
     _child: Child,
 }
 
+/// Which nodes a cluster starts with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Nodes {
+    /// None, and no kwok that would take over those that a test makes.
+    None,
+    /// `n1` to `n3`, whose pods run.
+    Three,
+}
+
 /// An agent's identity: a ServiceAccount with a token.
 pub struct Agent {
     /// `system:serviceaccount:NAMESPACE:NAME`.
@@ -52,7 +61,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Where it does not become ready; the message has the last words of who failed.
-    pub fn start_attached(testbed: &Testbed) -> Result<Self> {
+    pub fn start_attached(testbed: &Testbed, nodes: Nodes) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("agent-shield-cluster-").tempdir()?.keep();
         let mut child = Command::new("sh")
             .args(["-c", WATCHDOG])
@@ -65,7 +74,7 @@ impl Cluster {
         let pipe = child.stdin.take().context("the watchdog has no standard input")?;
         let group = i32::try_from(child.id())?;
         let watchdog = Watchdog { group, _pipe: pipe, _child: child };
-        Self::start(dir, testbed, Some(watchdog))
+        Self::start(dir, testbed, nodes, Some(watchdog))
     }
 
     /// Starts a cluster that runs until [`Cluster::stop`], in a folder of the caller's.
@@ -80,7 +89,7 @@ impl Cluster {
             );
         }
         fs::create_dir_all(dir)?;
-        Self::start(fs::canonicalize(dir)?, testbed, None)
+        Self::start(fs::canonicalize(dir)?, testbed, Nodes::Three, None)
     }
 
     /// A cluster that was started before.
@@ -113,7 +122,12 @@ impl Cluster {
         Ok(())
     }
 
-    fn start(dir: PathBuf, testbed: &Testbed, watchdog: Option<Watchdog>) -> Result<Self> {
+    fn start(
+        dir: PathBuf,
+        testbed: &Testbed,
+        nodes: Nodes,
+        watchdog: Option<Watchdog>,
+    ) -> Result<Self> {
         let program = testbed.program("controlplane");
         let testbed_dir = program.parent().unwrap_or(Path::new("/")).to_owned();
         pki::make(&dir)?;
@@ -225,13 +239,19 @@ impl Cluster {
                 "0",
             ],
         )?;
+        cluster.until_ready(
+            "there is a default ServiceAccount",
+            "kube-controller-manager",
+            || cluster.kubectl_says(&["get", "serviceaccount", "default", "-o", "name"]).is_some(),
+        )?;
+        if nodes == Nodes::None {
+            return Ok(cluster);
+        }
         cluster.start_kwok(testbed, kubelet, forward)?;
         cluster.until_ready("three nodes are ready", "kwok", || {
             let nodes = cluster.kubectl_says(&["get", "nodes", "--no-headers"]);
             let ready = |it: &str| it.split_whitespace().nth(1) == Some("Ready");
-            let account = ["get", "serviceaccount", "default", "-o", "name"];
             nodes.is_some_and(|it| it.lines().filter(|line| ready(line)).count() == 3)
-                && cluster.kubectl_says(&account).is_some()
         })?;
         Ok(cluster)
     }
@@ -533,18 +553,20 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
-/// Bodies of writes, so that a dry run in a body can be told from a real one; never of Secrets.
+/// Bodies of writes, so that a dry run in a body can be told from a real one; never a Secret's own.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- level: Request
+  verbs: [delete, deletecollection]
 - level: Metadata
   resources:
   - {group: '', resources: [secrets, serviceaccounts/token]}
   - {group: authentication.k8s.io, resources: [tokenreviews]}
 - level: Request
-  verbs: [create, update, patch, delete, deletecollection]
+  verbs: [create, update, patch]
 - level: Metadata
 ";
 

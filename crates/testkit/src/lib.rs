@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use cluster::{Agent, Cluster};
+pub use cluster::{Agent, Cluster, Nodes};
 pub use shield::Shield;
 
 /// The cluster of this process: started at the first call, or the running one that
@@ -30,7 +30,9 @@ pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| {
         let cluster = match std::env::var_os("AGENT_SHIELD_TEST_CLUSTER") {
             Some(dir) => Cluster::running(PathBuf::from(dir)),
-            None => testbed::build().and_then(|testbed| Cluster::start_attached(&testbed)),
+            None => {
+                testbed::build().and_then(|testbed| Cluster::start_attached(&testbed, Nodes::Three))
+            }
         };
         cluster.expect("a cluster for tests")
     })

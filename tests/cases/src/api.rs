@@ -39,8 +39,11 @@ impl Api {
         body: &str,
     ) -> Answer {
         let authorization = format!("Bearer {}", self.token);
-        let mut headers =
-            vec![("Authorization", authorization.as_str()), ("Accept", JSON), ("Connection", "close")];
+        let mut headers = vec![
+            ("Authorization", authorization.as_str()),
+            ("Accept", JSON),
+            ("Connection", "close"),
+        ];
         headers.extend(content_type.map(|it| ("Content-Type", it)));
         http::request(&self.server, &self.ca, method, path, &headers, body.as_bytes())
             .unwrap_or_default()

@@ -96,7 +96,8 @@ impl Row {
 /// # Panics
 /// Where a line is no row.
 pub fn rows() -> Vec<Row> {
-    let parse = |line| serde_json::from_str::<Row>(line).unwrap_or_else(|it| panic!("{line}: {it}"));
+    let parse =
+        |line| serde_json::from_str::<Row>(line).unwrap_or_else(|it| panic!("{line}: {it}"));
     include_str!("../cases.jsonl").lines().map(|line| parse(line).unwrapped()).collect()
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Shield, http::Answer, testbed, wait_until};
+use testkit::{Agent, Cluster, Nodes, Shield, http::Answer, testbed, wait_until};
 
 use crate::{Row, Verdict, api::Api, fixtures, oracle, send};
 
@@ -51,7 +51,7 @@ impl Harness {
         let testbed = testbed::build().expect("the testbed");
         // Leaked: it ends with this process.
         let cluster: &'static Cluster =
-            Box::leak(Box::new(Cluster::start_attached(&testbed).expect("a cluster")));
+            Box::leak(Box::new(Cluster::start_attached(&testbed, Nodes::None).expect("a cluster")));
         let all = json!([
             {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
             {"nonResourceURLs": ["*"], "verbs": ["*"]},
@@ -170,13 +170,15 @@ impl Harness {
             Seen::Answered(answer) if got == Verdict::Allow => {
                 match row.basis != "live" || self.becomes_true(row, &answer, &before) {
                     true => Ok(()),
-                    false => Err(format!("allowed: no effect, {}: {}", answer.status, short(&answer))),
+                    false => {
+                        Err(format!("allowed: no effect, {}: {}", answer.status, short(&answer)))
+                    }
                 }
             }
             Seen::Answered(_) => {
                 thread::sleep(took.min(Duration::from_secs(1)));
                 self.unchanged(&oracles, &before)?;
-                let agent = format!("system:serviceaccount:default:{}", "agent");
+                let agent = self.agent.username.clone();
                 let ran = self.audit_since(mark, |event| {
                     event["user"]["username"] == agent.as_str() && is_real_write(event)
                 });
@@ -189,10 +191,7 @@ impl Harness {
     }
 
     /// Waits for an answer or a hold.
-    fn first(
-        &mut self,
-        answers: &mpsc::Receiver<std::io::Result<Answer>>,
-    ) -> Result<Seen, String> {
+    fn first(&mut self, answers: &mpsc::Receiver<std::io::Result<Answer>>) -> Result<Seen, String> {
         let started = Instant::now();
         while started.elapsed() < HOLD_TIME_MAX {
             match answers.recv_timeout(Duration::from_millis(100)) {
@@ -222,7 +221,11 @@ impl Harness {
     ) -> Result<(), String> {
         let full = std::env::var_os("AGENT_SHIELD_FULL").is_some();
         let limit = Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX));
-        thread::sleep(if full { limit } else { (took * 2).clamp(Duration::from_millis(300), limit) });
+        thread::sleep(if full {
+            limit
+        } else {
+            (took * 2).clamp(Duration::from_millis(300), limit)
+        });
         self.unchanged(oracles, before)?;
         let ran = self.cluster.audit_events(|event| event["auditID"] == hold["auditID"]);
         match ran.first() {
@@ -232,7 +235,8 @@ impl Harness {
     }
 
     fn unchanged(&self, oracles: &[Value], before: &oracle::Snapshot) -> Result<(), String> {
-        let of_cluster: Vec<&Value> = oracles.iter().filter(|it| oracle::is_of_cluster(it)).collect();
+        let of_cluster: Vec<&Value> =
+            oracles.iter().filter(|it| oracle::is_of_cluster(it)).collect();
         let all = of_cluster.iter().all(|it| oracle::is_true(&self.api, it, None, before));
         if !of_cluster.is_empty() && all {
             return Err("it took effect without an approval".to_owned());
