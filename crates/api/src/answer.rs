@@ -1,5 +1,6 @@
 //! Errors as `metav1.Status`, as the API server's clients know them.
 
+use authn::CertificateError;
 use axum::{
     Json,
     http::StatusCode,
@@ -17,6 +18,8 @@ pub(crate) enum ApiError {
     Unauthenticated,
     #[error("the API server does not know this credential")]
     UnknownCredential,
+    #[error(transparent)]
+    Certificate(CertificateError),
     #[error("give a bearer token or a client certificate, not both")]
     TwoCredentials,
     #[error("reviewers never act as somebody else: remove the header `{0}`")]
@@ -48,7 +51,9 @@ impl From<&ApiError> for Status {
         use ApiError as E;
         match error {
             E::TwoCredentials | E::BadRequest(_) => Self::failure(400, "BadRequest"),
-            E::Unauthenticated | E::UnknownCredential => Self::failure(401, "Unauthorized"),
+            E::Unauthenticated | E::UnknownCredential | E::Certificate(_) => {
+                Self::failure(401, "Unauthorized")
+            }
             E::Impersonates(_) => Self::failure(403, "Forbidden"),
             E::NoRoute(_) => Self::failure(404, "NotFound"),
             E::Unavailable(_) => Self::failure(503, "ServiceUnavailable"),

@@ -11,7 +11,7 @@ mod routes;
 
 use std::sync::Arc;
 
-use authn::Tokens;
+use authn::{Certificates, Tokens};
 pub use listener::{Listener, TlsError, serve, tls_config};
 use review::Queue;
 use upstream::Namespaces;
@@ -23,6 +23,8 @@ pub struct Api {
     pub queue: Arc<Queue>,
     /// Who reviewers' tokens are.
     pub tokens: Tokens,
+    /// Who reviewers' client certificates are.
+    pub certificates: Arc<Certificates>,
     /// How namespaces are classed.
     pub namespaces: Namespaces,
 }

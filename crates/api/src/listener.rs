@@ -8,9 +8,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -30,43 +29,23 @@ pub struct Listener {
     pub tls: Arc<ServerConfig>,
 }
 
-/// Why the reviewers' side of TLS cannot be set up.
+/// The server's own certificate and key do not fit.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The cluster's client CA cannot be read.
-    #[error("the cluster's client CA cannot be used: {0}")]
-    ClientCa(String),
-    /// The server's own certificate and key do not fit.
-    #[error("the certificate and its key do not belong together")]
-    Certificate(#[source] rustls::Error),
-}
+#[error("the certificate and its key do not belong together")]
+pub struct TlsError(#[source] rustls::Error);
 
-/// TLS that asks for a client certificate and takes none or one that `client_ca` has signed.
+/// TLS that asks for a client certificate; whom it names is asked on each request.
 ///
 /// # Errors
-/// [`TlsError`] where a certificate, key or CA cannot be used.
+/// [`TlsError`] where the certificate and its key do not fit.
 pub fn tls_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    client_ca: Option<&str>,
 ) -> Result<ServerConfig, TlsError> {
-    let failed = |error: String| TlsError::ClientCa(error);
-    let builder = match client_ca {
-        None => ServerConfig::builder().with_no_client_auth(),
-        Some(pem) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-                roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| failed(error.to_string()))?;
-            ServerConfig::builder().with_client_cert_verifier(verifier)
-        }
-    };
-    let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Certificate)?;
+    let mut config = ServerConfig::builder()
+        .with_client_cert_verifier(authn::asking())
+        .with_single_cert(chain, key)
+        .map_err(TlsError)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -109,12 +88,9 @@ async fn connection(
     let stream = tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(tcp))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let certificate = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(<[_]>::first)
-        .map(|it| routes::PeerCertificate(it.to_vec()));
+    let certificate = stream.get_ref().1.peer_certificates().map(|chain| {
+        routes::PeerCertificate(chain.iter().map(|it| it.clone().into_owned()).collect())
+    });
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
         if let Some(certificate) = certificate.clone() {
             request.extensions_mut().insert(certificate);

@@ -1,8 +1,11 @@
 //! The routes, and who may take each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use authn::{TokenError, User, user_of_certificate};
+use authn::{TokenError, User};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -14,6 +17,7 @@ use hold::{HoldFilter, HoldId};
 use jiff::Timestamp;
 use ledger::{Action, Filter};
 use review::{Reviewer, ReviewerError};
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
@@ -24,9 +28,9 @@ use crate::{
 
 const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// The certificate that TLS verified, in the extensions of a request.
+/// The chain that a reviewer's client showed, not verified yet, in the extensions of a request.
 #[derive(Clone)]
-pub(crate) struct PeerCertificate(pub(crate) Vec<u8>);
+pub(crate) struct PeerCertificate(pub(crate) Arc<[CertificateDer<'static>]>);
 
 pub(crate) fn router(api: Api) -> Router {
     Router::new()
@@ -66,8 +70,8 @@ async fn authenticate(parts: &Parts, api: &Api) -> Result<User, ApiError> {
     let user = match (token(headers)?, certificate) {
         (Some(_), Some(_)) => return Err(ApiError::TwoCredentials),
         (None, None) => return Err(ApiError::Unauthenticated),
-        (None, Some(PeerCertificate(der))) => {
-            user_of_certificate(der).map_err(|_| ApiError::UnknownCredential)?
+        (None, Some(PeerCertificate(chain))) => {
+            api.certificates.user(chain).map_err(ApiError::Certificate)?
         }
         (Some(token), None) => api.tokens.user(&token).await.map_err(|error| match error {
             TokenError::Unauthenticated => ApiError::UnknownCredential,

@@ -86,6 +86,8 @@ impl Client {
         config.accept_invalid_certs = false;
         config.tls_server_name = None;
         config.proxy_url = None;
+        // A person waits: they are told at once what does not work, and ask again themselves.
+        config.default_retry = false;
         let client = kube::Client::try_from(config).context("cannot use the kubeconfig's user")?;
         Ok(Self { url, client })
     }

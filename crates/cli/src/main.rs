@@ -5,6 +5,7 @@ mod client;
 mod escape;
 mod human;
 mod output;
+mod rbac;
 mod review;
 mod serve;
 mod tls;
@@ -44,6 +45,9 @@ enum Command {
     /// What an agent needs.
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Rights in Kubernetes: what agent-shield itself needs.
+    #[command(subcommand)]
+    Rbac(rbac::RbacCommand),
     /// Print the completion script of a shell.
     #[command(after_help = "Example:\n  source <(agent-shield completion bash)")]
     Completion {
@@ -82,6 +86,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::serve(*args, &cli.connection).await,
         Command::Review(command) => review::run(command, cli.connection).await,
         Command::Agent(command) => agent::run(command, &cli.connection),
+        Command::Rbac(command) => rbac::run(command),
         Command::Completion { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "agent-shield", &mut std::io::stdout());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use authn::Tokens;
+use authn::{Certificates, Tokens};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use clap::Args;
 use effects::ClassConfig;
@@ -29,11 +29,15 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::{ApiServer, Namespaces, Own};
 
-use crate::{client::Connection, tls};
+use crate::{
+    client::{Connection, certificates},
+    tls,
+};
 
 /// Everything has ended so long after SIGTERM: a Kubernetes pod has 30 s, scripts are promised 10.
 const STOP_TIME_MAX: Duration = Duration::from_secs(8);
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+const TRUST_EVERY: Duration = Duration::from_secs(60);
 const WATCH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Start the proxy: agents connect to --listen, reviewers to --review-listen.
@@ -81,9 +85,20 @@ pub(crate) struct ServeArgs {
     /// A ServiceAccount (system:serviceaccount:NAMESPACE:NAME) that may review all the same.
     #[arg(long, value_name = "USERNAME")]
     allow_reviewer: Vec<String>,
-    /// The namespace that agent-shield runs in; it is always protected.
-    #[arg(long, value_name = "NAME", default_value = "agent-shield")]
-    own_namespace: String,
+    /// A `system:` user or group that an agent's client certificate may carry all the same.
+    #[arg(long, value_name = "NAME")]
+    allow_system_certificate: Vec<String>,
+    /// The namespace that agent-shield runs in; it is always protected. In a pod its own, elsewhere
+    /// agent-shield by default.
+    #[arg(long, value_name = "NAME")]
+    own_namespace: Option<String>,
+    /// Where a pod finds its ServiceAccount: the files token, ca.crt and namespace.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/run/secrets/kubernetes.io/serviceaccount"
+    )]
+    service_account_dir: PathBuf,
     /// Log as text or as JSON lines.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -109,7 +124,9 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         );
     }
     let dir = tls::private_dir(&args.data_dir)?;
-    let config = kube_config(connection).await?;
+    let (config, pod_namespace) = kube_config(connection, &args.service_account_dir).await?;
+    let own_namespace = args.own_namespace.clone().or(pod_namespace);
+    let own_namespace = own_namespace.unwrap_or_else(|| "agent-shield".to_owned());
     let cluster = config.cluster_url.clone();
     let api = ApiServer::new(&config)?;
     let own = Own::new(config).context("the proxy's own credential cannot be used")?;
@@ -121,10 +138,13 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         format!("cannot reach the API server at {cluster}: check the address and credential in the kubeconfig")
     })?;
     for right in &missing {
-        tracing::warn!(right = right.right, "the proxy lacks a right: {}", right.without);
+        tracing::warn!(right = right.words(), "the proxy lacks a right: {}", right.without);
+    }
+    if !missing.is_empty() {
+        tracing::warn!("`agent-shield rbac own | kubectl apply -f -` grants what it needs");
     }
     let class_config =
-        ClassConfig { own_namespace: args.own_namespace.clone(), ..ClassConfig::default() };
+        ClassConfig { own_namespace: own_namespace.clone(), ..ClassConfig::default() };
     let (namespaces, follow) = Namespaces::watch(own.clone(), class_config);
     let background = TaskTracker::new();
     let stopping = CancellationToken::new();
@@ -156,6 +176,13 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         (Some(certificate), Some(key)) => tls::given(&dir, certificate, key)?,
         _ => tls::made(&dir, &tls::names(&addresses.map(|it| it.ip()), &args.tls_san))?,
     };
+    let system_allowed = args.allow_system_certificate.iter().cloned().collect();
+    let certificates = Arc::new(Certificates::new(system_allowed));
+    let trusted = trust(&own, &certificates, String::new()).await;
+    background.spawn(until(
+        stopped.clone(),
+        keep_trusting(own.clone(), Arc::clone(&certificates), trusted),
+    ));
     let tokens = Tokens::new(own.clone()).context("this system has no randomness")?;
     let pack = Arc::new(Pack::default_pack(Parameters::default()));
     let rules = pack.rules().len();
@@ -163,6 +190,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         api,
         own: own.clone(),
         tokens: tokens.clone(),
+        certificates: Arc::clone(&certificates),
         namespaces: namespaces.clone(),
         pack,
         queue: Arc::clone(&queue),
@@ -176,16 +204,12 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let doors = TaskTracker::new();
     let listener = Listener { tcp: agents, tls: Arc::new(agents_tls(identity.clone())?) };
     doors.spawn(proxy::serve(Arc::clone(&proxy), listener));
-    let client_ca = own.client_ca().await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the cluster's client CA cannot be read: reviewers need a token, certificates are not known");
-        None
-    });
     let listener = api::Listener {
         tcp: reviewers,
-        tls: Arc::new(api::tls_config(identity.chain, identity.key, client_ca.as_deref())?),
+        tls: Arc::new(api::tls_config(identity.chain, identity.key)?),
     };
     doors.spawn(api::serve(
-        api::Api { queue: Arc::clone(&queue), tokens, namespaces },
+        api::Api { queue: Arc::clone(&queue), tokens, certificates, namespaces },
         listener,
         stopping.clone(),
     ));
@@ -196,7 +220,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     tls::write_private(&dir.join("endpoints.json"), format!("{endpoints}\n").as_bytes(), 0o600)?;
     tracing::info!(
         agent, review, cluster = %cluster, dataDir = %dir.display(), identity = "passThrough",
-        policy = "default", rules, missingRights = missing.len(),
+        ownNamespace = own_namespace, policy = "default", rules, missingRights = missing.len(),
         "ready: writes are judged, reads pass; what agents' tokens do at the API server itself is \
          not seen here: only a network policy keeps agents from going there"
     );
@@ -231,9 +255,41 @@ fn log_to_stderr(format: &str) {
     }
 }
 
-async fn kube_config(connection: &Connection) -> Result<kube::Config> {
+/// The ServiceAccount of the pod that this runs in, and the pod's namespace; `None` outside of a
+/// cluster. The token is read again as it rotates.
+fn in_cluster(dir: &Path) -> Result<Option<(kube::Config, Option<String>)>> {
+    let from = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
+    let (Some(host), Some(port)) =
+        (from("KUBERNETES_SERVICE_HOST"), from("KUBERNETES_SERVICE_PORT"))
+    else {
+        return Ok(None);
+    };
+    let token = dir.join("token");
+    if !token.is_file() {
+        bail!(
+            "this runs in a pod (KUBERNETES_SERVICE_HOST is set), and there is no {}: set automountServiceAccountToken, or give --kubeconfig or --service-account-dir",
+            token.display()
+        );
+    }
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let url = format!("https://{host}:{port}");
+    let mut config = kube::Config::new(url.parse().with_context(|| format!("{url} is not a URL"))?);
+    let ca = dir.join("ca.crt");
+    config.root_cert = Some(certificates(&ca)?);
+    config.root_cert_file = Some(ca);
+    config.auth_info.token_file = Some(token.display().to_string());
+    let namespace = fs::read_to_string(dir.join("namespace")).ok();
+    Ok(Some((config, namespace.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()))))
+}
+
+/// The proxy's own way to the API server, and the namespace of its pod if it runs in one.
+async fn kube_config(
+    connection: &Connection,
+    account: &Path,
+) -> Result<(kube::Config, Option<String>)> {
     let options =
         KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
+    let mut pod_namespace = None;
     let config = match &connection.kubeconfig {
         Some(file) => {
             let kubeconfig = Kubeconfig::read_from(file)
@@ -242,11 +298,14 @@ async fn kube_config(connection: &Connection) -> Result<kube::Config> {
                 .await
                 .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?
         }
-        None => match kube::Config::incluster() {
-            Ok(config) => config,
-            Err(_) => kube::Config::from_kubeconfig(&options)
+        None => match in_cluster(account)? {
+            Some((config, namespace)) => {
+                pod_namespace = namespace;
+                config
+            }
+            None => kube::Config::from_kubeconfig(&options)
                 .await
-                .context("no in-cluster ServiceAccount and no kubeconfig: give --kubeconfig")?,
+                .context("not in a pod, and no kubeconfig can be used: give --kubeconfig")?,
         },
     };
     if config.accept_invalid_certs {
@@ -254,7 +313,7 @@ async fn kube_config(connection: &Connection) -> Result<kube::Config> {
             "the kubeconfig has insecure-skip-tls-verify: agents' tokens would go to whoever answers; give certificate-authority instead"
         );
     }
-    Ok(config)
+    Ok((config, pod_namespace))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
@@ -265,7 +324,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 
 fn agents_tls(identity: tls::Identity) -> Result<rustls::ServerConfig> {
     let mut config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
+        .with_client_cert_verifier(authn::asking())
         .with_single_cert(identity.chain, identity.key)
         .context("the certificate and its key do not belong together")?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -310,6 +369,35 @@ async fn expire(queue: Arc<Queue>) {
     loop {
         queue.expire().await;
         tokio::time::sleep(EXPIRE_EVERY).await;
+    }
+}
+
+/// Trusts the cluster's client CA as it is now; returns it. What cannot be read changes nothing.
+async fn trust(own: &Own, certificates: &Certificates, trusted: String) -> String {
+    let failure = match own.client_ca().await {
+        Ok(Some(pem)) if pem == trusted => return trusted,
+        Ok(Some(pem)) => match certificates.trust(&pem) {
+            Ok(()) => return pem,
+            Err(error) => error,
+        },
+        Ok(None) => "extension-apiserver-authentication has no client-ca-file".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(
+        error = failure,
+        "the cluster's client CA cannot be read: {}",
+        match trusted.is_empty() {
+            true => "client certificates are refused",
+            false => "the one that was read before stays in force",
+        }
+    );
+    trusted
+}
+
+async fn keep_trusting(own: Own, certificates: Arc<Certificates>, mut trusted: String) {
+    loop {
+        tokio::time::sleep(TRUST_EVERY).await;
+        trusted = trust(&own, &certificates, trusted).await;
     }
 }
 

@@ -10,11 +10,11 @@ use http::{HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use status::Status;
-use upstream::Body;
+use upstream::{Body, BodyError};
 
 /// A body of bytes that are already here.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Our own answer.
@@ -51,18 +51,18 @@ impl<F: FnOnce(Ended) + Send + Sync + Unpin + 'static> Counted<F> {
     /// Wraps a body; `tell` is called when it has ended or is dropped.
     pub(crate) fn wrap(body: Body, tell: F) -> Body {
         let complete = body.is_end_stream();
-        Self { body, bytes: 0, complete, tell: Some(tell) }.boxed()
+        Self { body, bytes: 0, complete, tell: Some(tell) }.boxed_unsync()
     }
 }
 
 impl<F: FnOnce(Ended) + Unpin> HttpBody for Counted<F> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

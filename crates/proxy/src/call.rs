@@ -11,7 +11,7 @@ use ledger::{
     Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage,
 };
 use payload::{MediaType, Redactor};
-use upstream::Outgoing;
+use upstream::{Outgoing, RunAs};
 
 /// Longest client-written text that is kept of a header.
 const HEADER_TEXT_MAX: usize = 256;
@@ -22,13 +22,27 @@ pub(crate) struct Call {
     pub(crate) attributes: Attributes,
     /// Headers that go upstream: neither hop-by-hop nor identity.
     pub(crate) headers: HeaderMap,
-    /// The agent's bearer token.
-    pub(crate) token: Option<String>,
+    /// In whose name it goes upstream.
+    pub(crate) run_as: RunAs,
     pub(crate) source: SocketAddr,
     pub(crate) received: Instant,
 }
 
 impl Call {
+    /// The user, as far as nobody has to be asked.
+    pub(crate) fn known_user(&self) -> Option<User> {
+        match &self.run_as {
+            RunAs::Nobody => Some(User::anonymous()),
+            RunAs::Impersonated(user) => Some(User::clone(user)),
+            RunAs::Bearer(_) => None,
+        }
+    }
+
+    /// The token by which the user can be asked for.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.run_as.token().map(str::to_owned)
+    }
+
     pub(crate) fn header(&self, name: &str) -> String {
         let value = self.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
         String::from_utf8_lossy(value).chars().take(HEADER_TEXT_MAX).collect()
@@ -65,7 +79,7 @@ impl Call {
             method,
             target: self.attributes.target.clone(),
             headers: self.headers.clone(),
-            token: self.token.clone(),
+            run_as: self.run_as.clone(),
             body,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use attributes::AttributesError;
-use authn::TokenError;
+use authn::{CertificateError, TokenError};
 use hold::{HoldId, Verdict};
 use ledger::StoreError;
 use status::Status;
@@ -18,6 +18,12 @@ pub(crate) enum ProxyError {
     /// The API server does not know the token.
     #[error("Unauthorized")]
     Unauthenticated,
+    /// A client certificate that names nobody, or nobody who may be an agent.
+    #[error("agent-shield: {0}")]
+    Certificate(#[from] CertificateError),
+    /// A client certificate and a token.
+    #[error("agent-shield: the request shows a client certificate and a token; send one of them")]
+    TwoCredentials,
     /// Nobody could be asked who it is.
     #[error("agent-shield cannot tell whose request this is, so it does not forward a write: {0}")]
     Unidentified(String),
@@ -139,7 +145,11 @@ impl From<&ProxyError> for Status {
         // outermost one only; sources may name internal hosts, and go to the log.
         match error {
             E::Attributes(AttributesError::Impersonates(_)) => Self::failure(403, "Forbidden"),
-            E::Attributes(_) | E::BodyCut => Self::failure(400, "BadRequest"),
+            E::Certificate(CertificateError::System(_) | CertificateError::Name(_)) => {
+                Self::failure(403, "Forbidden")
+            }
+            E::Certificate(_) => Self::failure(401, "Unauthorized"),
+            E::Attributes(_) | E::BodyCut | E::TwoCredentials => Self::failure(400, "BadRequest"),
             E::Unauthenticated => Self::failure(401, "Unauthorized"),
             E::Denied { .. } | E::Rejected { .. } | E::StillRejected { .. } | E::Expired { .. } => {
                 Self::failure(403, "Forbidden")

@@ -335,12 +335,16 @@ impl Proxy {
     }
 
     /// One probe, recorded as one.
-    async fn ask(&self, write: &Write, probe: Probe, dry: bool) -> Result<ProbeAnswer, String> {
+    pub(crate) async fn ask(
+        &self,
+        write: &Write,
+        probe: Probe,
+        dry: bool,
+    ) -> Result<ProbeAnswer, String> {
         let audit_id = uuid::Uuid::new_v4().to_string();
         let user_agent = write.call.headers.get(http::header::USER_AGENT).cloned();
-        let token = write.call.token.clone();
         let started = std::time::Instant::now();
-        let answer = self.api.probe(token, user_agent, &audit_id, probe).await;
+        let answer = self.api.probe(write.call.run_as.clone(), user_agent, &audit_id, probe).await;
         let mut entry = Entry {
             user: Some(Identity::from(&write.user)),
             probe_of: Some(write.call.audit_id.to_string()),

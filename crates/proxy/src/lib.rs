@@ -19,7 +19,7 @@ mod serve;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use authn::Tokens;
+use authn::{Certificates, Tokens};
 pub use listener::{Listener, serve};
 use payload::Redactor;
 use policy::Pack;
@@ -62,6 +62,7 @@ pub struct Proxy {
     api: ApiServer,
     own: Own,
     tokens: Tokens,
+    certificates: Arc<Certificates>,
     namespaces: Namespaces,
     pack: Arc<Pack>,
     queue: Arc<Queue>,
@@ -82,6 +83,8 @@ pub struct Parts {
     pub own: Own,
     /// Who agents' tokens are.
     pub tokens: Tokens,
+    /// Who agents' client certificates are.
+    pub certificates: Arc<Certificates>,
     /// How namespaces are classed.
     pub namespaces: Namespaces,
     /// The rules.
@@ -108,6 +111,7 @@ impl Proxy {
             api: parts.api,
             own: parts.own,
             tokens: parts.tokens,
+            certificates: parts.certificates,
             namespaces: parts.namespaces,
             pack: parts.pack,
             queue: parts.queue,

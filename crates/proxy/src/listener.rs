@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -23,7 +24,7 @@ const HEADER_BYTES_MAX: usize = 64 << 10;
 pub struct Listener {
     /// Already bound, so that its port is known.
     pub tcp: TcpListener,
-    /// The server's side of TLS, ALPN `http/1.1`.
+    /// The server's side of TLS, ALPN `http/1.1`, asking for a client certificate.
     pub tls: Arc<rustls::ServerConfig>,
 }
 
@@ -64,6 +65,19 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) {
     connections.wait().await;
 }
 
+/// Who is at the other end of a connection, as far as TLS can tell.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Peer {
+    /// The chain that the client showed, its own certificate first; not verified yet.
+    pub(crate) fn chain(&self) -> Option<&[CertificateDer<'static>]> {
+        Some(self.certificates.as_slice()).filter(|chain| !chain.is_empty())
+    }
+}
+
 async fn connection(
     proxy: Arc<Proxy>,
     tls: TlsAcceptor,
@@ -75,9 +89,12 @@ async fn connection(
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let stopping = proxy.stopping.clone();
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificates = certificates.iter().map(|it| it.clone().into_owned()).collect();
+    let peer = Arc::new(Peer { address: source, certificates });
     let service = service_fn(move |request: Request<Incoming>| {
-        let proxy = Arc::clone(&proxy);
-        async move { Ok::<_, std::convert::Infallible>(proxy.serve(source, request).await) }
+        let (proxy, peer) = (Arc::clone(&proxy), Arc::clone(&peer));
+        async move { Ok::<_, std::convert::Infallible>(proxy.serve(&peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -12,7 +12,7 @@ use ledger::{Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, St
 use policy::Decision;
 use serde_json::Value;
 use status::Status;
-use upstream::Body;
+use upstream::{Body, Probe, RunAs};
 
 use crate::{
     Proxy,
@@ -20,6 +20,7 @@ use crate::{
     call::{Call, Write, decided},
     error::ProxyError,
     judge::{Judged, Judgement},
+    listener::Peer,
 };
 
 /// Subresources whose connections are upgraded.
@@ -31,25 +32,25 @@ impl Proxy {
     /// Answers one request. Never fails: what goes wrong is a `Status` for the agent and an entry.
     pub(crate) async fn serve(
         self: Arc<Self>,
-        source: SocketAddr,
+        peer: &Peer,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let received = Instant::now();
         let audit_id = AuditId::new(uuid::Uuid::new_v4().to_string());
-        match self.read_head(source, received, &audit_id, &request) {
+        match self.read_head(peer, received, &audit_id, &request) {
             Ok(call) if call.attributes.is_read() => self.read(call, request.into_body()).await,
             Ok(call) => {
                 let upgrade = is_upgrade(request.headers());
                 self.write(call, upgrade, request.into_body()).await
             }
-            Err(error) => self.refuse_head(source, received, &audit_id, &request, &error),
+            Err(error) => self.refuse_head(peer.address, received, &audit_id, &request, &error),
         }
     }
 
     /// Reads the head once: afterwards nobody looks at the agent's own headers or URL again.
     fn read_head(
         &self,
-        source: SocketAddr,
+        peer: &Peer,
         received: Instant,
         audit_id: &AuditId,
         request: &Request<Incoming>,
@@ -57,16 +58,21 @@ impl Proxy {
         let headers = request.headers();
         attributes::headers::check(request.method(), headers)?;
         let attributes = attributes::read(request.method(), &target_of(request), headers)?;
-        let token = match attributes::headers::credential(headers)? {
-            Credential::Bearer(token) => Some(token),
-            Credential::None => None,
+        let run_as = match (attributes::headers::credential(headers)?, peer.chain()) {
+            (Credential::Bearer(token), None) => RunAs::Bearer(token),
+            (Credential::None, Some(chain)) => {
+                RunAs::Impersonated(Box::new(self.certificates.agent(chain)?))
+            }
+            (Credential::None, None) => RunAs::Nobody,
+            // The API server would take the certificate, its reader may think of the token.
+            (Credential::Bearer(_), Some(_)) => return Err(ProxyError::TwoCredentials),
         };
         Ok(Call {
             audit_id: audit_id.clone(),
             attributes,
             headers: attributes::headers::upstream_headers(headers),
-            token,
-            source,
+            run_as,
+            source: peer.address,
             received,
         })
     }
@@ -78,9 +84,7 @@ impl Proxy {
             decision: Some(decided(Action::Allow, "")),
             ..call.entry(Stage::ResponseComplete)
         };
-        if call.token.is_none() {
-            entry.user = Some(Identity::from(&User::anonymous()));
-        }
+        entry.user = call.known_user().as_ref().map(Identity::from);
         let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
             // Not to be reached: only what reads is sent here.
             return self.finish_read(&call, entry, &ProxyError::Unsent);
@@ -107,14 +111,14 @@ impl Proxy {
             let mut started = entry.clone();
             started.stage = Stage::ResponseStarted;
             started.response = Some(call.response(code, Outcome::Answered, 0));
-            self.recorder.soon(started, call.token.clone());
+            self.recorder.soon(started, call.token());
         }
         let recorder = self.recorder.clone();
         let body = Counted::wrap(body, move |ended| {
             let outcome = if ended.complete { Outcome::Answered } else { Outcome::ClientGone };
             entry.time = jiff::Timestamp::now();
             entry.response = Some(call.response(code, outcome, ended.bytes));
-            recorder.soon(entry, call.token);
+            recorder.soon(entry, call.token());
         });
         Response::from_parts(head, body)
     }
@@ -164,9 +168,12 @@ impl Proxy {
         upgrade: bool,
         body: Incoming,
     ) -> Result<Write, (Option<User>, ProxyError)> {
-        let user = match &call.token {
-            Some(token) => self.tokens.user(token).await.map_err(|error| (None, error.into()))?,
-            None => User::anonymous(),
+        let user = match (call.known_user(), call.run_as.token()) {
+            (Some(user), _) => user,
+            (None, token) => {
+                let user = self.tokens.user(token.unwrap_or_default()).await;
+                user.map_err(|error| (None, error.into()))?
+            }
         };
         if upgrade && call.attributes.is_connect() {
             return Err((Some(user), ProxyError::Upgrade(upgraded(&call.attributes))));
@@ -281,7 +288,7 @@ impl Proxy {
             audit_id: audit_id.clone(),
             attributes: Attributes::default(),
             headers: attributes::headers::upstream_headers(request.headers()),
-            token: None,
+            run_as: RunAs::Nobody,
             source,
             received,
         };
@@ -357,7 +364,7 @@ impl Proxy {
         let status = Status::from(error);
         entry.response = Some(call.response(status.code(), Outcome::Unsent, 0));
         entry.note = Some(error.to_string());
-        self.recorder.soon(entry, call.token.clone());
+        self.recorder.soon(entry, call.token());
         body::status_response(&status)
     }
 
@@ -372,11 +379,14 @@ impl Proxy {
     pub(crate) async fn found_out(&self, write: &Write, hold: &Hold) -> String {
         let attributes = write.attributes();
         let path = attributes.target.split('?').next().unwrap_or_default();
-        if attributes.verb != "delete" || attributes.resource == "secrets" {
+        if attributes.verb != "delete" {
             return "whether it ran is not known".to_owned();
         }
-        match self.own.read(path).await {
-            Ok(object) => {
+        let answer = self.ask(write, Probe::get(path), false).await;
+        let found = answer.map(|answer| (answer.status.as_u16(), answer.json));
+        match found {
+            Ok((404, _)) => "afterwards the object was gone".to_owned(),
+            Ok((200, Some(object))) => {
                 let text = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
                 let deleting = !text("/metadata/deletionTimestamp").is_empty();
                 match text("/metadata/uid") == hold.preview.uid {
@@ -385,6 +395,7 @@ impl Proxy {
                     false => "afterwards another object had its name".to_owned(),
                 }
             }
+            Ok((code, _)) => format!("afterwards the object could not be read: {code}"),
             Err(error) => format!("afterwards the object could not be read: {error}"),
         }
     }

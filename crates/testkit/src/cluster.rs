@@ -400,6 +400,14 @@ impl Cluster {
     /// # Errors
     /// With kubectl's words.
     pub fn apply(&self, objects: &Value) -> Result<()> {
+        self.apply_text(&objects.to_string())
+    }
+
+    /// Applies YAML as the administrator.
+    ///
+    /// # Errors
+    /// With kubectl's words.
+    pub fn apply_text(&self, objects: &str) -> Result<()> {
         let mut child = self
             .kubectl()
             .args(["apply", "--server-side", "--force-conflicts", "-f", "-"])
@@ -411,7 +419,7 @@ impl Cluster {
             .stdin
             .take()
             .context("kubectl has no standard input")?
-            .write_all(objects.to_string().as_bytes())?;
+            .write_all(objects.as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {
             bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
@@ -475,10 +483,36 @@ impl Cluster {
         self.token(home, name)
     }
 
+    /// Kubeconfig of a ServiceAccount whose token lies in a file of its own.
+    ///
+    /// # Errors
+    /// Where there is no such account.
+    pub fn token_file_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let file = |ending: &str| self.dir.join(self.unique(&format!("{name}-{ending}")));
+        let (token, kubeconfig) = (file("token"), file("kubeconfig"));
+        fs::write(&token, self.bare_token(namespace, name)?)?;
+        let user = json!({"tokenFile": token});
+        self.write_kubeconfig(&kubeconfig, &self.server, &self.ca(), &user)?;
+        Ok(kubeconfig)
+    }
+
+    /// Host and port of the API server.
+    pub fn host_and_port(&self) -> (&str, &str) {
+        let authority = self.server.trim_start_matches("https://");
+        authority.split_once(':').unwrap_or((authority, "443"))
+    }
+
+    /// A token of a ServiceAccount, valid for an hour.
+    ///
+    /// # Errors
+    /// Where there is no such account.
+    pub fn bare_token(&self, namespace: &str, name: &str) -> Result<String> {
+        self.kubectl_says(&["-n", namespace, "create", "token", name, "--duration", "1h"])
+            .with_context(|| format!("no token for {namespace}/{name}"))
+    }
+
     fn token(&self, namespace: &str, name: &str) -> Result<Agent> {
-        let token = self
-            .kubectl_says(&["-n", namespace, "create", "token", name, "--duration", "1h"])
-            .with_context(|| format!("no token for {namespace}/{name}"))?;
+        let token = self.bare_token(namespace, name)?;
         let kubeconfig = self.dir.join(format!("{namespace}-{name}.kubeconfig"));
         self.write_kubeconfig(&kubeconfig, &self.server, &self.ca(), &json!({"token": token}))?;
         let username = format!("system:serviceaccount:{namespace}:{name}");
@@ -491,7 +525,9 @@ impl Cluster {
     /// Where it cannot be made.
     pub fn person(&self, name: &str, groups: &[&str]) -> Result<PathBuf> {
         let (certificate, key) = pki::sign(&self.dir, name, groups, &[])?;
-        let file = |ending: &str| self.dir.join(format!("person-{name}.{ending}"));
+        let file = |ending: &str| {
+            self.dir.join(format!("person-{}.{ending}", name.replace(':', "-")))
+        };
         fs::write(file("crt"), certificate)?;
         fs::write(file("key"), key)?;
         let user = json!({"client-certificate": file("crt"), "client-key": file("key")});

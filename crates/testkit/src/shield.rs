@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -13,9 +14,19 @@ use serde_json::{Value, json};
 
 use crate::{Agent, Cluster, http, wait_until};
 
+/// What agent-shield has of its own to reach the cluster.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A kubeconfig.
+    Kubeconfig(PathBuf),
+    /// The files that a pod has of its ServiceAccount.
+    InCluster(PathBuf),
+}
+
 /// The real binary, on free ports, with a data directory of its own.
 pub struct Shield {
     cluster: &'static Cluster,
+    credential: Credential,
     data_dir: PathBuf,
     args: Vec<String>,
     child: Child,
@@ -26,18 +37,31 @@ pub struct Shield {
 }
 
 impl Shield {
-    /// Starts it with the administrator's credential and further arguments.
+    /// Starts it with the rights that `agent-shield rbac own` prints, and further arguments.
     ///
     /// # Panics
     /// Where it does not become ready.
     pub fn start(cluster: &'static Cluster, args: &[&str]) -> Self {
+        static OWN: OnceLock<PathBuf> = OnceLock::new();
+        let kubeconfig = OWN.get_or_init(|| {
+            cluster.apply_text(&rbac_own("agent-shield")).expect("agent-shield's own rights");
+            cluster.token_file_kubeconfig("agent-shield", "agent-shield").expect("a token")
+        });
+        Self::start_as(cluster, Credential::Kubeconfig(kubeconfig.clone()), args)
+    }
+
+    /// Starts it with a credential of the caller's.
+    ///
+    /// # Panics
+    /// Where it does not become ready.
+    pub fn start_as(cluster: &'static Cluster, credential: Credential, args: &[&str]) -> Self {
         let data_dir = cluster.dir().join(cluster.unique("shield"));
         fs::create_dir_all(&data_dir).expect("a data directory");
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let listen = ["127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()];
-        let (child, urls) = run(cluster, &data_dir, &listen, &args);
+        let (child, urls) = run(cluster, &credential, &data_dir, &listen, &args);
         let [agent_url, review_url] = urls;
-        Self { cluster, data_dir, args, child, agent_url, review_url }
+        Self { cluster, credential, data_dir, args, child, agent_url, review_url }
     }
 
     /// Its data directory.
@@ -81,7 +105,7 @@ impl Shield {
     /// Starts it again on the same data directory and the same ports.
     pub fn restart(&mut self) {
         let listen = [&self.agent_url, &self.review_url].map(|url| url.replace("https://", ""));
-        let (child, _) = run(self.cluster, &self.data_dir, &listen, &self.args);
+        let (child, _) = run(self.cluster, &self.credential, &self.data_dir, &listen, &self.args);
         self.child = child;
     }
 
@@ -170,6 +194,7 @@ impl Drop for Shield {
 
 fn run(
     cluster: &Cluster,
+    credential: &Credential,
     data_dir: &Path,
     listen: &[String; 2],
     args: &[String],
@@ -179,9 +204,20 @@ fn run(
     let log =
         File::options().create(true).append(true).open(data_dir.join("stderr.log")).expect("a log");
     let [agents, reviewers] = listen;
-    let mut child = Command::new(binary())
-        .args(["serve", "--listen", agents, "--review-listen", reviewers, "--kubeconfig"])
-        .arg(cluster.kubeconfig())
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", agents, "--review-listen", reviewers]);
+    match credential {
+        Credential::Kubeconfig(file) => command.arg("--kubeconfig").arg(file),
+        Credential::InCluster(dir) => {
+            let (host, port) = cluster.host_and_port();
+            command
+                .env("KUBERNETES_SERVICE_HOST", host)
+                .env("KUBERNETES_SERVICE_PORT", port)
+                .arg("--service-account-dir")
+                .arg(dir)
+        }
+    };
+    let mut child = command
         .arg("--data-dir")
         .arg(data_dir)
         .args(args)
@@ -200,6 +236,28 @@ fn run(
         Some(["agent", "review"].map(|it| endpoints[it].as_str().unwrap_or_default().to_owned()))
     });
     (child, urls)
+}
+
+/// Users and groups of client certificates in whose name the tests' agent-shield may act.
+const CERTIFICATE_USERS: [&str; 1] = ["certificate-bot"];
+const CERTIFICATE_GROUPS: [&str; 1] = ["certificate-bots"];
+
+/// What `agent-shield rbac own` prints.
+///
+/// # Panics
+/// Where the command fails.
+pub fn rbac_own(name: &str) -> String {
+    let mut command = Command::new(binary());
+    command.args(["rbac", "own", "--service-account", name]);
+    for user in CERTIFICATE_USERS {
+        command.args(["--certificate-user", user]);
+    }
+    for group in CERTIFICATE_GROUPS {
+        command.args(["--certificate-group", group]);
+    }
+    let output = command.output().expect("agent-shield");
+    assert!(output.status.success(), "rbac own: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The binary under test: `AGENT_SHIELD_BIN`, or the one that lies beside this test.

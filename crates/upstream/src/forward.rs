@@ -7,7 +7,7 @@ use hold::Permit;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 
-use crate::{ApiServer, Body, SendError};
+use crate::{ApiServer, Body, BodyError, RunAs, SendError};
 
 /// What leaves: the agent's target byte for byte, its allow-listed headers, its credential, and
 /// its body (or the pinned one).
@@ -19,8 +19,8 @@ pub struct Outgoing {
     pub target: String,
     /// Headers that were let through; neither identity nor hop-by-hop ones.
     pub headers: HeaderMap,
-    /// The agent's bearer token; `None` goes up without any credential.
-    pub token: Option<String>,
+    /// In whose name.
+    pub run_as: RunAs,
     /// The body.
     pub body: Bytes,
 }
@@ -38,8 +38,24 @@ impl ApiServer {
     /// # Cancel safety
     /// As [`ApiServer::send`].
     pub async fn forward(&self, permit: Permit, outgoing: Outgoing) -> Result<Answer, SendError> {
-        let request = self.request(outgoing, permit.into_audit_id().as_str())?;
-        Ok(self.send(request).await?.map(BodyExt::boxed))
+        self.deliver(outgoing, permit.into_audit_id().as_str()).await
+    }
+
+    /// Picks the road: by token or none, or in the agent's name.
+    pub(crate) async fn deliver(
+        &self,
+        outgoing: Outgoing,
+        audit_id: &str,
+    ) -> Result<Answer, SendError> {
+        let run_as = outgoing.run_as.clone();
+        let request = self.request(outgoing, audit_id)?;
+        match run_as {
+            RunAs::Impersonated(user) => self.impersonating().send(&user, request).await,
+            RunAs::Nobody | RunAs::Bearer(_) => {
+                let answer = self.send(request).await?;
+                Ok(answer.map(|body| body.map_err(BodyError::new).boxed_unsync()))
+            }
+        }
     }
 
     /// Like [`ApiServer::forward`], but what takes longer than `time_max` counts as unknown.
@@ -76,7 +92,7 @@ impl ApiServer {
         headers.insert(header::HOST, value(self.authority())?);
         headers.insert("audit-id", value(audit_id)?);
         headers.remove(header::AUTHORIZATION);
-        if let Some(token) = outgoing.token {
+        if let RunAs::Bearer(token) = outgoing.run_as {
             let mut authorization = value(&format!("Bearer {token}"))?;
             authorization.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, authorization);

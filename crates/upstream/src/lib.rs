@@ -1,23 +1,41 @@
 //! The API server: what is sent to it, by whose right, and what its silence means.
 //!
-//! Two roads lead there and never share a connection. [`ApiServer`] carries agents' requests with
-//! the agent's own credential or with none; its TLS never presents the proxy's certificate.
+//! Three roads lead there and never share a connection. [`ApiServer`] carries agents' requests with
+//! the agent's own bearer token or with none; its TLS never presents the proxy's certificate. For an
+//! agent that showed a client certificate, which cannot cross a proxy, it has a second road: the
+//! proxy's credential, and on every request the agent's name in `Impersonate-User`.
 //! [`Own`] carries the proxy's few questions with the proxy's credential: TokenReview,
 //! SubjectAccessReview, namespaces, and reads for previews. Only a [`hold::Permit`] sends an
 //! agent's request for real; a [`Probe`] cannot be made to change anything.
 
 mod forward;
+mod impersonate;
 mod namespaces;
 mod own;
 mod pool;
 mod probe;
+mod rights;
+mod run_as;
 
 pub use forward::{Answer, Outgoing};
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 pub use namespaces::Namespaces;
-pub use own::{Access, Missing, Own, Reviewed};
+pub use own::{Access, Own, Reviewed};
 pub use pool::{ApiServer, ConnectError, SendError};
 pub use probe::{Probe, ProbeAnswer, ProbeError};
+pub use rights::{RIGHTS, Right};
+pub use run_as::RunAs;
 
 /// A streamed body; errors are those of the connection it came from.
-pub type Body = BoxBody<bytes::Bytes, hyper::Error>;
+pub type Body = UnsyncBoxBody<bytes::Bytes, BodyError>;
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server's answer broke off")]
+pub struct BodyError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl BodyError {
+    pub(crate) fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}

@@ -14,6 +14,8 @@ use k8s_openapi::api::{
 use kube::{Api, Client, api::PostParams};
 use serde_json::Value;
 
+use crate::{RIGHTS, Right};
+
 const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The proxy's own client.
@@ -46,15 +48,6 @@ pub struct Access {
     pub namespace: String,
     /// Empty for all names.
     pub name: String,
-}
-
-/// A right that the proxy needs and lacks, and what does not work without it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Missing {
-    /// `create tokenreviews.authentication.k8s.io`.
-    pub right: String,
-    /// What does not work without it.
-    pub without: &'static str,
 }
 
 impl Own {
@@ -113,36 +106,15 @@ impl Own {
         Ok(answer.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 
-    /// The rights of its own that agent-shield cannot do without, as far as it lacks them.
+    /// Those of [`RIGHTS`] that the proxy lacks.
     ///
     /// # Errors
     /// [`kube::Error`] where the API server does not answer.
-    pub async fn missing_rights(&self) -> Result<Vec<Missing>, Box<kube::Error>> {
-        let needed = [
-            (
-                "create",
-                "authentication.k8s.io",
-                "tokenreviews",
-                "no write of an agent is let through",
-            ),
-            (
-                "create",
-                "authorization.k8s.io",
-                "subjectaccessreviews",
-                "no reviewer can decide anything",
-            ),
-            ("list", "", "namespaces", "every namespace counts as protected and production"),
-            ("watch", "", "namespaces", "namespaces are looked up one by one"),
-        ];
+    pub async fn missing_rights(&self) -> Result<Vec<Right>, Box<kube::Error>> {
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client());
         let mut missing = Vec::new();
-        for (verb, group, resource, without) in needed {
-            let access = Access {
-                verb: verb.into(),
-                group: group.into(),
-                resource: resource.into(),
-                ..Access::default()
-            };
+        for right in RIGHTS {
+            let access = Access::from(&right);
             let review = SelfSubjectAccessReview {
                 spec: SelfSubjectAccessReviewSpec {
                     resource_attributes: Some((&access).into()),
@@ -152,8 +124,7 @@ impl Own {
             };
             let answer = within(api.create(&PostParams::default(), &review)).await?;
             if !answer.status.is_some_and(|status| status.allowed) {
-                let dot = if group.is_empty() { "" } else { "." };
-                missing.push(Missing { right: format!("{verb} {resource}{dot}{group}"), without });
+                missing.push(right);
             }
         }
         Ok(missing)

@@ -21,6 +21,8 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::impersonate::Impersonating;
+
 type Sender = http1::SendRequest<Full<Bytes>>;
 
 /// Idle connections that are kept.
@@ -34,6 +36,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 pub struct ApiServer(Arc<Inner>);
 
 struct Inner {
+    impersonating: Impersonating,
     host: String,
     port: u16,
     authority: String,
@@ -51,6 +54,9 @@ pub enum ConnectError {
     /// Its CA cannot be used.
     #[error("the API server's certificate authority cannot be used")]
     Tls(#[source] Box<kube::Error>),
+    /// The proxy's own credential cannot be used.
+    #[error("the proxy's own credential cannot be used")]
+    Credential(#[source] Box<kube::Error>),
     /// Its name cannot stand in a certificate.
     #[error("`{0}` is not a server name")]
     Name(String),
@@ -68,7 +74,8 @@ pub enum SendError {
 }
 
 impl ApiServer {
-    /// Reads address and trust from the proxy's own configuration, and none of its credentials.
+    /// Reads address and trust from the proxy's own configuration; its credential only for requests
+    /// that run in somebody's name.
     ///
     /// # Errors
     /// [`ConnectError`] where the URL is not https or its trust anchors cannot be used.
@@ -90,7 +97,9 @@ impl ApiServer {
         let server_name =
             ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name))?;
         let authority = url.authority().map(ToString::to_string).unwrap_or_default();
+        let impersonating = Impersonating::new(config).map_err(ConnectError::Credential)?;
         Ok(Self(Arc::new(Inner {
+            impersonating,
             port: url.port_u16().unwrap_or(443),
             host,
             authority,
@@ -98,6 +107,10 @@ impl ApiServer {
             server_name,
             idle: Mutex::default(),
         })))
+    }
+
+    pub(crate) fn impersonating(&self) -> &Impersonating {
+        &self.0.impersonating
     }
 
     /// Host and port, for the `Host` header.

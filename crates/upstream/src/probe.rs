@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use crate::{ApiServer, Outgoing, SendError};
+use crate::{ApiServer, Outgoing, RunAs, SendError};
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -124,7 +124,7 @@ impl ApiServer {
     /// [`ProbeError`] where no whole answer came; an error status is an answer.
     pub async fn probe(
         &self,
-        token: Option<String>,
+        run_as: RunAs,
         user_agent: Option<HeaderValue>,
         audit_id: &str,
         probe: Probe,
@@ -142,12 +142,11 @@ impl ApiServer {
             method: probe.method,
             target: probe.target,
             headers,
-            token,
+            run_as,
             body: probe.body,
         };
-        let request = self.request(outgoing, audit_id)?;
         tokio::time::timeout(PROBE_TIME_MAX, async {
-            let (head, body) = self.send(request).await?.into_parts();
+            let (head, body) = self.deliver(outgoing, audit_id).await?.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let bytes = body.map_err(ProbeError::Answer)?.to_bytes();
             let json = serde_json::from_slice(&bytes).ok();

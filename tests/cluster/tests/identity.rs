@@ -49,7 +49,7 @@ fn nothing_runs_with_the_rights_of_the_proxy() {
     }
     assert!(scene.cluster.get(&target).is_some());
     let own = scene.cluster.audit_events(|event| {
-        event["user"]["username"] == "admin"
+        event["user"]["username"] == "system:serviceaccount:agent-shield:agent-shield"
             && event["verb"] == "delete"
             && event["requestURI"].as_str().is_some_and(|uri| uri.starts_with(&target))
     });

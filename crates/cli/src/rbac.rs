@@ -1,0 +1,146 @@
+//! `rbac own`: the proxy's own rights, and no others.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use upstream::{RIGHTS, Right};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RbacCommand {
+    /// Print the ServiceAccount, roles and bindings that agent-shield itself needs.
+    #[command(after_help = "\
+Examples:
+  agent-shield rbac own | kubectl apply -f -
+  agent-shield rbac own --certificate-user build-bot | kubectl apply -f -
+
+The rights are checked at start; what is missing is named, with what does not work without it.")]
+    Own(OwnArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OwnArgs {
+    /// Namespace of agent-shield.
+    #[arg(long, value_name = "NAME", default_value = "agent-shield")]
+    namespace: String,
+    /// Its ServiceAccount, which also names the roles.
+    #[arg(long, value_name = "NAME", default_value = "agent-shield")]
+    service_account: String,
+    /// A user whom agents' client certificates name: agent-shield may then act in that name.
+    #[arg(long, value_name = "NAME")]
+    certificate_user: Vec<String>,
+    /// A group in agents' client certificates.
+    #[arg(long, value_name = "NAME")]
+    certificate_group: Vec<String>,
+}
+
+pub(crate) fn run(command: RbacCommand) -> Result<()> {
+    let RbacCommand::Own(args) = command;
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": own(&args)});
+    print!("{}", serde_saphyr::to_string(&list)?);
+    Ok(())
+}
+
+fn own(args: &OwnArgs) -> Vec<Value> {
+    let OwnArgs { namespace, service_account: name, .. } = args;
+    let mut items = vec![
+        json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": namespace, "labels": {"agent-shield.io/protected": "true"}},
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": namespace},
+        }),
+    ];
+    let mut places: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for right in &RIGHTS {
+        places.entry(right.namespace).or_default().push(rule(right));
+    }
+    let cluster = places.entry("").or_default();
+    for (resource, names) in
+        [("users", &args.certificate_user), ("groups", &args.certificate_group)]
+    {
+        if !names.is_empty() {
+            // Never without names: that would be the right to be anybody.
+            cluster.push(json!({
+                "apiGroups": [""], "resources": [resource], "verbs": ["impersonate"],
+                "resourceNames": names,
+            }));
+        }
+    }
+    for (place, rules) in places {
+        items.extend(role(args, place, &rules));
+    }
+    items
+}
+
+fn rule(right: &Right) -> Value {
+    let mut rule = json!({
+        "apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb],
+    });
+    if !right.name.is_empty() {
+        rule["resourceNames"] = json!([right.name]);
+    }
+    rule
+}
+
+fn role(args: &OwnArgs, place: &str, rules: &[Value]) -> [Value; 2] {
+    let OwnArgs { namespace, service_account: name, .. } = args;
+    let api = "rbac.authorization.k8s.io";
+    let mut metadata = json!({"name": name});
+    let prefix = match place {
+        "" => "Cluster",
+        place => {
+            metadata["namespace"] = json!(place);
+            ""
+        }
+    };
+    let role = format!("{prefix}Role");
+    [
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": role, "metadata": metadata, "rules": rules,
+        }),
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": format!("{role}Binding"),
+            "metadata": metadata,
+            "roleRef": {"apiGroup": api, "kind": role, "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_nothing_without_a_name_or_with_a_wildcard() {
+        let mut args = OwnArgs {
+            namespace: "agent-shield".into(),
+            service_account: "agent-shield".into(),
+            certificate_user: Vec::new(),
+            certificate_group: Vec::new(),
+        };
+        let without = json!(own(&args)).to_string();
+        assert!(!without.contains("impersonate"), "{without}");
+        args.certificate_user.push("bot".into());
+        let with = json!(own(&args));
+        assert!(!with.to_string().contains('*'), "{with}");
+        let rules: Vec<&Value> = with
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["rules"].as_array())
+            .flatten()
+            .collect();
+        assert_eq!(rules.len(), RIGHTS.len() + 1);
+        let impersonating: Vec<_> =
+            rules.iter().filter(|rule| rule["verbs"][0] == "impersonate").collect();
+        assert_eq!(impersonating.len(), 1);
+        assert_eq!(impersonating[0]["resourceNames"], json!(["bot"]));
+        let secrets = rules.iter().filter(|rule| rule["resources"][0] == "secrets").count();
+        assert_eq!(secrets, 0);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the proxy's own credential must be allowed, and what does not work without.
+
+use crate::Access;
+
+/// A right that the proxy uses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Right {
+    /// `get`, `create`, …
+    pub verb: &'static str,
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// Plural resource.
+    pub resource: &'static str,
+    /// Empty at the cluster scope.
+    pub namespace: &'static str,
+    /// Empty for all names.
+    pub name: &'static str,
+    /// What does not work without it.
+    pub without: &'static str,
+}
+
+const CLUSTER: Right =
+    Right { verb: "", group: "", resource: "", namespace: "", name: "", without: "" };
+
+/// Every right that agent-shield uses in any case. Impersonation comes on top for agents with client
+/// certificates, and only for the names that a deployment lists.
+pub const RIGHTS: [Right; 6] = [
+    Right {
+        verb: "create",
+        group: "authentication.k8s.io",
+        resource: "tokenreviews",
+        without: "no agent with a token can write, and no reviewer can use one",
+        ..CLUSTER
+    },
+    Right {
+        verb: "create",
+        group: "authorization.k8s.io",
+        resource: "subjectaccessreviews",
+        without: "no reviewer can decide anything",
+        ..CLUSTER
+    },
+    Right {
+        verb: "get",
+        resource: "namespaces",
+        without: "every namespace counts as protected and as production, so every write is held",
+        ..CLUSTER
+    },
+    Right {
+        verb: "list",
+        resource: "namespaces",
+        without: "namespaces are looked up one by one, and reviewers see no list of them",
+        ..CLUSTER
+    },
+    Right {
+        verb: "watch",
+        resource: "namespaces",
+        without: "all namespaces are listed again and again instead of watched",
+        ..CLUSTER
+    },
+    Right {
+        verb: "get",
+        resource: "configmaps",
+        namespace: "kube-system",
+        name: "extension-apiserver-authentication",
+        without: "client certificates are refused, of agents and of reviewers",
+        ..CLUSTER
+    },
+];
+
+impl Right {
+    /// `create tokenreviews.authentication.k8s.io`.
+    pub fn words(&self) -> String {
+        let Self { verb, group, resource, namespace, name, .. } = self;
+        let dot = if group.is_empty() { "" } else { "." };
+        let place = match (*namespace, *name) {
+            ("", _) => String::new(),
+            (namespace, name) => format!(" {name} in {namespace}"),
+        };
+        format!("{verb} {resource}{dot}{group}{place}")
+    }
+}
+
+impl From<&Right> for Access {
+    fn from(right: &Right) -> Self {
+        Self {
+            verb: right.verb.into(),
+            group: right.group.into(),
+            resource: right.resource.into(),
+            subresource: String::new(),
+            namespace: right.namespace.into(),
+            name: right.name.into(),
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Every way in: client certificates of agents, and each credential that the proxy itself may have.
+
+use std::{fs, path::PathBuf, process::Output, thread, time::Duration};
+
+use cluster::{Scene, deployment, list};
+use serde_json::{Value, json};
+use testkit::{Cluster, Credential, Shield, rbac_own, wait_until};
+
+const BOT: &str = "certificate-bot";
+const BOTS: &str = "certificate-bots";
+
+/// Kubeconfig of whoever shows this certificate to agent-shield.
+fn certified(scene: &Scene, shield: &Shield, name: &str, groups: &[&str]) -> PathBuf {
+    let direct = scene.cluster.person(name, groups).expect("a certificate");
+    let kubeconfig: Value =
+        serde_json::from_str(&fs::read_to_string(direct).expect("a kubeconfig")).expect("JSON");
+    let file = shield.data_dir().join(scene.cluster.unique(&format!("{name}.kubeconfig")));
+    let user = &kubeconfig["users"][0]["user"];
+    scene.cluster.write_kubeconfig(&file, &shield.agent_url, &shield.ca(), user).expect("a file");
+    file
+}
+
+fn kubectl(scene: &Scene, kubeconfig: &PathBuf, args: &[&str]) -> Output {
+    scene.cluster.kubectl_as(kubeconfig).args(args).output().expect("kubectl")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+/// Rights of the certificate's group in the scene's namespace in production.
+fn bind_bots(scene: &Scene) {
+    let api = "rbac.authorization.k8s.io";
+    let metadata = json!({"name": "bots", "namespace": scene.prod});
+    let items = [
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": "Role", "metadata": metadata,
+            "rules": [{"apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"]}],
+        }),
+        json!({
+            "apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": "bots"},
+            "subjects": [{"apiGroup": api, "kind": "Group", "name": BOTS}],
+        }),
+        deployment(&scene.prod, "web", 2),
+    ];
+    scene.cluster.apply(&list(&items)).expect("objects");
+}
+
+#[test]
+fn certificate_agents_are_held_and_recorded_under_their_own_names() {
+    let scene = Scene::new("certificates");
+    bind_bots(&scene);
+    let (shield, prod) = (&scene.shield, scene.prod.as_str());
+    let kubeconfig = certified(&scene, shield, BOT, &[BOTS]);
+    let get = kubectl(&scene, &kubeconfig, &["-n", prod, "get", "deployment", "web"]);
+    assert!(get.status.success(), "{}", said(&get));
+    let whoami = kubectl(&scene, &kubeconfig, &["auth", "whoami", "-o", "json"]);
+    let whoami: Value = serde_json::from_slice(&whoami.stdout).expect("JSON");
+    let info = &whoami["status"]["userInfo"];
+    assert_eq!(info["username"], BOT);
+    assert_eq!(info["groups"], json!([BOTS, "system:authenticated"]));
+    // RBAC judges the agent, not the proxy.
+    let secrets = kubectl(&scene, &kubeconfig, &["-n", prod, "get", "secrets"]);
+    assert!(said(&secrets).contains("cannot list resource \"secrets\""), "{}", said(&secrets));
+
+    let delete = scene
+        .cluster
+        .kubectl_as(&kubeconfig)
+        .args(["-n", prod, "delete", "deployment", "web"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("kubectl");
+    let hold = scene.pending(prod, "web");
+    assert_eq!(hold["user"]["username"], BOT, "{hold}");
+    assert!(scene.ran(hold["auditID"].as_str().unwrap_or_default()).is_empty());
+    scene.decide("approve", hold["id"].as_str().unwrap_or_default(), "known");
+    let deleted = delete.wait_with_output().expect("kubectl");
+    assert!(deleted.status.success(), "{}", said(&deleted));
+    let ran = scene.ran(hold["auditID"].as_str().unwrap_or_default());
+    let [event] = ran.as_slice() else { panic!("{ran:?}") };
+    assert_eq!(event["impersonatedUser"]["username"], BOT);
+    let calls = wait_until(Duration::from_secs(10), "the reads are recorded", || {
+        let calls = shield.cli_json(&scene.reviewer, &["timeline", "--agent", BOT]);
+        let calls = calls["items"].as_array()?.clone();
+        (calls.len() >= 3).then_some(calls)
+    });
+    let of_delete = calls.iter().find(|call| call["auditID"] == hold["auditID"]);
+    assert!(of_delete.is_some_and(|call| call["user"]["username"] == BOT), "{calls:?}");
+
+    // Whoever is an agent decides nothing, whatever RBAC says of them.
+    let person = scene.cluster.reviewer(BOT);
+    let output = shield.cli(&person).arg("holds").output().expect("a CLI");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    assert!(said(&output).contains("has sent requests as an agent"), "{}", said(&output));
+}
+
+#[test]
+fn certificates_that_nobody_may_come_with() {
+    let scene = Scene::new("refused-certificates");
+    bind_bots(&scene);
+    let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
+    let listed = Shield::start(
+        scene.cluster,
+        &["--allow-system-certificate", "system:masters", "--hold-open", "1s"],
+    );
+    let other = rcgen_certificate(&scene, &scene.shield);
+    let header = |text: String| ["--header".to_owned(), text];
+    let token = header(format!("Authorization: Bearer {}", scene.agent.token));
+    let master = header("Impersonate-Group: system:masters".to_owned());
+    type Row<'a> = (&'a str, PathBuf, &'a [String], &'a str);
+    let shield = &scene.shield;
+    let table: [Row; 7] = [
+        (
+            "a master",
+            certified(&scene, shield, "root", &["system:masters"]),
+            &[],
+            "certificates of the system are refused",
+        ),
+        (
+            "a component",
+            certified(&scene, shield, "system:kube-scheduler", &[]),
+            &[],
+            "certificates of the system are refused",
+        ),
+        (
+            "a master whom the owner lists still needs the proxy's right",
+            certified(&scene, &listed, "root", &["system:masters"]),
+            &[],
+            "cannot impersonate resource",
+        ),
+        (
+            "a name that the proxy may not take",
+            certified(&scene, shield, "somebody", &[]),
+            &[],
+            "cannot impersonate resource \"users\"",
+        ),
+        ("another authority", other, &[], "not one of this cluster's"),
+        (
+            "somebody else's name",
+            certified(&scene, shield, BOT, &[BOTS]),
+            &master,
+            "requests that impersonate are refused",
+        ),
+        ("two credentials", certified(&scene, shield, BOT, &[BOTS]), &token, "send one of them"),
+    ];
+    for (what, kubeconfig, more, want) in &table {
+        for method in ["GET", "DELETE"] {
+            let answer = curl(kubeconfig, method, &target, more);
+            let message = answer["message"].as_str().unwrap_or_default();
+            assert_eq!(answer["status"], "Failure", "{what}: {method}: {answer}");
+            assert!(message.contains(want), "{what}: {method}: {message}");
+        }
+    }
+    assert!(
+        scene.cluster.get(&target).is_some_and(|it| it["metadata"]["deletionTimestamp"].is_null())
+    );
+}
+
+/// One request with the certificate of a kubeconfig: kubectl keeps the message of a refused
+/// discovery to itself.
+fn curl(kubeconfig: &PathBuf, method: &str, target: &str, more: &[String]) -> Value {
+    let kubeconfig: Value =
+        serde_json::from_str(&fs::read_to_string(kubeconfig).expect("a kubeconfig")).expect("JSON");
+    let text = |path: &str| kubeconfig.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let output = std::process::Command::new("curl")
+        .args(["--silent", "--show-error", "--request", method])
+        .args(["--cacert", text("/clusters/0/cluster/certificate-authority")])
+        .args(["--cert", text("/users/0/user/client-certificate")])
+        .args(["--key", text("/users/0/user/client-key")])
+        .args(more)
+        .arg(format!("{}{target}", text("/clusters/0/cluster/server")))
+        .output()
+        .expect("curl");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("curl: {}", said(&output)))
+}
+
+/// A kubeconfig with a certificate that another authority has signed, for the same name.
+fn rcgen_certificate(scene: &Scene, shield: &Shield) -> PathBuf {
+    let dir = shield.data_dir().join("other");
+    fs::create_dir_all(&dir).expect("a directory");
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new("openssl").args(args).current_dir(&dir).output();
+        assert!(output.is_ok_and(|it| it.status.success()), "openssl {args:?}");
+    };
+    run(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-subj",
+        &format!("/O={BOTS}/CN={BOT}"),
+        "-days",
+        "1",
+        "-addext",
+        "extendedKeyUsage=clientAuth",
+    ]);
+    let file = dir.join("kubeconfig");
+    let user =
+        json!({"client-certificate": dir.join("cert.pem"), "client-key": dir.join("key.pem")});
+    scene.cluster.write_kubeconfig(&file, &shield.agent_url, &shield.ca(), &user).expect("a file");
+    file
+}
+
+/// Creates a ConfigMap in the namespace declared non-production: forwarded when all is well.
+fn write(scene: &Scene, shield: &Shield) -> u16 {
+    let target = format!("/api/v1/namespaces/{}/configmaps", scene.dev);
+    let body = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "c-"},
+    });
+    let json = Some("application/json");
+    shield.request(&scene.agent, "POST", &target, json, body.to_string().as_bytes()).status
+}
+
+#[test]
+fn starts_in_a_cluster_and_protects_its_own_namespace() {
+    let scene = Scene::new("in-cluster");
+    let dir = scene.shield.data_dir().join("serviceaccount");
+    fs::create_dir_all(&dir).expect("a directory");
+    let token = scene.cluster.bare_token("agent-shield", "agent-shield").expect("a token");
+    fs::write(dir.join("token"), token).expect("a token");
+    fs::copy(scene.cluster.ca(), dir.join("ca.crt")).expect("a CA");
+    let home = scene.cluster.unique("in-cluster-home");
+    scene.cluster.apply(&cluster::namespace(&home, "dev")).expect("a namespace");
+    fs::write(dir.join("namespace"), &home).expect("a namespace");
+    let shield =
+        Shield::start_as(scene.cluster, Credential::InCluster(dir), &["--hold-open", "1s"]);
+    assert_eq!(write(&scene, &shield), 201);
+    // Declared non-production, and yet protected: agent-shield runs there.
+    let target = format!("/api/v1/namespaces/{home}/configmaps");
+    let body = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}"#;
+    let json = Some("application/json");
+    let answer = shield.request(&scene.agent, "POST", &target, json, body);
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert!(answer.text().contains("write-in-protected-namespace"), "{}", answer.text());
+}
+
+#[test]
+fn starts_with_an_exec_plugin() {
+    let scene = Scene::new("exec-plugin");
+    let token = scene.cluster.bare_token("agent-shield", "agent-shield").expect("a token");
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": token},
+    });
+    let dir = scene.shield.data_dir();
+    fs::write(dir.join("credential.json"), credential.to_string()).expect("a file");
+    let user = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "cat",
+        "args": [dir.join("credential.json")], "interactiveMode": "Never",
+    }});
+    let file = dir.join("exec.kubeconfig");
+    let (server, ca) = (scene.cluster.server(), scene.cluster.ca());
+    scene.cluster.write_kubeconfig(&file, server, &ca, &user).expect("a kubeconfig");
+    let shield = Shield::start_as(scene.cluster, Credential::Kubeconfig(file), &[]);
+    assert_eq!(write(&scene, &shield), 201);
+}
+
+/// A right by its rule in what `rbac own` prints, and what shows that it is used.
+struct Used {
+    verb: &'static str,
+    resource: &'static str,
+    works: fn(&Scene, &Shield) -> bool,
+}
+
+fn reviewer_lists(scene: &Scene, shield: &Shield) -> bool {
+    shield.cli(&scene.reviewer).arg("holds").output().expect("a CLI").status.success()
+}
+
+fn namespaces_are_listed(scene: &Scene, shield: &Shield) -> bool {
+    shield.cli_json(&scene.reviewer, &["namespaces"])["items"]
+        .as_array()
+        .is_some_and(|items| items.iter().any(|it| it["name"] == scene.prod.as_str()))
+}
+
+fn certificate_reads(scene: &Scene, shield: &Shield, groups: &[&str]) -> bool {
+    let kubeconfig = certified(scene, shield, BOT, groups);
+    kubectl(scene, &kubeconfig, &["get", "--raw", "/version"]).status.success()
+}
+
+const USED: [Used; 8] = [
+    Used { verb: "create", resource: "tokenreviews", works: |a, b| write(a, b) == 201 },
+    Used { verb: "create", resource: "subjectaccessreviews", works: reviewer_lists },
+    Used { verb: "get", resource: "namespaces", works: |a, b| write(a, b) == 201 },
+    Used { verb: "list", resource: "namespaces", works: namespaces_are_listed },
+    Used {
+        verb: "watch",
+        resource: "namespaces",
+        works: |_, shield| {
+            // Nothing tells of a watch that goes well; one that may not begin says so at once.
+            thread::sleep(Duration::from_secs(3));
+            !shield.log().contains("the watch on namespaces broke")
+        },
+    },
+    Used { verb: "get", resource: "configmaps", works: reviewer_lists },
+    Used { verb: "impersonate", resource: "users", works: |a, b| certificate_reads(a, b, &[]) },
+    Used {
+        verb: "impersonate",
+        resource: "groups",
+        works: |a, b| certificate_reads(a, b, &[BOTS]),
+    },
+];
+
+/// Starts agent-shield with its own rights but one; all of them where that is `None`.
+fn without(cluster: &'static Cluster, right: Option<&Used>) -> (Shield, usize) {
+    let name = cluster.unique("own");
+    let mut objects: Value = serde_saphyr::from_str(&rbac_own(&name)).expect("YAML");
+    let mut rules = 0;
+    for item in objects["items"].as_array_mut().expect("items") {
+        let Some(all) = item.get_mut("rules").and_then(Value::as_array_mut) else { continue };
+        all.retain(|rule| {
+            right
+                .is_none_or(|it| rule["verbs"][0] != it.verb || rule["resources"][0] != it.resource)
+        });
+        rules += all.len();
+    }
+    cluster.apply(&objects).expect("rights");
+    let kubeconfig = cluster.token_file_kubeconfig("agent-shield", &name).expect("a token");
+    let args = ["--hold-open", "1s"];
+    (Shield::start_as(cluster, Credential::Kubeconfig(kubeconfig), &args), rules)
+}
+
+#[test]
+fn each_right_of_its_own_is_used_and_missed() {
+    let scene = Scene::new("own-rights");
+    let (complete, all) = without(scene.cluster, None);
+    assert_eq!(all, USED.len(), "a right that nothing here uses");
+    assert!(!complete.log().contains("lacks a right"), "{}", complete.log());
+    for used in &USED {
+        let what = format!("{} {}", used.verb, used.resource);
+        assert!((used.works)(&scene, &complete), "{what}: does not work with all rights");
+    }
+    drop(complete);
+    for used in &USED {
+        let what = format!("{} {}", used.verb, used.resource);
+        let (shield, rules) = without(scene.cluster, Some(used));
+        assert_eq!(rules, all - 1, "{what}");
+        let named = shield.log().contains(&format!("the proxy lacks a right: "))
+            && shield.log().contains(&what);
+        assert!(named || used.verb == "impersonate", "{what}: not named:\n{}", shield.log());
+        assert!(!(used.works)(&scene, &shield), "{what}: works without");
+    }
+}
