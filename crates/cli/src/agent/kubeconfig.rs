@@ -3,26 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::{client::Connection, tls};
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentCommand {
-    /// Rewrite a kubeconfig so that it points at agent-shield: server and CA, nothing else.
-    #[command(
-        after_help = "Example:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
-    )]
-    Kubeconfig {
-        /// Where to write it; standard output by default.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-}
-
-pub(crate) fn run(command: AgentCommand, connection: &Connection) -> Result<()> {
-    let AgentCommand::Kubeconfig { out } = command;
+/// Reads the agent's kubeconfig, and writes or prints it changed.
+pub(crate) fn run(out: Option<PathBuf>, connection: &Connection) -> Result<()> {
     let file =
         connection.kubeconfig.as_ref().context("give the agent's kubeconfig with --kubeconfig")?;
     let server = connection
