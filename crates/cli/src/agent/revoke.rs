@@ -1,0 +1,119 @@
+//! `agent revoke`: an agent's rights, its ServiceAccount and with it every token of it.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use k8s_openapi::api::{
+    core::v1::ServiceAccount,
+    rbac::v1::{Role, RoleBinding},
+};
+use std::collections::BTreeSet;
+
+use super::{
+    cluster::{Cluster, Object, Right, named, place},
+    drift::Grants,
+    manifests::{AgentId, dns_label, remembered},
+};
+use crate::{
+    client::{ClientError, Connection},
+    escape::Escaped,
+    output::print,
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct RevokeArgs {
+    /// Name of the agent.
+    #[arg(value_parser = dns_label)]
+    name: String,
+    /// Namespace of its ServiceAccount, where there are several agents of this name.
+    #[arg(long, value_name = "NAMESPACE", value_parser = dns_label)]
+    home: Option<String>,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Takes rights first, then the identity: whatever stops it half way, less is left than before.
+pub(crate) async fn run(args: RevokeArgs, connection: &Connection) -> Result<()> {
+    let cluster = Cluster::new(connection).await?;
+    let home = match args.home {
+        Some(home) => Some(home),
+        None => cluster.home_of(&args.name).await?,
+    };
+    let Some(home) = home else {
+        return Err(unknown(&args.name));
+    };
+    let id = AgentId { home, name: args.name };
+    let found: Option<ServiceAccount> = cluster.get(&id.home, &id.name).await?;
+    let Some(account) = found.filter(|it| AgentId::of(&it.metadata).as_ref() == Some(&id)) else {
+        return Err(unknown(&format!("{}/{}", id.home, id.name)));
+    };
+    let (_, namespaces) = remembered(&account);
+    let bindings: Vec<RoleBinding> = cluster.made_for(&id, &namespaces).await?;
+    let roles: Vec<Role> = cluster.made_for(&id, &namespaces).await?;
+    check(&cluster, &bindings, &roles, &account).await?;
+    if !args.yes && !confirmed(&id, &namespaces)? {
+        bail!("nothing was changed");
+    }
+    delete_all(&cluster, &bindings).await?;
+    delete_all(&cluster, &roles).await?;
+    delete_all(&cluster, &[account.clone()]).await?;
+    print(&format!(
+        "{}/{} is revoked: its tokens stop at agent-shield within ten seconds",
+        id.home, id.name
+    ))?;
+    warn_of_the_rest(&cluster, &id, &account).await;
+    Ok(())
+}
+
+fn unknown(name: &str) -> anyhow::Error {
+    let message = format!("there is no agent `{name}`: `agent-shield agent list` shows all");
+    ClientError::Answered { code: 404, message }.into()
+}
+
+async fn check(
+    cluster: &Cluster,
+    bindings: &[RoleBinding],
+    roles: &[Role],
+    account: &ServiceAccount,
+) -> Result<()> {
+    let mut rights = BTreeSet::from([Right::to::<ServiceAccount>("delete", &place(account).0)]);
+    rights.extend(bindings.iter().map(|it| Right::to::<RoleBinding>("delete", &place(it).0)));
+    rights.extend(roles.iter().map(|it| Right::to::<Role>("delete", &place(it).0)));
+    cluster.must_have(&rights).await
+}
+
+/// Asks, where somebody can answer.
+fn confirmed(id: &AgentId, namespaces: &[String]) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!("there is no terminal to ask on: give --yes");
+    }
+    let namespaces = Escaped::line(&namespaces.join(", ")).to_string();
+    eprint!(
+        "Revoke agent {}/{}, with its rights in {namespaces} and all its tokens? [y/N] ",
+        id.home, id.name
+    );
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn delete_all<K: Object>(cluster: &Cluster, objects: &[K]) -> Result<()> {
+    for object in objects {
+        cluster.delete(object).await?;
+        let (namespace, name) = place(object);
+        print(&format!("deleted {}", named::<K>(&namespace, &name)))?;
+    }
+    Ok(())
+}
+
+/// Bindings outlive whom they name: a ServiceAccount that is made again has their rights.
+async fn warn_of_the_rest(cluster: &Cluster, id: &AgentId, account: &ServiceAccount) {
+    if let Ok(grants) = Grants::read(cluster).await {
+        for left in grants.given_elsewhere(id, account) {
+            eprintln!("warning: left as it is: {}", Escaped::line(&left));
+        }
+    }
+}
