@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -128,8 +128,8 @@ impl Cluster {
         Ok(made)
     }
 
-    /// The one home of the agents of this name; `None` where there is no such agent.
-    pub(crate) async fn home_of(&self, name: &str) -> Result<Option<String>> {
+    /// The ServiceAccounts of the agents of this name, each in its home.
+    pub(crate) async fn agents_named(&self, name: &str) -> Result<Vec<ServiceAccount>> {
         let params = ListParams::default().labels(&AgentId::selector(name));
         let list = self.all::<ServiceAccount>().list(&params).await.map_err(|error| {
             self.explain(
@@ -137,13 +137,10 @@ impl Cluster {
                 error,
             )
         })?;
-        let homes: BTreeSet<String> =
-            list.items.iter().filter_map(|it| Some(AgentId::of(&it.metadata)?.home)).collect();
-        let mut homes: Vec<String> = homes.into_iter().collect();
-        if homes.len() > 1 {
-            bail!("there are agents `{name}` in {}: say which one with --home", homes.join(", "));
-        }
-        Ok(homes.pop())
+        let is_agent = |it: &ServiceAccount| {
+            AgentId::of(&it.metadata).is_some_and(|id| (id.home, id.name) == place(it))
+        };
+        Ok(list.items.into_iter().filter(is_agent).collect())
     }
 
     /// Fails with all rights that the operator lacks, before anything is changed.

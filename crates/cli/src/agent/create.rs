@@ -12,10 +12,10 @@ use k8s_openapi::api::{
 use kube::api::PostParams;
 
 use super::{
-    cluster::{Cluster, code, named},
+    cluster::{Cluster, code, named, place},
     drift,
     kubeconfig::{self, Door},
-    manifests::{AgentId, Wanted, dns_label},
+    manifests::{AgentId, Wanted, dns_label, remembered},
     plan::Plan,
     presets::Preset,
 };
@@ -35,7 +35,7 @@ pub(crate) struct CreateArgs {
     /// What it may do there.
     #[arg(long)]
     preset: Preset,
-    /// Namespace of its ServiceAccount; of a new agent the first of --namespaces by default.
+    /// Namespace of its ServiceAccount; by default where it is, or the first of --namespaces.
     #[arg(long, value_name = "NAMESPACE", value_parser = dns_label)]
     home: Option<String>,
     /// How long its token is valid: 10m to 24h.
@@ -62,11 +62,7 @@ pub(crate) async fn run(mut args: CreateArgs, connection: &Connection) -> Result
     let cluster = Cluster::new(connection).await?;
     let home = match &args.home {
         Some(home) => home.clone(),
-        None => cluster
-            .home_of(&args.name)
-            .await?
-            .or(args.namespaces.first().cloned())
-            .unwrap_or_default(),
+        None => home(&cluster, &args.name, &args.namespaces).await?,
     };
     let id = AgentId { home, name: args.name };
     let wanted = Wanted { id, preset: args.preset, namespaces: args.namespaces };
@@ -92,6 +88,28 @@ pub(crate) async fn run(mut args: CreateArgs, connection: &Connection) -> Result
         eprintln!("warning: the kubeconfig does not work yet at {}: {why}", door.server);
     }
     Ok(())
+}
+
+/// The home of the agent that is meant: one that has to do with these namespaces, or a new one.
+///
+/// # Errors
+/// Where others may have chosen the same name: an agent is never taken from them by accident.
+async fn home(cluster: &Cluster, name: &str, namespaces: &[String]) -> Result<String> {
+    let agents = cluster.agents_named(name).await?;
+    let homes: Vec<String> = agents.iter().map(|it| place(it).0).collect();
+    let is_meant = |it: &&ServiceAccount| {
+        namespaces.contains(&place(*it).0)
+            || remembered(it).1.iter().any(|it| namespaces.contains(it))
+    };
+    let meant: Vec<&ServiceAccount> = agents.iter().filter(is_meant).collect();
+    match (meant.as_slice(), homes.as_slice()) {
+        ([agent], _) => Ok(place(*agent).0),
+        ([], []) => Ok(namespaces.first().cloned().unwrap_or_default()),
+        _ => bail!(
+            "there is an agent `{name}` already, in {}: --home with that namespace changes it, with another it makes one more",
+            homes.join(", ")
+        ),
+    }
 }
 
 /// Says which of the namespaces do not exist, all at once.

@@ -3,13 +3,14 @@
 //! Only Kubernetes' own RBAC is looked at, and only at who is named: a binding of a role to the
 //! ServiceAccount, to its username, or to a group that it is in.
 
+use std::fmt;
+
+use clap::ValueEnum;
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
     rbac::v1::{ClusterRoleBinding, Role, RoleBinding, RoleRef, Subject},
 };
 use kube::{ResourceExt, api::ListParams};
-
-use clap::ValueEnum;
 
 use super::{
     cluster::Cluster,
@@ -18,8 +19,9 @@ use super::{
 };
 
 /// What every cluster gives to everybody who is authenticated: discovery and who they are.
-const GIVEN_TO_ALL: [&str; 4] = [
+const GIVEN_TO_ALL: [&str; 5] = [
     "system:basic-user",
+    "system:cluster-trust-bundle-discovery",
     "system:discovery",
     "system:public-info-viewer",
     "system:service-account-issuer-discovery",
@@ -59,7 +61,7 @@ impl Grants {
         let Some(id) = AgentId::of(&account.metadata) else {
             return Vec::new();
         };
-        let mut found = self.given_elsewhere(&id, account);
+        let mut found: Vec<String> = self.given_elsewhere(&id, account).map(|it| it.1).collect();
         let (preset, namespaces) = remembered(account);
         match Preset::from_str(&preset, false) {
             Ok(preset) => {
@@ -71,31 +73,45 @@ impl Grants {
         found
     }
 
+    /// Bindings that are not ours and name the agent itself: they outlive it.
+    pub(crate) fn naming(&self, account: &ServiceAccount) -> Vec<String> {
+        let Some(id) = AgentId::of(&account.metadata) else {
+            return Vec::new();
+        };
+        let given = self.given_elsewhere(&id, account);
+        given.filter(|it| it.0 == Named::Itself).map(|it| it.1).collect()
+    }
+
     /// Bindings that give it something and are not ours.
-    pub(crate) fn given_elsewhere(&self, id: &AgentId, account: &ServiceAccount) -> Vec<String> {
+    fn given_elsewhere(
+        &self,
+        id: &AgentId,
+        account: &ServiceAccount,
+    ) -> impl Iterator<Item = (Named, String)> {
         let (_, namespaces) = remembered(account);
-        let is_ours = |binding: &RoleBinding| {
-            binding.name_any() == id.role_name()
+        let role_name = id.role_name();
+        let is_ours = move |binding: &RoleBinding| {
+            binding.name_any() == role_name
                 && namespaces.contains(&binding.namespace().unwrap_or_default())
         };
         let everywhere = self.cluster_bindings.iter().filter_map(|it| {
-            let who = names(id, &it.subjects, &it.role_ref)?;
-            Some(format!(
-                "ClusterRoleBinding `{}` gives {who} {} in every namespace; agent-shield did not make it",
-                it.name_any(),
-                role(&it.role_ref)
-            ))
+            let who = Named::by(id, &it.subjects, &it.role_ref)?;
+            let (name, role) = (it.name_any(), role(&it.role_ref));
+            let text = format!(
+                "ClusterRoleBinding `{name}` gives {who} {role} in every namespace; agent-shield did not make it"
+            );
+            Some((who, text))
         });
-        let somewhere = self.bindings.iter().filter(|it| !is_ours(it)).filter_map(|it| {
-            let who = names(id, &it.subjects, &it.role_ref)?;
-            Some(format!(
-                "RoleBinding `{}` in namespace `{}` gives {who} {}; `agent create` did not ask for it",
-                it.name_any(),
-                it.namespace().unwrap_or_default(),
-                role(&it.role_ref)
-            ))
+        let somewhere = self.bindings.iter().filter(move |it| !is_ours(it)).filter_map(|it| {
+            let who = Named::by(id, &it.subjects, &it.role_ref)?;
+            let (name, role) = (it.name_any(), role(&it.role_ref));
+            let namespace = it.namespace().unwrap_or_default();
+            let text = format!(
+                "RoleBinding `{name}` in namespace `{namespace}` gives {who} {role}; `agent create` did not ask for it"
+            );
+            Some((who, text))
         });
-        everywhere.chain(somewhere).collect()
+        everywhere.chain(somewhere)
     }
 
     /// Whether Role and RoleBinding of a namespace are no longer what they were made as.
@@ -135,21 +151,38 @@ fn is_at(object: &impl ResourceExt, namespace: &str, name: &str) -> bool {
     object.name_any() == name && object.namespace().as_deref() == Some(namespace)
 }
 
-/// Under which name subjects have the agent.
-fn names(id: &AgentId, subjects: &Option<Vec<Subject>>, role: &RoleRef) -> Option<String> {
-    let account_group = format!("system:serviceaccounts:{}", id.home);
-    let groups = ["system:authenticated", "system:serviceaccounts", &account_group];
-    let to_all = GIVEN_TO_ALL.contains(&role.name.as_str());
-    subjects.iter().flatten().find_map(|it| match it.kind.as_str() {
-        "ServiceAccount" if it.name == id.name && it.namespace.as_ref() == Some(&id.home) => {
-            Some("it".to_owned())
+/// How a binding names the agent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Named {
+    Itself,
+    InGroup(String),
+}
+
+impl Named {
+    fn by(id: &AgentId, subjects: &Option<Vec<Subject>>, role: &RoleRef) -> Option<Self> {
+        let account_group = format!("system:serviceaccounts:{}", id.home);
+        let groups = ["system:authenticated", "system:serviceaccounts", &account_group];
+        let to_all = GIVEN_TO_ALL.contains(&role.name.as_str());
+        subjects.iter().flatten().find_map(|it| match it.kind.as_str() {
+            "ServiceAccount" if it.name == id.name && it.namespace.as_ref() == Some(&id.home) => {
+                Some(Self::Itself)
+            }
+            "User" if it.name == id.username() => Some(Self::Itself),
+            "Group" if groups.contains(&it.name.as_str()) && !to_all => {
+                Some(Self::InGroup(it.name.clone()))
+            }
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself => f.write_str("it"),
+            Self::InGroup(group) => write!(f, "the group `{group}`, which it is in,"),
         }
-        "User" if it.name == id.username() => Some("it".to_owned()),
-        "Group" if groups.contains(&it.name.as_str()) && !to_all => {
-            Some(format!("the group `{}`, which it is in,", it.name))
-        }
-        _ => None,
-    })
+    }
 }
 
 fn role(role: &RoleRef) -> String {

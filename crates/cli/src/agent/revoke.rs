@@ -1,14 +1,9 @@
 //! `agent revoke`: an agent's rights, its ServiceAccount and with it every token of it.
 
-use std::io::{IsTerminal, Write};
-
-use anyhow::{Result, bail};
-use clap::Args;
-use k8s_openapi::api::{
-    core::v1::ServiceAccount,
-    rbac::v1::{Role, RoleBinding},
+use std::{
+    collections::BTreeSet,
+    io::{IsTerminal, Write},
 };
-use std::collections::BTreeSet;
 
 use super::{
     cluster::{Cluster, Object, Right, named, place},
@@ -19,6 +14,12 @@ use crate::{
     client::{ClientError, Connection},
     escape::Escaped,
     output::print,
+};
+use anyhow::{Result, bail};
+use clap::Args;
+use k8s_openapi::api::{
+    core::v1::ServiceAccount,
+    rbac::v1::{Role, RoleBinding},
 };
 
 #[derive(Args, Debug)]
@@ -38,11 +39,8 @@ pub(crate) struct RevokeArgs {
 pub(crate) async fn run(args: RevokeArgs, connection: &Connection) -> Result<()> {
     let cluster = Cluster::new(connection).await?;
     let home = match args.home {
-        Some(home) => Some(home),
-        None => cluster.home_of(&args.name).await?,
-    };
-    let Some(home) = home else {
-        return Err(unknown(&args.name));
+        Some(home) => home,
+        None => home_of(&cluster, &args.name).await?,
     };
     let id = AgentId { home, name: args.name };
     let found: Option<ServiceAccount> = cluster.get(&id.home, &id.name).await?;
@@ -63,8 +61,18 @@ pub(crate) async fn run(args: RevokeArgs, connection: &Connection) -> Result<()>
         "{}/{} is revoked: its tokens stop at agent-shield within ten seconds",
         id.home, id.name
     ))?;
-    warn_of_the_rest(&cluster, &id, &account).await;
+    warn_of_the_rest(&cluster, &account).await;
     Ok(())
+}
+
+/// The home of the one agent of this name.
+async fn home_of(cluster: &Cluster, name: &str) -> Result<String> {
+    let mut homes: Vec<String> =
+        cluster.agents_named(name).await?.iter().map(|it| place(it).0).collect();
+    if homes.len() > 1 {
+        bail!("there are agents `{name}` in {}: say which one with --home", homes.join(", "));
+    }
+    homes.pop().ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> anyhow::Error {
@@ -110,9 +118,9 @@ async fn delete_all<K: Object>(cluster: &Cluster, objects: &[K]) -> Result<()> {
 }
 
 /// Bindings outlive whom they name: a ServiceAccount that is made again has their rights.
-async fn warn_of_the_rest(cluster: &Cluster, id: &AgentId, account: &ServiceAccount) {
+async fn warn_of_the_rest(cluster: &Cluster, account: &ServiceAccount) {
     if let Ok(grants) = Grants::read(cluster).await {
-        for left in grants.given_elsewhere(id, account) {
+        for left in grants.naming(account) {
             eprintln!("warning: left as it is: {}", Escaped::line(&left));
         }
     }
