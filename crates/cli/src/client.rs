@@ -16,13 +16,15 @@ use crate::serve::default_data_dir;
 /// How to reach the server, and who you are.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Connection {
-    /// URL of the review listener; without it, endpoints.json of a local data directory is read.
+    /// URL of the review listener (for `agent` that of the agents' listener); without it,
+    /// endpoints.json of a local data directory is read.
     #[arg(long, global = true, value_name = "URL", env = "AGENT_SHIELD_SERVER")]
     pub(crate) server: Option<String>,
     /// Certificate (PEM) that the server is known by: ca.crt of its data directory.
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_SHIELD_CA")]
     pub(crate) ca: Option<PathBuf>,
-    /// Kubeconfig whose user you are; for `serve` also the cluster. KUBECONFIG by default.
+    /// Kubeconfig whose user you are; for `serve` and `agent` also the cluster. KUBECONFIG by
+    /// default.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig; its current one by default.

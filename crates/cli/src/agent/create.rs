@@ -19,7 +19,7 @@ use super::{
     plan::Plan,
     presets::Preset,
 };
-use crate::{client::Connection, serve::parse_time};
+use crate::{client::Connection, escape::Escaped, serve::parse_time};
 
 const TOKEN_TIME_MIN: Duration = Duration::from_secs(10 * 60);
 const TOKEN_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -82,9 +82,10 @@ pub(crate) async fn run(mut args: CreateArgs, connection: &Connection) -> Result
         eprintln!("Its kubeconfig is {}: it holds the token.", out.display());
     }
     for warning in drift::of_one(&cluster, &plan.account).await {
-        eprintln!("warning: {warning}");
+        eprintln!("warning: {}", Escaped::line(&warning));
     }
     if let Err(why) = kubeconfig::try_out(&made, namespace).await {
+        let why = Escaped::line(&why);
         eprintln!("warning: the kubeconfig does not work yet at {}: {why}", door.server);
     }
     Ok(())
@@ -155,7 +156,7 @@ async fn token(
 /// On standard error: standard output may be the kubeconfig.
 fn report(wanted: &Wanted, plan: &Plan, until: Option<Timestamp>) {
     for line in plan.removals() {
-        eprintln!("Deleted {line}.");
+        eprintln!("Deleted {}.", Escaped::line(&line));
     }
     let until = until.map_or_else(String::new, |it| it.strftime("%F %T UTC").to_string());
     eprintln!(

@@ -19,7 +19,7 @@ use super::{
     cluster::{Cluster, Object, Right, named, place},
     manifests::{AgentId, Wanted, remembered},
 };
-use crate::output::print;
+use crate::{escape::Escaped, output::print};
 
 /// What has to be done, in the order in which it is done.
 pub(crate) struct Plan {
@@ -82,12 +82,12 @@ impl Plan {
     /// Fails where the operator may not do all of it.
     pub(crate) async fn check(&self, cluster: &Cluster) -> Result<()> {
         let mut rights = BTreeSet::new();
-        rights.extend(self.gone_bindings.iter().map(|it| right_to_delete(it)));
-        rights.extend(self.gone_roles.iter().map(|it| right_to_delete(it)));
+        rights.extend(self.gone_bindings.iter().map(right_to_delete));
+        rights.extend(self.gone_roles.iter().map(right_to_delete));
         rights.insert(right_to_put(&self.account));
         rights.insert(Right::to_make_tokens(&place(&self.account).0));
-        rights.extend(self.roles.iter().map(|it| right_to_put(it)));
-        rights.extend(self.bindings.iter().map(|it| right_to_put(it)));
+        rights.extend(self.roles.iter().map(right_to_put));
+        rights.extend(self.bindings.iter().map(right_to_put));
         cluster.must_have(&rights).await?;
         // Whether they may give these rights away is known to the API server alone.
         for role in &self.roles {
@@ -123,11 +123,12 @@ impl Plan {
         }
         print(&documents.join("---\n"))?;
         for line in self.removals() {
-            eprintln!("would delete {line}");
+            eprintln!("would delete {}", Escaped::line(&line));
         }
         Ok(())
     }
 
+    /// What is not wanted any more, as people name it.
     pub(crate) fn removals(&self) -> impl Iterator<Item = String> {
         self.gone_bindings.iter().map(describe).chain(self.gone_roles.iter().map(describe))
     }

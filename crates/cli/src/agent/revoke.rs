@@ -56,7 +56,7 @@ pub(crate) async fn run(args: RevokeArgs, connection: &Connection) -> Result<()>
     }
     delete_all(&cluster, &bindings).await?;
     delete_all(&cluster, &roles).await?;
-    delete_all(&cluster, &[account.clone()]).await?;
+    delete_all(&cluster, std::slice::from_ref(&account)).await?;
     print(&format!(
         "{}/{} is revoked: its tokens stop at agent-shield within ten seconds",
         id.home, id.name
@@ -112,7 +112,8 @@ async fn delete_all<K: Object>(cluster: &Cluster, objects: &[K]) -> Result<()> {
     for object in objects {
         cluster.delete(object).await?;
         let (namespace, name) = place(object);
-        print(&format!("deleted {}", named::<K>(&namespace, &name)))?;
+        let object = named::<K>(&namespace, &name);
+        print(&format!("deleted {}", Escaped::line(&object)))?;
     }
     Ok(())
 }
