@@ -164,7 +164,8 @@ fn right_to_put<K: Object>(object: &K) -> Right {
     Right::to::<K>(verb, &place(object).0)
 }
 
-fn right_to_delete<K: Object>(object: &K) -> Right {
+/// What deleting this object takes.
+pub(crate) fn right_to_delete<K: Object>(object: &K) -> Right {
     Right::to::<K>("delete", &place(object).0)
 }
 

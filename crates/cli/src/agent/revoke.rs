@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    cluster::{Cluster, Object, Right, named, place},
+    cluster::{Cluster, Object, named, place},
     drift::Grants,
     manifests::{AgentId, dns_label, remembered},
+    plan::right_to_delete,
 };
 use crate::{
     client::{ClientError, Connection},
@@ -44,24 +45,30 @@ pub(crate) async fn run(args: RevokeArgs, connection: &Connection) -> Result<()>
     };
     let id = AgentId { home, name: args.name };
     let found: Option<ServiceAccount> = cluster.get(&id.home, &id.name).await?;
-    let Some(account) = found.filter(|it| AgentId::of(&it.metadata).as_ref() == Some(&id)) else {
-        return Err(unknown(&format!("{}/{}", id.home, id.name)));
-    };
-    let (_, namespaces) = remembered(&account);
+    let account = found.filter(|it| AgentId::of(&it.metadata).as_ref() == Some(&id));
+    let namespaces = account.as_ref().map(|it| remembered(it).1).unwrap_or_default();
     let bindings: Vec<RoleBinding> = cluster.made_for(&id, &namespaces).await?;
     let roles: Vec<Role> = cluster.made_for(&id, &namespaces).await?;
-    check(&cluster, &bindings, &roles, &account).await?;
+    // Rights may be left where somebody deleted the ServiceAccount alone.
+    if account.is_none() && bindings.is_empty() && roles.is_empty() {
+        return Err(unknown(&format!("{}/{}", id.home, id.name)));
+    }
+    let mut rights = BTreeSet::new();
+    rights.extend(bindings.iter().map(right_to_delete));
+    rights.extend(roles.iter().map(right_to_delete));
+    rights.extend(account.iter().map(right_to_delete));
+    cluster.must_have(&rights).await?;
     if !args.yes && !confirmed(&id, &namespaces)? {
         bail!("nothing was changed");
     }
     delete_all(&cluster, &bindings).await?;
     delete_all(&cluster, &roles).await?;
-    delete_all(&cluster, std::slice::from_ref(&account)).await?;
+    delete_all(&cluster, account.as_slice()).await?;
     print(&format!(
         "{}/{} is revoked: its tokens stop at agent-shield within ten seconds",
         id.home, id.name
     ))?;
-    warn_of_the_rest(&cluster, &account).await;
+    warn_of_the_rest(&cluster, account.as_ref()).await;
     Ok(())
 }
 
@@ -78,18 +85,6 @@ async fn home_of(cluster: &Cluster, name: &str) -> Result<String> {
 fn unknown(name: &str) -> anyhow::Error {
     let message = format!("there is no agent `{name}`: `agent-shield agent list` shows all");
     ClientError::Answered { code: 404, message }.into()
-}
-
-async fn check(
-    cluster: &Cluster,
-    bindings: &[RoleBinding],
-    roles: &[Role],
-    account: &ServiceAccount,
-) -> Result<()> {
-    let mut rights = BTreeSet::from([Right::to::<ServiceAccount>("delete", &place(account).0)]);
-    rights.extend(bindings.iter().map(|it| Right::to::<RoleBinding>("delete", &place(it).0)));
-    rights.extend(roles.iter().map(|it| Right::to::<Role>("delete", &place(it).0)));
-    cluster.must_have(&rights).await
 }
 
 /// Asks, where somebody can answer.
@@ -119,10 +114,11 @@ async fn delete_all<K: Object>(cluster: &Cluster, objects: &[K]) -> Result<()> {
 }
 
 /// Bindings outlive whom they name: a ServiceAccount that is made again has their rights.
-async fn warn_of_the_rest(cluster: &Cluster, account: &ServiceAccount) {
-    if let Ok(grants) = Grants::read(cluster).await {
-        for left in grants.naming(account) {
-            eprintln!("warning: left as it is: {}", Escaped::line(&left));
-        }
+async fn warn_of_the_rest(cluster: &Cluster, account: Option<&ServiceAccount>) {
+    let (Some(account), Ok(grants)) = (account, Grants::read(cluster).await) else {
+        return;
+    };
+    for left in grants.naming(account) {
+        eprintln!("warning: left as it is: {}", Escaped::line(&left));
     }
 }
