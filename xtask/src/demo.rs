@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Nodes, Shield, testbed, wait_until};
+use testkit::{Cluster, Nodes, Shield, testbed, wait_until};
 
 use crate::root;
 
@@ -28,15 +28,22 @@ pub(crate) fn run(script: bool) -> Result<()> {
     say("starting a cluster: etcd, kube-apiserver, controllers, scheduler, three nodes");
     let cluster: &'static Cluster =
         Box::leak(Box::new(Cluster::start_attached(&testbed, Nodes::Three)?));
-    let agent = prepare(cluster)?;
+    prepare(cluster)?;
     // The binary lies beside this one.
     let shield = Shield::start(cluster, &[]);
-    let kubeconfig = shield.kubeconfig(&agent);
     let reviewer = cluster.reviewer("alice");
     say(&format!(
         "agent-shield is ready: agents at {}, reviewers at {}",
         shield.agent_url, shield.review_url
     ));
+
+    say("the platform engineer makes an agent for payments and dev");
+    let kubeconfig = make_agent(&shield, cluster)?;
+    say("weeks later, in a hurry, somebody lets it do more by hand");
+    let grant = ["-n", "payments", "create", "rolebinding", "hurry", "--role=namespace-owner"];
+    let to_agent = "--serviceaccount=agents:release";
+    kubectl(cluster, &cluster.kubeconfig(), &[grant.as_slice(), &[to_agent]].concat())?;
+    operate(&shield, cluster, &["agent", "list"])?;
 
     say("the agent works: reads and a safe restart pass at once");
     kubectl(cluster, &kubeconfig, &["-n", "payments", "get", "pods"])?;
@@ -109,6 +116,25 @@ fn held(
     Ok(())
 }
 
+/// A deployer at home in `agents`.
+fn make_agent(shield: &Shield, cluster: &Cluster) -> Result<PathBuf> {
+    let out = shield.data_dir().join("release.yaml");
+    let file = out.display().to_string();
+    let agent = ["agent", "create", "release", "--namespaces", "payments,dev", "--home", "agents"];
+    let rest = ["--preset", "deployer", "--out", &file];
+    operate(shield, cluster, &[agent.as_slice(), &rest].concat())?;
+    Ok(out)
+}
+
+fn operate(shield: &Shield, cluster: &Cluster, args: &[&str]) -> Result<()> {
+    println!("$ agent-shield {}", args.join(" "));
+    let status = shield.operator(&cluster.kubeconfig()).args(args).status()?;
+    if !status.success() {
+        bail!("agent-shield {} failed", args.join(" "));
+    }
+    Ok(())
+}
+
 fn decide(shield: &Shield, reviewer: &Path, verb: &str, id: &str, reason: &str) -> Result<()> {
     say(&format!("alice: agent-shield {verb} {id} --reason '{reason}'"));
     let status = shield.cli(reviewer).args([verb, id, "--reason", reason]).status()?;
@@ -118,8 +144,8 @@ fn decide(shield: &Shield, reviewer: &Path, verb: &str, id: &str, reason: &str) 
     Ok(())
 }
 
-/// `payments` in production with all that the mission names, `dev`, and the agent.
-fn prepare(cluster: &Cluster) -> Result<Agent> {
+/// `payments` in production with all that the mission names, `dev`, and a home for agents.
+fn prepare(cluster: &Cluster) -> Result<()> {
     let namespace = |name: &str, env: &str| {
         json!({
             "apiVersion": "v1", "kind": "Namespace",
@@ -146,23 +172,22 @@ fn prepare(cluster: &Cluster) -> Result<Agent> {
             "metadata": {"name": "psp-credentials", "namespace": "payments"},
             "stringData": {"api-key": "not-a-real-key"},
         }),
+        // A Role may name its own Namespace; no preset lets an agent delete one.
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "namespace-owner", "namespace": "payments"},
+            "rules": [{
+                "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "watch", "delete"],
+            }],
+        }),
     ];
     cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
-    // One Role and one RoleBinding in each namespace; a Role may name its own Namespace.
-    let rules = json!([
-        {"apiGroups": [""], "resources": ["pods", "pods/log", "services", "configmaps", "events",
-            "persistentvolumeclaims"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "replicasets"],
-            "verbs": ["get", "list", "watch", "patch", "delete"]},
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch", "delete"]},
-    ]);
-    let agent = cluster.agent("agents", "triage", &["payments", "dev"], &rules)?;
     wait_until(Duration::from_secs(60), "the pods of payments run", || {
         let pods = cluster.get("/api/v1/namespaces/payments/pods")?;
         let running = |pod: &&Value| pod["status"]["phase"] == "Running";
         (pods["items"].as_array()?.iter().filter(running).count() == 10).then_some(())
     });
-    Ok(agent)
+    Ok(())
 }
 
 fn workload(kind: &str, namespace: &str, name: &str, replicas: u32) -> Value {

@@ -16,13 +16,15 @@ use crate::serve::default_data_dir;
 /// How to reach the server, and who you are.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Connection {
-    /// URL of the review listener; without it, endpoints.json of a local data directory is read.
+    /// URL of the review listener (for `agent` that of the agents' listener); without it,
+    /// endpoints.json of a local data directory is read.
     #[arg(long, global = true, value_name = "URL", env = "AGENT_SHIELD_SERVER")]
     pub(crate) server: Option<String>,
     /// Certificate (PEM) that the server is known by: ca.crt of its data directory.
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_SHIELD_CA")]
     pub(crate) ca: Option<PathBuf>,
-    /// Kubeconfig whose user you are; for `serve` also the cluster. KUBECONFIG by default.
+    /// Kubeconfig whose user you are; for `serve` and `agent` also the cluster. KUBECONFIG by
+    /// default.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig; its current one by default.
@@ -37,6 +39,10 @@ pub(crate) enum ClientError {
         "cannot reach {url}: {why}\nIs agent-shield running there (see endpoints.json in its data directory), and is --ca its ca.crt?"
     )]
     Unreachable { url: String, why: String },
+    #[error(
+        "cannot reach the API server at {url}: {why}\nIs that the cluster you mean (--kubeconfig, --context)?"
+    )]
+    NoApiServer { url: String, why: String },
     #[error("{message}")]
     Answered { code: u16, message: String },
 }
@@ -44,7 +50,7 @@ pub(crate) enum ClientError {
 impl ClientError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Unreachable { .. } => 5,
+            Self::Unreachable { .. } | Self::NoApiServer { .. } => 5,
             Self::Answered { code: 401 | 403, .. } => 4,
             Self::Answered { code: 404, .. } => 3,
             Self::Answered { code: 409, .. } => 6,
@@ -61,19 +67,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn new(connection: &Connection) -> Result<Self> {
-        let (url, ca) = connection.endpoint()?;
-        let options = KubeConfigOptions {
-            context: connection.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let kubeconfig = match &connection.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file)
-                .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?,
-            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig")?,
-        };
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .context("cannot use the kubeconfig")?;
+        let (url, ca) = connection.endpoint("review")?;
+        let mut config = connection.config().await?;
         // Only who you are is taken from it: the credential goes to agent-shield and nowhere else.
         config.cluster_url = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
         if config.cluster_url.scheme_str() != Some("https") {
@@ -119,21 +114,30 @@ impl Client {
                 "the server's answer cannot be read: is it agent-shield's review listener?",
             ),
             Err(error) => {
-                let mut why = error.to_string();
-                let mut source = std::error::Error::source(&error);
-                while let Some(cause) = source {
-                    why = format!("{why}: {cause}");
-                    source = cause.source();
-                }
-                Err(ClientError::Unreachable { url: self.url.clone(), why }.into())
+                Err(ClientError::Unreachable { url: self.url.clone(), why: causes(&error) }.into())
             }
         }
     }
 }
 
 impl Connection {
-    /// The server given, or the one whose data directory is here.
-    fn endpoint(&self) -> Result<(String, PathBuf)> {
+    /// The kubeconfig's context: its cluster, and who you are.
+    pub(crate) async fn config(&self) -> Result<kube::Config> {
+        let options =
+            KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let kubeconfig = match &self.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file)
+                .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?,
+            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig")?,
+        };
+        kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .context("cannot use the kubeconfig")
+    }
+
+    /// The server given, or the one whose data directory is here, and its CA; `door` is the field of
+    /// endpoints.json: `agent` or `review`.
+    pub(crate) fn endpoint(&self, door: &str) -> Result<(String, PathBuf)> {
         let dir =
             std::env::var_os("AGENT_SHIELD_DATA_DIR").map_or_else(default_data_dir, PathBuf::from);
         let url = match &self.server {
@@ -145,8 +149,8 @@ impl Connection {
                 })?;
                 let endpoints: serde_json::Value = serde_json::from_str(&text)
                     .with_context(|| format!("{} cannot be read", path.display()))?;
-                let url = endpoints.get("review").and_then(serde_json::Value::as_str);
-                url.with_context(|| format!("{} has no `review`", path.display()))?.to_owned()
+                let url = endpoints.get(door).and_then(serde_json::Value::as_str);
+                url.with_context(|| format!("{} has no `{door}`", path.display()))?.to_owned()
             }
         };
         let ca = self.ca.clone().unwrap_or_else(|| dir.join("ca.crt"));
@@ -154,6 +158,18 @@ impl Connection {
     }
 }
 
+/// An error with all its causes, on one line.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The certificates of a PEM file: what `--ca` names.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
     let certificates: Vec<Vec<u8>> = CertificateDer::pem_file_iter(path)
         .and_then(|certificates| certificates.map(|it| it.map(|it| it.to_vec())).collect())

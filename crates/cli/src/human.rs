@@ -276,7 +276,7 @@ fn short_user(username: &str) -> &str {
     username.strip_prefix("system:serviceaccount:").unwrap_or(username)
 }
 
-fn age(then: Timestamp, now: Timestamp) -> String {
+pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
     match seconds {
         0..=119 => format!("{seconds}s"),

@@ -25,7 +25,7 @@ Exit codes:
   0  done
   1  refused by the server, or something unexpected
   2  wrong usage
-  3  there is no such hold
+  3  there is no such hold or agent
   4  not authenticated, or not allowed
   5  the server cannot be reached
   6  already decided, or changed since it was shown"
@@ -85,7 +85,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::serve(*args, &cli.connection).await,
         Command::Review(command) => review::run(command, cli.connection).await,
-        Command::Agent(command) => agent::run(command, &cli.connection),
+        Command::Agent(command) => agent::run(command, &cli.connection).await,
         Command::Rbac(command) => rbac::run(command),
         Command::Completion { shell } => {
             let mut command = Cli::command();

@@ -50,7 +50,7 @@ Examples:
 
 Without --kubeconfig the in-cluster ServiceAccount is used if there is one, then KUBECONFIG, then
 ~/.kube/config. The first start makes a CA in the data directory; give its ca.crt to agents
-(`agent-shield agent kubeconfig` writes it into a kubeconfig).")]
+(`agent-shield agent create` and `agent kubeconfig` write it into a kubeconfig).")]
 pub(crate) struct ServeArgs {
     /// Where holds, the ledger, the CA and endpoints.json are kept (made with mode 0700).
     #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = default_data_dir())]

@@ -159,6 +159,17 @@ impl Shield {
         command
     }
 
+    /// `agent-shield` as an operator, who finds agent-shield by its data directory.
+    pub fn operator(&self, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .env("AGENT_SHIELD_DATA_DIR", &self.data_dir)
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .stdin(Stdio::null());
+        command
+    }
+
     /// What a reviewer's command prints as JSON.
     ///
     /// # Panics
