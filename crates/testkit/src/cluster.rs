@@ -525,9 +525,8 @@ impl Cluster {
     /// Where it cannot be made.
     pub fn person(&self, name: &str, groups: &[&str]) -> Result<PathBuf> {
         let (certificate, key) = pki::sign(&self.dir, name, groups, &[])?;
-        let file = |ending: &str| {
-            self.dir.join(format!("person-{}.{ending}", name.replace(':', "-")))
-        };
+        let file =
+            |ending: &str| self.dir.join(format!("person-{}.{ending}", name.replace(':', "-")));
         fs::write(file("crt"), certificate)?;
         fs::write(file("key"), key)?;
         let user = json!({"client-certificate": file("crt"), "client-key": file("key")});

@@ -10,9 +10,15 @@ use crate::api::Api;
 /// Uid and generation of the objects that an oracle names, before the request.
 pub(crate) type Snapshot = HashMap<String, (Value, Value)>;
 
+/// Objects that oracles name.
+pub(crate) fn paths(oracles: &[Value]) -> impl Iterator<Item = &str> {
+    oracles
+        .iter()
+        .filter_map(|it| ["gone", "unchanged", "path"].iter().find_map(|key| it[*key].as_str()))
+}
+
 pub(crate) fn snapshot(api: &Api, oracles: &[Value]) -> Snapshot {
-    let named = oracles.iter().filter_map(|it| it["gone"].as_str().or(it["unchanged"].as_str()));
-    named
+    paths(oracles)
         .filter_map(|path| {
             let answer = api.get(path);
             let metadata = answer.json()["metadata"].clone();

@@ -13,10 +13,12 @@ use std::{
 use serde_json::{Value, json};
 use testkit::{Agent, Cluster, Nodes, Shield, http::Answer, testbed, wait_until};
 
-use crate::{Row, Verdict, api::Api, fixtures, oracle, send};
+use crate::{Row, Verdict, api::Api, fixtures, oracle, row::Operation, send};
 
 const ORACLE_TIME_MAX: u64 = 6;
 const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
+/// How often a reviewer looks again at what drifted.
+const APPROVALS_MAX: u32 = 4;
 
 /// A cluster that rows may break, an agent whom RBAC would not stop, and a reviewer.
 pub struct Harness {
@@ -72,9 +74,7 @@ impl Harness {
         let mut verdict = None;
         let ran = self.direct(row).and_then(|took| self.shielded(row, took, &mut verdict));
         for operation in &row.cleanup {
-            let mut operation = operation.clone();
-            operation.ignore = true;
-            self.api.run(&operation);
+            self.api.run(&Operation { ignore: true, ..operation.clone() });
         }
         Report { verdict, failure: ran.err() }
     }
@@ -94,7 +94,25 @@ impl Harness {
         if !self.becomes_true(row, &answer, &before) {
             return Err(format!("direct: no effect, {}: {}", answer.status, short(&answer)));
         }
-        Ok(started.elapsed())
+        let took = started.elapsed();
+        self.tidy(row, &before);
+        Ok(took)
+    }
+
+    /// Takes away what the control has made, so that the request makes it anew.
+    fn tidy(&self, row: &Row, before: &oracle::Snapshot) {
+        for operation in &row.cleanup {
+            self.api.run(&Operation { ignore: true, ..operation.clone() });
+        }
+        for path in oracle::paths(row.oracle.as_deref().unwrap_or_default()) {
+            if !before.contains_key(path) {
+                self.api.ask("DELETE", path, None, "");
+                let gone = || self.api.get(path).status == 404;
+                while !gone() {
+                    thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
     }
 
     fn prepare(&self, row: &Row) -> Result<(), String> {
@@ -154,7 +172,10 @@ impl Harness {
                 if !is_wanted {
                     return Err(format!("held: {}", hold["rules"]));
                 }
-                let ran = self.audit_since(mark, |event| event["auditID"] == hold["auditID"]);
+                // A pinned request that lost a race has been sent, refused, looked at and sent again.
+                let ran = self.audit_since(mark, |event| {
+                    event["auditID"] == hold["auditID"] && succeeded(event)
+                });
                 if ran.len() != 1 && row.basis == "live" {
                     return Err(format!("approved, and sent {} times", ran.len()));
                 }
@@ -254,19 +275,28 @@ impl Harness {
         answers: &mpsc::Receiver<std::io::Result<Answer>>,
     ) -> Result<Answer, String> {
         let id = hold["id"].as_str().unwrap_or_default();
-        let mut command = self.shield.cli(&self.reviewer);
-        let output = command.args(["approve", id, "--reason", "test"]).output().expect("a CLI");
-        if !output.status.success() {
-            return Err(format!("approve: {}", String::from_utf8_lossy(&output.stderr)));
-        }
-        match answers.recv_timeout(HOLD_TIME_MAX) {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(format!("approved: {error}")),
-            Err(_) => {
-                let hold = self.shield.cli_json(&self.reviewer, &["show", id]);
-                Err(format!("approved, and no answer; the hold is {}", hold["state"]))
+        let started = Instant::now();
+        let mut approved = 0;
+        while started.elapsed() < HOLD_TIME_MAX {
+            // A controller may have changed the object meanwhile: then it is shown anew, and a
+            // reviewer decides anew.
+            let hold = self.shield.cli_json(&self.reviewer, &["show", id]);
+            if hold["state"] == "pending" && approved < APPROVALS_MAX {
+                approved += 1;
+                let mut command = self.shield.cli(&self.reviewer);
+                let output = command.args(["approve", id, "--reason", "test"]).output();
+                let output = output.expect("a CLI");
+                if !output.status.success() {
+                    return Err(format!("approve: {}", String::from_utf8_lossy(&output.stderr)));
+                }
+            }
+            match answers.recv_timeout(Duration::from_millis(500)) {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => return Err(format!("approved: {error}")),
+                Err(_) => {}
             }
         }
+        Err(format!("approved {approved} times, and no answer"))
     }
 
     fn audit_end(&self) -> u64 {
@@ -301,9 +331,15 @@ fn classed(answer: &Answer) -> Verdict {
 fn is_real_write(event: &Value) -> bool {
     let verb = event["verb"].as_str().unwrap_or_default();
     let target = event["requestURI"].as_str().unwrap_or_default();
-    let failed = event["responseStatus"]["code"].as_u64().is_some_and(|code| code >= 400);
     let dry = target.contains("dryRun=All") || event["requestObject"]["dryRun"][0] == "All";
-    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection") && !dry && !failed
+    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection")
+        && !dry
+        && succeeded(event)
+}
+
+fn succeeded(event: &Value) -> bool {
+    event["stage"] == "ResponseComplete"
+        && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 400)
 }
 
 fn short(answer: &Answer) -> String {

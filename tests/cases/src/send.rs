@@ -70,7 +70,8 @@ pub(crate) fn send(url: &str, ca: &Path, bytes: &[u8]) -> io::Result<Answer> {
     let mut connection = Connection::open(url, ca)?;
     connection.send(bytes)?;
     let head = String::from_utf8_lossy(bytes.get(..200).unwrap_or(bytes)).into_owned();
-    if head.contains("follow=true") {
+    let endless = head.contains("watch=") && !head.contains("timeoutSeconds");
+    if endless || head.contains("follow=true") {
         let head = connection.head()?;
         let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or_default();
         return Ok(Answer { status, ..Answer::default() });
