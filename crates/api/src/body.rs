@@ -133,6 +133,15 @@ pub struct Denial {
     pub reason: String,
 }
 
+/// Calls by their audit ids.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// At most a thousand.
+    #[serde(rename = "auditIDs")]
+    pub audit_ids: Vec<String>,
+}
+
 /// One line of the timeline.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -23,10 +23,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Api,
     answer::ApiError,
-    body::{Approval, CallBody, Denial, HoldDetail, HoldSummary, List, NamespaceBody},
+    body::{Approval, CallBody, Denial, HoldDetail, HoldSummary, List, Lookup, NamespaceBody},
 };
 
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// Audit ids in one question; 36 characters each.
+const LOOKUP_MAX: usize = 1_000;
 
 /// The chain that a reviewer's client showed, not verified yet, in the extensions of a request.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/holds/{id}/approve", post(approve))
         .route("/v1/holds/{id}/deny", post(deny))
         .route("/v1/timeline", get(timeline))
+        .route("/v1/timeline/lookup", post(lookup))
+        .route("/v1/agents", get(agents))
         .route("/v1/namespaces", get(namespaces))
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -222,6 +226,34 @@ async fn timeline(
     Ok(Json(List { items }))
 }
 
+/// Which of the cluster's own audit ids are known here, for the join with its audit log: an answer
+/// that left some out would look like calls around agent-shield, so it is for who may list all.
+async fn lookup(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    body: Bytes,
+) -> Result<Json<List<CallBody>>, ApiError> {
+    let Lookup { audit_ids } = read(&body)?;
+    if audit_ids.len() > LOOKUP_MAX {
+        return Err(ApiError::BadRequest(format!("give at most {LOOKUP_MAX} audit ids")));
+    }
+    api.queue.authorize(&reviewer, "list", "", "").await?;
+    if audit_ids.is_empty() {
+        return Ok(Json(List { items: Vec::new() }));
+    }
+    let filter = Filter { audit_ids, probes: true, ..Filter::default() };
+    let calls = api.queue.ledger().calls(filter).await?;
+    Ok(Json(List { items: calls.iter().map(CallBody::from).collect() }))
+}
+
+async fn agents(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+) -> Result<Json<List<String>>, ApiError> {
+    api.queue.authorize(&reviewer, "list", "", "").await?;
+    Ok(Json(List { items: api.queue.ledger().agents().await? }))
+}
+
 fn filter(query: BTreeMap<String, String>) -> Result<Filter, ApiError> {
     let mut filter = Filter::default();
     for (key, value) in query {
@@ -236,7 +268,7 @@ fn filter(query: BTreeMap<String, String>) -> Result<Filter, ApiError> {
             "user" => filter.username = Some(value),
             "verb" => filter.verb = Some(value),
             "hold" => filter.hold = Some(value),
-            "auditID" => filter.audit_id = Some(value),
+            "auditID" => filter.audit_ids = vec![value],
             "since" => filter.since = Some(time()?),
             "until" => filter.until = Some(time()?),
             "probes" => filter.probes = flag()?,

@@ -286,5 +286,9 @@ pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+mod audit;
+
+pub(crate) use audit::joined;
+
 #[cfg(test)]
 mod tests;

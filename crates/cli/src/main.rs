@@ -1,6 +1,8 @@
 //! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
 
 mod agent;
+mod audit_join;
+mod audit_log;
 mod client;
 mod escape;
 mod human;

@@ -1,11 +1,14 @@
 //! The reviewer's commands.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use api::body::{Approval, CallBody, Denial, HoldDetail, HoldSummary, List, NamespaceBody};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    audit_join::{self, EventFilter, JoinedTimeline},
     client::{Client, Connection},
     human,
     output::{Output, for_scripts, print},
@@ -64,7 +67,7 @@ pub(crate) enum ReviewCommand {
     },
     /// Show what was called, decided and done, newest first.
     #[command(
-        after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide"
+        after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide\n  agent-shield timeline --audit-log /var/log/kubernetes/audit.log --writes"
     )]
     Timeline(Box<TimelineArgs>),
     /// Show how each namespace is seen, why, and the command that declares it otherwise.
@@ -116,6 +119,10 @@ pub(crate) struct TimelineArgs {
     /// At most so many calls.
     #[arg(long, default_value_t = 200)]
     limit: usize,
+    /// The API server's own audit log (JSON lines; - for standard input): shows both sides of each
+    /// call, and what agents did without agent-shield. May be given again for rotated files.
+    #[arg(long, value_name = "FILE")]
+    audit_log: Vec<PathBuf>,
     /// How to print.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
@@ -173,6 +180,17 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
 }
 
 async fn timeline(client: &Client, args: TimelineArgs) -> Result<()> {
+    let event_filter = EventFilter {
+        namespace: args.namespace.clone(),
+        resource: args.resource.clone(),
+        name: args.object.clone(),
+        agent: args.agent.clone(),
+        verb: args.verb.clone(),
+        since: args.since,
+        until: args.until,
+        writes: args.writes,
+        ours_alone: args.decision.is_some() || args.hold.is_some() || args.audit_id.is_some(),
+    };
     let flag = |set: bool| set.then(|| "true".to_owned());
     let query = query(&[
         ("namespace", args.namespace),
@@ -190,6 +208,14 @@ async fn timeline(client: &Client, args: TimelineArgs) -> Result<()> {
         ("limit", Some(args.limit.to_string())),
     ]);
     let calls: List<CallBody> = client.get(&format!("/v1/timeline{query}")).await?;
+    if !args.audit_log.is_empty() {
+        let joined = audit_join::join(client, &args.audit_log, calls, &event_filter).await?;
+        let names = |it: &JoinedTimeline| it.items.iter().map(|it| it.audit_id.clone()).collect();
+        if !for_scripts(args.output, &joined, names)? {
+            print(&human::joined(&joined, args.output == Output::Wide))?;
+        }
+        return Ok(());
+    }
     let names =
         |list: &List<CallBody>| list.items.iter().map(|call| call.audit_id.clone()).collect();
     if !for_scripts(args.output, &calls, names)? {

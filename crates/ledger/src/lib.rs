@@ -54,6 +54,12 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot be read; the caller must then refuse.
     fn is_agent(&self, username: &str) -> Task<'_, Result<bool, StoreError>>;
+
+    /// Everybody who was ever seen there, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    fn agents(&self) -> Task<'_, Result<Vec<String>, StoreError>>;
 }
 
 /// Which calls of the ledger are asked for; every given part must match.
@@ -73,8 +79,8 @@ pub struct Filter {
     pub action: Option<Action>,
     /// Calls that belong to this hold.
     pub hold: Option<String>,
-    /// Exactly this call.
-    pub audit_id: Option<String>,
+    /// Exactly these calls; all where it is empty.
+    pub audit_ids: Vec<String>,
     /// Not before.
     pub since: Option<Timestamp>,
     /// Not after.

@@ -124,6 +124,10 @@ impl Ledger for Sqlite {
         let username = username.to_owned();
         self.read(move |connection| read::is_agent(connection, &username))
     }
+
+    fn agents(&self) -> Task<'_, Result<Vec<String>, StoreError>> {
+        self.read(read::agents)
+    }
 }
 
 impl Holds for Sqlite {

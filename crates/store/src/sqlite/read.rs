@@ -49,11 +49,16 @@ pub(super) fn calls(connection: &Connection, filter: &Filter) -> Result<Vec<Call
         ("name = ?", &filter.name),
         ("username = ?", &filter.username),
         ("verb = ?", &filter.verb),
-        ("audit_id = ?", &filter.audit_id),
     ];
     for (sql, value) in columns {
         if let Some(value) = value {
             place.and(sql, value.clone());
+        }
+    }
+    if !filter.audit_ids.is_empty() {
+        place.sql.push(format!("audit_id IN ({})", marks(filter.audit_ids.len())));
+        for id in &filter.audit_ids {
+            place.values.push(Box::new(id.clone()));
         }
     }
     if let Some(hold) = &filter.hold {
@@ -106,6 +111,18 @@ pub(super) fn is_agent(connection: &Connection, username: &str) -> Result<bool, 
         .map_err(|error| unavailable(&error))
 }
 
+pub(super) fn agents(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let failed = |error: rusqlite::Error| unavailable(&error);
+    let mut statement =
+        connection.prepare("SELECT username FROM agents ORDER BY username").map_err(failed)?;
+    let rows = statement.query_map([], |row| row.get(0)).map_err(failed)?;
+    rows.collect::<Result<_, _>>().map_err(failed)
+}
+
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
 pub(super) fn hold(connection: &Connection, id: &HoldId) -> Result<Option<Hold>, StoreError> {
     let found = connection
         .query_row("SELECT document FROM holds WHERE id = ?", [id.as_str()], |row| {
@@ -119,8 +136,7 @@ pub(super) fn hold(connection: &Connection, id: &HoldId) -> Result<Option<Hold>,
 pub(super) fn holds(connection: &Connection, filter: &HoldFilter) -> Result<Vec<Hold>, StoreError> {
     let mut place = Where::default();
     if !filter.states.is_empty() {
-        let marks = vec!["?"; filter.states.len()].join(", ");
-        place.sql.push(format!("state IN ({marks})"));
+        place.sql.push(format!("state IN ({})", marks(filter.states.len())));
         for state in &filter.states {
             place.values.push(Box::new(*state));
         }

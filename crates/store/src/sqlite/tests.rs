@@ -86,7 +86,7 @@ async fn keeps_entries_and_finds_them() {
     assert_eq!(found(Filter { action: Some(Action::Deny), ..all }).await, [""; 0]);
     assert!(store.is_agent("reader").await.unwrap());
     assert!(!store.is_agent("alice").await.unwrap());
-    let call = store.calls(Filter { audit_id: Some("a1".into()), ..Filter::default() }).await;
+    let call = store.calls(Filter { audit_ids: vec!["a1".into()], ..Filter::default() }).await;
     assert_eq!(call.unwrap().first().and_then(Call::hold_id), Some("h1"));
 }
 
@@ -103,7 +103,7 @@ async fn changes_a_hold_only_from_the_revision_that_was_read() {
     assert_eq!(second.revision, 1);
     let late = store.replace(first, vec![entry("never", "prod", "delete", "a")]).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
-    let never = store.calls(Filter { audit_id: Some("never".into()), ..Filter::default() });
+    let never = store.calls(Filter { audit_ids: vec!["never".into()], ..Filter::default() });
     assert!(never.await.unwrap().is_empty());
     assert_eq!(store.load(&HoldId::parse("h1")).await.unwrap(), Some(second));
 

@@ -1,0 +1,254 @@
+//! kube-apiserver's audit log (`audit.k8s.io/v1`, JSON lines), as far as a timeline needs it.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+/// One call as the API server saw it: the last stage that it wrote down.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Event {
+    #[serde(rename = "auditID")]
+    pub(crate) audit_id: String,
+    stage: Stage,
+    #[serde(rename = "requestReceivedTimestamp")]
+    pub(crate) time: Timestamp,
+    user: User,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    impersonated_user: Option<User>,
+    #[serde(default)]
+    pub(crate) verb: String,
+    #[serde(rename = "requestURI", default)]
+    pub(crate) request_uri: String,
+    #[serde(default)]
+    pub(crate) object_ref: ObjectRef,
+    #[serde(default)]
+    response_status: ResponseStatus,
+    #[serde(rename = "sourceIPs", default)]
+    pub(crate) source_ips: Vec<String>,
+    #[serde(default)]
+    pub(crate) user_agent: String,
+    #[serde(default, skip_serializing)]
+    request_object: Option<RequestObject>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+enum Stage {
+    RequestReceived,
+    ResponseStarted,
+    ResponseComplete,
+    Panic,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct User {
+    #[serde(default)]
+    username: String,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ObjectRef {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) resource: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) namespace: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) api_group: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) subresource: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct ResponseStatus {
+    #[serde(default)]
+    code: u16,
+}
+
+/// The body, where the audit policy logs it: all that matters is whether it asks for a dry run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum RequestObject {
+    Options {
+        #[serde(rename = "dryRun")]
+        dry_run: Vec<String>,
+    },
+    Other(IgnoredAny),
+}
+
+impl Event {
+    /// In whose name it ran.
+    pub(crate) fn username(&self) -> &str {
+        &self.impersonated_user.as_ref().unwrap_or(&self.user).username
+    }
+
+    /// HTTP status; 0 where there was none.
+    pub(crate) fn code(&self) -> u16 {
+        self.response_status.code
+    }
+
+    /// Whether it may have changed something: a write, not known to be a dry run, that was not
+    /// refused.
+    pub(crate) fn is_real_write(&self) -> bool {
+        let writes = ["create", "update", "patch", "delete", "deletecollection"];
+        let reviews = ["selfsubject", "subjectaccess", "localsubject", "tokenreviews"];
+        let asks = reviews.iter().any(|it| self.object_ref.resource.starts_with(it));
+        let dry = match &self.request_object {
+            Some(RequestObject::Options { dry_run }) => dry_run.iter().any(|it| it == "All"),
+            _ => false,
+        };
+        let dry_query = self.request_uri.contains("dryRun=All");
+        writes.contains(&self.verb.as_str()) && !asks && !dry && !dry_query && self.code() < 400
+    }
+
+    /// Whether its body is known, so that a dry run in it would show.
+    pub(crate) fn shows_body(&self) -> bool {
+        self.request_object.is_some()
+    }
+}
+
+/// The part of a log that was asked for, and the time that all of it spans.
+#[derive(Debug, Default)]
+pub(crate) struct AuditLog {
+    pub(crate) events: HashMap<String, Event>,
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl AuditLog {
+    /// Reads a file, `-` for standard input, and keeps what `keep` wants.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or a line (but the last, which may be cut) is no audit event.
+    pub(crate) fn read(&mut self, path: &Path, keep: impl Fn(&Event) -> bool) -> Result<()> {
+        let shown = path.display();
+        let reader: Box<dyn BufRead> = match path.to_str() {
+            Some("-") => Box::new(std::io::stdin().lock()),
+            _ => {
+                let file = std::fs::File::open(path)
+                    .with_context(|| format!("cannot read {shown} (--audit-log)"))?;
+                Box::new(BufReader::new(file))
+            }
+        };
+        let mut broken: Option<(usize, serde_json::Error)> = None;
+        let mut any = false;
+        for (number, line) in reader.lines().enumerate() {
+            let line = line.with_context(|| format!("cannot read {shown} (--audit-log)"))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            if let Some((number, error)) = broken.take() {
+                bail!(
+                    "{shown}, line {number} is no audit event: {error}; is it written with --audit-log-format=json?"
+                );
+            }
+            match serde_json::from_str::<Event>(&line) {
+                Ok(event) => {
+                    any = true;
+                    self.add(event, &keep);
+                }
+                // The last line of a log that is being written may be cut.
+                Err(error) => broken = Some((number + 1, error)),
+            }
+        }
+        match (any, broken) {
+            (false, Some((number, error))) => {
+                bail!("{shown}, line {number} is no audit event: {error}")
+            }
+            (false, None) => bail!("{shown} holds no audit events"),
+            (true, _) => Ok(()),
+        }
+    }
+
+    fn add(&mut self, event: Event, keep: impl Fn(&Event) -> bool) {
+        let time = event.time;
+        self.from = Some(self.from.map_or(time, |from| from.min(time)));
+        self.until = Some(self.until.map_or(time, |until| until.max(time)));
+        if !keep(&event) {
+            return;
+        }
+        match self.events.get(&event.audit_id) {
+            Some(known) if known.stage >= event.stage => {}
+            _ => {
+                self.events.insert(event.audit_id.clone(), event);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: &str, stage: &str, verb: &str, more: &str) -> String {
+        format!(
+            r#"{{"kind":"Event","auditID":"{id}","stage":"{stage}","requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z","user":{{"username":"a"}},"verb":"{verb}","requestURI":"/x"{more}}}"#
+        )
+    }
+
+    fn read(text: &str) -> Result<AuditLog> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), text)?;
+        let mut log = AuditLog::default();
+        log.read(file.path(), |_| true)?;
+        Ok(log)
+    }
+
+    #[test]
+    fn keeps_the_last_stage_of_each_call() -> Result<()> {
+        let text = [
+            line("1", "ResponseComplete", "delete", r#","responseStatus":{"code":200}"#),
+            line("1", "RequestReceived", "delete", ""),
+            line("2", "RequestReceived", "get", r#","impersonatedUser":{"username":"b"}"#),
+            r#"{"kind":"Event","auditID":"3","#.to_owned(),
+        ]
+        .join("\n");
+        let log = read(&text)?;
+        assert_eq!(log.events.len(), 2);
+        assert_eq!(log.events["1"].code(), 200);
+        assert_eq!((log.events["1"].username(), log.events["2"].username()), ("a", "b"));
+        Ok(())
+    }
+
+    #[test]
+    fn tells_what_changed_something() -> Result<()> {
+        let ok = r#","responseStatus":{"code":200}"#;
+        let table = [
+            ("delete", ok.to_owned(), true),
+            ("get", ok.to_owned(), false),
+            ("patch", r#","responseStatus":{"code":409}"#.to_owned(), false),
+            ("delete", format!(r#"{ok},"requestObject":{{"dryRun":["All"]}}"#), false),
+            ("delete", format!(r#"{ok},"requestObject":{{"kind":"DeleteOptions"}}"#), true),
+            ("patch", format!(r#"{ok},"requestObject":[{{"op":"test"}}]"#), true),
+            ("create", format!(r#"{ok},"objectRef":{{"resource":"tokenreviews"}}"#), false),
+        ];
+        for (verb, more, want) in table {
+            let log = read(&line("1", "ResponseComplete", verb, &more))?;
+            assert_eq!(log.events["1"].is_real_write(), want, "{verb} {more}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn says_which_line_is_wrong() {
+        let good = line("1", "ResponseComplete", "get", "");
+        let table = [
+            (format!("{good}\nnonsense\n{good}"), "line 2 is no audit event"),
+            (String::new(), "holds no audit events"),
+            ("2026-01-01 AUDIT: id=1".to_owned(), "line 1 is no audit event"),
+        ];
+        for (text, want) in table {
+            let got = read(&text).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(got.contains(want), "{got}");
+        }
+    }
+}
