@@ -5,9 +5,11 @@ mod client;
 mod escape;
 mod human;
 mod output;
+mod program;
 mod review;
 mod serve;
 mod tls;
+mod words;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use crate::{
     client::{Client, Connection},
     human,
     output::{Output, for_scripts, print},
+    words,
 };
 
 #[derive(Debug, Subcommand)]
@@ -142,7 +143,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         }
         ReviewCommand::Approve { id, reason, digest } => {
             let hold = fetch(&client, &id).await?;
-            print(&human::sentence(&hold.summary))?;
+            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
             let digest = digest.unwrap_or(hold.preview.digest);
             let path = format!("/v1/holds/{}/approve", segment(&id));
             let decided: HoldDetail = client.post(&path, &Approval { reason, digest }).await?;
@@ -154,7 +155,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         }
         ReviewCommand::Deny { id, reason } => {
             let hold = fetch(&client, &id).await?;
-            print(&human::sentence(&hold.summary))?;
+            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
             let path = format!("/v1/holds/{}/deny", segment(&id));
             let _: HoldDetail = client.post(&path, &Denial { reason }).await?;
             print("denied; the same effect stays denied for 10 minutes")?;

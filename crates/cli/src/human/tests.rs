@@ -34,11 +34,13 @@ fn detail() -> HoldDetail {
                 ..RequestRecord::default()
             },
             rules: vec!["delete-namespace".into()],
-            reason: "deletes namespaces payments".into(),
+            reason: "deletes namespace payments".into(),
             severity: "critical".into(),
             effects: vec![EffectRecord {
                 kind: "Delete".into(),
-                detail: "deletes namespaces payments".into(),
+                resource: "namespaces".into(),
+                name: "payments".into(),
+                detail: "deletes namespace payments".into(),
                 ..EffectRecord::default()
             }],
             drifts: 0,
