@@ -12,7 +12,7 @@ use crate::{client::Connection, tls};
 pub(crate) enum AgentCommand {
     /// Rewrite a kubeconfig so that it points at agent-shield: server and CA, nothing else.
     #[command(
-        after_help = "Example:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
+        after_help = "Examples:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
     )]
     Kubeconfig {
         /// Where to write it; standard output by default.

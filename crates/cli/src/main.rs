@@ -13,8 +13,9 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use client::{ClientError, Connection};
+use program::Program;
 
 /// Approval proxy between AI agents and Kubernetes.
 #[derive(Debug, Parser)]
@@ -22,6 +23,12 @@ use client::{ClientError, Connection};
     name = "agent-shield",
     version,
     after_help = "\
+Examples:
+  agent-shield serve --kubeconfig ~/.kube/config
+  agent-shield holds
+  agent-shield show k3mq7xzw
+  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'
+
 Exit codes:
   0  done
   1  refused by the server, or something unexpected
@@ -44,10 +51,17 @@ enum Command {
     #[command(flatten)]
     Review(review::ReviewCommand),
     /// What an agent needs.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt"
+    )]
     Agent(agent::AgentCommand),
     /// Print the completion script of a shell.
-    #[command(after_help = "Example:\n  source <(agent-shield completion bash)")]
+    #[command(after_help = "\
+Examples:
+  source <(agent-shield completion bash)
+  agent-shield completion zsh > ~/.zfunc/_agent-shield
+  agent-shield completion fish > ~/.config/fish/completions/agent-shield.fish")]
     Completion {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
@@ -60,7 +74,16 @@ fn main() -> ExitCode {
         eprintln!("error: TLS is set up already");
         return ExitCode::FAILURE;
     }
-    let cli = Cli::parse();
+    let mut arguments = std::env::args_os();
+    let program = Program::of(&arguments.next().unwrap_or_default());
+    program.remember();
+    if program == Program::KubectlCompletion {
+        let words: Vec<String> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
+        println!("{}", program::completions(program.dress(Cli::command()), &words));
+        return ExitCode::SUCCESS;
+    }
+    let matches = program.dress(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -99,5 +122,18 @@ mod tests {
     #[test]
     fn commands_are_well_formed() {
         Cli::command().debug_assert();
+        Program::KubectlPlugin.dress(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        let mut waiting = vec![Cli::command(), Program::KubectlPlugin.dress(Cli::command())];
+        while let Some(mut command) = waiting.pop() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("\nExamples:\n  "), "{}", command.get_name());
+            // `help` is clap's own.
+            let its = command.get_subcommands().filter(|it| it.get_name() != "help");
+            waiting.extend(its.cloned());
+        }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) enum ReviewCommand {
         output: Output,
     },
     /// Show one hold: who, what, where, what would change and what goes with it.
+    #[command(
+        after_help = "Examples:\n  agent-shield show k3mq7xzw\n  agent-shield show k3mq7xzw -o json | jq -r .preview.digest"
+    )]
     Show {
         /// The hold's id, from `holds`.
         id: String,
@@ -42,7 +45,7 @@ pub(crate) enum ReviewCommand {
     },
     /// Approve a hold, in your name, exactly as it stands now.
     #[command(
-        after_help = "Example:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'"
+        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq --digest \"$(agent-shield show k3mq -o json | jq -r .preview.digest)\""
     )]
     Approve {
         /// The hold's id, from `holds`.
@@ -55,7 +58,7 @@ pub(crate) enum ReviewCommand {
         digest: Option<String>,
     },
     /// Deny a hold, in your name.
-    #[command(after_help = "Example:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
+    #[command(after_help = "Examples:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
     Deny {
         /// The hold's id, from `holds`.
         id: String,
@@ -69,6 +72,9 @@ pub(crate) enum ReviewCommand {
     )]
     Timeline(Box<TimelineArgs>),
     /// Show how each namespace is seen, why, and the command that declares it otherwise.
+    #[command(
+        after_help = "Examples:\n  agent-shield namespaces\n  agent-shield namespaces -o json | jq -r '.items[] | select(.production) | .name'"
+    )]
     Namespaces {
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
