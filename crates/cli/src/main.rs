@@ -4,6 +4,7 @@ mod agent;
 mod client;
 mod escape;
 mod human;
+mod man;
 mod output;
 mod program;
 mod review;
@@ -66,6 +67,7 @@ Examples:
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
     },
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -107,12 +109,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::serve(*args, &cli.connection).await,
         Command::Review(command) => review::run(command, cli.connection).await,
         Command::Agent(command) => agent::run(command, &cli.connection),
-        Command::Completion { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "agent-shield", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completion { shell } => output::print(&completion(shell)?),
+        Command::Man(args) => man::run(&args, Cli::command()),
     }
+}
+
+fn completion(shell: clap_complete::Shell) -> anyhow::Result<String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "agent-shield", &mut script);
+    Ok(String::from_utf8(script)?)
 }
 
 #[cfg(test)]

@@ -35,3 +35,24 @@ fn a_link_makes_it_a_plugin_of_kubectl() {
     let words = stdout(&completes, &["ti"]);
     assert!(words.starts_with("timeline\t") && words.ends_with(":4\n"), "{words}");
 }
+
+#[test]
+fn every_shell_gets_a_script() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = stdout(BINARY, &["completion", shell]);
+        assert!(script.contains("approve") && script.contains("timeline"), "{shell}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let script = dir.path().join("completion.bash");
+    std::fs::write(&script, stdout(BINARY, &["completion", "bash"])).expect("it is written");
+    let path = script.to_str().expect("a path");
+    run("bash", &["-n", path]);
+}
+
+#[test]
+fn manual_pages_are_printed_or_written() {
+    assert!(stdout(BINARY, &["man"]).contains(".TH agent-shield 1"));
+    let dir = tempfile::tempdir().expect("a directory");
+    run(BINARY, &["man", "--dir", dir.path().to_str().expect("a path")]);
+    assert!(dir.path().join("agent-shield-approve.1").exists());
+}
