@@ -310,4 +310,4 @@ fn age(then: Timestamp, now: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,11 +1,13 @@
 //! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
 
+mod advice;
 mod agent;
 mod client;
 mod escape;
 mod human;
 mod man;
 mod output;
+mod pick;
 mod program;
 mod review;
 mod serve;
