@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     advice::{self, Flags},
     serve::default_data_dir,
+    spinner,
 };
 
 /// How to reach the server, and who you are.
@@ -65,6 +66,7 @@ pub(crate) struct Client {
     url: String,
     flags: Flags,
     client: kube::Client,
+    is_quiet: bool,
 }
 
 impl Client {
@@ -97,7 +99,17 @@ impl Client {
         let client = kube::Client::try_from(config).context("cannot use the kubeconfig's user")?;
         let kubeconfig = connection.kubeconfig.as_ref().map(|it| it.to_string_lossy());
         let flags = Flags::new(kubeconfig.as_deref(), connection.context.as_deref());
-        Ok(Self { url, flags, client })
+        Ok(Self { url, flags, client, is_quiet: false })
+    }
+
+    /// Without a spinner: something else draws on the terminal.
+    pub(crate) fn quiet(self) -> Self {
+        Self { is_quiet: true, ..self }
+    }
+
+    /// Where it sends to.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -117,7 +129,11 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: http::Request<Vec<u8>>) -> Result<T> {
-        let answer = self.client.request(request).await;
+        let answer = self.client.request(request);
+        let answer = match self.is_quiet {
+            true => answer.await,
+            false => spinner::during(format!("waiting for {}", self.url), answer).await,
+        };
         match answer {
             Ok(answer) => Ok(answer),
             Err(kube::Error::Api(status)) => {

@@ -11,6 +11,7 @@ mod pick;
 mod program;
 mod review;
 mod serve;
+mod spinner;
 mod tls;
 mod words;
 
