@@ -295,11 +295,12 @@ fn what(request: &ledger::RequestRecord) -> String {
 }
 
 /// ServiceAccounts as `agents:triage`, others as they are.
-fn short_user(username: &str) -> &str {
+pub(crate) fn short_user(username: &str) -> &str {
     username.strip_prefix("system:serviceaccount:").unwrap_or(username)
 }
 
-fn age(then: Timestamp, now: Timestamp) -> String {
+/// `42s`, `29m`, `3h`, `2d`.
+pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
     match seconds {
         0..=119 => format!("{seconds}s"),

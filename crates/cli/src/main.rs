@@ -13,6 +13,7 @@ mod review;
 mod serve;
 mod spinner;
 mod tls;
+mod watch;
 mod words;
 
 use std::process::ExitCode;

@@ -10,7 +10,9 @@ use crate::{
     human,
     output::{Output, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, pick},
-    program, words,
+    program,
+    watch::{self, WatchArgs},
+    words,
 };
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +35,7 @@ pub(crate) enum ReviewCommand {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
+    Watch(WatchArgs),
     /// Show one hold: who, what, where, what would change and what goes with it.
     #[command(
         after_help = "Examples:\n  agent-shield show k3mq7xzw\n  agent-shield show k3mq7xzw -o json | jq -r .preview.digest"
@@ -142,6 +145,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 print(&human::holds(&holds.items, wide, Timestamp::now()))?;
             }
         }
+        ReviewCommand::Watch(args) => watch::run(&args, client).await?,
         ReviewCommand::Show { id, output } => {
             let hold = meant(&client, &id, "?state=all", LETTERS_TO_READ).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
@@ -280,7 +284,8 @@ fn segment(text: &str) -> String {
     text.trim().bytes().map(encoded).collect()
 }
 
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+/// `?key=value&…` of what is given, encoded.
+pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let pairs: Vec<String> = pairs
         .iter()
         .filter_map(|(key, value)| Some((key, value.as_ref()?)))
