@@ -145,12 +145,12 @@ impl Client {
                 "the server's answer cannot be read: is it agent-shield's review listener?",
             ),
             Err(error) => {
-                let mut why = error.to_string();
-                let mut source = std::error::Error::source(&error);
-                while let Some(cause) = source {
-                    why = format!("{why}: {cause}");
-                    source = cause.source();
+                // The innermost cause says it; those around it are layers of libraries.
+                let mut cause: &dyn std::error::Error = &error;
+                while let Some(inner) = cause.source() {
+                    cause = inner;
                 }
+                let why = cause.to_string();
                 Err(ClientError::Unreachable { url: self.url.clone(), why }.into())
             }
         }

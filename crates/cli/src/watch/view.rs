@@ -48,8 +48,7 @@ impl Model {
         ];
         rows.extend(body.into_iter().take(self.page_rows()));
         rows.resize(self.page_rows() + 4, String::new());
-        rows.push(String::new());
-        rows.push(styled(BOLD, &self.question(width)));
+        rows.extend(self.question(width).map(|it| styled(BOLD, &it)));
         rows.push(styled(DIM, &fit(self.keys(), width)));
         rows.truncate(self.size.rows);
         rows
@@ -119,8 +118,9 @@ impl Model {
         }
     }
 
-    fn question(&self, width: usize) -> String {
-        match (&self.prompt, &self.busy, &self.notice) {
+    /// Two rows; what is one row long stands in the second.
+    fn question(&self, width: usize) -> [String; 2] {
+        let one = match (&self.prompt, &self.busy, &self.notice) {
             (Some(Prompt::Approve { id, .. }), ..) => {
                 fit(&format!("Approve {} as it is shown here? y or n", Escaped::line(id)), width)
             }
@@ -131,9 +131,17 @@ impl Model {
                 fit(&format!("{asked}{}_", end_of(reason.as_str(), room)), width)
             }
             (None, Some(busy), _) => fit(&doing(busy), width),
-            (None, None, Some(notice)) => fit(Escaped::line(notice).as_str(), width),
+            (None, None, Some(notice)) => {
+                let mut lines = wrap(Escaped::line(notice).as_str(), width).into_iter();
+                let first = fit(&lines.next().unwrap_or_default(), width);
+                match lines.collect::<String>() {
+                    rest if rest.is_empty() => first,
+                    rest => return [first, fit(&rest, width)],
+                }
+            }
             (None, None, None) => String::new(),
-        }
+        };
+        [String::new(), one]
     }
 
     fn keys(&self) -> &'static str {
@@ -336,6 +344,15 @@ mod tests {
         model.press(Key::Char('d'));
         model.press(Key::Paste("wrong\u{202e} namespace, and far too long to be shown".into()));
         insta::assert_snapshot!(screen(&model));
+    }
+
+    #[test]
+    fn a_long_notice_has_two_rows() {
+        let mut model = model(60, 9);
+        model.notice = Some("k3mq7xzw is not approved: what the request would do has changed since it was shown; this is how it stands now".into());
+        let screen = screen(&model);
+        assert!(screen.contains("\nk3mq7xzw is not approved"), "{screen}");
+        assert!(screen.contains("how it stands now\nj k move"), "{screen}");
     }
 
     #[test]
