@@ -31,15 +31,20 @@ pub(crate) fn pick<'a>(
     letters_min: usize,
 ) -> Result<&'a HoldSummary, Unclear<'a>> {
     let typed = typed.trim().to_ascii_lowercase();
-    let begins: Vec<&HoldSummary> = holds.iter().filter(|it| it.id.starts_with(&typed)).collect();
-    match begins.as_slice() {
+    let begun: Vec<&HoldSummary> = holds.iter().filter(|it| begins(&it.id, &typed)).collect();
+    match begun.as_slice() {
         [one] if one.id == typed || typed.len() >= letters_min => Ok(one),
         [_, _, ..] if typed.len() >= LETTERS_TO_READ => {
-            let near = begins.into_iter().take(NEAR_MAX).collect();
+            let near = begun.into_iter().take(NEAR_MAX).collect();
             Err(Unclear { near, ambiguous: true })
         }
         _ => Err(Unclear { near: near(&typed, holds), ambiguous: false }),
     }
+}
+
+/// Whether an id begins as typed; ids are in lower case.
+pub(crate) fn begins(id: &str, typed: &str) -> bool {
+    id.starts_with(&typed.trim().to_ascii_lowercase())
 }
 
 fn near<'a>(typed: &str, holds: &'a [HoldSummary]) -> Vec<&'a HoldSummary> {

@@ -9,7 +9,7 @@ use crate::{
     client::{Client, ClientError, Connection},
     human,
     output::{Output, for_scripts, print},
-    pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, pick},
+    pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
     program,
     watch::{self, WatchArgs},
     words,
@@ -262,6 +262,7 @@ fn is_unknown(error: &anyhow::Error) -> bool {
 }
 
 fn no_such_hold(typed: &str, unclear: &Unclear<'_>) -> String {
+    let is_begun = unclear.near.iter().any(|it| begins(&it.id, typed));
     let mut text = match (unclear.near.is_empty(), unclear.ambiguous) {
         (true, _) => {
             return format!(
@@ -270,6 +271,7 @@ fn no_such_hold(typed: &str, unclear: &Unclear<'_>) -> String {
             );
         }
         (_, true) => format!("more than one hold begins with `{typed}`:"),
+        (_, false) if is_begun => format!("`{typed}` is too short to be sure; did you mean:"),
         (_, false) => format!("there is no hold `{typed}`; did you mean:"),
     };
     for hold in &unclear.near {
@@ -325,6 +327,8 @@ mod tests {
     #[test]
     fn names_the_holds_that_may_be_meant() {
         let hold = human::tests::detail().summary;
+        let mut other = hold.clone();
+        other.id = "k2mq7xzw".into();
         let unclear = |near, ambiguous| Unclear { near, ambiguous };
         let table = [
             (
@@ -332,8 +336,12 @@ mod tests {
                 "there is no hold `k3`: `agent-shield holds --state all` lists them",
             ),
             (
+                unclear(vec![&other], false),
+                "there is no hold `k3`; did you mean:\n  k2mq7xzw  pending  ServiceAccount agents/triage wants to delete namespace payments.",
+            ),
+            (
                 unclear(vec![&hold], false),
-                "there is no hold `k3`; did you mean:\n  k3mq7xzw  pending  ServiceAccount agents/triage wants to delete namespace payments.",
+                "`k3` is too short to be sure; did you mean:\n  k3mq7xzw  pending  ServiceAccount agents/triage wants to delete namespace payments.",
             ),
             (
                 unclear(vec![&hold], true),
