@@ -1,6 +1,9 @@
 //! The terminal: taken on entering, given back on every way out, a panic included.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use crossterm::{
     cursor,
@@ -13,6 +16,9 @@ use crossterm::{
 };
 
 use super::model::{Key, Size};
+
+/// Leaving twice would put the cursor back to where it was, over a panic's message.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The alternate screen in raw mode; dropping it gives the terminal back.
 pub(crate) struct Screen {
@@ -29,6 +35,7 @@ impl Screen {
             before(panic);
         }));
         terminal::enable_raw_mode()?;
+        IS_TAKEN.store(true, Ordering::SeqCst);
         let colours = anstream::AutoStream::choice(&io::stdout());
         let screen = Self { has_colours: colours != anstream::ColorChoice::Never };
         // Pasted text comes as one event: it cannot press keys.
@@ -67,6 +74,9 @@ impl Drop for Screen {
 
 /// What cannot be undone has to be left: there is nobody else to tell.
 fn restore() {
+    if !IS_TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _ = execute!(io::stdout(), cursor::Show, DisableBracketedPaste, LeaveAlternateScreen);
     let _ = terminal::disable_raw_mode();
 }
