@@ -11,7 +11,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::de::DeserializeOwned;
 
-use crate::serve::default_data_dir;
+use crate::{
+    advice::{self, Flags},
+    serve::default_data_dir,
+    spinner,
+};
 
 /// How to reach the server, and who you are.
 #[derive(Args, Clone, Debug)]
@@ -32,19 +36,23 @@ pub(crate) struct Connection {
     pub(crate) context: Option<String>,
 }
 
-/// What went wrong, as far as scripts tell it apart.
+/// What went wrong, as far as scripts tell it apart. The first line says what, the others what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    #[error(
-        "cannot reach {url}: {why}\nIs agent-shield running there (see endpoints.json in its data directory), and is --ca its ca.crt?"
-    )]
+    #[error("cannot reach {url}: {why}\n{}", advice::on_silence(.why))]
     Unreachable { url: String, why: String },
     #[error(
         "cannot reach the API server at {url}: {why}\nIs that the cluster you mean (--kubeconfig, --context)?"
     )]
     NoApiServer { url: String, why: String },
-    #[error("{message}")]
-    Answered { code: u16, message: String },
+    #[error("{message}{}", on_its_own_line(.advice.as_deref()))]
+    Answered { code: u16, message: String, advice: Option<String> },
+    #[error("{0}")]
+    NoSuchHold(String),
+}
+
+fn on_its_own_line(advice: Option<&str>) -> String {
+    advice.map(|advice| format!("\n{advice}")).unwrap_or_default()
 }
 
 impl ClientError {
@@ -52,7 +60,7 @@ impl ClientError {
         ExitCode::from(match self {
             Self::Unreachable { .. } | Self::NoApiServer { .. } => 5,
             Self::Answered { code: 401 | 403, .. } => 4,
-            Self::Answered { code: 404, .. } => 3,
+            Self::NoSuchHold(_) | Self::Answered { code: 404, .. } => 3,
             Self::Answered { code: 409, .. } => 6,
             Self::Answered { .. } => 1,
         })
@@ -62,7 +70,9 @@ impl ClientError {
 /// A connection to the review API.
 pub(crate) struct Client {
     url: String,
+    flags: Flags,
     client: kube::Client,
+    is_quiet: bool,
 }
 
 impl Client {
@@ -84,7 +94,19 @@ impl Client {
         // A person waits: they are told at once what does not work, and ask again themselves.
         config.default_retry = false;
         let client = kube::Client::try_from(config).context("cannot use the kubeconfig's user")?;
-        Ok(Self { url, client })
+        let kubeconfig = connection.kubeconfig.as_ref().map(|it| it.to_string_lossy());
+        let flags = Flags::new(kubeconfig.as_deref(), connection.context.as_deref());
+        Ok(Self { url, flags, client, is_quiet: false })
+    }
+
+    /// Without a spinner: something else draws on the terminal.
+    pub(crate) fn quiet(self) -> Self {
+        Self { is_quiet: true, ..self }
+    }
+
+    /// Where it sends to.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -104,17 +126,29 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: http::Request<Vec<u8>>) -> Result<T> {
-        match self.client.request(request).await {
+        let answer = self.client.request(request);
+        let answer = match self.is_quiet {
+            true => answer.await,
+            false => spinner::during(format!("waiting for {}", self.url), answer).await,
+        };
+        match answer {
             Ok(answer) => Ok(answer),
             Err(kube::Error::Api(status)) => {
-                Err(ClientError::Answered { code: status.code, message: status.message.clone() }
-                    .into())
+                let (code, message) = (status.code, status.message.clone());
+                let advice = advice::on_answer(code, &message, &self.flags);
+                Err(ClientError::Answered { code, message, advice }.into())
             }
             Err(kube::Error::SerdeError(error)) => Err(error).context(
                 "the server's answer cannot be read: is it agent-shield's review listener?",
             ),
             Err(error) => {
-                Err(ClientError::Unreachable { url: self.url.clone(), why: causes(&error) }.into())
+                // The innermost cause says it; those around it are layers of libraries.
+                let mut cause: &dyn std::error::Error = &error;
+                while let Some(inner) = cause.source() {
+                    cause = inner;
+                }
+                let why = cause.to_string();
+                Err(ClientError::Unreachable { url: self.url.clone(), why }.into())
             }
         }
     }

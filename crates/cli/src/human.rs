@@ -5,7 +5,7 @@ use api::body::{CallBody, HoldDetail, HoldSummary, NamespaceBody};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
-use crate::escape::Escaped;
+use crate::{escape::Escaped, program, words};
 
 const RED: Style = AnsiColor::Red.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -48,80 +48,103 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
     table.trim_fmt()
 }
 
-/// Who wants to do what, and why it is held.
-pub(crate) fn sentence(hold: &HoldSummary) -> String {
-    let ending = match hold.state.as_str() {
-        "pending" => format!("undecided, it is denied at {}", hold.deadline),
-        "done" => format!("it was run and answered {}", hold.code.unwrap_or_default()),
-        state => format!("it is {state}"),
-    };
-    format!(
-        "{BOLD}{}{BOLD:#} asks to {BOLD}{}{BOLD:#}. It is held because it {}; {ending}.",
-        e(short_user(&hold.user.username)),
-        e(&what(&hold.request)),
-        e(&hold.reason),
-    )
-}
-
-/// Everything that is known of one hold.
+/// Everything that is known of one hold: what is decided on first, who and how after it.
 pub(crate) fn hold(hold: &HoldDetail, now: Timestamp) -> String {
     let s = &hold.summary;
-    let mut text = format!("{}\n", sentence(s));
-    let mut line = |name: &str, value: &str| {
-        if !value.is_empty() {
-            text.push_str(&format!("\n{name:<12}{}", e(value)));
-        }
-    };
-    line("Hold", &format!("{} ({}, {})", s.id, s.state, s.severity));
-    line("Held for", &age(s.created_at, now));
-    line("Agent", &s.user.username);
-    line("Request", &format!("{} {}", s.request.method, s.request.request_uri));
-    line("Client", &s.request.user_agent);
-    line("Says it is", &s.request.kubectl_command);
-    line("From", &s.request.source_ip);
-    line("Rules", &s.rules.join(", "));
-    line("Audit id", &s.audit_id);
-    let waits = match s.waiting {
-        0 => "no connection: an approval waits for its next identical request".to_owned(),
-        n => format!("{n} open connection{}", if n == 1 { "" } else { "s" }),
-    };
-    line("Waiting", &waits);
-    if s.drifts > 0 {
-        line("Drifted", &format!("{} times: what is shown is what it would do now", s.drifts));
-    }
-    if let Some(verdict) = &s.verdict {
-        line("Decided by", &verdict.reviewer.username);
-        line("Reason", &verdict.reason);
+    let sentence = words::sentence(s, Some(&hold.preview));
+    let mut text = format!("{BOLD}{sentence}{BOLD:#}\n{}", standing(s, now));
+    if !s.reason.is_empty() {
+        text.push_str(&format!("\nHeld because: {}.", e(&s.reason)));
     }
     section(&mut text, "What it would do");
     for effect in &s.effects {
         text.push_str(&format!("\n  {:<16} {}", e(&effect.kind), e(&effect.detail)));
     }
+    if s.effects.is_empty() {
+        text.push_str("\n  nothing that was recognised");
+    }
     goes_with(&mut text, hold);
     differences(&mut text, hold);
-    if !hold.payload.is_empty() {
-        let content_type = match hold.content_type.as_str() {
-            "" => "no content type".to_owned(),
-            content_type => e(content_type),
-        };
-        section(&mut text, &format!("Payload ({content_type})"));
-        for payload_line in Escaped::lines(&hold.payload).as_str().lines() {
-            text.push_str(&format!("\n  {payload_line}"));
-        }
-    }
     if !hold.preview.notes.is_empty() {
         section(&mut text, "Note");
         for note in &hold.preview.notes {
             text.push_str(&format!("\n  {}", e(note)));
         }
     }
+    asked(&mut text, s);
+    payload(&mut text, hold);
     if s.state == "pending" {
+        let (program, id) = (program::name(), e(&s.id));
         text.push_str(&format!(
-            "\n\n  agent-shield approve {id} --reason '…'\n  agent-shield deny {id} --reason '…'",
-            id = e(&s.id)
+            "\n\n  {program} approve {id} --reason '…'\n  {program} deny {id} --reason '…'"
         ));
     }
     text
+}
+
+/// Where it stands and what becomes of it, in one line.
+fn standing(hold: &HoldSummary, now: Timestamp) -> String {
+    let by = hold.verdict.as_ref().map(|verdict| match verdict.reason.as_str() {
+        "" => format!(" by {}", e(&verdict.reviewer.username)),
+        reason => format!(" by {}: {}", e(&verdict.reviewer.username), e(reason)),
+    });
+    let by = by.unwrap_or_default();
+    let severity = e(&hold.severity);
+    match hold.state.as_str() {
+        "pending" => format!(
+            "Severity {severity}. Held for {}; undecided, it is denied in {} ({}).",
+            age(hold.created_at, now),
+            age(now, hold.deadline),
+            hold.deadline
+        ),
+        "approved" => format!("Approved{by}. It runs when its agent asks again."),
+        "running" => format!("Running now; approved{by}."),
+        "denied" => format!("Denied{by}."),
+        "expired" => "Expired: it does not run.".to_owned(),
+        "done" => format!("Approved{by}. It ran: {}.", hold.code.unwrap_or_default()),
+        "unknown" => format!("Approved{by}. It was sent, and whether it ran is not known."),
+        state => format!("It is {}.", e(state)),
+    }
+}
+
+/// Who asked, and how: what the cluster knows first, then the client's own word.
+fn asked(text: &mut String, hold: &HoldSummary) {
+    section(text, "Who asks, and how");
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            text.push_str(&format!("\n  {name:<10} {}", e(value)));
+        }
+    };
+    line("Hold", &format!("{} ({})", hold.id, hold.state));
+    line("Agent", &hold.user.username);
+    line("Request", &format!("{} {}", hold.request.method, hold.request.request_uri));
+    line("From", &hold.request.source_ip);
+    line("Client", &hold.request.user_agent);
+    line("Says it is", &hold.request.kubectl_command);
+    line("Rules", &hold.rules.join(", "));
+    line("Audit id", &hold.audit_id);
+    let waits = match hold.waiting {
+        0 => "no connection: an approval waits for its next identical request".to_owned(),
+        n => format!("{n} open connection{}", if n == 1 { "" } else { "s" }),
+    };
+    line("Waiting", &waits);
+    if hold.drifts > 0 {
+        line("Drifted", &format!("{} times: what is shown is what it would do now", hold.drifts));
+    }
+}
+
+fn payload(text: &mut String, hold: &HoldDetail) {
+    if hold.payload.is_empty() {
+        return;
+    }
+    let content_type = match hold.content_type.as_str() {
+        "" => "no content type".to_owned(),
+        content_type => e(content_type),
+    };
+    section(text, &format!("Payload ({content_type})"));
+    for line in Escaped::lines(&hold.payload).as_str().lines() {
+        text.push_str(&format!("\n  {line}"));
+    }
 }
 
 fn goes_with(text: &mut String, hold: &HoldDetail) {
@@ -271,11 +294,12 @@ fn what(request: &ledger::RequestRecord) -> String {
     text
 }
 
-/// ServiceAccounts as `agents/triage`, others as they are.
-fn short_user(username: &str) -> &str {
+/// ServiceAccounts as `agents:triage`, others as they are.
+pub(crate) fn short_user(username: &str) -> &str {
     username.strip_prefix("system:serviceaccount:").unwrap_or(username)
 }
 
+/// `42s`, `29m`, `3h`, `2d`.
 pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
     match seconds {
@@ -291,4 +315,4 @@ mod audit;
 pub(crate) use audit::joined;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

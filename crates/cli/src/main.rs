@@ -1,21 +1,29 @@
 //! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
 
+mod advice;
 mod agent;
 mod audit_join;
 mod audit_log;
 mod client;
 mod escape;
 mod human;
+mod man;
 mod output;
+mod pick;
+mod program;
 mod rbac;
 mod review;
 mod serve;
+mod spinner;
 mod tls;
+mod watch;
+mod words;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use client::{ClientError, Connection};
+use program::Program;
 
 /// Approval proxy between AI agents and Kubernetes.
 #[derive(Debug, Parser)]
@@ -23,6 +31,12 @@ use client::{ClientError, Connection};
     name = "agent-shield",
     version,
     after_help = "\
+Examples:
+  agent-shield serve --kubeconfig ~/.kube/config
+  agent-shield holds
+  agent-shield show k3mq7xzw
+  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'
+
 Exit codes:
   0  done
   1  refused by the server, or something unexpected
@@ -45,17 +59,25 @@ enum Command {
     #[command(flatten)]
     Review(review::ReviewCommand),
     /// What an agent needs.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agent-shield agent create triage-bot --namespaces payments --preset triage --out triage.yaml\n  agent-shield agent list"
+    )]
     Agent(agent::AgentCommand),
     /// Rights in Kubernetes: what agent-shield itself needs.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  agent-shield rbac own | kubectl apply -f -")]
     Rbac(rbac::RbacCommand),
     /// Print the completion script of a shell.
-    #[command(after_help = "Example:\n  source <(agent-shield completion bash)")]
+    #[command(after_help = "\
+Examples:
+  source <(agent-shield completion bash)
+  agent-shield completion zsh > ~/.zfunc/_agent-shield
+  agent-shield completion fish > ~/.config/fish/completions/agent-shield.fish")]
     Completion {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
     },
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -64,7 +86,16 @@ fn main() -> ExitCode {
         eprintln!("error: TLS is set up already");
         return ExitCode::FAILURE;
     }
-    let cli = Cli::parse();
+    let mut arguments = std::env::args_os();
+    let program = Program::of(&arguments.next().unwrap_or_default());
+    program.remember();
+    if program == Program::KubectlCompletion {
+        let words: Vec<String> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
+        println!("{}", program::completions(program.dress(Cli::command()), &words));
+        return ExitCode::SUCCESS;
+    }
+    let matches = program.dress(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -89,12 +120,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Review(command) => review::run(command, cli.connection).await,
         Command::Agent(command) => agent::run(command, &cli.connection).await,
         Command::Rbac(command) => rbac::run(command),
-        Command::Completion { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "agent-shield", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completion { shell } => output::print(&completion(shell)?),
+        Command::Man(args) => man::run(&args, Cli::command()),
     }
+}
+
+fn completion(shell: clap_complete::Shell) -> anyhow::Result<String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "agent-shield", &mut script);
+    Ok(String::from_utf8(script)?)
 }
 
 #[cfg(test)]
@@ -104,5 +138,18 @@ mod tests {
     #[test]
     fn commands_are_well_formed() {
         Cli::command().debug_assert();
+        Program::KubectlPlugin.dress(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        let mut waiting = vec![Cli::command(), Program::KubectlPlugin.dress(Cli::command())];
+        while let Some(mut command) = waiting.pop() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("\nExamples:\n  "), "{}", command.get_name());
+            // `help` is clap's own.
+            let its = command.get_subcommands().filter(|it| it.get_name() != "help");
+            waiting.extend(its.cloned());
+        }
     }
 }

@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use api::body::{Approval, CallBody, Denial, HoldDetail, HoldSummary, List, NamespaceBody};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     audit_join::{self, EventFilter, JoinedTimeline},
-    client::{Client, Connection},
+    client::{Client, ClientError, Connection},
     human,
     output::{Output, for_scripts, print},
+    pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
+    program,
+    watch::{self, WatchArgs},
+    words,
 };
 
 #[derive(Debug, Subcommand)]
@@ -34,9 +38,13 @@ pub(crate) enum ReviewCommand {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
+    Watch(WatchArgs),
     /// Show one hold: who, what, where, what would change and what goes with it.
+    #[command(
+        after_help = "Examples:\n  agent-shield show k3mq7xzw\n  agent-shield show k3mq7xzw -o json | jq -r .preview.digest"
+    )]
     Show {
-        /// The hold's id, from `holds`.
+        /// The hold's id, from `holds`, or enough of its beginning.
         id: String,
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
@@ -44,10 +52,10 @@ pub(crate) enum ReviewCommand {
     },
     /// Approve a hold, in your name, exactly as it stands now.
     #[command(
-        after_help = "Example:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'"
+        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq --digest \"$(agent-shield show k3mq -o json | jq -r .preview.digest)\""
     )]
     Approve {
-        /// The hold's id, from `holds`.
+        /// The hold's id, from `holds`, or enough of its beginning.
         id: String,
         /// Why; the agent sees it, and it is recorded.
         #[arg(long, default_value = "")]
@@ -57,9 +65,9 @@ pub(crate) enum ReviewCommand {
         digest: Option<String>,
     },
     /// Deny a hold, in your name.
-    #[command(after_help = "Example:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
+    #[command(after_help = "Examples:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
     Deny {
-        /// The hold's id, from `holds`.
+        /// The hold's id, from `holds`, or enough of its beginning.
         id: String,
         /// Why; the agent sees it, and it is recorded.
         #[arg(long, default_value = "")]
@@ -71,6 +79,9 @@ pub(crate) enum ReviewCommand {
     )]
     Timeline(Box<TimelineArgs>),
     /// Show how each namespace is seen, why, and the command that declares it otherwise.
+    #[command(
+        after_help = "Examples:\n  agent-shield namespaces\n  agent-shield namespaces -o json | jq -r '.items[] | select(.production) | .name'"
+    )]
     Namespaces {
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
@@ -141,30 +152,24 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 print(&human::holds(&holds.items, wide, Timestamp::now()))?;
             }
         }
+        ReviewCommand::Watch(args) => watch::run(&args, client).await?,
         ReviewCommand::Show { id, output } => {
-            let hold = fetch(&client, &id).await?;
+            let hold = meant(&client, &id, "?state=all", LETTERS_TO_READ).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
                 print(&human::hold(&hold, Timestamp::now()))?;
             }
         }
         ReviewCommand::Approve { id, reason, digest } => {
-            let hold = fetch(&client, &id).await?;
-            print(&human::sentence(&hold.summary))?;
+            let hold = meant(&client, &id, "", LETTERS_TO_APPROVE).await?;
+            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
             let digest = digest.unwrap_or(hold.preview.digest);
-            let path = format!("/v1/holds/{}/approve", segment(&id));
-            let decided: HoldDetail = client.post(&path, &Approval { reason, digest }).await?;
-            let waits = match decided.summary.waiting {
-                0 => "the agent has gone: its next identical request runs, once",
-                _ => "the agent waits: its request runs now",
-            };
-            print(&format!("approved; {waits}"))?;
+            let approved = approve(&client, &hold.summary.id, reason, digest).await?;
+            print(&approved)?;
         }
         ReviewCommand::Deny { id, reason } => {
-            let hold = fetch(&client, &id).await?;
-            print(&human::sentence(&hold.summary))?;
-            let path = format!("/v1/holds/{}/deny", segment(&id));
-            let _: HoldDetail = client.post(&path, &Denial { reason }).await?;
-            print("denied; the same effect stays denied for 10 minutes")?;
+            let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
+            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
+            print(&deny(&client, &hold.summary.id, reason).await?)?;
         }
         ReviewCommand::Timeline(args) => timeline(&client, *args).await?,
         ReviewCommand::Namespaces { output } => {
@@ -224,8 +229,82 @@ async fn timeline(client: &Client, args: TimelineArgs) -> Result<()> {
     Ok(())
 }
 
-async fn fetch(client: &Client, id: &str) -> Result<HoldDetail> {
+/// Approves what was on the screen: `digest` is of the preview that was read. Answers with what
+/// becomes of the request.
+pub(crate) async fn approve(
+    client: &Client,
+    id: &str,
+    reason: String,
+    digest: String,
+) -> Result<String> {
+    let path = format!("/v1/holds/{}/approve", segment(id));
+    let decided: HoldDetail = client.post(&path, &Approval { reason, digest }).await?;
+    let becomes = match decided.summary.waiting {
+        0 => "approved; the agent has gone: its next identical request runs, once",
+        _ => "approved; the agent waits: its request runs now",
+    };
+    Ok(becomes.to_owned())
+}
+
+/// Denies a hold. Answers with what becomes of the request.
+pub(crate) async fn deny(client: &Client, id: &str, reason: String) -> Result<String> {
+    let path = format!("/v1/holds/{}/deny", segment(id));
+    let _: HoldDetail = client.post(&path, &Denial { reason }).await?;
+    Ok("denied; the same effect stays denied for 10 minutes".to_owned())
+}
+
+/// One hold with all that is known of it.
+pub(crate) async fn fetch(client: &Client, id: &str) -> Result<HoldDetail> {
     client.get(&format!("/v1/holds/{}", segment(id))).await
+}
+
+/// The hold of that id, or the one among those of `query` whose id begins so.
+async fn meant(
+    client: &Client,
+    typed: &str,
+    query: &str,
+    letters_min: usize,
+) -> Result<HoldDetail> {
+    if typed.trim().is_empty() {
+        bail!("give the id of a hold: `{} holds` lists them", program::name());
+    }
+    let unknown = match fetch(client, typed).await {
+        Err(error) if is_unknown(&error) => error,
+        answer => return answer,
+    };
+    // Who may not list holds is told what the server said, and no more.
+    let Ok(holds) = client.get::<List<HoldSummary>>(&format!("/v1/holds{query}")).await else {
+        return Err(unknown);
+    };
+    match pick(typed, &holds.items, letters_min) {
+        Ok(hold) => fetch(client, &hold.id).await,
+        Err(unclear) => Err(ClientError::NoSuchHold(no_such_hold(typed, &unclear)).into()),
+    }
+}
+
+fn is_unknown(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<ClientError>();
+    matches!(error, Some(ClientError::Answered { code: 404, .. }))
+}
+
+fn no_such_hold(typed: &str, unclear: &Unclear<'_>) -> String {
+    let is_begun = unclear.near.iter().any(|it| begins(&it.id, typed));
+    let mut text = match (unclear.near.is_empty(), unclear.ambiguous) {
+        (true, _) => {
+            return format!(
+                "there is no hold `{typed}`: `{} holds --state all` lists them",
+                program::name()
+            );
+        }
+        (_, true) => format!("more than one hold begins with `{typed}`:"),
+        (_, false) if is_begun => format!("`{typed}` is too short to be sure; did you mean:"),
+        (_, false) => format!("there is no hold `{typed}`; did you mean:"),
+    };
+    for hold in &unclear.near {
+        let (id, state) = (&hold.id, &hold.state);
+        text.push_str(&format!("\n  {id}  {state}  {}", words::sentence(hold, None)));
+    }
+    text
 }
 
 /// One path segment, whatever was typed.
@@ -233,7 +312,8 @@ fn segment(text: &str) -> String {
     text.trim().bytes().map(encoded).collect()
 }
 
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+/// `?key=value&…` of what is given, encoded.
+pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let pairs: Vec<String> = pairs
         .iter()
         .filter_map(|(key, value)| Some((key, value.as_ref()?)))
@@ -264,4 +344,38 @@ fn moment(text: &str) -> Result<Timestamp> {
             .context("give a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z")?,
     };
     Timestamp::now().checked_sub(span).context("that is too long ago")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_holds_that_may_be_meant() {
+        let hold = human::tests::detail().summary;
+        let mut other = hold.clone();
+        other.id = "k2mq7xzw".into();
+        let unclear = |near, ambiguous| Unclear { near, ambiguous };
+        let table = [
+            (
+                unclear(vec![], false),
+                "there is no hold `k3`: `agent-shield holds --state all` lists them",
+            ),
+            (
+                unclear(vec![&other], false),
+                "there is no hold `k3`; did you mean:\n  k2mq7xzw  pending  ServiceAccount agents/triage wants to delete namespace payments.",
+            ),
+            (
+                unclear(vec![&hold], false),
+                "`k3` is too short to be sure; did you mean:\n  k3mq7xzw  pending  ServiceAccount agents/triage wants to delete namespace payments.",
+            ),
+            (
+                unclear(vec![&hold], true),
+                "more than one hold begins with `k3`:\n  k3mq7xzw  pending  ServiceAccount agents/triage wants to delete namespace payments.",
+            ),
+        ];
+        for (unclear, want) in table {
+            assert_eq!(no_such_hold("k3", &unclear), want);
+        }
+    }
 }

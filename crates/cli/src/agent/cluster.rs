@@ -169,7 +169,7 @@ impl Cluster {
             "your user lacks rights that this needs, and nothing was changed:{}",
             missing.concat()
         );
-        Err(ClientError::Answered { code: 403, message }.into())
+        Err(ClientError::Answered { code: 403, message, advice: None }.into())
     }
 
     /// An error in the operator's words: what was tried, what the API server said, what helps.
@@ -197,7 +197,7 @@ impl Cluster {
         match status.code {
             // Exit codes say "there is none" and "already decided" of what was asked for alone.
             404 | 409 => anyhow::Error::msg(message),
-            code => ClientError::Answered { code, message }.into(),
+            code => ClientError::Answered { code, message, advice: None }.into(),
         }
     }
 }

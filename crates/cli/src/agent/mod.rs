@@ -41,11 +41,11 @@ Examples:
   agent-shield agent list -o json | jq -r '.items[] | select(.warnings != []) | .username'")]
     List(list::ListArgs),
     /// Take an agent's rights, its ServiceAccount and every token of it.
-    #[command(after_help = "Example:\n  agent-shield agent revoke on-call")]
+    #[command(after_help = "Examples:\n  agent-shield agent revoke on-call")]
     Revoke(revoke::RevokeArgs),
     /// Rewrite a kubeconfig so that it points at agent-shield: server and CA, nothing else.
     #[command(
-        after_help = "Example:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
+        after_help = "Examples:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
     )]
     Kubeconfig {
         /// Where to write it; standard output by default.

@@ -84,7 +84,7 @@ async fn home_of(cluster: &Cluster, name: &str) -> Result<String> {
 
 fn unknown(name: &str) -> anyhow::Error {
     let message = format!("there is no agent `{name}`: `agent-shield agent list` shows all");
-    ClientError::Answered { code: 404, message }.into()
+    ClientError::Answered { code: 404, message, advice: None }.into()
 }
 
 /// Asks, where somebody can answer.

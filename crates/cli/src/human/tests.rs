@@ -6,11 +6,13 @@ use ledger::{EffectRecord, Identity, RequestRecord};
 use super::*;
 use api::body::{ChangeBody, PreviewBody};
 
-fn at(second: i64) -> Timestamp {
+/// A moment, in seconds after the fixture's first.
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap_or_default()
 }
 
-fn detail() -> HoldDetail {
+/// A hold that an agent made as misleading as it could.
+pub(crate) fn detail() -> HoldDetail {
     HoldDetail {
         summary: HoldSummary {
             id: "k3mq7xzw".into(),
@@ -34,11 +36,13 @@ fn detail() -> HoldDetail {
                 ..RequestRecord::default()
             },
             rules: vec!["delete-namespace".into()],
-            reason: "deletes namespaces payments".into(),
+            reason: "deletes namespace payments".into(),
             severity: "critical".into(),
             effects: vec![EffectRecord {
                 kind: "Delete".into(),
-                detail: "deletes namespaces payments".into(),
+                resource: "namespaces".into(),
+                name: "payments".into(),
+                detail: "deletes namespace payments".into(),
                 ..EffectRecord::default()
             }],
             drifts: 0,
@@ -68,7 +72,8 @@ fn detail() -> HoldDetail {
     }
 }
 
-fn plain(text: &str) -> String {
+/// Without colours.
+pub(crate) fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 

@@ -1,0 +1,522 @@
+//! What `watch` knows and what a key does to it. No terminal, no clock, no network: keys and answers
+//! come in, an [`Action`] goes out, and tests need nothing else.
+
+use api::body::{HoldDetail, HoldSummary};
+
+/// A longer reason is a document, and has a better place.
+const REASON_CHARS_MAX: usize = 500;
+
+/// What somebody pressed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Key {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Enter,
+    Escape,
+    Erase,
+    EraseLine,
+    Interrupt,
+    Char(char),
+    /// Text that nobody typed: it may fill a reason, and is never a command.
+    Paste(String),
+}
+
+/// What is to be done outside.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    Quit,
+    Read { id: String },
+    Approve { id: String, digest: String },
+    Deny { id: String, reason: String },
+}
+
+/// Why the server did not do as asked, in one line.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Failure {
+    /// It is decided already, or not what was seen.
+    Changed(String),
+    /// The server said no.
+    Refused(String),
+    /// No answer came: it may have been done.
+    Silent(String),
+}
+
+/// What fills the screen.
+#[derive(Clone, Debug)]
+pub(crate) enum Page {
+    Queue,
+    /// One hold exactly as it was read: it is never replaced under the reader's eyes, as an approval
+    /// is of what they read.
+    Hold {
+        hold: Box<HoldDetail>,
+        scroll: usize,
+    },
+}
+
+/// A question that the next keys answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Prompt {
+    Approve { id: String, digest: String },
+    Deny { id: String, reason: String },
+}
+
+/// What the server is asked now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Busy {
+    Read { id: String, then_approve: bool },
+    Approve { id: String },
+    Deny { id: String },
+}
+
+/// Columns and rows of the terminal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Size {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
+}
+
+/// Everything that is on the screen.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    /// Pending ones, the nearest deadline first.
+    pub(crate) holds: Vec<HoldSummary>,
+    pub(crate) page: Page,
+    pub(crate) prompt: Option<Prompt>,
+    pub(crate) busy: Option<Busy>,
+    /// What came of the last action, until the next key.
+    pub(crate) notice: Option<String>,
+    /// Why the last poll had no answer.
+    pub(crate) silence: Option<String>,
+    pub(crate) size: Size,
+    /// An id, not a row: rows move when holds come and go, and the choice must not.
+    selected: Option<String>,
+}
+
+impl Model {
+    /// The queue, as it was first read.
+    pub(crate) fn new(holds: Vec<HoldSummary>, size: Size) -> Self {
+        let mut model = Self {
+            holds: Vec::new(),
+            page: Page::Queue,
+            prompt: None,
+            busy: None,
+            notice: None,
+            silence: None,
+            size,
+            selected: None,
+        };
+        model.polled(Ok(holds));
+        model
+    }
+
+    /// The row that is chosen.
+    pub(crate) fn row(&self) -> usize {
+        let is_selected = |hold: &HoldSummary| Some(&hold.id) == self.selected.as_ref();
+        self.holds.iter().position(is_selected).unwrap_or(0)
+    }
+
+    /// Why the hold that was read is no longer what the queue has.
+    pub(crate) fn outdated(&self) -> Option<&'static str> {
+        let Page::Hold { hold, .. } = &self.page else { return None };
+        let shown = &hold.summary;
+        if shown.state != "pending" {
+            return None; // It says so itself.
+        }
+        match self.holds.iter().find(|it| it.id == shown.id) {
+            None => Some("it no longer waits for a decision"),
+            Some(now) if now.changed_at != shown.changed_at || now.drifts != shown.drifts => {
+                Some("it has changed")
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Takes the answer of a poll; without one the screen stays.
+    pub(crate) fn polled(&mut self, answer: Result<Vec<HoldSummary>, String>) {
+        let mut holds = match answer {
+            Ok(holds) => holds,
+            Err(why) => {
+                self.silence = Some(why);
+                return;
+            }
+        };
+        self.silence = None;
+        holds.sort_by(|a, b| (a.deadline, &a.id).cmp(&(b.deadline, &b.id)));
+        let row = self.row();
+        self.holds = holds;
+        if !self.holds.iter().any(|hold| Some(&hold.id) == self.selected.as_ref()) {
+            self.select(row);
+        }
+    }
+
+    /// Takes a hold that was asked for; one that nobody waits for any more is left.
+    pub(crate) fn read(&mut self, id: &str, answer: Result<HoldDetail, Failure>) {
+        let Some(Busy::Read { id: waited, then_approve }) = &self.busy else { return };
+        if waited != id {
+            return;
+        }
+        let then_approve = *then_approve;
+        self.busy = None;
+        match answer {
+            Ok(hold) => {
+                self.page = Page::Hold { hold: Box::new(hold), scroll: 0 };
+                if then_approve {
+                    self.ask_to_approve();
+                }
+            }
+            Err(Failure::Changed(why) | Failure::Refused(why) | Failure::Silent(why)) => {
+                self.notice = Some(format!("{id} cannot be shown: {why}"));
+            }
+        }
+    }
+
+    /// Takes what came of an approval or a denial; what has changed is read again.
+    pub(crate) fn decided(&mut self, answer: Result<String, Failure>) -> Option<Action> {
+        let (id, done) = match self.busy.take()? {
+            Busy::Approve { id } => (id, "approved"),
+            Busy::Deny { id } => (id, "denied"),
+            other => {
+                self.busy = Some(other);
+                return None;
+            }
+        };
+        let notice = match answer {
+            Ok(becomes) => {
+                self.page = Page::Queue;
+                self.notice = Some(format!("{id}: {becomes}"));
+                return None;
+            }
+            Err(Failure::Refused(why)) => {
+                self.notice = Some(format!("{id} is not {done}: {why}"));
+                return None;
+            }
+            Err(Failure::Changed(why)) => {
+                format!("{id} is not {done}: {why}; this is how it stands now")
+            }
+            Err(Failure::Silent(why)) => {
+                format!("it is not known whether {id} is {done}: {why}; see how it stands now")
+            }
+        };
+        self.notice = Some(notice);
+        self.start_reading(id, false)
+    }
+
+    /// Does what a key says on the page that is shown.
+    pub(crate) fn press(&mut self, key: Key) -> Option<Action> {
+        if key == Key::Interrupt {
+            return Some(Action::Quit);
+        }
+        match &self.busy {
+            // A decision is on its way: what is typed meanwhile was meant for another screen.
+            Some(Busy::Approve { .. } | Busy::Deny { .. }) => return None,
+            Some(Busy::Read { .. }) => {
+                return match key {
+                    Key::Char('q') => Some(Action::Quit),
+                    Key::Escape => {
+                        self.busy = None;
+                        None
+                    }
+                    _ => None,
+                };
+            }
+            None => self.notice = None,
+        }
+        match self.prompt.take() {
+            Some(Prompt::Approve { id, digest }) => self.answer_approval(key, id, digest),
+            Some(Prompt::Deny { id, reason }) => self.answer_denial(key, id, reason),
+            None => match &self.page {
+                Page::Queue => self.press_on_queue(key),
+                Page::Hold { .. } => self.press_on_hold(key),
+            },
+        }
+    }
+
+    fn press_on_queue(&mut self, key: Key) -> Option<Action> {
+        let (row, page) = (self.row(), self.page_rows());
+        let id = self.holds.get(row).map(|hold| hold.id.clone());
+        match key {
+            Key::Char('q') => return Some(Action::Quit),
+            Key::Up | Key::Char('k') => self.select(row.saturating_sub(1)),
+            Key::Down | Key::Char('j') => self.select(row + 1),
+            Key::PageUp => self.select(row.saturating_sub(page)),
+            Key::PageDown => self.select(row + page),
+            Key::First | Key::Char('g') => self.select(0),
+            Key::Last | Key::Char('G') => self.select(usize::MAX),
+            Key::Enter => return self.start_reading(id?, false),
+            // What is approved must have been on the screen, whole: it is read first.
+            Key::Char('a') => return self.start_reading(id?, true),
+            Key::Char('d') => self.prompt = Some(Prompt::Deny { id: id?, reason: String::new() }),
+            _ => {}
+        }
+        None
+    }
+
+    fn press_on_hold(&mut self, key: Key) -> Option<Action> {
+        let Page::Hold { hold, .. } = &self.page else { return None };
+        let (id, is_pending) = (hold.summary.id.clone(), hold.summary.state == "pending");
+        match key {
+            Key::Char('q') => return Some(Action::Quit),
+            Key::Escape | Key::Erase | Key::Char('h') => self.page = Page::Queue,
+            Key::Enter => return self.start_reading(id, false),
+            Key::Char('a') => self.ask_to_approve(),
+            Key::Char('d') if is_pending => {
+                self.prompt = Some(Prompt::Deny { id, reason: String::new() });
+            }
+            key => self.scroll(&key),
+        }
+        None
+    }
+
+    /// Asks only for what is on the screen and still stands.
+    fn ask_to_approve(&mut self) {
+        let outdated = self.outdated();
+        let Page::Hold { hold, .. } = &self.page else { return };
+        let id = hold.summary.id.clone();
+        if hold.summary.state != "pending" {
+            self.notice = Some(format!("{id} cannot be approved: it is {}", hold.summary.state));
+        } else if let Some(why) = outdated {
+            self.notice = Some(format!("{why} since it was read: Enter reads it again"));
+        } else {
+            self.prompt = Some(Prompt::Approve { id, digest: hold.preview.digest.clone() });
+        }
+    }
+
+    fn answer_approval(&mut self, key: Key, id: String, digest: String) -> Option<Action> {
+        match key {
+            Key::Char('y') => {
+                if let Some(why) = self.outdated() {
+                    self.notice = Some(format!("{why} since it was read: Enter reads it again"));
+                    return None;
+                }
+                self.busy = Some(Busy::Approve { id: id.clone() });
+                return Some(Action::Approve { id, digest });
+            }
+            Key::Char('n' | 'q') | Key::Escape => {
+                self.notice = Some(format!("{id} is not approved"));
+            }
+            key => {
+                self.scroll(&key);
+                self.prompt = Some(Prompt::Approve { id, digest });
+            }
+        }
+        None
+    }
+
+    fn answer_denial(&mut self, key: Key, id: String, mut reason: String) -> Option<Action> {
+        match key {
+            Key::Enter => {
+                self.busy = Some(Busy::Deny { id: id.clone() });
+                let reason = reason.trim().to_owned();
+                return Some(Action::Deny { id, reason });
+            }
+            Key::Escape => {
+                self.notice = Some(format!("{id} is not denied"));
+                return None;
+            }
+            Key::Erase => {
+                reason.pop();
+            }
+            Key::EraseLine => reason.clear(),
+            Key::Char(char) => reason.push(char),
+            Key::Paste(text) => reason.push_str(&text),
+            _ => {}
+        }
+        // One line: a line break that was pasted is a blank.
+        let line = reason.chars().map(|it| if it.is_control() { ' ' } else { it });
+        let reason = line.take(REASON_CHARS_MAX).collect();
+        self.prompt = Some(Prompt::Deny { id, reason });
+        None
+    }
+
+    fn start_reading(&mut self, id: String, then_approve: bool) -> Option<Action> {
+        self.busy = Some(Busy::Read { id: id.clone(), then_approve });
+        Some(Action::Read { id })
+    }
+
+    fn scroll(&mut self, key: &Key) {
+        let (page, last) = (self.page_rows(), self.scroll_max());
+        let Page::Hold { scroll, .. } = &mut self.page else { return };
+        let to = match key {
+            Key::Up | Key::Char('k') => scroll.saturating_sub(1),
+            Key::Down | Key::Char('j') => *scroll + 1,
+            Key::PageUp => scroll.saturating_sub(page),
+            Key::PageDown | Key::Char(' ') => *scroll + page,
+            Key::First | Key::Char('g') => 0,
+            Key::Last | Key::Char('G') => last,
+            _ => *scroll,
+        };
+        *scroll = to.min(last);
+    }
+
+    fn select(&mut self, row: usize) {
+        let row = row.min(self.holds.len().saturating_sub(1));
+        self.selected = self.holds.get(row).map(|hold| hold.id.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::human::tests::{at, detail};
+
+    const SIZE: Size = Size { columns: 80, rows: 24 };
+
+    fn summary(id: &str, minutes: i64) -> HoldSummary {
+        let mut hold = detail().summary;
+        hold.id = id.to_owned();
+        hold.deadline = at(0) + SignedDuration::from_mins(minutes);
+        hold
+    }
+
+    fn read(id: &str) -> HoldDetail {
+        let mut hold = detail();
+        hold.summary = summary(id, 1);
+        hold.preview.digest = format!("digest of {id}");
+        hold
+    }
+
+    fn model() -> Model {
+        Model::new(vec![summary("b", 2), summary("a", 1), summary("c", 3)], SIZE)
+    }
+
+    fn keys(text: &str) -> impl Iterator<Item = Key> + '_ {
+        text.split_whitespace().map(|word| match word {
+            "up" => Key::Up,
+            "down" => Key::Down,
+            "enter" => Key::Enter,
+            "esc" => Key::Escape,
+            "erase" => Key::Erase,
+            "^c" => Key::Interrupt,
+            word if word.len() > 1 => Key::Paste(word.replace('_', "\n")),
+            word => Key::Char(word.chars().next().unwrap_or_default()),
+        })
+    }
+
+    /// Presses keys; each hold that is asked for is there at once. Answers with the other actions.
+    fn press(model: &mut Model, text: &str) -> String {
+        let mut actions = Vec::new();
+        for key in keys(text) {
+            match model.press(key) {
+                Some(Action::Read { id }) => model.read(&id, Ok(read(&id))),
+                Some(Action::Quit) => actions.push("quit".to_owned()),
+                Some(Action::Approve { id, digest }) => {
+                    actions.push(format!("approve {id} with {digest}"));
+                }
+                Some(Action::Deny { id, reason }) => actions.push(format!("deny {id}: {reason}")),
+                None => {}
+            }
+        }
+        actions.join(", ")
+    }
+
+    #[test]
+    fn does_what_keys_say() {
+        let table = [
+            ("q", "quit"),
+            ("^c", "quit"),
+            ("enter q", "quit"),
+            ("a y", "approve a with digest of a"),
+            ("j a y", "approve b with digest of b"),
+            ("down down down a y", "approve c with digest of c"),
+            ("j j k a y", "approve b with digest of b"),
+            ("j enter a j y", "approve b with digest of b"),
+            ("a n y", ""),
+            ("a esc y", ""),
+            ("a enter", ""),
+            ("a yy", ""), // Pasted.
+            ("y", ""),
+            ("d n o enter", "deny a: no"),
+            ("j d n o p erase enter", "deny b: no"),
+            ("d enter", "deny a: "),
+            ("d n o esc enter", ""),
+            ("d two_lines enter", "deny a: two lines"),
+            ("d q enter", "deny a: q"),
+            ("d ^c", "quit"),
+            ("enter d x enter", "deny a: x"),
+            ("a y a y", "approve a with digest of a"), // The first is on its way.
+        ];
+        for (text, want) in table {
+            assert_eq!(press(&mut model(), text), want, "{text}");
+        }
+        assert_eq!(press(&mut Model::new(vec![], SIZE), "j enter a y d"), "");
+    }
+
+    #[test]
+    fn keys_typed_before_a_hold_is_on_the_screen_approve_nothing() {
+        let mut model = model();
+        assert_eq!(model.press(Key::Char('a')), Some(Action::Read { id: "a".into() }));
+        assert_eq!(model.press(Key::Char('y')), None);
+        model.read("a", Ok(read("a")));
+        assert!(matches!(model.prompt, Some(Prompt::Approve { .. })));
+        assert_eq!(press(&mut model, "y"), "approve a with digest of a");
+    }
+
+    #[test]
+    fn the_choice_stays_on_its_hold() {
+        let mut model = model();
+        press(&mut model, "j");
+        model.polled(Ok(vec![summary("0", 0), summary("a", 1), summary("b", 2)]));
+        assert_eq!(press(&mut model.clone(), "a y"), "approve b with digest of b");
+        model.polled(Ok(vec![summary("0", 0), summary("c", 3)]));
+        assert_eq!(model.row(), 1);
+        model.polled(Err("gone".into()));
+        assert_eq!((model.holds.len(), model.silence.as_deref()), (2, Some("gone")));
+        model.polled(Ok(vec![]));
+        assert_eq!((model.row(), model.silence), (0, None));
+    }
+
+    #[test]
+    fn what_changed_is_not_approved_but_read_again() {
+        let mut changed = summary("a", 1);
+        changed.drifts = 1;
+        // It changes before the question, between question and answer, or on the server alone.
+        let mut before = model();
+        press(&mut before, "enter");
+        before.polled(Ok(vec![changed.clone()]));
+        assert_eq!(press(&mut before, "a y"), "");
+        let mut between = model();
+        press(&mut between, "a");
+        between.polled(Ok(vec![changed]));
+        assert_eq!(press(&mut between, "y"), "");
+        assert!(between.notice.is_some_and(|it| it.contains("Enter reads it again")));
+
+        let mut alone = model();
+        press(&mut alone, "a y");
+        let action = alone.decided(Err(Failure::Changed("it has changed".into())));
+        assert_eq!(action, Some(Action::Read { id: "a".into() }));
+        alone.read("a", Ok(read("a")));
+        assert!(matches!(alone.page, Page::Hold { .. }));
+        assert!(alone.prompt.is_none());
+        assert!(alone.notice.is_some_and(|it| it.contains("not approved: it has changed")));
+    }
+
+    #[test]
+    fn says_what_came_of_it() {
+        let table = [
+            (Ok("approved; it runs".to_owned()), "a: approved; it runs", None),
+            (Err(Failure::Refused("no".into())), "a is not approved: no", None),
+            (
+                Err(Failure::Silent("no answer".into())),
+                "it is not known whether a is approved: no answer; see how it stands now",
+                Some(Action::Read { id: "a".into() }),
+            ),
+        ];
+        for (answer, want, action) in table {
+            let mut model = model();
+            press(&mut model, "a y");
+            assert_eq!(model.decided(answer), action);
+            assert_eq!(model.notice.as_deref(), Some(want));
+        }
+        let mut left = model();
+        assert!(left.press(Key::Enter).is_some());
+        left.press(Key::Escape);
+        left.read("a", Ok(read("a")));
+        assert!(matches!(left.page, Page::Queue), "nobody waits for it any more");
+    }
+}
