@@ -61,12 +61,15 @@ pub(crate) struct JoinedTimeline {
     pub(crate) from: Option<Timestamp>,
     /// Its end.
     pub(crate) until: Option<Timestamp>,
-    /// Calls of agents in the audit log, those that are not listed here too.
+    /// Calls of agents in the audit log, less our probes; whether a filter lists them or not.
     pub(crate) calls: usize,
     /// Those of them that went around agent-shield.
     pub(crate) around: usize,
     /// Those that ran without an approval.
     pub(crate) unapproved: usize,
+    /// How many of these two are among `items`.
+    #[serde(skip)]
+    pub(crate) listed: usize,
 }
 
 /// Which of the API server's events are listed; our side is filtered by the server.
@@ -145,13 +148,17 @@ fn joined(
     agents: Vec<String>,
     filter: &EventFilter,
 ) -> JoinedTimeline {
+    let probes = calls.values().filter(|call| call.probe_of.is_some());
+    let count = log.events.len().saturating_sub(probes.count());
     let mut items = Vec::new();
-    let count = log.events.len();
     for call in ours {
         calls.remove(&call.audit_id);
         let event = log.events.remove(&call.audit_id);
         items.push(joined_call(call, event));
     }
+    let found = |items: &[Joined], finding| items.iter().filter(|it| it.finding == finding).count();
+    let mut unapproved = found(&items, Finding::Unapproved);
+    let mut around = 0;
     // What is left of the log: calls that our side's filter or limit left out, which are of interest
     // only where the two sides differ, and calls that our side does not know.
     for (id, event) in log.events {
@@ -165,16 +172,20 @@ fn joined(
                 cluster: Some(event),
             },
         };
-        let differs = matches!(item.finding, Finding::Around | Finding::Unapproved);
-        if differs && item.cluster.as_ref().is_some_and(|event| filter.takes(event)) {
+        match item.finding {
+            Finding::Around => around += 1,
+            Finding::Unapproved => unapproved += 1,
+            _ => continue,
+        }
+        if item.cluster.as_ref().is_some_and(|event| filter.takes(event)) {
             items.push(item);
         }
     }
     items.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.audit_id.cmp(&b.audit_id)));
-    let found = |finding| items.iter().filter(|item| item.finding == finding).count();
     JoinedTimeline {
-        around: found(Finding::Around),
-        unapproved: found(Finding::Unapproved),
+        listed: found(&items, Finding::Around) + found(&items, Finding::Unapproved),
+        around,
+        unapproved,
         items,
         agents,
         from: log.from,

@@ -102,6 +102,7 @@ fn sum(timeline: &JoinedTimeline) -> String {
               somebody all the same)."
                 .to_owned()
         }
+        1 => format!("It holds {} calls of 1 agent.", timeline.calls),
         count => format!("It holds {} calls of {count} agents.", timeline.calls),
     };
     let around = match timeline.around {
@@ -113,6 +114,9 @@ fn sum(timeline: &JoinedTimeline) -> String {
     if timeline.unapproved > 0 {
         let count = timeline.unapproved;
         text.push_str(&format!(" {RED}{count} ran without an approval.{RED:#}"));
+    }
+    if timeline.listed < timeline.around + timeline.unapproved {
+        text.push_str(" Not all of these match your filters: ask again without them.");
     }
     text
 }
