@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::AttributesError;
 
@@ -45,6 +45,18 @@ const CONNECTION_OPTIONS: [&str; 5] = ["close", "keep-alive", "upgrade", "te", "
 /// Beginnings of names that carry an identity, with `_` for `-`.
 const LOOK_ALIKES: [&str; 5] =
     ["impersonate", "x_remote", "x_forwarded", "audit_id", "authorization"];
+
+/// What exec, attach, port-forward and proxied connections are upgraded to.
+const UPGRADES: [&str; 2] = ["websocket", "SPDY/3.1"];
+
+const UPGRADE_HEADERS: [&str; 6] = [
+    "upgrade",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+    "x-stream-protocol-version",
+];
 
 /// Begins a WebSocket subprotocol that is a token (k8s.io/apiserver,
 /// pkg/authentication/request/websocket).
@@ -149,6 +161,23 @@ pub fn upstream_headers(headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
+/// What of the headers of an upgrade goes upstream besides [`upstream_headers`]; empty where the
+/// request asks for none that the API server knows (WebSocket, SPDY/3.1).
+pub fn upgrade_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut passed = HeaderMap::new();
+    let wanted = headers.get(header::UPGRADE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !UPGRADES.iter().any(|it| wanted.eq_ignore_ascii_case(it.as_bytes())) {
+        return passed;
+    }
+    for (name, value) in headers {
+        if UPGRADE_HEADERS.contains(&name.as_str()) {
+            passed.append(name.clone(), value.clone());
+        }
+    }
+    passed.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    passed
+}
+
 /// What of an answer's headers goes downstream: all but hop-by-hop ones, in order.
 pub fn downstream_headers(headers: &HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::with_capacity(headers.len());
@@ -162,8 +191,6 @@ pub fn downstream_headers(headers: &HeaderMap) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -220,6 +247,28 @@ mod tests {
         assert_eq!(credential(&headers(&subprotocol)), Err(AttributesError::Subprotocol));
         let printed = format!("{:?}", Credential::Bearer("hunter2".into()));
         assert!(!printed.contains("hunter2"));
+    }
+
+    #[test]
+    fn upgrades_only_to_what_the_api_server_knows() {
+        let asked = |to: &'static str| {
+            upgrade_headers(&headers(&[
+                ("connection", "Upgrade"),
+                ("upgrade", to),
+                ("sec-websocket-key", "k"),
+                ("x-stream-protocol-version", "v4.channel.k8s.io"),
+                ("x-stream-protocol-version", "v3.channel.k8s.io"),
+                ("impersonate-user", "admin"),
+                ("cookie", "a=b"),
+            ]))
+        };
+        for to in ["websocket", "WebSocket", "SPDY/3.1"] {
+            let passed = asked(to);
+            assert_eq!(passed.len(), 5, "{passed:?}");
+            assert_eq!(passed["connection"], "Upgrade");
+        }
+        assert!(asked("h2c").is_empty());
+        assert!(upgrade_headers(&headers(&[("sec-websocket-key", "k")])).is_empty());
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl EventFilter {
             && is(&self.verb, &event.verb)
             && self.since.is_none_or(|since| event.time >= since)
             && self.until.is_none_or(|until| event.time <= until)
-            && !(self.writes && matches!(event.verb.as_str(), "get" | "list" | "watch"))
+            && !(self.writes && event.is_read())
     }
 }
 

@@ -110,6 +110,13 @@ impl Event {
         writes.contains(&self.verb.as_str()) && !asks && !dry && !dry_query && self.code() < 400
     }
 
+    /// Whether it reads only; exec and port-forward over WebSocket are GETs, and do not.
+    pub(crate) fn is_read(&self) -> bool {
+        let connects = ["exec", "attach", "portforward", "proxy"];
+        matches!(self.verb.as_str(), "get" | "list" | "watch")
+            && !connects.contains(&self.object_ref.subresource.as_str())
+    }
+
     /// Whether its body is known, so that a dry run in it would show.
     pub(crate) fn shows_body(&self) -> bool {
         self.request_object.is_some()

@@ -82,6 +82,9 @@ pub(crate) struct ServeArgs {
     /// How long an approval waits for its request, when the agent has gone meanwhile.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
     grant_time: Duration,
+    /// An exec, attach or port-forward is cut after so long.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
+    session_time: Duration,
     /// A ServiceAccount (system:serviceaccount:NAMESPACE:NAME) that may review all the same.
     #[arg(long, value_name = "USERNAME")]
     allow_reviewer: Vec<String>,
@@ -195,7 +198,11 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         pack,
         queue: Arc::clone(&queue),
         redactor: Redactor::new(&key(&dir.join("digest.key"))?),
-        settings: proxy::Settings { open_time_max: args.hold_open, ..proxy::Settings::default() },
+        settings: proxy::Settings {
+            open_time_max: args.hold_open,
+            session_time_max: args.session_time,
+            ..proxy::Settings::default()
+        },
         stopping: stopping.clone(),
         stopped: stopped.clone(),
     });

@@ -13,6 +13,8 @@ use ledger::{
 use payload::{MediaType, Redactor};
 use upstream::{Outgoing, RunAs};
 
+use crate::tunnel::Upgrade;
+
 /// Longest client-written text that is kept of a header.
 const HEADER_TEXT_MAX: usize = 256;
 
@@ -93,6 +95,8 @@ pub(crate) struct Write {
     pub(crate) media: MediaType,
     pub(crate) is_dry_run: bool,
     pub(crate) class: NamespaceClass,
+    /// What its connection should become, for those that open a way into a pod or service.
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 impl Write {

@@ -36,12 +36,9 @@ pub(crate) enum ProxyError {
     /// The client stopped in the middle.
     #[error("the request body ended early")]
     BodyCut,
-    /// A connection that would be upgraded.
-    #[error(
-        "agent-shield does not carry upgraded connections ({0}) yet: exec, attach and \
-         port-forward go nowhere through it"
-    )]
-    Upgrade(String),
+    /// An upgrade that leads somewhere else.
+    #[error("agent-shield: the API server answered an upgrade with a redirect, which is refused")]
+    Redirect,
     /// Policy denies it, whoever would approve.
     #[error("agent-shield denies this request by rule {rule}: {reason}")]
     Denied {
@@ -157,7 +154,7 @@ impl From<&ProxyError> for Status {
             E::AlreadyRun { .. } => Self::failure(409, "Conflict"),
             E::TooLarge { .. } => Self::failure(413, "RequestEntityTooLarge"),
             E::Pending { retry, .. } => Self::failure(429, "TooManyRequests").retry(*retry),
-            E::Upgrade(_) => Self::failure(501, "NotImplemented"),
+            E::Redirect => Self::failure(502, "BadGateway"),
             E::Unidentified(_) | E::Unrecorded(_) | E::Unsent => {
                 Self::failure(503, "ServiceUnavailable")
             }

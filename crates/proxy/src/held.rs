@@ -24,6 +24,7 @@ use crate::{
     error::ProxyError,
     judge::{Judged, Judgement},
     pin,
+    tunnel::Opening,
 };
 
 /// Sent again after a 409 for so many times, then it goes back to the queue.
@@ -40,6 +41,8 @@ const PAYLOAD_CHARS_MAX: usize = 32 << 10;
 enum Run {
     /// Answered; the answer is kept under the hold's id.
     Answered,
+    /// The agent's connection becomes a tunnel.
+    Opened(Response<Body>),
     /// Somebody else ran, denied or expired it, or it drifted: look at it again.
     Again,
     /// It failed in a way that the agent must know.
@@ -114,6 +117,7 @@ impl Proxy {
                     let run = self.tasks.spawn(Arc::clone(self).run(hold, Arc::clone(write)));
                     match run.await {
                         Ok(Run::Answered | Run::Again) => {}
+                        Ok(Run::Opened(answer)) => return Ok(answer),
                         Ok(Run::Failed(error)) => return Err(error),
                         Err(error) => {
                             tracing::error!(%error, hold = %id, "running a hold ended badly");
@@ -265,7 +269,10 @@ impl Proxy {
 
     fn payload_for_people(&self, write: &Write) -> String {
         if write.body.is_empty() {
-            return String::new();
+            return match write.attributes().is_connect() {
+                true => self.session_for_people(write),
+                false => String::new(),
+            };
         }
         let text = match payload::read(write.media, &write.body) {
             Ok(mut document) => {
@@ -283,6 +290,28 @@ impl Proxy {
             short.push_str("\n… (cut)");
         }
         short
+    }
+
+    /// What a session would run: its options are its payload.
+    fn session_for_people(&self, write: &Write) -> String {
+        let mut options = serde_json::Map::new();
+        for (key, value) in &write.attributes().query.0 {
+            match key.as_str() {
+                "command" | "ports" => {
+                    let words = options.entry(key).or_insert_with(|| serde_json::json!([]));
+                    if let Some(words) = words.as_array_mut() {
+                        words.push(serde_json::json!(value));
+                    }
+                }
+                _ => {
+                    options.entry(key).or_insert_with(|| serde_json::json!(value));
+                }
+            }
+        }
+        let mut options = serde_json::Value::Object(options);
+        self.redactor.redact_object(&write.attributes().resource, &mut options);
+        let text = serde_json::to_string_pretty(&options).unwrap_or_default();
+        text.chars().take(PAYLOAD_CHARS_MAX).collect()
     }
 
     /// The same effects on the same object, denied a short while ago, stay denied, whatever the
@@ -337,6 +366,16 @@ impl Proxy {
                 Err(error) => return Run::Failed(error.into()),
             };
             let Some(permit) = Permit::approved(&hold, &audit_id) else { return Run::Again };
+            if let Some(upgrade) = &write.upgrade {
+                return match self.open(permit, &write, upgrade).await {
+                    Ok(Opening::Opened(answer)) => {
+                        self.opened(hold).await;
+                        Run::Opened(answer)
+                    }
+                    Ok(Opening::Answered(answer)) => self.settle(hold, &write, answer).await,
+                    Err(error) => self.lose(hold, &write, error).await,
+                };
+            }
             let preview = &judgement.preview;
             let pinned = pin::pin(&write, &preview.uid, &preview.resource_version);
             let mut outgoing = write.call.outgoing(pinned.body);
@@ -380,6 +419,18 @@ impl Proxy {
             Ok(hold) => Ok(Some(hold)),
             Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The session runs: the approval is spent, and its answer is for this connection alone.
+    async fn opened(&self, mut hold: Hold) {
+        let id = hold.id.clone();
+        match hold.state.clone().finish(101, Timestamp::now()) {
+            Ok(state) => hold.state = state,
+            Err(error) => tracing::error!(%error, hold = %id, "a hold cannot be finished"),
+        }
+        if let Err(error) = self.queue.change(hold, HoldEvent::Done, None, Vec::new()).await {
+            tracing::error!(%error, hold = %id, "a session runs whose hold is not settled");
         }
     }
 

@@ -16,6 +16,7 @@ mod pin;
 mod reach;
 mod recorder;
 mod serve;
+mod tunnel;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub restart_time: Duration,
     /// After so long without an answer, the outcome of a write is unknown.
     pub write_time_max: Duration,
+    /// An exec, attach or port-forward is cut after so long.
+    pub session_time_max: Duration,
     /// Connections at a time.
     pub connections_max: usize,
 }
@@ -52,6 +55,7 @@ impl Default for Settings {
             restart_time: Duration::from_secs(5),
             // The API server's own --request-timeout is 60 s.
             write_time_max: Duration::from_secs(75),
+            session_time_max: Duration::from_secs(60 * 60),
             connections_max: 10_000,
         }
     }

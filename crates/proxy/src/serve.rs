@@ -21,26 +21,26 @@ use crate::{
     error::ProxyError,
     judge::{Judged, Judgement},
     listener::Peer,
+    tunnel::{Opening, Upgrade},
 };
-
-/// Subresources whose connections are upgraded.
-fn is_upgrade(headers: &http::HeaderMap) -> bool {
-    headers.contains_key(header::UPGRADE)
-}
 
 impl Proxy {
     /// Answers one request. Never fails: what goes wrong is a `Status` for the agent and an entry.
     pub(crate) async fn serve(
         self: Arc<Self>,
         peer: &Peer,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Response<Body> {
         let received = Instant::now();
         let audit_id = AuditId::new(uuid::Uuid::new_v4().to_string());
         match self.read_head(peer, received, &audit_id, &request) {
             Ok(call) if call.attributes.is_read() => self.read(call, request.into_body()).await,
             Ok(call) => {
-                let upgrade = is_upgrade(request.headers());
+                // A DELETE that asks for an upgrade is a DELETE, to the API server too.
+                let upgrade = match call.attributes.is_connect() {
+                    true => Upgrade::of(&mut request),
+                    false => None,
+                };
                 self.write(call, upgrade, request.into_body()).await
             }
             Err(error) => self.refuse_head(peer.address, received, &audit_id, &request, &error),
@@ -124,7 +124,12 @@ impl Proxy {
     }
 
     /// Judges a write, and forwards, holds or refuses it.
-    async fn write(self: &Arc<Self>, call: Call, upgrade: bool, body: Incoming) -> Response<Body> {
+    async fn write(
+        self: &Arc<Self>,
+        call: Call,
+        upgrade: Option<Upgrade>,
+        body: Incoming,
+    ) -> Response<Body> {
         let audit_id = call.audit_id.clone();
         let mut refused = Entry {
             request: Some(call.record(&self.redactor)),
@@ -165,7 +170,7 @@ impl Proxy {
     async fn buffer(
         &self,
         call: Call,
-        upgrade: bool,
+        upgrade: Option<Upgrade>,
         body: Incoming,
     ) -> Result<Write, (Option<User>, ProxyError)> {
         let user = match (call.known_user(), call.run_as.token()) {
@@ -175,9 +180,6 @@ impl Proxy {
                 user.map_err(|error| (None, error.into()))?
             }
         };
-        if upgrade && call.attributes.is_connect() {
-            return Err((Some(user), ProxyError::Upgrade(upgraded(&call.attributes))));
-        }
         let body = match Limited::new(body, self.settings.body_bytes_max).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => return Err((Some(user), self.body_error(&*error))),
@@ -192,7 +194,7 @@ impl Proxy {
             &body,
             attributes.query.first("dryRun"),
         );
-        Ok(Write { call, user, body, media, is_dry_run, class })
+        Ok(Write { call, user, body, media, is_dry_run, class, upgrade })
     }
 
     /// The class of the namespace that a write is in; for a Namespace itself, its own. One that is
@@ -229,9 +231,17 @@ impl Proxy {
         permit: Permit,
         write: Arc<Write>,
     ) -> Result<Response<Body>, ProxyError> {
-        let outgoing = write.call.outgoing(write.body.clone());
-        let time_max = self.settings.write_time_max;
-        let answer = self.api.forward_within(time_max, permit, outgoing).await;
+        let answer = match &write.upgrade {
+            Some(upgrade) => match self.open(permit, &write, upgrade).await {
+                Ok(Opening::Opened(answer)) => return Ok(answer),
+                Ok(Opening::Answered(answer)) => Ok(answer),
+                Err(error) => Err(error),
+            },
+            None => {
+                let outgoing = write.call.outgoing(write.body.clone());
+                self.api.forward_within(self.settings.write_time_max, permit, outgoing).await
+            }
+        };
         let mut entry = write.call.entry(Stage::ResponseComplete);
         let answer = match answer {
             Ok(answer) => answer,
@@ -351,7 +361,6 @@ impl Proxy {
                 reason: reason.clone(),
             }),
             ProxyError::StillRejected { .. } => Some(decided(Action::Deny, error)),
-            ProxyError::Upgrade(_) => Some(decided(Action::Refuse, error)),
             // The decision that was made before stands.
             _ => None,
         };
@@ -410,8 +419,4 @@ fn target_of(request: &Request<Incoming>) -> String {
             .path_and_query()
             .map_or_else(|| request.uri().to_string(), |it| it.as_str().to_owned()),
     }
-}
-
-fn upgraded(attributes: &Attributes) -> String {
-    format!("{}/{}", attributes.resource, attributes.subresource)
 }

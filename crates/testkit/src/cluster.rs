@@ -258,6 +258,7 @@ impl Cluster {
 
     fn start_kwok(&self, testbed: &Testbed, port: u16, forward: u16) -> Result<()> {
         let d = self.dir.display();
+        fs::write(self.dir.join("forward-port"), forward.to_string())?;
         let mut log = String::new();
         for line in 1..=30 {
             log.push_str(&format!("2026-01-01T00:00:00.000000000Z stdout F line {line}\n"));
@@ -349,6 +350,15 @@ impl Cluster {
     /// Where its files are.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Where kwok forwards every port of every pod to; nobody listens there yet.
+    ///
+    /// # Panics
+    /// Where the cluster has no nodes.
+    pub fn forward_port(&self) -> u16 {
+        let port = fs::read_to_string(self.dir.join("forward-port")).expect("a cluster with nodes");
+        port.parse().expect("a port")
     }
 
     /// URL of the API server.

@@ -16,6 +16,7 @@ mod pool;
 mod probe;
 mod rights;
 mod run_as;
+mod tunnel;
 
 pub use forward::{Answer, Outgoing};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -25,6 +26,7 @@ pub use pool::{ApiServer, ConnectError, SendError};
 pub use probe::{Probe, ProbeAnswer, ProbeError};
 pub use rights::{RIGHTS, Right};
 pub use run_as::RunAs;
+pub use tunnel::Upgrading;
 
 /// A streamed body; errors are those of the connection it came from.
 pub type Body = UnsyncBoxBody<bytes::Bytes, BodyError>;

@@ -19,11 +19,13 @@ use hyper_util::rt::TokioIo;
 use kube::{client::ConfigExt, config::AuthInfo};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::impersonate::Impersonating;
 
-type Sender = http1::SendRequest<Full<Bytes>>;
+pub(crate) type Sender = http1::SendRequest<Full<Bytes>>;
+pub(crate) type Connection = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Idle connections that are kept.
 const IDLE_MAX: usize = 64;
@@ -179,15 +181,8 @@ impl ApiServer {
         })
     }
 
-    async fn connect(&self) -> Result<Sender, Box<dyn std::error::Error + Send + Sync>> {
-        let inner = &self.0;
-        let connected = tokio::time::timeout(CONNECT_TIME_MAX, async {
-            let tcp = TcpStream::connect((inner.host.as_str(), inner.port)).await?;
-            tcp.set_nodelay(true)?;
-            inner.tls.connect(inner.server_name.clone(), tcp).await
-        });
-        let tls = connected.await??;
-        let (sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
+    async fn connect(&self) -> Result<Sender, Failure> {
+        let (sender, connection) = self.handshake().await?;
         #[expect(clippy::disallowed_methods, reason = "the connection ends when its sender drops")]
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -195,6 +190,18 @@ impl ApiServer {
             }
         });
         Ok(sender)
+    }
+
+    /// A new connection, which its caller drives.
+    pub(crate) async fn handshake(&self) -> Result<(Sender, Connection), Failure> {
+        let inner = &self.0;
+        let connected = tokio::time::timeout(CONNECT_TIME_MAX, async {
+            let tcp = TcpStream::connect((inner.host.as_str(), inner.port)).await?;
+            tcp.set_nodelay(true)?;
+            inner.tls.connect(inner.server_name.clone(), tcp).await
+        });
+        let tls = connected.await??;
+        Ok(http1::handshake(TokioIo::new(tls)).await?)
     }
 }
 

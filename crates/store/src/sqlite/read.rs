@@ -78,7 +78,10 @@ pub(super) fn calls(connection: &Connection, filter: &Filter) -> Result<Vec<Call
         place.and("probe = ?", 0);
     }
     if filter.writes_only {
-        let sql = "verb IS NOT NULL AND verb NOT IN ('get', 'list', 'watch', ?)";
+        // exec and port-forward over WebSocket are GETs, and no reads.
+        let sql = "verb IS NOT NULL AND (verb NOT IN ('get', 'list', 'watch', ?)
+          OR json_extract(entry, '$.request.subresource')
+             IN ('exec', 'attach', 'portforward', 'proxy'))";
         place.and(sql, "head");
     }
     let limit = filter.limit.unwrap_or(CALLS_MAX).min(CALLS_MAX);

@@ -1,0 +1,204 @@
+//! Upgraded connections: judged and held like any call, and spliced only after upstream's 101.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use hold::Permit;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use hyper::{
+    body::Incoming,
+    upgrade::{OnUpgrade, Upgraded},
+};
+use hyper_util::rt::TokioIo;
+use ledger::{Outcome, Stage};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use upstream::{Body, SendError, Upgrading};
+
+use crate::{Proxy, body, call::Write, error::ProxyError};
+
+/// How long the agent's side may take to switch once it was answered 101.
+const SWITCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The agent's side of an upgrade that was asked for.
+pub(crate) struct Upgrade {
+    /// What goes upstream besides the allow-listed headers.
+    headers: HeaderMap,
+    /// Taken by the one answer that is a 101.
+    client: Mutex<Option<OnUpgrade>>,
+}
+
+impl Upgrade {
+    /// What a request asks for; `None` where that is nothing that the API server knows.
+    pub(crate) fn of(request: &mut Request<Incoming>) -> Option<Self> {
+        let headers = attributes::headers::upgrade_headers(request.headers());
+        if headers.is_empty() {
+            return None;
+        }
+        let client = Mutex::new(Some(hyper::upgrade::on(request)));
+        Some(Self { headers, client })
+    }
+
+    fn take(&self) -> Option<OnUpgrade> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What came of asking upstream.
+pub(crate) enum Opening {
+    /// The agent is answered 101, and the tunnel runs.
+    Opened(Response<Body>),
+    /// Any other answer.
+    Answered(Response<Body>),
+}
+
+/// The two ends of a tunnel, and what is written down about it.
+struct Tunnel {
+    client: OnUpgrade,
+    upstream: Upgraded,
+    write: Arc<Write>,
+}
+
+impl Proxy {
+    /// Asks upstream for the upgrade, spending the right to do so.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        permit: Permit,
+        write: &Arc<Write>,
+        upgrade: &Upgrade,
+    ) -> Result<Opening, SendError> {
+        let mut outgoing = write.call.outgoing(write.body.clone());
+        outgoing.headers.extend(upgrade.headers.clone());
+        let asked = self.api.upgrade(permit, outgoing);
+        let time_max = self.settings.write_time_max;
+        let upgrading = match tokio::time::timeout(time_max, asked).await {
+            Ok(upgrading) => upgrading?,
+            Err(elapsed) => return Err(SendError::Unknown(Box::new(elapsed))),
+        };
+        let (head, upstream) = match upgrading {
+            Upgrading::Open(head, upstream) => (head, upstream),
+            Upgrading::Refused(answer) if answer.status().is_redirection() => {
+                // It would lead the agent's credential, or the tunnel, somewhere else.
+                let status = status::Status::from(&ProxyError::Redirect);
+                return Ok(Opening::Answered(body::status_response(&status)));
+            }
+            Upgrading::Refused(answer) => return Ok(Opening::Answered(answer)),
+        };
+        let Some(client) = upgrade.take() else {
+            return Err(SendError::Unknown("the agent's side was upgraded already".into()));
+        };
+        let mut started = write.call.entry(Stage::ResponseStarted);
+        started.response = Some(write.call.response(101, Outcome::Answered, 0));
+        self.recorder.outcome(started).await;
+        let tunnel = Tunnel { client, upstream, write: Arc::clone(write) };
+        self.tasks.spawn(Arc::clone(self).carry(tunnel));
+        let mut answer = Response::new(body::full(""));
+        *answer.status_mut() = head.status;
+        *answer.headers_mut() = attributes::headers::downstream_headers(&head.headers);
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        if let Some(to) = head.headers.get(header::UPGRADE) {
+            answer.headers_mut().insert(header::UPGRADE, to.clone());
+        }
+        Ok(Opening::Opened(answer))
+    }
+
+    /// Carries bytes both ways until one side ends, its time is over, or the proxy stops.
+    async fn carry(self: Arc<Self>, tunnel: Tunnel) {
+        let Tunnel { client, upstream, write } = tunnel;
+        let opened = Instant::now();
+        let (up, down) = (Arc::default(), Arc::default());
+        let switched = tokio::time::timeout(SWITCH_TIME_MAX, client).await;
+        let ended = match switched {
+            Ok(Ok(client)) => {
+                let mut client = Metered::new(TokioIo::new(client), &up);
+                let mut upstream = Metered::new(TokioIo::new(upstream), &down);
+                tokio::select! {
+                    copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => match copied {
+                        Ok(_) => "ended",
+                        Err(error) if is_end(&error) => "ended",
+                        Err(_) => "broke off",
+                    },
+                    () = tokio::time::sleep(self.settings.session_time_max) => {
+                        "was cut: its time was over"
+                    }
+                    () = self.stopping.cancelled() => "was cut: agent-shield stopped",
+                }
+            }
+            Ok(Err(_)) | Err(_) => "never began: the agent had gone",
+        };
+        let (up, down) = (up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
+        let mut entry = write.call.entry(Stage::ResponseComplete);
+        entry.response = Some(write.call.response(101, Outcome::Answered, down));
+        let seconds = opened.elapsed().as_secs_f32();
+        entry.note = Some(format!(
+            "the session {ended} after {seconds:.1} s: {up} bytes from the agent, {down} bytes to it"
+        ));
+        self.recorder.outcome(entry).await;
+    }
+}
+
+/// Many clients end TLS without saying so.
+fn is_end(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe | NotConnected)
+}
+
+/// A stream that counts what is read from it, and takes a connection that just goes for its end:
+/// what came before is still to be written to the other side.
+struct Metered<S> {
+    stream: S,
+    read: Arc<AtomicU64>,
+}
+
+impl<S> Metered<S> {
+    fn new(stream: S, read: &Arc<AtomicU64>) -> Self {
+        Self { stream, read: Arc::clone(read) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let count = buffer.filled().len().saturating_sub(before);
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        match polled {
+            Poll::Ready(Err(error)) if is_end(&error) => Poll::Ready(Ok(())),
+            polled => polled,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
