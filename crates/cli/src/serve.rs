@@ -56,10 +56,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = default_data_dir())]
     data_dir: PathBuf,
     /// Address for agents; port 0 picks a free one, which then stands in endpoints.json.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "AGENT_SHIELD_LISTEN",
+        default_value = "127.0.0.1:8443"
+    )]
     listen: SocketAddr,
     /// Address for reviewers.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8444")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "AGENT_SHIELD_REVIEW_LISTEN",
+        default_value = "127.0.0.1:8444"
+    )]
     review_listen: SocketAddr,
     /// Policy file or directory. Not available yet: the default pack is in force.
     #[arg(long, value_name = "PATH")]

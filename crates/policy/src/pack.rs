@@ -91,3 +91,21 @@ impl Pack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_lists_every_rule() {
+        let guide = include_str!("../../../docs/guide/4-policy.md");
+        let listed: Vec<&str> = guide
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        let pack = Pack::default_pack(Parameters::default());
+        let rules: Vec<&str> = pack.rules().iter().map(|rule| rule.name.0).collect();
+        assert_eq!(listed, rules);
+    }
+}

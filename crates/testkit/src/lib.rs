@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use cluster::{Agent, Cluster, Nodes};
-pub use shield::{Credential, Shield, rbac_own};
+pub use shield::{Credential, Shield, binary, rbac_own};
 
 /// The cluster of this process: started at the first call, or the running one that
 /// `AGENT_SHIELD_TEST_CLUSTER` names.

@@ -272,7 +272,10 @@ pub fn rbac_own(name: &str) -> String {
 }
 
 /// The binary under test: `AGENT_SHIELD_BIN`, or the one that lies beside this test.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// Where it is not built.
+pub fn binary() -> PathBuf {
     if let Some(binary) = env::var_os("AGENT_SHIELD_BIN") {
         return PathBuf::from(binary);
     }

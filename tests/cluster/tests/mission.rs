@@ -365,6 +365,7 @@ impl Stage {
             self.is_done(route, &self.control, &control).then_some(())
         });
 
+        self.until_quiet(route, &n);
         let mut child = self.start(&self.shielded, &filled(&route.command, &self.place, &n));
         let mut first = true;
         let output = loop {
@@ -404,6 +405,19 @@ impl Stage {
                 wait_until(TIME_MAX, &format!("{what} has run"), || done().then_some(()));
             }
         }
+    }
+
+    /// A client that sends back the version it has read (replace, edit) is refused by the API server
+    /// when controllers still write to a young object: that is not what is looked at here.
+    fn until_quiet(&self, route: &Route, n: &str) {
+        let object = filled(&route.object, &self.place, n);
+        let version =
+            || self.scene.cluster.get(&object).map(|it| it["metadata"]["resourceVersion"].clone());
+        wait_until(TIME_MAX, "the object is quiet", || {
+            let before = version();
+            thread::sleep(Duration::from_millis(1_500));
+            (before == version()).then_some(())
+        });
     }
 
     /// What waits for a decision on an object of this name.
