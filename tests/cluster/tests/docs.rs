@@ -17,7 +17,6 @@ const SKIPPED: [(&str, usize); 2] = [("README.md", 2), ("CONTRIBUTING.md", 2)];
 const PRELUDE: &str = r#"
 until_ready() { for _ in $(seq 600); do [ -e "$HOME/.local/share/agent-shield/endpoints.json" ] && return; sleep 0.1; done; echo "agent-shield is not ready" >&2; exit 1; }
 until_held() { for _ in $(seq 300); do [ -n "$(agent-shield holds -o name)" ] && return; sleep 0.1; done; echo "nothing is held" >&2; exit 1; }
-trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
 "#;
 
 fn root() -> PathBuf {
@@ -81,7 +80,10 @@ fn run(cluster: &Cluster, page: &Path, script: &str) {
     let mut path: Vec<String> =
         programs.into_iter().flatten().map(|it| it.display().to_string()).collect();
     path.push(std::env::var("PATH").unwrap_or_default());
-    let output = Command::new("timeout")
+    // A file, not a pipe: what a page leaves running would keep a pipe open.
+    let said = home.join("said");
+    let file = fs::File::create(&said).expect("a file");
+    let mut child = Command::new("timeout")
         .args(["--kill-after=5", "180", "bash", "-eu", "-o", "pipefail", "-c", script])
         .current_dir(&home)
         .env("HOME", &home)
@@ -98,7 +100,7 @@ fn run(cluster: &Cluster, page: &Path, script: &str) {
         String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
     let last: Vec<&str> = said.lines().rev().take(40).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();
-    assert!(output.status.success(), "{}: {}\n{}", page.display(), output.status, last.join("\n"));
+    assert!(status.success(), "{}: {status}\n{}", page.display(), last.join("\n"));
 }
 
 #[test]
@@ -129,14 +131,11 @@ fn every_command_that_is_mentioned_exists() {
             for code in line.split('`').skip(1).step_by(2) {
                 let Some(rest) = code.strip_prefix("agent-shield ") else { continue };
                 let words: Vec<&str> = rest.split_whitespace().collect();
-                let is_name =
-                    |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-                let names: Vec<&str> = words
-                    .iter()
-                    .filter(|it| !it.starts_with('-'))
-                    .take_while(is_name)
-                    .copied()
-                    .collect();
+                let is_name = |word: &&str| {
+                    word.starts_with(|c: char| c.is_ascii_lowercase())
+                        && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+                };
+                let names: Vec<&str> = words.iter().copied().filter(is_name).collect();
                 let deepest =
                     if matches!(names.first(), Some(&("agent" | "rbac"))) { 2 } else { 1 };
                 let command = &names[..names.len().min(deepest)];

@@ -158,8 +158,8 @@ fn rewrite(
     });
     let warning = has_certificate.then(|| {
         format!(
-            "user `{user_name}` authenticates with a client certificate, which does not cross a \
-             proxy: give the agent a ServiceAccount token instead"
+            "user `{user_name}` authenticates with a client certificate: agent-shield must be \
+             allowed to act in its name (`agent-shield rbac own --certificate-user NAME`)"
         )
     });
     let clusters = kubeconfig.get_mut("clusters").and_then(Value::as_array_mut);
