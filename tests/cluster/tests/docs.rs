@@ -94,10 +94,15 @@ fn run(cluster: &Cluster, page: &Path, script: &str) {
         .env_remove("KUBECONFIG")
         .env_remove("XDG_DATA_HOME")
         .stdin(Stdio::null())
-        .output()
+        .stdout(file.try_clone().expect("a file"))
+        .stderr(file)
+        .spawn()
         .expect("bash");
-    let said =
-        String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
+    let status = child.wait().expect("its end");
+    // `timeout` leads a process group of its own.
+    let group = format!("-{}", child.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+    let said = String::from_utf8_lossy(&fs::read(said).expect("what it said")).into_owned();
     let last: Vec<&str> = said.lines().rev().take(40).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();
     assert!(status.success(), "{}: {status}\n{}", page.display(), last.join("\n"));

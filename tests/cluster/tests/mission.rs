@@ -292,8 +292,14 @@ fn needed(route: &Route, namespace_name: &str, n: &str, is_protected: bool) -> V
         it if it.contains("/nodes/") => &["Node"],
         _ => &["Namespace"],
     };
-    let all = objects(namespace_name, n, is_protected).into_iter();
-    all.filter(|it| it["kind"].as_str().is_some_and(|kind| kinds.contains(&kind))).collect()
+    let mut all = objects(namespace_name, n, is_protected);
+    all.retain(|it| it["kind"].as_str().is_some_and(|kind| kinds.contains(&kind)));
+    // Its controller leaves a paused one alone: clients that send back the version they have read
+    // are not refused for what it writes meanwhile.
+    for deployment in all.iter_mut().filter(|it| it["kind"] == "Deployment") {
+        deployment["spec"]["paused"] = json!(true);
+    }
+    all
 }
 
 /// A scene with a namespace for the controls.
