@@ -77,25 +77,21 @@ fn own(args: &OwnArgs) -> Vec<Value> {
 }
 
 fn rule(right: &Right) -> Value {
-    let mut rule = json!({
-        "apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb],
-    });
-    if !right.name.is_empty() {
-        rule["resourceNames"] = json!([right.name]);
+    let (groups, resources, verbs) = ([right.group], [right.resource], [right.verb]);
+    match right.name {
+        "" => json!({"apiGroups": groups, "resources": resources, "verbs": verbs}),
+        name => json!({
+            "apiGroups": groups, "resources": resources, "verbs": verbs, "resourceNames": [name],
+        }),
     }
-    rule
 }
 
 fn role(args: &OwnArgs, place: &str, rules: &[Value]) -> [Value; 2] {
     let OwnArgs { namespace, service_account: name, .. } = args;
     let api = "rbac.authorization.k8s.io";
-    let mut metadata = json!({"name": name});
-    let prefix = match place {
-        "" => "Cluster",
-        place => {
-            metadata["namespace"] = json!(place);
-            ""
-        }
+    let (prefix, metadata) = match place {
+        "" => ("Cluster", json!({"name": name})),
+        place => ("", json!({"name": name, "namespace": place})),
     };
     let role = format!("{prefix}Role");
     [

@@ -257,7 +257,8 @@ fn objects(namespace_name: &str, n: &str, is_protected: bool) -> Vec<Value> {
         own["metadata"]["labels"]["agent-shield.io/protected"] = json!("true");
     }
     let mut pod = pod_spec();
-    pod["nodeName"] = json!("n1");
+    // On no node: those of kwok do not say that they could resize a running pod.
+    pod["nodeSelector"] = json!({"nowhere": "to be found"});
     vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
         json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}),
