@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
@@ -258,7 +258,7 @@ fn objects(namespace_name: &str, n: &str, is_protected: bool) -> Vec<Value> {
     }
     let mut pod = pod_spec();
     // On no node: those of kwok do not say that they could resize a running pod.
-    pod["nodeSelector"] = json!({"nowhere": "to be found"});
+    pod["nodeSelector"] = json!({"nowhere": "at-all"});
     vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
         json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}),
@@ -330,7 +330,7 @@ impl Stage {
         Self { scene, direct, shielded, control, place }
     }
 
-    fn start(&self, kubeconfig: &PathBuf, command: &str) -> Child {
+    fn start(&self, kubeconfig: &Path, command: &str) -> Child {
         let programs = self.scene.cluster.program("kubectl");
         let path = format!(
             "{}:{}",
@@ -349,7 +349,7 @@ impl Stage {
             .expect("bash")
     }
 
-    fn run(&self, kubeconfig: &PathBuf, command: &str) -> Output {
+    fn run(&self, kubeconfig: &Path, command: &str) -> Output {
         self.start(kubeconfig, command).wait_with_output().expect("a command")
     }
 

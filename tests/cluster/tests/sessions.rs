@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
-    path::PathBuf,
+    path::Path,
     process::{Child, Output, Stdio},
     thread,
     time::Duration,
@@ -35,7 +35,7 @@ fn scene(name: &str) -> Scene {
 }
 
 /// kubectl as the agent, with something on its standard input.
-fn start(scene: &Scene, kubeconfig: &PathBuf, args: &[&str], input: &str) -> Child {
+fn start(scene: &Scene, kubeconfig: &Path, args: &[&str], input: &str) -> Child {
     let mut child = scene
         .cluster
         .kubectl_as(kubeconfig)

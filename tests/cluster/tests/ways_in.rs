@@ -1,6 +1,12 @@
 //! Every way in: client certificates of agents, and each credential that the proxy itself may have.
 
-use std::{fs, path::PathBuf, process::Output, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+    thread,
+    time::Duration,
+};
 
 use cluster::{Scene, deployment, list};
 use serde_json::{Value, json};
@@ -20,7 +26,7 @@ fn certified(scene: &Scene, shield: &Shield, name: &str, groups: &[&str]) -> Pat
     file
 }
 
-fn kubectl(scene: &Scene, kubeconfig: &PathBuf, args: &[&str]) -> Output {
+fn kubectl(scene: &Scene, kubeconfig: &Path, args: &[&str]) -> Output {
     scene.cluster.kubectl_as(kubeconfig).args(args).output().expect("kubectl")
 }
 
@@ -160,7 +166,7 @@ fn certificates_that_nobody_may_come_with() {
 
 /// One request with the certificate of a kubeconfig: kubectl keeps the message of a refused
 /// discovery to itself.
-fn curl(kubeconfig: &PathBuf, method: &str, target: &str, more: &[String]) -> Value {
+fn curl(kubeconfig: &Path, method: &str, target: &str, more: &[String]) -> Value {
     let kubeconfig: Value =
         serde_json::from_str(&fs::read_to_string(kubeconfig).expect("a kubeconfig")).expect("JSON");
     let text = |path: &str| kubeconfig.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -341,8 +347,8 @@ fn each_right_of_its_own_is_used_and_missed() {
         let what = format!("{} {}", used.verb, used.resource);
         let (shield, rules) = without(scene.cluster, Some(used));
         assert_eq!(rules, all - 1, "{what}");
-        let named = shield.log().contains(&format!("the proxy lacks a right: "))
-            && shield.log().contains(&what);
+        let named =
+            shield.log().contains("the proxy lacks a right: ") && shield.log().contains(&what);
         assert!(named || used.verb == "impersonate", "{what}: not named:\n{}", shield.log());
         assert!(!(used.works)(&scene, &shield), "{what}: works without");
     }
