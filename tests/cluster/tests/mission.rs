@@ -431,9 +431,8 @@ impl Stage {
     fn holds(&self, n: &str) -> Vec<Value> {
         let holds = self.scene.shield.cli_json(&self.scene.reviewer, &["holds"]);
         let of_it = |hold: &&Value| {
-            hold["state"] == "pending"
-                && hold["request"]["requestURI"].as_str().is_some_and(|it| it.contains(n))
-                || hold["effects"].to_string().contains(n) && hold["state"] == "pending"
+            let asked = hold["request"]["requestURI"].as_str().is_some_and(|it| it.contains(n));
+            hold["state"] == "pending" && (asked || hold["effects"].to_string().contains(n))
         };
         holds["items"].as_array().into_iter().flatten().filter(of_it).cloned().collect()
     }
