@@ -405,17 +405,6 @@ fn what_can_be_no_request_of_a_client_is_denied_or_refused() {
         assert_eq!(answer.status, want, "{method} {target}: {}", answer.text());
         assert_eq!(answer.json()["kind"], "Status");
     }
-    let authorization = format!("Bearer {}", scene.agent.token);
-    let upgrade = [
-        ("Authorization", authorization.as_str()),
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-    ];
-    let exec = format!("/api/v1/namespaces/{prod}/pods/x/exec?command=ls");
-    let answer =
-        http::request(&scene.shield.agent_url, &scene.shield.ca(), "GET", &exec, &upgrade, b"")
-            .expect("an answer");
-    assert_eq!(answer.status, 501, "{}", answer.text());
     let large = vec![b' '; (3 << 20) + 1];
     let target = format!("/api/v1/namespaces/{prod}/configmaps");
     let answer = scene.shield.request(&scene.agent, "POST", &target, JSON, &large);
