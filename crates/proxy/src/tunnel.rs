@@ -18,11 +18,16 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use ledger::{Outcome, Stage};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
 use upstream::{Body, SendError, Upgrading};
 
 use crate::{Proxy, body, call::Write, error::ProxyError};
 
+/// How long one side may go on once the other has ended.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long the agent's side may take to switch once it was answered 101.
 const SWITCH_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -113,11 +118,12 @@ impl Proxy {
         let Tunnel { client, upstream, write } = tunnel;
         let opened = Instant::now();
         let (up, down) = (Arc::default(), Arc::default());
+        let one_ended = Arc::new(Notify::new());
         let switched = tokio::time::timeout(SWITCH_TIME_MAX, client).await;
         let ended = match switched {
             Ok(Ok(client)) => {
-                let mut client = Metered::new(TokioIo::new(client), &up);
-                let mut upstream = Metered::new(TokioIo::new(upstream), &down);
+                let mut client = Metered::new(TokioIo::new(client), &up, &one_ended);
+                let mut upstream = Metered::new(TokioIo::new(upstream), &down, &one_ended);
                 tokio::select! {
                     copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => match copied {
                         Ok(_) => "ended",
@@ -127,6 +133,11 @@ impl Proxy {
                     () = tokio::time::sleep(self.settings.session_time_max) => {
                         "was cut: its time was over"
                     }
+                    // Neither WebSocket nor SPDY goes on over half a connection.
+                    () = async {
+                        one_ended.notified().await;
+                        tokio::time::sleep(LINGER_TIME_MAX).await;
+                    } => "ended",
                     () = self.stopping.cancelled() => "was cut: agent-shield stopped",
                 }
             }
@@ -154,11 +165,12 @@ fn is_end(error: &std::io::Error) -> bool {
 struct Metered<S> {
     stream: S,
     read: Arc<AtomicU64>,
+    ended: Arc<Notify>,
 }
 
 impl<S> Metered<S> {
-    fn new(stream: S, read: &Arc<AtomicU64>) -> Self {
-        Self { stream, read: Arc::clone(read) }
+    fn new(stream: S, read: &Arc<AtomicU64>, ended: &Arc<Notify>) -> Self {
+        Self { stream, read: Arc::clone(read), ended: Arc::clone(ended) }
     }
 }
 
@@ -172,6 +184,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         let count = buffer.filled().len().saturating_sub(before);
         self.read.fetch_add(count as u64, Ordering::Relaxed);
+        if polled.is_ready() && count == 0 {
+            self.ended.notify_one();
+        }
         match polled {
             Poll::Ready(Err(error)) if is_end(&error) => Poll::Ready(Ok(())),
             polled => polled,

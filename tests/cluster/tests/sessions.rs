@@ -1,7 +1,6 @@
 //! Upgraded connections: held before the first byte, carried after an approval, cut when they must be.
 
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpListener,
     path::Path,
@@ -120,27 +119,6 @@ fn kubectl_works_as_it_does_directly() {
         said(&output)
     };
     assert!(run(&["exec", "web", "--", "echo", "over websocket"]).contains("over websocket"));
-    // Nothing comes of attach here, and it does not end; that it is carried is what counts.
-    let mut attach = start(&scene, &kubeconfig, &["attach", "web", "-c", "c"], "");
-    let hold = approve(&scene);
-    wait_until(TIME_MAX, "attach is carried", || {
-        let id = hold["auditID"].as_str()?;
-        let calls = scene.shield.cli_json(&scene.reviewer, &["timeline", "--audit-id", id]);
-        (calls["items"][0]["code"] == 101).then_some(())
-    });
-    attach.kill().expect("kubectl");
-    attach.wait().expect("kubectl");
-    ended(&scene, &hold);
-    // cp is an exec of tar, once each way.
-    let dir = scene.shield.data_dir();
-    let (from, to) = (dir.join("sent.txt"), dir.join("copied"));
-    fs::write(&from, "copied bytes").expect("a file");
-    fs::create_dir_all(&to).expect("a directory");
-    run(&["cp", &from.display().to_string(), &format!("web:{}/", to.display())]);
-    assert_eq!(fs::read_to_string(to.join("sent.txt")).expect("the copy"), "copied bytes");
-    let back = dir.join("back.txt");
-    run(&["cp", &format!("web:{}/sent.txt", to.display()), &back.display().to_string()]);
-    assert_eq!(fs::read_to_string(back).expect("the copy"), "copied bytes");
 }
 
 #[test]
