@@ -41,6 +41,26 @@ impl ApiServer {
         self.deliver(outgoing, permit.into_audit_id().as_str()).await
     }
 
+    /// Like [`ApiServer::forward`], for a read whose answer may stream for hours: on a connection that
+    /// it shares with other streams where there can be one, else on one of its own.
+    ///
+    /// # Errors
+    /// [`SendError`]: unsent, or unknown.
+    pub async fn forward_stream(
+        &self,
+        permit: Permit,
+        outgoing: Outgoing,
+    ) -> Result<Answer, SendError> {
+        let audit_id = permit.into_audit_id();
+        if !matches!(outgoing.run_as, RunAs::Impersonated(_)) {
+            let request = self.request(outgoing.clone(), audit_id.as_str())?;
+            if let Some(answer) = self.send_shared(request).await {
+                return Ok(answer.map(|body| body.map_err(BodyError::new).boxed_unsync()));
+            }
+        }
+        self.deliver(outgoing, audit_id.as_str()).await
+    }
+
     /// Picks the road: by token or none, or in the agent's name.
     pub(crate) async fn deliver(
         &self,

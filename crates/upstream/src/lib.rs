@@ -16,6 +16,7 @@ mod pool;
 mod probe;
 mod rights;
 mod run_as;
+mod shared;
 mod tunnel;
 
 pub use forward::{Answer, Outgoing};

@@ -1,11 +1,16 @@
 //! HTTP/1.1 connections to the API server, kept and used again.
 //!
 //! One request at a time on each, so a watch never stands in the way of a write, and what became of
-//! a request whose connection broke is known: never written, or unknown.
+//! a request whose connection broke is known: never written, or unknown. Idle connections are kept
+//! by the thread that used them last: who drives a connection and who waits for its answer then
+//! mostly share a thread, and nobody wakes another.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -21,13 +26,15 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::impersonate::Impersonating;
+use crate::{impersonate::Impersonating, shared::Shared};
 
 pub(crate) type Sender = http1::SendRequest<Full<Bytes>>;
 pub(crate) type Connection = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Idle connections that are kept.
+/// Places where idle connections are kept; threads beyond so many share them.
+const SHELVES: usize = 16;
+/// Idle connections that are kept in each place.
 const IDLE_MAX: usize = 64;
 /// An idle connection older than this is not trusted; the API server closes them after 90 s.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
@@ -43,8 +50,11 @@ struct Inner {
     port: u16,
     authority: String,
     tls: TlsConnector,
+    /// As `tls`, for connections that many streams share.
+    tls_http2: TlsConnector,
     server_name: ServerName<'static>,
-    idle: Mutex<Vec<(Sender, Instant)>>,
+    idle: [Mutex<Vec<(Sender, Instant)>>; SHELVES],
+    shared: Shared,
 }
 
 /// Why the API server's address or certificates cannot be used.
@@ -73,6 +83,10 @@ pub enum SendError {
     /// It may have arrived and run.
     #[error("the connection to the API server broke before an answer came")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// As [`SendError::Unknown`], on a connection that had been kept: most likely the API server had
+    /// closed it meanwhile, so a read may be sent once more, and nothing else.
+    #[error("a kept connection to the API server broke before an answer came")]
+    Stale(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl ApiServer {
@@ -88,7 +102,9 @@ impl ApiServer {
         anonymous.auth_info = AuthInfo::default();
         let mut tls =
             anonymous.rustls_client_config().map_err(|error| ConnectError::Tls(Box::new(error)))?;
+        let mut http2 = tls.clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        http2.alpn_protocols = vec![b"h2".to_vec()];
 
         let url = &config.cluster_url;
         let host = match (url.scheme_str(), url.host()) {
@@ -106,13 +122,19 @@ impl ApiServer {
             host,
             authority,
             tls: TlsConnector::from(Arc::new(tls)),
+            tls_http2: TlsConnector::from(Arc::new(http2)),
             server_name,
-            idle: Mutex::default(),
+            idle: Default::default(),
+            shared: Shared::default(),
         })))
     }
 
     pub(crate) fn impersonating(&self) -> &Impersonating {
         &self.0.impersonating
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
     }
 
     /// Host and port, for the `Host` header.
@@ -126,7 +148,8 @@ impl ApiServer {
     /// that may have been written is ever sent again.
     ///
     /// # Errors
-    /// [`SendError::Unsent`] where nothing was written, [`SendError::Unknown`] otherwise.
+    /// [`SendError::Unsent`] where nothing was written, otherwise [`SendError::Stale`] for a kept
+    /// connection and [`SendError::Unknown`] for a new one.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the request may have run: spawn what mutates.
@@ -142,7 +165,7 @@ impl ApiServer {
                 Ok(response) => return Ok(self.pooled(response, sender)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
-                    None => return Err(SendError::Unknown(Box::new(error.into_error()))),
+                    None => return Err(SendError::Stale(Box::new(error.into_error()))),
                 },
             }
         }
@@ -157,7 +180,7 @@ impl ApiServer {
     }
 
     fn kept(&self) -> Option<Sender> {
-        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((sender, since)) = idle.pop() {
             if !sender.is_closed() && since.elapsed() < IDLE_TIME_MAX {
                 return Some(sender);
@@ -167,10 +190,15 @@ impl ApiServer {
     }
 
     fn keep(&self, sender: Sender) {
-        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX && !sender.is_closed() {
             idle.push((sender, Instant::now()));
         }
+    }
+
+    fn shelf(&self) -> &Mutex<Vec<(Sender, Instant)>> {
+        let [first, ..] = &self.0.idle;
+        self.0.idle.get(thread_number() % SHELVES).unwrap_or(first)
     }
 
     fn pooled(&self, response: Response<Incoming>, sender: Sender) -> Response<PooledBody> {
@@ -194,15 +222,35 @@ impl ApiServer {
 
     /// A new connection, which its caller drives.
     pub(crate) async fn handshake(&self) -> Result<(Sender, Connection), Failure> {
+        let tls = self.tls(&self.0.tls).await?;
+        Ok(http1::handshake(TokioIo::new(tls)).await?)
+    }
+
+    /// TLS that speaks HTTP/2; `None` where the other end does not.
+    pub(crate) async fn tls_http2(&self) -> Result<Option<TlsStream<TcpStream>>, Failure> {
+        let tls = self.tls(&self.0.tls_http2).await?;
+        let speaks = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(speaks.then_some(tls))
+    }
+
+    async fn tls(&self, tls: &TlsConnector) -> Result<TlsStream<TcpStream>, Failure> {
         let inner = &self.0;
         let connected = tokio::time::timeout(CONNECT_TIME_MAX, async {
             let tcp = TcpStream::connect((inner.host.as_str(), inner.port)).await?;
             tcp.set_nodelay(true)?;
-            inner.tls.connect(inner.server_name.clone(), tcp).await
+            tls.connect(inner.server_name.clone(), tcp).await
         });
-        let tls = connected.await??;
-        Ok(http1::handshake(TokioIo::new(tls)).await?)
+        Ok(connected.await??)
     }
+}
+
+/// A small number of the running thread, the same for its whole life.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
 }
 
 /// An answer's body; read to its end, it gives its connection back.
