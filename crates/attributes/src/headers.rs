@@ -28,14 +28,14 @@ const UPSTREAM: [&str; 13] = [
     "tracestate",
 ];
 
-const HOP_BY_HOP: [&str; 9] = [
+/// `Trailer` is not among them: it names what follows the body, which passes too.
+const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
 ];

@@ -4,6 +4,7 @@ mod advice;
 mod agent;
 mod audit_join;
 mod audit_log;
+mod bounds;
 mod client;
 mod escape;
 mod human;

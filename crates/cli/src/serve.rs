@@ -19,7 +19,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use ledger::Ledger;
 use payload::Redactor;
 use policy::{Pack, Parameters};
-use proxy::{Listener, Parts, Proxy};
+use proxy::{Bounds, Listener, Parts, Proxy};
 use review::Queue;
 use store::sqlite::Sqlite;
 use tokio::{
@@ -30,6 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::{ApiServer, Namespaces, Own};
 
 use crate::{
+    bounds::BoundsArgs,
     client::{Connection, certificates},
     tls,
 };
@@ -115,6 +116,8 @@ pub(crate) struct ServeArgs {
     /// Log as text or as JSON lines.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
+    #[command(flatten)]
+    bounds: BoundsArgs,
 }
 
 /// `$XDG_DATA_HOME/agent-shield`, or `~/.local/share/agent-shield`.
@@ -209,6 +212,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         queue: Arc::clone(&queue),
         redactor: Redactor::new(&key(&dir.join("digest.key"))?),
         settings: proxy::Settings {
+            bounds: Bounds::from(&args.bounds),
             open_time_max: args.hold_open,
             session_time_max: args.session_time,
             ..proxy::Settings::default()
@@ -220,7 +224,12 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
 
     let doors = TaskTracker::new();
     let listener = Listener { tcp: agents, tls: Arc::new(agents_tls(identity.clone())?) };
-    doors.spawn(proxy::serve(Arc::clone(&proxy), listener));
+    let serving = proxy::serve(Arc::clone(&proxy), listener);
+    doors.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "agents are not served any more");
+        }
+    });
     let listener = api::Listener {
         tcp: reviewers,
         tls: Arc::new(api::tls_config(identity.chain, identity.key)?),
@@ -344,7 +353,7 @@ fn agents_tls(identity: tls::Identity) -> Result<rustls::ServerConfig> {
         .with_client_cert_verifier(authn::asking())
         .with_single_cert(identity.chain, identity.key)
         .context("the certificate and its key do not belong together")?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 

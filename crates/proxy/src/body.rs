@@ -1,20 +1,55 @@
-//! Bodies of answers on their way to the agent: passed frame by frame, counted, told of at the end.
+//! Bodies: a write's is collected within bounds, an answer's is passed on frame by frame, counted,
+//! and told of at its end.
 
 use std::{
     pin::Pin,
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use status::Status;
 use upstream::{Body, BodyError};
+
+use crate::{Bounds, error::ProxyError, load::Taken, pace::Busy};
 
 /// A body of bytes that are already here.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Waits for the whole body of a request. Trailers are read and dropped: nothing of them is meant
+/// for the API server.
+///
+/// # Errors
+/// [`ProxyError`] where it is too large, too slow, too much beside all others, or cut.
+pub(crate) async fn collect(
+    mut body: Incoming,
+    bounds: &Bounds,
+    taken: &mut Taken,
+) -> Result<Bytes, ProxyError> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let whole = async {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| ProxyError::BodyCut)?.into_data() else { continue };
+            if bytes.len().saturating_add(data.len()) > bounds.body_bytes_max {
+                return Err(ProxyError::TooLarge { max: bounds.body_bytes_max });
+            }
+            if !taken.more(data.len(), bounds.bodies_bytes_max) {
+                return Err(ProxyError::Full);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes.freeze())
+    };
+    let waited = tokio::time::timeout(bounds.body_time_max, whole).await;
+    waited.unwrap_or(Err(ProxyError::BodySlow { max: bounds.body_time_max }))
 }
 
 /// Our own answer.
@@ -90,5 +125,37 @@ impl<F: FnOnce(Ended)> Drop for Counted<F> {
         if let Some(tell) = self.tell.take() {
             tell(Ended { bytes: self.bytes, complete: self.complete });
         }
+    }
+}
+
+/// A body whose request is under way until all of it has left.
+pub(crate) struct Guarded {
+    body: Body,
+    _busy: Busy,
+}
+
+impl Guarded {
+    pub(crate) fn new(body: Body, busy: Busy) -> Self {
+        Self { body, _busy: busy }
+    }
+}
+
+impl HttpBody for Guarded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -13,7 +13,7 @@ use ledger::{
 use payload::{MediaType, Redactor};
 use upstream::{Outgoing, RunAs};
 
-use crate::tunnel::Upgrade;
+use crate::{load::Taken, tunnel::Upgrade};
 
 /// Longest client-written text that is kept of a header.
 const HEADER_TEXT_MAX: usize = 256;
@@ -97,6 +97,8 @@ pub(crate) struct Write {
     pub(crate) class: NamespaceClass,
     /// What its connection should become, for those that open a way into a pod or service.
     pub(crate) upgrade: Option<Upgrade>,
+    /// Counts its body among those in memory.
+    pub(crate) _taken: Taken,
 }
 
 impl Write {

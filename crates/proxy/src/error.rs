@@ -9,6 +9,10 @@ use ledger::StoreError;
 use status::Status;
 use upstream::SendError;
 
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+/// People decide more slowly than requests end.
+const HOLDS_RETRY: Duration = Duration::from_secs(10);
+
 /// Every way in which agent-shield itself ends a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
@@ -33,6 +37,41 @@ pub(crate) enum ProxyError {
         /// The limit in bytes.
         max: usize,
     },
+    /// Its headers are.
+    #[error("the request has more than {headers} headers, or more than {bytes} bytes of them")]
+    HeadTooLarge {
+        /// How many there may be.
+        headers: usize,
+        /// How large they may be together.
+        bytes: usize,
+    },
+    /// The body is still not whole.
+    #[error("the request body did not arrive within {} seconds", .max.as_secs())]
+    BodySlow {
+        /// The limit.
+        max: Duration,
+    },
+    /// Bodies of everybody fill what there is for them.
+    #[error("agent-shield has too many request bodies in memory; the request was not sent")]
+    Full,
+    /// One credential has too many requests under way.
+    #[error("agent-shield: this agent has {max} requests under way already, watches included")]
+    TooManyRequests {
+        /// The limit.
+        max: usize,
+    },
+    /// One user has too many open holds.
+    #[error(
+        "agent-shield: {max} requests of this agent wait for a reviewer already; this one was not \
+         queued"
+    )]
+    TooManyHolds {
+        /// The limit.
+        max: usize,
+    },
+    /// Too many connections, of this address or of all.
+    #[error("agent-shield has too many connections, from this address or in all")]
+    Crowded,
     /// The client stopped in the middle.
     #[error("the request body ended early")]
     BodyCut,
@@ -112,6 +151,9 @@ pub(crate) enum ProxyError {
         /// The call.
         audit_id: String,
     },
+    /// A defect of ours.
+    #[error("agent-shield failed to judge this request; it was not sent")]
+    Broken,
     /// Nothing left.
     #[error("agent-shield cannot reach the API server; the request was not sent")]
     Unsent,
@@ -153,7 +195,13 @@ impl From<&ProxyError> for Status {
             }
             E::AlreadyRun { .. } => Self::failure(409, "Conflict"),
             E::TooLarge { .. } => Self::failure(413, "RequestEntityTooLarge"),
+            E::HeadTooLarge { .. } => Self::failure(431, "RequestHeaderFieldsTooLarge"),
+            E::BodySlow { .. } => Self::failure(408, "RequestTimeout"),
+            E::TooManyRequests { .. } => Self::failure(429, "TooManyRequests").retry(BUSY_RETRY),
+            E::TooManyHolds { .. } => Self::failure(429, "TooManyRequests").retry(HOLDS_RETRY),
+            E::Full | E::Crowded => Self::failure(503, "ServiceUnavailable").retry(BUSY_RETRY),
             E::Pending { retry, .. } => Self::failure(429, "TooManyRequests").retry(*retry),
+            E::Broken => Self::failure(500, "InternalError"),
             E::Redirect => Self::failure(502, "BadGateway"),
             E::Unidentified(_) | E::Unrecorded(_) | E::Unsent => {
                 Self::failure(503, "ServiceUnavailable")
@@ -179,7 +227,9 @@ impl ProxyError {
     pub(crate) fn sent(error: &SendError, audit_id: &str) -> Self {
         match error {
             SendError::Unsent(_) => Self::Unsent,
-            SendError::Unknown(_) => Self::OutcomeUnknown { audit_id: audit_id.to_owned() },
+            SendError::Unknown(_) | SendError::Stale(_) => {
+                Self::OutcomeUnknown { audit_id: audit_id.to_owned() }
+            }
         }
     }
 }

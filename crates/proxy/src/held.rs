@@ -164,6 +164,7 @@ impl Proxy {
         }
         let effects: Vec<EffectRecord> = judgement.effects.iter().map(Into::into).collect();
         self.refuse_if_denied_lately(write, &effects).await?;
+        self.refuse_if_too_many(write).await?;
         let hold = self.new_hold(write, request_digest, effects, judgement);
         let decision = DecisionRecord {
             action: Action::Hold,
@@ -179,6 +180,20 @@ impl Proxy {
         );
         self.queue.insert(hold, vec![received]).await?;
         Ok(id)
+    }
+
+    async fn refuse_if_too_many(&self, write: &Write) -> Result<(), ProxyError> {
+        let max = self.settings.bounds.holds_per_agent_max;
+        let open = self.queue.list(HoldFilter {
+            states: State::OPEN.to_vec(),
+            username: Some(write.user.username.clone()),
+            limit: Some(max),
+            ..HoldFilter::default()
+        });
+        match open.await?.len() >= max {
+            true => Err(ProxyError::TooManyHolds { max }),
+            false => Ok(()),
+        }
     }
 
     fn rejoins(&self, write: &Write, hold: &Hold) -> bool {

@@ -7,11 +7,16 @@
 
 mod answers;
 mod body;
+mod bounds;
 mod call;
+mod clients;
 mod error;
 mod held;
 mod judge;
+mod lanes;
 mod listener;
+mod load;
+mod pace;
 mod pin;
 mod reach;
 mod recorder;
@@ -21,20 +26,22 @@ mod tunnel;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use authn::{Certificates, Tokens};
+pub use bounds::Bounds;
 pub use listener::{Listener, serve};
+use load::{Bodies, Loads};
 use payload::Redactor;
 use policy::Pack;
 use recorder::Recorder;
 use review::Queue;
-use tokio::sync::Mutex;
+use tokio::{runtime::Handle, sync::Mutex};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::{ApiServer, Namespaces, Own};
 
 /// Bounds and times that a deployment sets.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Largest body of a write; the API server's own limit is 3 MiB.
-    pub body_bytes_max: usize,
+    /// What each client and all of them may take.
+    pub bounds: Bounds,
     /// How long a connection stays open on a hold before its client is asked to come again.
     pub open_time_max: Duration,
     /// How long a client is asked to wait when the proxy stops.
@@ -43,20 +50,17 @@ pub struct Settings {
     pub write_time_max: Duration,
     /// An exec, attach or port-forward is cut after so long.
     pub session_time_max: Duration,
-    /// Connections at a time.
-    pub connections_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            body_bytes_max: 3 << 20,
+            bounds: Bounds::default(),
             open_time_max: Duration::from_secs(10 * 60),
             restart_time: Duration::from_secs(5),
             // The API server's own --request-timeout is 60 s.
             write_time_max: Duration::from_secs(75),
             session_time_max: Duration::from_secs(60 * 60),
-            connections_max: 10_000,
         }
     }
 }
@@ -74,6 +78,10 @@ pub struct Proxy {
     redactor: Redactor,
     answers: answers::Answers,
     enqueueing: Mutex<()>,
+    loads: Loads,
+    bodies: Bodies,
+    /// Where writes are judged: not on the threads that carry connections.
+    home: Handle,
     stopping: CancellationToken,
     tasks: TaskTracker,
     settings: Settings,
@@ -106,7 +114,7 @@ pub struct Parts {
 }
 
 impl Proxy {
-    /// Puts the parts together. The returned future writes what need not be durable at once; it
+    /// Puts the parts together, on the runtime that writes will be judged on. The returned future writes what need not be durable at once; it
     /// ends after `stopped`.
     pub fn new(parts: Parts) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let ledger = Arc::clone(parts.queue.ledger());
@@ -123,6 +131,9 @@ impl Proxy {
             redactor: parts.redactor,
             answers: answers::Answers::default(),
             enqueueing: Mutex::default(),
+            loads: Loads::default(),
+            bodies: Bodies::default(),
+            home: Handle::current(),
             stopping: parts.stopping,
             tasks: TaskTracker::new(),
             settings: parts.settings,

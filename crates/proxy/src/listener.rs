@@ -1,46 +1,65 @@
-//! The agents' door: TLS, HTTP/1.1, and an orderly end.
+//! The agents' door: TLS, HTTP/1.1 and HTTP/2, bounds for each client, and an orderly end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
+use http::{HeaderValue, Request, Response, header};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
 };
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use status::Status;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::CancellationToken;
 
-use crate::Proxy;
+use crate::{
+    Proxy,
+    body::{self, Guarded},
+    clients::{Admitted, Clients, Place},
+    error::ProxyError,
+    lanes::Lanes,
+    pace::{LOOK_EVERY, Overdue, Pace, Paced, Paces},
+};
 
-const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
-const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
-const HEADERS_MAX: usize = 128;
-const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Larger heads than `header_bytes_max` are still read up to here, so that they can be answered.
+const HEAD_BYTES_MAX: usize = 128 << 10;
+/// An agent that has vanished is found out so soon, whatever it waits for.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIME_MAX: Duration = Duration::from_secs(20);
+/// What an agent may send on one HTTP/2 stream, and on all of a connection, before it is read.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What waits on one HTTP/2 stream for its client to read.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// A bound address and the certificate shown there.
 pub struct Listener {
     /// Already bound, so that its port is known.
     pub tcp: TcpListener,
-    /// The server's side of TLS, ALPN `http/1.1`, asking for a client certificate.
+    /// The server's side of TLS, ALPN `h2` and `http/1.1`, asking for a client certificate.
     pub tls: Arc<rustls::ServerConfig>,
 }
 
 /// Serves agents until the proxy stops, then lets every connection answer what it was asked.
-pub async fn serve(proxy: Arc<Proxy>, listener: Listener) {
+///
+/// # Errors
+/// Where the system has no more threads.
+pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
     let tls = TlsAcceptor::from(listener.tls);
-    let places = Arc::new(Semaphore::new(proxy.settings.connections_max));
-    let connections = TaskTracker::new();
+    let clients = Clients::default();
+    let paces = Arc::new(Paces::default());
+    let mut lanes = Lanes::start()?;
+    let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place,
-            () = proxy.stopping.cancelled() => break,
-        };
-        let Ok(place) = place else { break };
         let accepted = tokio::select! {
             accepted = listener.tcp.accept() => accepted,
+            _ = look.tick() => {
+                paces.look(&proxy.settings.bounds);
+                continue;
+            }
             () = proxy.stopping.cancelled() => break,
         };
         let (tcp, source) = match accepted {
@@ -52,17 +71,43 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) {
                 continue;
             }
         };
+        let (place, told) = match clients.admit(source.ip(), &proxy.settings.bounds) {
+            Admitted::Served(place) => (place, false),
+            Admitted::Told(place) => (place, true),
+            Admitted::Closed => {
+                tracing::debug!(%source, "too many connections: one was closed");
+                continue;
+            }
+        };
+        // Registered anew with the runtime of its thread.
+        let tcp = match tcp.into_std() {
+            Ok(tcp) => tcp,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be handed on");
+                continue;
+            }
+        };
+        let arrival = Arrival { tcp, source, place, told, paces: Arc::clone(&paces) };
         let (proxy, tls) = (Arc::clone(&proxy), tls.clone());
-        connections.spawn(async move {
-            if let Err(error) = connection(proxy, tls, tcp, source).await {
+        lanes.run(async move {
+            if let Err(error) = connection(proxy, tls, arrival).await {
                 tracing::debug!(%error, %source, "a connection ended");
             }
-            drop(place);
         });
     }
     drop(listener.tcp);
-    connections.close();
-    connections.wait().await;
+    lanes.finish().await;
+    Ok(())
+}
+
+/// A connection on its way to a thread.
+struct Arrival {
+    tcp: std::net::TcpStream,
+    source: SocketAddr,
+    place: Place,
+    /// There are too many: whatever it asks, that is the answer.
+    told: bool,
+    paces: Arc<Paces>,
 }
 
 /// Who is at the other end of a connection, as far as TLS can tell.
@@ -78,35 +123,95 @@ impl Peer {
     }
 }
 
-async fn connection(
-    proxy: Arc<Proxy>,
-    tls: TlsAcceptor,
-    tcp: TcpStream,
-    source: SocketAddr,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Result<(), Failure> {
+    let Arrival { tcp, source, mut place, told, paces } = arrival;
+    let tcp = TcpStream::from_std(tcp)?;
     tcp.set_nodelay(true)?;
-    let stream = tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(tcp))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let stopping = proxy.stopping.clone();
-    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let keep_alive = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)?;
+    let bounds = &proxy.settings.bounds;
+    let stream = tokio::select! {
+        stream = tokio::time::timeout(bounds.handshake_time_max, tls.accept(tcp)) => {
+            stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
+        }
+        () = proxy.stopping.cancelled() => return Ok(()),
+    };
+    place.shaken();
+    let session = stream.get_ref().1;
+    let is_http2 = session.alpn_protocol() == Some(b"h2");
+    let certificates = session.peer_certificates().unwrap_or_default();
     let certificates = certificates.iter().map(|it| it.clone().into_owned()).collect();
     let peer = Arc::new(Peer { address: source, certificates });
+    let pace = Arc::new(Pace::new(!is_http2));
+    paces.add(&pace);
+    let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
+    let (answering, of_service) = (Arc::clone(&proxy), Arc::clone(&pace));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (proxy, peer) = (Arc::clone(&proxy), Arc::clone(&peer));
-        async move { Ok::<_, std::convert::Infallible>(proxy.serve(&peer, request).await) }
+        let (proxy, peer) = (Arc::clone(&answering), Arc::clone(&peer));
+        let busy = of_service.begin();
+        async move {
+            let answer = match told {
+                false => proxy.serve(&peer, request).await,
+                true => crowded(),
+            };
+            Ok::<_, Infallible>(answer.map(|body| Guarded::new(body, busy)))
+        }
     });
+    if is_http2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(bounds.streams_max)
+            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIME_MAX)
+            .serve_connection(stream, service);
+        return drive(connection, |it| it.graceful_shutdown(), &proxy.stopping, &pace).await;
+    }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        // `Pace` does this, and tells a slow head from an idle connection.
+        .header_read_timeout(None)
+        .max_header_size(HEAD_BYTES_MAX)
+        .serve_connection(stream, service)
         .with_upgrades();
+    drive(connection, |it| it.graceful_shutdown(), &proxy.stopping, &pace).await
+}
+
+/// Lets a connection go on until it ends, is overdue, or the proxy stops; `end_in_order` asks it to
+/// answer what it was asked, and no more.
+async fn drive<C>(
+    connection: C,
+    end_in_order: impl FnOnce(Pin<&mut C>),
+    stopping: &CancellationToken,
+    pace: &Pace,
+) -> Result<(), Failure>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
-        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = stopping.cancelled() => {}
+        why = pace.overdue() => match why {
+            Overdue::Stuck => return Ok(()),
+            Overdue::Idle => {}
+        }
     }
-    Ok(connection.await?)
+    end_in_order(connection.as_mut());
+    tokio::select! {
+        ended = connection.as_mut() => Ok(ended?),
+        // Idle still, or stuck: the other end does not listen.
+        _ = pace.overdue() => Ok(()),
+    }
+}
+
+fn crowded() -> Response<upstream::Body> {
+    let mut answer = body::status_response(&Status::from(&ProxyError::Crowded));
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }

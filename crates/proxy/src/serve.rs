@@ -3,16 +3,17 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use attributes::{Attributes, AuditId, User, headers::Credential};
+use bytes::Bytes;
 use effects::NamespaceClass;
 use hold::{Hold, Permit};
-use http::{Request, Response, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{HeaderMap, Request, Response, Version, header};
 use hyper::body::Incoming;
 use ledger::{Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, Stage};
 use policy::Decision;
 use serde_json::Value;
 use status::Status;
-use upstream::{Body, Probe, RunAs};
+use tokio_util::task::AbortOnDropHandle;
+use upstream::{Answer, Body, Probe, RunAs, SendError};
 
 use crate::{
     Proxy,
@@ -21,6 +22,7 @@ use crate::{
     error::ProxyError,
     judge::{Judged, Judgement},
     listener::Peer,
+    load::Load,
     tunnel::{Opening, Upgrade},
 };
 
@@ -33,17 +35,36 @@ impl Proxy {
     ) -> Response<Body> {
         let received = Instant::now();
         let audit_id = AuditId::new(uuid::Uuid::new_v4().to_string());
-        match self.read_head(peer, received, &audit_id, &request) {
-            Ok(call) if call.attributes.is_read() => self.read(call, request.into_body()).await,
-            Ok(call) => {
+        let call = match self.read_head(peer, received, &audit_id, &request) {
+            Ok(call) => call,
+            Err(error) => {
+                return self.refuse_head(peer.address, received, &audit_id, &request, &error);
+            }
+        };
+        let max = self.settings.bounds.requests_per_agent_max;
+        let Some(load) = self.loads.take(&call.run_as, max) else {
+            let error = ProxyError::TooManyRequests { max };
+            return self.refuse_head(peer.address, received, &audit_id, &request, &error);
+        };
+        match call.attributes.is_read() {
+            true => self.read(call, load, request.into_body()).await,
+            false => {
                 // A DELETE that asks for an upgrade is a DELETE, to the API server too.
                 let upgrade = match call.attributes.is_connect() {
                     true => Upgrade::of(&mut request),
                     false => None,
                 };
-                self.write(call, upgrade, request.into_body()).await
+                let proxy = Arc::clone(&self);
+                let judged = self.home.spawn(async move {
+                    let _load = load;
+                    proxy.write(call, upgrade, request.into_body()).await
+                });
+                // Ends when the agent leaves; what must not be cut in two runs on its own.
+                AbortOnDropHandle::new(judged).await.unwrap_or_else(|error| {
+                    tracing::error!(%error, auditID = %audit_id, "judging a write ended badly");
+                    body::status_response(&Status::from(&ProxyError::Broken))
+                })
             }
-            Err(error) => self.refuse_head(peer.address, received, &audit_id, &request, &error),
         }
     }
 
@@ -56,6 +77,11 @@ impl Proxy {
         request: &Request<Incoming>,
     ) -> Result<Call, ProxyError> {
         let headers = request.headers();
+        let bounds = &self.settings.bounds;
+        if headers.len() > bounds.headers_max || size_of(headers) > bounds.header_bytes_max {
+            let (headers, bytes) = (bounds.headers_max, bounds.header_bytes_max);
+            return Err(ProxyError::HeadTooLarge { headers, bytes });
+        }
         attributes::headers::check(request.method(), headers)?;
         let attributes = attributes::read(request.method(), &target_of(request), headers)?;
         let run_as = match (attributes::headers::credential(headers)?, peer.chain()) {
@@ -78,23 +104,20 @@ impl Proxy {
     }
 
     /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
-    async fn read(&self, call: Call, body: Incoming) -> Response<Body> {
+    async fn read(&self, call: Call, load: Load, body: Incoming) -> Response<Body> {
         let mut entry = Entry {
             request: Some(call.record(&self.redactor)),
             decision: Some(decided(Action::Allow, "")),
             ..call.entry(Stage::ResponseComplete)
         };
         entry.user = call.known_user().as_ref().map(Identity::from);
-        let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
-            // Not to be reached: only what reads is sent here.
-            return self.finish_read(&call, entry, &ProxyError::Unsent);
+        // A GET may carry a body that the API server ignores; it is passed on within the bounds.
+        let mut taken = self.bodies.taken();
+        let body = match body::collect(body, &self.settings.bounds, &mut taken).await {
+            Ok(body) => body,
+            Err(error) => return self.finish_read(&call, entry, &error),
         };
-        // A GET may carry a body that the API server ignores; it is passed on within the bound.
-        let body = match Limited::new(body, self.settings.body_bytes_max).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return self.finish_read(&call, entry, &self.body_error(&*error)),
-        };
-        let answer = match self.api.forward(permit, call.outgoing(body)).await {
+        let answer = match self.ask_upstream(&call, body).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(%error, source = ?std::error::Error::source(&error), "a read failed");
@@ -105,9 +128,7 @@ impl Proxy {
         let (mut head, body) = answer.into_parts();
         head.headers = attributes::headers::downstream_headers(&head.headers);
         let code = head.status.as_u16();
-        let streams = call.attributes.verb == "watch"
-            || call.attributes.query.first("follow").is_some_and(|it| it != "false" && it != "0");
-        if streams {
+        if streams(&call.attributes) {
             let mut started = entry.clone();
             started.stage = Stage::ResponseStarted;
             started.response = Some(call.response(code, Outcome::Answered, 0));
@@ -119,8 +140,29 @@ impl Proxy {
             entry.time = jiff::Timestamp::now();
             entry.response = Some(call.response(code, outcome, ended.bytes));
             recorder.soon(entry, call.token());
+            drop(load);
         });
         Response::from_parts(head, body)
+    }
+
+    /// Sends a read; once more where a kept connection turned out dead.
+    async fn ask_upstream(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
+        let again = match self.ask_once(call, body.clone()).await {
+            Err(SendError::Stale(_)) => self.ask_once(call, body),
+            answered => return answered,
+        };
+        again.await
+    }
+
+    async fn ask_once(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
+        let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
+            // Not to be reached: only what reads is sent here.
+            return Err(SendError::Unsent("this is not a read".into()));
+        };
+        match streams(&call.attributes) {
+            true => self.api.forward_stream(permit, call.outgoing(body)).await,
+            false => self.api.forward(permit, call.outgoing(body)).await,
+        }
     }
 
     /// Judges a write, and forwards, holds or refuses it.
@@ -180,9 +222,10 @@ impl Proxy {
                 user.map_err(|error| (None, error.into()))?
             }
         };
-        let body = match Limited::new(body, self.settings.body_bytes_max).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return Err((Some(user), self.body_error(&*error))),
+        let mut taken = self.bodies.taken();
+        let body = match body::collect(body, &self.settings.bounds, &mut taken).await {
+            Ok(body) => body,
+            Err(error) => return Err((Some(user), error)),
         };
         let class = self.class_of(&call.attributes).await;
         let attributes = &call.attributes;
@@ -194,7 +237,7 @@ impl Proxy {
             &body,
             attributes.query.first("dryRun"),
         );
-        Ok(Write { call, user, body, media, is_dry_run, class, upgrade })
+        Ok(Write { call, user, body, media, is_dry_run, class, upgrade, _taken: taken })
     }
 
     /// The class of the namespace that a write is in; for a Namespace itself, its own. One that is
@@ -377,13 +420,6 @@ impl Proxy {
         body::status_response(&status)
     }
 
-    fn body_error(&self, error: &(dyn std::error::Error + Send + Sync + 'static)) -> ProxyError {
-        match error.is::<LengthLimitError>() {
-            true => ProxyError::TooLarge { max: self.settings.body_bytes_max },
-            false => ProxyError::BodyCut,
-        }
-    }
-
     /// After a lost answer: what the live object says now, for whoever has to find out.
     pub(crate) async fn found_out(&self, write: &Write, hold: &Hold) -> String {
         let attributes = write.attributes();
@@ -410,11 +446,23 @@ impl Proxy {
     }
 }
 
+/// Names and values of headers, in bytes.
+fn size_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len())).sum()
+}
+
+/// Whether an answer may go on for as long as its client likes: a watch, or a log that is followed.
+fn streams(attributes: &Attributes) -> bool {
+    attributes.verb == "watch"
+        || attributes.query.first("follow").is_some_and(|it| it != "false" && it != "0")
+}
+
 /// The request target as it was sent; an absolute-form target keeps its authority and is refused.
+/// In HTTP/2 the authority is a field of its own beside the path.
 fn target_of(request: &Request<Incoming>) -> String {
     match request.uri().authority() {
-        Some(_) => request.uri().to_string(),
-        None => request
+        Some(_) if request.version() != Version::HTTP_2 => request.uri().to_string(),
+        _ => request
             .uri()
             .path_and_query()
             .map_or_else(|| request.uri().to_string(), |it| it.as_str().to_owned()),

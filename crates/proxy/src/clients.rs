@@ -1,0 +1,158 @@
+//! How many connections each address has, and whether it may have one more.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::Bounds;
+
+/// Connections that are only told that there are too many, at a time; more are closed unheard.
+const REFUSALS_MAX: usize = 64;
+
+/// Connections by address.
+#[derive(Clone, Default)]
+pub(crate) struct Clients(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    connections: usize,
+    refusals: usize,
+    by_address: HashMap<IpAddr, Count>,
+}
+
+#[derive(Default)]
+struct Count {
+    connections: usize,
+    handshakes: usize,
+}
+
+/// What becomes of a new connection.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    /// It is served.
+    Served(Place),
+    /// Its requests are answered that there are too many.
+    Told(Place),
+    /// It is closed.
+    Closed,
+}
+
+/// A connection's place, given back when it is dropped.
+pub(crate) struct Place {
+    clients: Clients,
+    address: IpAddr,
+    shaking: bool,
+    told: bool,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Place({})", self.address)
+    }
+}
+
+impl Clients {
+    /// Takes a place for a connection that is about to shake hands.
+    pub(crate) fn admit(&self, address: IpAddr, bounds: &Bounds) -> Admitted {
+        // An IPv4 client that comes by IPv6 is the same client.
+        let address = address.to_canonical();
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = &mut *counts;
+        let count = counts.by_address.entry(address).or_default();
+        let full = counts.connections >= bounds.connections_max
+            || count.connections >= bounds.connections_per_client_max;
+        if count.handshakes >= bounds.handshakes_per_client_max
+            || (full && counts.refusals >= REFUSALS_MAX)
+        {
+            return Admitted::Closed;
+        }
+        count.connections += 1;
+        count.handshakes += 1;
+        counts.connections += 1;
+        counts.refusals += usize::from(full);
+        let place = Place { clients: self.clone(), address, shaking: true, told: full };
+        match full {
+            true => Admitted::Told(place),
+            false => Admitted::Served(place),
+        }
+    }
+}
+
+impl Place {
+    /// The handshake is over.
+    pub(crate) fn shaken(&mut self) {
+        if std::mem::take(&mut self.shaking) {
+            let mut counts = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = counts.by_address.get_mut(&self.address) {
+                count.handshakes -= 1;
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shaken();
+        let mut counts = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.connections -= 1;
+        counts.refusals -= usize::from(self.told);
+        if let Some(count) = counts.by_address.get_mut(&self.address) {
+            count.connections -= 1;
+            if count.connections == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn bounds() -> Bounds {
+        Bounds {
+            connections_max: 4,
+            connections_per_client_max: 2,
+            handshakes_per_client_max: 2,
+            ..Bounds::default()
+        }
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_and_gets_them_back() {
+        let clients = Clients::default();
+        let admit = || clients.admit(HERE, &bounds());
+        let Admitted::Served(mut first) = admit() else { panic!("a free place") };
+        let Admitted::Served(second) = admit() else { panic!("a free place") };
+        assert!(matches!(admit(), Admitted::Closed), "two handshakes are under way");
+        first.shaken();
+        let Admitted::Told(told) = admit() else { panic!("it is full") };
+        let mapped: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
+        assert!(matches!(clients.admit(mapped, &bounds()), Admitted::Closed));
+        drop((first, second, told));
+        assert!(matches!(admit(), Admitted::Served(_)));
+        assert!(clients.0.lock().expect("a lock").by_address.is_empty());
+    }
+
+    #[test]
+    fn one_address_leaves_room_for_others() {
+        let clients = Clients::default();
+        let taken: Vec<_> = (0..2)
+            .map(|_| match clients.admit(HERE, &bounds()) {
+                Admitted::Served(mut place) => {
+                    place.shaken();
+                    place
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(matches!(clients.admit(HERE, &bounds()), Admitted::Told(_)));
+        let there = IpAddr::from([10, 0, 0, 1]);
+        assert!(matches!(clients.admit(there, &bounds()), Admitted::Served(_)));
+        drop(taken);
+    }
+}

@@ -1,0 +1,272 @@
+//! Connections that go too slowly: without a request, in the middle of a head, or with an end that
+//! takes no bytes.
+//!
+//! No timer stands on the way of a request: it leaves a few numbers behind, and one task looks
+//! through all connections every few seconds.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
+
+use crate::Bounds;
+
+/// How often the connections are looked through; a bound is kept to within this.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a connection has to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Overdue {
+    /// Nothing is asked: it may end in order.
+    Idle,
+    /// A head that does not become whole, or an end that takes no bytes: it is cut.
+    Stuck,
+}
+
+/// How one connection is going. Moments are milliseconds after its start; 0 is "not so".
+pub(crate) struct Pace {
+    start: Instant,
+    requests: AtomicUsize,
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    stalled_since: AtomicU64,
+    /// A head may take a limited time; in HTTP/2, pings and settings come without one.
+    heads_are_timed: bool,
+    overdue: Notify,
+    why: Mutex<Option<Overdue>>,
+}
+
+impl Pace {
+    pub(crate) fn new(heads_are_timed: bool) -> Self {
+        Self {
+            start: Instant::now(),
+            requests: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(1),
+            head_since: AtomicU64::new(0),
+            stalled_since: AtomicU64::new(0),
+            heads_are_timed,
+            overdue: Notify::new(),
+            why: Mutex::default(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// A request has begun; it lasts until what is returned is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
+        self.requests.fetch_add(1, Relaxed);
+        self.head_since.store(0, Relaxed);
+        self.idle_since.store(0, Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    fn bytes_came(&self) {
+        if self.heads_are_timed
+            && self.requests.load(Relaxed) == 0
+            && self.head_since.load(Relaxed) == 0
+        {
+            self.head_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// Waits until the connection has to end, and says why.
+    pub(crate) async fn overdue(&self) -> Overdue {
+        self.overdue.notified().await;
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(Overdue::Idle)
+    }
+
+    fn look(&self, bounds: &Bounds) {
+        let now = self.now();
+        let longer = |since: &AtomicU64, max: Duration| match since.load(Relaxed) {
+            0 => false,
+            since => u128::from(now.saturating_sub(since)) > max.as_millis(),
+        };
+        let why = if longer(&self.stalled_since, bounds.stall_time_max)
+            || longer(&self.head_since, bounds.head_time_max)
+        {
+            Overdue::Stuck
+        } else if longer(&self.idle_since, bounds.idle_time_max) {
+            Overdue::Idle
+        } else {
+            return;
+        };
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.overdue.notify_one();
+    }
+}
+
+/// A request under way.
+pub(crate) struct Busy(Arc<Pace>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.requests.fetch_sub(1, Relaxed) == 1 {
+            self.0.idle_since.store(self.0.now(), Relaxed);
+        }
+    }
+}
+
+/// All connections, to be looked through.
+#[derive(Default)]
+pub(crate) struct Paces(Mutex<Vec<Weak<Pace>>>);
+
+impl Paces {
+    pub(crate) fn add(&self, pace: &Arc<Pace>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(pace));
+    }
+
+    /// Tells those that are overdue, and forgets those that have ended.
+    pub(crate) fn look(&self, bounds: &Bounds) {
+        let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.retain(|pace| pace.upgrade().inspect(|pace| pace.look(bounds)).is_some());
+    }
+}
+
+/// A stream that notes how it goes.
+pub(crate) struct Paced<S> {
+    stream: S,
+    pace: Arc<Pace>,
+}
+
+impl<S> Paced<S> {
+    pub(crate) fn new(stream: S, pace: Arc<Pace>) -> Self {
+        Self { stream, pace }
+    }
+
+    fn noted<T>(&self, polled: Poll<T>) -> Poll<T> {
+        let stalled = &self.pace.stalled_since;
+        match (polled.is_pending(), stalled.load(Relaxed)) {
+            (true, 0) => stalled.store(self.pace.now(), Relaxed),
+            (true, _) | (false, 0) => {}
+            (false, _) => stalled.store(0, Relaxed),
+        }
+        polled
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if polled.is_ready() && buffer.filled().len() > before {
+            self.pace.bytes_came();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.noted(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.noted(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.noted(polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds() -> Bounds {
+        let moment = Duration::from_millis(1);
+        Bounds {
+            idle_time_max: moment,
+            head_time_max: moment,
+            stall_time_max: moment,
+            ..Bounds::default()
+        }
+    }
+
+    fn overdue(pace: &Pace) -> Option<Overdue> {
+        pace.look(&bounds());
+        *pace.why.lock().expect("a lock")
+    }
+
+    /// A connection that started a minute ago.
+    fn pace(heads_are_timed: bool) -> Arc<Pace> {
+        let start = Instant::now().checked_sub(Duration::from_secs(60)).expect("a minute ago");
+        Arc::new(Pace { start, ..Pace::new(heads_are_timed) })
+    }
+
+    #[test]
+    fn a_connection_without_a_request_is_idle() {
+        assert_eq!(overdue(&pace(true)), Some(Overdue::Idle));
+        let busy = pace(true);
+        let request = busy.begin();
+        assert_eq!(overdue(&busy), None);
+        drop(request);
+        assert_eq!(overdue(&busy), None, "not yet");
+        busy.idle_since.store(1, Relaxed);
+        assert_eq!(overdue(&busy), Some(Overdue::Idle));
+    }
+
+    #[test]
+    fn a_head_takes_a_limited_time() {
+        let slow = pace(true);
+        slow.bytes_came();
+        slow.head_since.store(1, Relaxed);
+        slow.bytes_came();
+        assert_eq!(overdue(&slow), Some(Overdue::Stuck));
+        let ping = pace(false);
+        ping.bytes_came();
+        assert_eq!(overdue(&ping), Some(Overdue::Idle));
+    }
+
+    #[tokio::test]
+    async fn who_takes_no_bytes_is_stuck() {
+        use tokio::io::AsyncWriteExt;
+        let pace = pace(true);
+        let _request = pace.begin();
+        let (near, _far) = tokio::io::duplex(8);
+        let mut stream = Paced::new(near, Arc::clone(&pace));
+        stream.write_all(b"12345678").await.expect("room for eight");
+        assert_eq!(overdue(&pace), None);
+        let more = tokio::time::timeout(Duration::from_millis(5), stream.write_all(b"9"));
+        assert!(more.await.is_err(), "there is no room");
+        pace.stalled_since.store(1, Relaxed);
+        assert_eq!(overdue(&pace), Some(Overdue::Stuck));
+        assert_eq!(pace.overdue().await, Overdue::Stuck);
+    }
+}
