@@ -4,17 +4,28 @@
 //! kept, up to a bound; what had to be let go is counted and the count is an entry itself, so a gap
 //! never looks like silence.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use authn::Tokens;
+use authn::{TokenError, Tokens};
 use jiff::Timestamp;
 use ledger::{Entry, Identity, Ledger, Stage};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Entries that wait in memory, at most; about 60 MB.
 const WAITING_MAX: usize = 65_536;
-const BATCH_MAX: usize = 256;
+/// So many are written without waiting for more.
+const BATCH: usize = 256;
+/// Entries in one commit.
+const WRITTEN_AT_ONCE: usize = 16 * BATCH;
 const BATCH_TIME_MAX: Duration = Duration::from_millis(200);
 const RETRY_TIME: Duration = Duration::from_millis(500);
 
@@ -24,12 +35,50 @@ struct Late {
     token: Option<String>,
 }
 
+/// What waits to be written. Its writer is woken for a first entry and for a full batch, not for
+/// each: waking it costs more than the entry.
+#[derive(Default)]
+struct Waiting {
+    late: Mutex<Vec<Late>>,
+    lost: AtomicU64,
+    begun: Notify,
+    full: Notify,
+}
+
+impl Waiting {
+    fn add(&self, late: Late) {
+        let mut waiting = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= WAITING_MAX {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.push(late);
+        let count = waiting.len();
+        drop(waiting);
+        match count {
+            1 => self.begun.notify_one(),
+            BATCH => self.full.notify_one(),
+            _ => {}
+        }
+    }
+
+    /// What came first; its writer is woken again for the rest.
+    fn take(&self) -> Vec<Late> {
+        let mut waiting = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() <= WRITTEN_AT_ONCE {
+            return mem::take(&mut *waiting);
+        }
+        self.begun.notify_one();
+        self.full.notify_one();
+        waiting.drain(..WRITTEN_AT_ONCE).collect()
+    }
+}
+
 /// The way in; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     ledger: Arc<dyn Ledger>,
-    late: mpsc::Sender<Late>,
-    lost: Arc<std::sync::atomic::AtomicU64>,
+    waiting: Arc<Waiting>,
 }
 
 impl Recorder {
@@ -39,15 +88,9 @@ impl Recorder {
         tokens: Tokens,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (late, queue) = mpsc::channel(WAITING_MAX);
-        let recorder = Self { ledger, late, lost: Arc::default() };
-        let writer = Writer {
-            ledger: Arc::clone(&recorder.ledger),
-            tokens,
-            queue,
-            lost: Arc::clone(&recorder.lost),
-        };
-        (recorder, writer.run(stop))
+        let waiting: Arc<Waiting> = Arc::default();
+        let recorder = Self { ledger: Arc::clone(&ledger), waiting: Arc::clone(&waiting) };
+        (recorder, Writer { ledger, tokens, waiting }.run(stop))
     }
 
     /// Durable when it returns, or an error: for what must be known before a request leaves.
@@ -57,9 +100,7 @@ impl Recorder {
 
     /// Written soon. `token` names the user where the entry does not yet.
     pub(crate) fn soon(&self, entry: Entry, token: Option<String>) {
-        if self.late.try_send(Late { entry, token }).is_err() {
-            self.lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }
+        self.waiting.add(Late { entry, token });
     }
 
     /// Written now if the store takes it, and soon otherwise: for outcomes, which have happened.
@@ -74,36 +115,26 @@ impl Recorder {
 struct Writer {
     ledger: Arc<dyn Ledger>,
     tokens: Tokens,
-    queue: mpsc::Receiver<Late>,
-    lost: Arc<std::sync::atomic::AtomicU64>,
+    waiting: Arc<Waiting>,
 }
 
 impl Writer {
-    async fn run(mut self, stop: CancellationToken) {
-        let mut batch = Vec::new();
+    async fn run(self, stop: CancellationToken) {
         loop {
-            let first = tokio::select! {
-                biased;
-                first = self.queue.recv() => first,
-                () = stop.cancelled() => self.queue.try_recv().ok(),
-            };
-            let Some(first) = first else { return };
-            batch.push(self.named(first).await);
-            let full = tokio::time::sleep(BATCH_TIME_MAX);
-            let mut full = std::pin::pin!(full);
-            while batch.len() < BATCH_MAX {
-                let next = tokio::select! {
-                    biased;
-                    next = self.queue.recv() => next,
-                    () = stop.cancelled() => self.queue.try_recv().ok(),
-                    () = &mut full => None,
-                };
-                match next {
-                    Some(next) => batch.push(self.named(next).await),
-                    None => break,
-                }
+            tokio::select! {
+                () = self.waiting.begun.notified() => {}
+                () = stop.cancelled() => {}
             }
-            if !self.write(&mut batch, &stop).await {
+            tokio::select! {
+                () = self.waiting.full.notified() => {}
+                () = tokio::time::sleep(BATCH_TIME_MAX) => {}
+                () = stop.cancelled() => {}
+            }
+            let stopping = stop.is_cancelled();
+            let late = self.waiting.take();
+            let is_last = stopping && late.len() < WRITTEN_AT_ONCE;
+            let mut batch = self.named(late).await;
+            if !self.write(&mut batch, &stop).await || is_last {
                 return;
             }
         }
@@ -113,12 +144,15 @@ impl Writer {
     async fn write(&self, batch: &mut Vec<Entry>, stop: &CancellationToken) -> bool {
         let mut tries_left = 3;
         loop {
-            let lost = self.lost.swap(0, std::sync::atomic::Ordering::Relaxed);
+            let lost = self.waiting.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 let mut gap = Entry::new(Timestamp::now(), "", Stage::Gap);
                 gap.note =
                     Some(format!("{lost} entries were lost while the store could not write"));
                 batch.push(gap);
+            }
+            if batch.is_empty() {
+                return true;
             }
             match self.ledger.append(batch.clone()).await {
                 Ok(()) => {
@@ -138,15 +172,55 @@ impl Writer {
         }
     }
 
-    /// Joins the user of a read, which was not waited for when the read was forwarded.
-    async fn named(&self, late: Late) -> Entry {
-        let Late { mut entry, token } = late;
-        if let Some(token) = token {
-            match self.tokens.user(&token).await {
-                Ok(user) => entry.user = Some(Identity::from(&user)),
-                Err(error) => entry.note = Some(format!("not authenticated: {error}")),
+    /// Joins the users of reads, which were not waited for when the reads were forwarded; each token
+    /// is looked up once.
+    async fn named(&self, batch: Vec<Late>) -> Vec<Entry> {
+        let mut users: HashMap<String, Result<Identity, TokenError>> = HashMap::new();
+        let mut entries = Vec::with_capacity(batch.len());
+        for Late { mut entry, token } in batch {
+            if let Some(token) = token {
+                let user = match users.get(&token) {
+                    Some(user) => user.clone(),
+                    None => {
+                        let user = self.tokens.user(&token).await;
+                        let user = user.map(|user| Identity::from(&user));
+                        users.insert(token, user.clone());
+                        user
+                    }
+                };
+                match user {
+                    Ok(user) => entry.user = Some(user),
+                    Err(error) => entry.note = Some(format!("not authenticated: {error}")),
+                }
             }
+            entries.push(entry);
         }
-        entry
+        entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn late(n: usize) -> Late {
+        let entry = Entry::new(Timestamp::UNIX_EPOCH, n.to_string(), Stage::ResponseComplete);
+        Late { entry, token: None }
+    }
+
+    #[test]
+    fn keeps_order_and_counts_what_it_lets_go() {
+        let waiting = Waiting::default();
+        for n in 0..WAITING_MAX + 3 {
+            waiting.add(late(n));
+        }
+        assert_eq!(waiting.lost.load(Ordering::Relaxed), 3);
+        let mut taken = Vec::new();
+        while taken.len() < WAITING_MAX {
+            taken.extend(waiting.take().into_iter().map(|it| it.entry.audit_id));
+        }
+        let want: Vec<String> = (0..WAITING_MAX).map(|n| n.to_string()).collect();
+        assert_eq!(taken, want);
+        assert!(waiting.take().is_empty());
     }
 }

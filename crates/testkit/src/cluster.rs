@@ -7,7 +7,7 @@ use std::{
     net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -15,12 +15,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::{pki, testbed::Testbed};
+use crate::{pki, testbed::Testbed, watchdog::Watchdog};
 
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
-/// Ends everything in its process group once nobody holds the other end of its standard input.
-const WATCHDOG: &str =
-    r#"trap "" TERM INT HUP; cat > /dev/null; kill -TERM 0; sleep 0.5; rm -rf "$0"; kill -KILL 0"#;
 
 /// A running cluster.
 pub struct Cluster {
@@ -28,13 +25,6 @@ pub struct Cluster {
     server: String,
     testbed_dir: PathBuf,
     watchdog: Option<Watchdog>,
-}
-
-/// Lives as long as the value, or this process.
-struct Watchdog {
-    group: i32,
-    _pipe: ChildStdin,
-    _child: Child,
 }
 
 /// Which nodes a cluster starts with.
@@ -62,18 +52,8 @@ impl Cluster {
     /// # Errors
     /// Where it does not become ready; the message has the last words of who failed.
     pub fn start_attached(testbed: &Testbed, nodes: Nodes) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("agent-shield-cluster-").tempdir()?.keep();
-        let mut child = Command::new("sh")
-            .args(["-c", WATCHDOG])
-            .arg(&dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        let pipe = child.stdin.take().context("the watchdog has no standard input")?;
-        let group = i32::try_from(child.id())?;
-        let watchdog = Watchdog { group, _pipe: pipe, _child: child };
+        let watchdog = Watchdog::start("agent-shield-cluster-")?;
+        let dir = watchdog.dir().to_owned();
         Self::start(dir, testbed, nodes, Some(watchdog))
     }
 
@@ -331,7 +311,7 @@ impl Cluster {
 
     /// The process group in which things end together with this process; 0 makes a new one.
     pub(crate) fn process_group(&self) -> i32 {
-        self.watchdog.as_ref().map_or(0, |watchdog| watchdog.group)
+        self.watchdog.as_ref().map_or(0, Watchdog::group)
     }
 
     fn until_ready(&self, what: &str, who: &str, ready: impl Fn() -> bool) -> Result<()> {
@@ -587,7 +567,11 @@ fn binding(kind: &str, metadata: &Value, role: &str, home: &str, name: &str) -> 
     })
 }
 
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
+/// Ports that were free a moment ago.
+///
+/// # Errors
+/// Where there are none.
+pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
     // All are held at once, so that no two are the same.
     let listeners: Vec<TcpListener> =
         (0..N).map(|_| Ok(TcpListener::bind("127.0.0.1:0")?)).collect::<Result<_>>()?;

@@ -7,9 +7,10 @@
 
 pub mod cluster;
 pub mod http;
-mod pki;
+pub mod pki;
 mod shield;
 pub mod testbed;
+mod watchdog;
 
 use std::{
     path::PathBuf,
@@ -17,8 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use cluster::{Agent, Cluster, Nodes};
+pub use cluster::{Agent, Cluster, Nodes, free_ports};
 pub use shield::{Credential, Shield, binary, rbac_own};
+pub use watchdog::Watchdog;
 
 /// The cluster of this process: started at the first call, or the running one that
 /// `AGENT_SHIELD_TEST_CLUSTER` names.

@@ -10,7 +10,10 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 /// Makes `ca.crt`, `ca.key`, `sa.key`, the API server's certificate and the admin's.
-pub(crate) fn make(dir: &Path) -> Result<()> {
+///
+/// # Errors
+/// Where the folder cannot be written to.
+pub fn make(dir: &Path) -> Result<()> {
     let key = KeyPair::generate()?;
     fs::write(dir.join("ca.crt"), ca().self_signed(&key)?.pem())?;
     fs::write(dir.join("ca.key"), key.serialize_pem())?;

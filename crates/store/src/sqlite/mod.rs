@@ -5,6 +5,7 @@
 //! `synchronous=FULL`); what a caller was told is not stored is never stored later.
 
 mod read;
+mod reads;
 mod write;
 
 use std::{
@@ -20,8 +21,9 @@ use ledger::{Call, Entry, Filter, Ledger, StoreError, Task};
 use rusqlite::Connection;
 use write::{Change, Writer};
 
-/// The version of `schema.sql`; a file of a later one is not touched.
-const VERSION: i64 = 1;
+const FILE: &str = "agent-shield.db";
+/// What makes each version out of the one before; a file of a later one is not touched.
+const SCHEMA: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 const BUSY_TIME_MAX: Duration = Duration::from_millis(800);
 
 /// The store in a data directory. Cheap to clone; the writer ends with the last clone.
@@ -60,13 +62,21 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// Written by a later agent-shield.
-    #[error("{} is of version {found}, and this agent-shield knows versions up to {VERSION}: start the newer one", path.display())]
+    #[error("{} is of version {found}, and this agent-shield knows versions up to {}: start the newer one", path.display(), SCHEMA.len())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: i64,
     },
+}
+
+/// How many entries the store in a data directory holds, also beside a process that writes there.
+///
+/// # Errors
+/// [`StoreError`] where it cannot be read.
+pub fn count_entries(dir: &Path) -> Result<u64, StoreError> {
+    read::count_entries(&read::connect(&dir.join(FILE))?)
 }
 
 impl Sqlite {
@@ -76,20 +86,17 @@ impl Sqlite {
     /// [`OpenError`]: serving must not begin.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let lock = lock(dir)?;
-        let path = dir.join("agent-shield.db");
+        let path = dir.join(FILE);
         let failed = |source| OpenError::Database { path: path.clone(), source };
         let connection = connect(&path).map_err(failed)?;
         let found: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-        match found {
-            0 => {
-                let sql = include_str!("schema.sql");
-                let sql =
-                    format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {VERSION}; COMMIT;");
-                connection.execute_batch(&sql).map_err(failed)?;
-            }
-            VERSION => {}
-            found => return Err(OpenError::Newer { path, found }),
+        let steps = usize::try_from(found).ok().and_then(|found| SCHEMA.get(found..));
+        let Some(steps) = steps else { return Err(OpenError::Newer { path, found }) };
+        if !steps.is_empty() {
+            let (sql, version) = (steps.concat(), SCHEMA.len());
+            let sql = format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {version}; COMMIT;");
+            connection.execute_batch(&sql).map_err(failed)?;
         }
         let writer = Writer::start(path.clone(), connection);
         Ok(Self(Arc::new(Inner { path, writer, _lock: lock })))

@@ -1,12 +1,13 @@
 //! Questions, on connections of their own that cannot write.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use hold::{Hold, HoldFilter, HoldId};
+use jiff::Timestamp;
 use ledger::{Call, Entry, Filter, StoreError, calls as joined};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter};
 
-use super::{BUSY_TIME_MAX, unavailable};
+use super::{BUSY_TIME_MAX, reads, unavailable};
 
 const CALLS_MAX: usize = 10_000;
 const HOLDS_MAX: usize = 1_000;
@@ -21,18 +22,18 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 /// A `WHERE` that grows.
 #[derive(Default)]
-struct Where {
-    sql: Vec<String>,
-    values: Vec<Box<dyn ToSql>>,
+pub(super) struct Where {
+    pub(super) sql: Vec<String>,
+    pub(super) values: Vec<Box<dyn ToSql>>,
 }
 
 impl Where {
-    fn and(&mut self, sql: &str, value: impl ToSql + 'static) {
+    pub(super) fn and(&mut self, sql: &str, value: impl ToSql + 'static) {
         self.sql.push(sql.to_owned());
         self.values.push(Box::new(value));
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self.sql.is_empty() {
             true => "TRUE".to_owned(),
             false => self.sql.join(" AND "),
@@ -40,8 +41,28 @@ impl Where {
     }
 }
 
-/// Whole calls of which some entry matches, newest first.
+/// Whole calls of which some entry matches, newest first; at a limit, those that something happened
+/// to last.
 pub(super) fn calls(connection: &Connection, filter: &Filter) -> Result<Vec<Call>, StoreError> {
+    let limit = filter.limit.unwrap_or(CALLS_MAX).min(CALLS_MAX);
+    let mut calls = of_entries(connection, filter, limit)?;
+    let reads = reads::calls(connection, filter, limit)?;
+    if reads.is_empty() {
+        return Ok(calls.into_iter().map(|(_, call)| call).collect());
+    }
+    calls.extend(reads.into_iter().map(|call| (call.time, call)));
+    calls.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
+    calls.truncate(limit);
+    calls.sort_by_key(|(_, call)| std::cmp::Reverse(call.time));
+    Ok(calls.into_iter().map(|(_, call)| call).collect())
+}
+
+/// Those that have rows of their own, each with the time of its last entry.
+fn of_entries(
+    connection: &Connection,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<(Timestamp, Call)>, StoreError> {
     let mut place = Where::default();
     let columns = [
         ("namespace = ?", &filter.namespace),
@@ -84,7 +105,6 @@ pub(super) fn calls(connection: &Connection, filter: &Filter) -> Result<Vec<Call
              IN ('exec', 'attach', 'portforward', 'proxy'))";
         place.and(sql, "head");
     }
-    let limit = filter.limit.unwrap_or(CALLS_MAX).min(CALLS_MAX);
     let sql = format!(
         "SELECT entry FROM entries WHERE audit_id IN (
            SELECT audit_id FROM entries WHERE {} GROUP BY audit_id
@@ -101,9 +121,12 @@ pub(super) fn calls(connection: &Connection, filter: &Filter) -> Result<Vec<Call
     for row in rows {
         entries.push(parse(&row.map_err(failed)?)?);
     }
-    let mut calls = joined(entries);
-    calls.reverse();
-    Ok(calls)
+    let mut last: HashMap<String, Timestamp> = HashMap::new();
+    for entry in &entries {
+        last.insert(entry.audit_id.clone(), entry.time);
+    }
+    let calls = joined(entries).into_iter().rev();
+    Ok(calls.map(|call| (last.get(&call.audit_id).copied().unwrap_or(call.time), call)).collect())
 }
 
 pub(super) fn is_agent(connection: &Connection, username: &str) -> Result<bool, StoreError> {
@@ -120,6 +143,17 @@ pub(super) fn agents(connection: &Connection) -> Result<Vec<String>, StoreError>
         connection.prepare("SELECT username FROM agents ORDER BY username").map_err(failed)?;
     let rows = statement.query_map([], |row| row.get(0)).map_err(failed)?;
     rows.collect::<Result<_, _>>().map_err(failed)
+}
+
+pub(super) fn count_entries(connection: &Connection) -> Result<u64, StoreError> {
+    connection
+        .query_row(
+            "SELECT (SELECT count(*) FROM entries) + (SELECT coalesce(sum(count), 0) FROM reads)",
+            [],
+            |row| row.get::<_, i64>(0),
+        )
+        .map(i64::unsigned_abs)
+        .map_err(|error| unavailable(&error))
 }
 
 fn marks(count: usize) -> String {
@@ -170,6 +204,6 @@ pub(super) fn holds(connection: &Connection, filter: &HoldFilter) -> Result<Vec<
     rows.map(|row| parse(&row.map_err(failed)?)).collect()
 }
 
-fn parse<T: for<'de> serde::Deserialize<'de>>(json: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: for<'de> serde::Deserialize<'de>>(json: &str) -> Result<T, StoreError> {
     serde_json::from_str(json).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -90,6 +90,93 @@ async fn keeps_entries_and_finds_them() {
     assert_eq!(call.unwrap().first().and_then(Call::hold_id), Some("h1"));
 }
 
+fn read(audit_id: &str, namespace: &str, name: &str, username: &str) -> Entry {
+    let mut entry = entry(audit_id, namespace, "get", username);
+    entry.stage = Stage::ResponseComplete;
+    entry.request.as_mut().unwrap().name = name.into();
+    entry.decision.as_mut().unwrap().action = Action::Allow;
+    entry
+}
+
+#[tokio::test]
+async fn finds_each_of_many_reads_that_share_a_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let ids: Vec<String> = (0..600).map(|_| uuid::Uuid::now_v7().to_string()).collect();
+    let by = |n: usize| if n.is_multiple_of(2) { "even" } else { "odd" };
+    let reads = ids.iter().enumerate().map(|(n, id)| read(id, "prod", &format!("o{n}"), by(n)));
+    let reads: Vec<Entry> = reads.collect();
+    for batch in reads.chunks(200) {
+        store.append(batch.to_vec()).await.unwrap();
+    }
+    // None of these shares a row: another id, a write, a stream, one that was refused, a log.
+    let foreign = read("0b7d0e3e-7d5c-4f4e-9a54-0c7cd5c8e0a1", "dev", "x", "even");
+    let mut stream = read(&uuid::Uuid::now_v7().to_string(), "dev", "x", "even");
+    stream.request.as_mut().unwrap().verb = "watch".into();
+    let mut refused = read(&uuid::Uuid::now_v7().to_string(), "dev", "x", "even");
+    refused.decision.as_mut().unwrap().action = Action::Refuse;
+    let mut log = read(&uuid::Uuid::now_v7().to_string(), "dev", "x", "even");
+    log.request.as_mut().unwrap().subresource = "log".into();
+    let write = entry("w", "dev", "delete", "even");
+    store.append(vec![foreign, write, stream, refused, log]).await.unwrap();
+
+    let other = Connection::open(dir.path().join(FILE)).unwrap();
+    let count = |sql: &str| other.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM reads"), 3);
+    assert_eq!(count("SELECT count(*) FROM entries"), 5);
+    assert_eq!(count_entries(dir.path()).unwrap(), 605);
+    for sql in ["UPDATE reads SET entries = '[]'", "DELETE FROM reads"] {
+        let refused = other.execute_batch(sql).err().unwrap().to_string();
+        assert!(refused.contains("never"), "{refused}");
+    }
+
+    let all = Filter::default;
+    let found = |filter: Filter| async { store.calls(filter).await.unwrap() };
+    assert_eq!(found(all()).await.len(), 605);
+    assert_eq!(found(Filter { namespace: Some("prod".into()), ..all() }).await.len(), 600);
+    assert_eq!(found(Filter { namespace: Some("dev".into()), ..all() }).await.len(), 5);
+    assert_eq!(found(Filter { username: Some("odd".into()), ..all() }).await.len(), 300);
+    assert_eq!(found(Filter { username: Some("nobody".into()), ..all() }).await.len(), 0);
+    assert_eq!(found(Filter { verb: Some("list".into()), ..all() }).await.len(), 0);
+    assert_eq!(found(Filter { writes_only: true, ..all() }).await.len(), 1);
+    assert_eq!(found(Filter { action: Some(Action::Refuse), ..all() }).await.len(), 1);
+    let one = Filter { name: Some("o77".into()), username: Some("odd".into()), ..all() };
+    let one = found(one).await;
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0].audit_id, ids[77]);
+    let three = vec![ids[3].clone(), ids[599].clone(), "w".to_owned(), "not there".to_owned()];
+    let three = found(Filter { audit_ids: three, ..all() }).await;
+    let three: Vec<_> = three.iter().map(|call| call.audit_id.as_str()).collect();
+    assert_eq!(three.len(), 3);
+    for id in [&ids[3], &ids[599], "w"] {
+        assert!(three.contains(&id), "{id}");
+    }
+    let newest = found(Filter { namespace: Some("prod".into()), limit: Some(2), ..all() }).await;
+    let newest: Vec<_> = newest.iter().map(|call| call.audit_id.as_str()).collect();
+    assert_eq!(newest, [&ids[599], &ids[598]]);
+    let since = Timestamp::now() + jiff::SignedDuration::from_secs(1);
+    assert_eq!(found(Filter { since: Some(since), ..all() }).await.len(), 0);
+    assert_eq!(found(Filter { until: Some(Timestamp::UNIX_EPOCH), ..all() }).await.len(), 0);
+    for name in ["even", "odd"] {
+        assert!(store.is_agent(name).await.unwrap());
+    }
+}
+
+#[test]
+fn brings_an_older_file_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Connection::open(dir.path().join(FILE)).unwrap();
+    old.execute_batch(SCHEMA[0]).unwrap();
+    old.execute_batch("PRAGMA user_version = 1").unwrap();
+    old.execute_batch(
+        "INSERT INTO entries (time_us, audit_id, probe, entry) VALUES (1, 'x', 0, '{}')",
+    )
+    .unwrap();
+    drop(old);
+    drop(Sqlite::open(dir.path()).unwrap());
+    assert_eq!(count_entries(dir.path()).unwrap(), 1);
+}
+
 #[tokio::test]
 async fn changes_a_hold_only_from_the_revision_that_was_read() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! The one writer: takes what waits, commits it at once, and tells each caller.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use ledger::{Entry, StoreError};
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{connect, unavailable};
+use super::{connect, reads, unavailable};
 
 /// Changes that wait, at most; more callers wait for a place.
 const WAITING_MAX: usize = 4_096;
@@ -176,42 +177,50 @@ fn write_hold(connection: &Connection, sql: &str, hold: &Hold) -> Result<usize, 
 }
 
 fn append(connection: &Connection, entries: &[Entry]) -> Result<(), StoreError> {
-    let failed = |error: rusqlite::Error| unavailable(&error);
-    let mut insert = connection
-        .prepare_cached(
-            "INSERT INTO entries (time_us, audit_id, namespace, resource, name, username, verb,
-             action, hold_id, probe, entry) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
-        )
-        .map_err(failed)?;
-    let mut agent = connection
-        .prepare_cached(
-            "INSERT INTO agents (username, first_seen) VALUES (?1, ?2)
-             ON CONFLICT (username) DO NOTHING",
-        )
-        .map_err(failed)?;
-    for entry in entries {
-        let json =
-            serde_json::to_string(entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let request = entry.request.as_ref();
-        let username = entry.user.as_ref().map(|user| user.username.as_str());
-        insert
-            .execute(params![
+    for entry in reads::append(connection, entries)? {
+        append_one(connection, entry)?;
+    }
+    // Each user once: most of a batch is one agent's.
+    let mut agents = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.request.is_some()) {
+        if let Some(user) = &entry.user {
+            agents.entry(user.username.as_str()).or_insert(entry.time);
+        }
+    }
+    for (username, first_seen) in agents {
+        let sql = "INSERT INTO agents (username, first_seen) VALUES (?1, ?2)
+                   ON CONFLICT (username) DO NOTHING";
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut insert| insert.execute(params![username, first_seen.as_microsecond()]))
+            .map_err(|error| unavailable(&error))?;
+    }
+    Ok(())
+}
+
+fn append_one(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
+    let sql = "INSERT INTO entries (time_us, audit_id, namespace, resource, name, username, verb,
+               action, hold_id, probe, entry) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)";
+    let json =
+        serde_json::to_string(entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let request = entry.request.as_ref();
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut insert| {
+            insert.execute(params![
                 entry.time.as_microsecond(),
                 entry.audit_id,
                 request.map(|it| it.namespace.as_str()).filter(|it| !it.is_empty()),
                 request.map(|it| it.resource.as_str()).filter(|it| !it.is_empty()),
                 request.map(|it| it.name.as_str()).filter(|it| !it.is_empty()),
-                username,
+                entry.user.as_ref().map(|user| user.username.as_str()),
                 request.map(|it| it.verb.as_str()),
                 entry.decision.as_ref().map(|it| it.action.as_str()),
                 entry.hold.as_ref().map(|it| it.id.as_str()),
                 entry.probe_of.is_some(),
                 json,
             ])
-            .map_err(failed)?;
-        if let Some(username) = username.filter(|_| request.is_some()) {
-            agent.execute(params![username, entry.time.as_microsecond()]).map_err(failed)?;
-        }
-    }
+        })
+        .map_err(|error| unavailable(&error))?;
     Ok(())
 }
