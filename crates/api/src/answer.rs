@@ -66,6 +66,7 @@ impl From<&ApiError> for Status {
 fn review(error: &ReviewError) -> Status {
     match error {
         ReviewError::NotFound { .. } => Status::failure(404, "NotFound"),
+        ReviewError::Username => Status::failure(400, "BadRequest"),
         ReviewError::Hold(HoldError::Settled(_) | HoldError::Expired(_) | HoldError::Stale)
         | ReviewError::Store(StoreError::Conflict) => Status::failure(409, "Conflict"),
         ReviewError::Reviewer(ReviewerError::Never { .. } | ReviewerError::Forbidden { .. }) => {

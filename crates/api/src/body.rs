@@ -1,6 +1,6 @@
 //! What goes over the wire, field by field. Names are camelCase and stay.
 
-use hold::{GoesWith, Hold, Target};
+use hold::{Freeze, GoesWith, Hold, Target};
 use jiff::Timestamp;
 use ledger::{Call, EffectRecord, Identity, RequestRecord};
 use serde::{Deserialize, Serialize};
@@ -124,13 +124,45 @@ pub struct Approval {
     pub digest: String,
 }
 
-/// The body of a denial.
+/// The body of a denial, a freeze and a thaw.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Denial {
+pub struct Reason {
     /// Why; shown to the agent and recorded.
     #[serde(default)]
     pub reason: String,
+}
+
+/// An agent whose writes are refused.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FreezeBody {
+    /// Its username.
+    pub user: String,
+    /// Who froze it.
+    pub reviewer: Identity,
+    /// Why, as they wrote it.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whether a request of it was ever seen; only in the answer to a freeze.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_known: Option<bool>,
+}
+
+impl From<Freeze> for FreezeBody {
+    fn from(freeze: Freeze) -> Self {
+        let Freeze { username: user, by: reviewer, reason, at } = freeze;
+        Self { user, reviewer, reason, at, is_known: None }
+    }
+}
+
+/// What lifting a freeze came to.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Thawed {
+    /// Whether there was one.
+    pub was_frozen: bool,
 }
 
 /// Calls by their audit ids.

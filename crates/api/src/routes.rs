@@ -23,7 +23,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Api,
     answer::ApiError,
-    body::{Approval, CallBody, Denial, HoldDetail, HoldSummary, List, Lookup, NamespaceBody},
+    body::{
+        Approval, CallBody, FreezeBody, HoldDetail, HoldSummary, List, Lookup, NamespaceBody,
+        Reason, Thawed,
+    },
 };
 
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -44,6 +47,9 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/timeline", get(timeline))
         .route("/v1/timeline/lookup", post(lookup))
         .route("/v1/agents", get(agents))
+        .route("/v1/agents/{user}/freeze", post(freeze))
+        .route("/v1/agents/{user}/thaw", post(thaw))
+        .route("/v1/freezes", get(freezes))
         .route("/v1/namespaces", get(namespaces))
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -196,7 +202,7 @@ async fn deny(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Json<HoldDetail>, ApiError> {
-    let denial: Denial = read(&body)?;
+    let denial: Reason = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.deny(&id, &reviewer, &denial.reason).await?;
     Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
@@ -252,6 +258,35 @@ async fn agents(
 ) -> Result<Json<List<String>>, ApiError> {
     api.queue.authorize(&reviewer, "list", "", "").await?;
     Ok(Json(List { items: api.queue.ledger().agents().await? }))
+}
+
+async fn freezes(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+) -> Result<Json<List<FreezeBody>>, ApiError> {
+    let freezes = api.queue.freezes(&reviewer).await?;
+    Ok(Json(List { items: freezes.into_iter().map(FreezeBody::from).collect() }))
+}
+
+async fn freeze(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> Result<Json<FreezeBody>, ApiError> {
+    let Reason { reason } = read(&body)?;
+    let (freeze, is_known) = api.queue.freeze(&user, &reviewer, &reason).await?;
+    Ok(Json(FreezeBody { is_known: Some(is_known), ..FreezeBody::from(freeze) }))
+}
+
+async fn thaw(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> Result<Json<Thawed>, ApiError> {
+    let Reason { reason } = read(&body)?;
+    Ok(Json(Thawed { was_frozen: api.queue.thaw(&user, &reviewer, &reason).await? }))
 }
 
 fn filter(query: BTreeMap<String, String>) -> Result<Filter, ApiError> {

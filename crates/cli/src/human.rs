@@ -1,7 +1,7 @@
 //! What people read: one sentence first, then what they decide on. All of it escaped.
 
 use anstyle::{AnsiColor, Style};
-use api::body::{CallBody, HoldDetail, HoldSummary, NamespaceBody};
+use api::body::{CallBody, FreezeBody, HoldDetail, HoldSummary, NamespaceBody};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
@@ -44,6 +44,23 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
             ]);
         }
         table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+/// Agents whose writes are refused.
+pub(crate) fn freezes(freezes: &[FreezeBody]) -> String {
+    if freezes.is_empty() {
+        return "Nobody is frozen.".to_owned();
+    }
+    let mut table = table(&["AGENT", "SINCE", "BY", "REASON"]);
+    for freeze in freezes {
+        table.add_row([
+            e(&freeze.user),
+            freeze.at.strftime("%F %T").to_string(),
+            e(&freeze.reviewer.username),
+            e(&freeze.reason),
+        ]);
     }
     table.trim_fmt()
 }

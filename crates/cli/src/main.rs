@@ -7,6 +7,7 @@ mod audit_log;
 mod bounds;
 mod client;
 mod escape;
+mod freeze;
 mod human;
 mod man;
 mod output;

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use api::body::{Approval, CallBody, Denial, HoldDetail, HoldSummary, List, NamespaceBody};
+use api::body::{Approval, CallBody, HoldDetail, HoldSummary, List, NamespaceBody, Reason};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     audit_join::{self, EventFilter, JoinedTimeline},
     client::{Client, ClientError, Connection},
+    freeze::{self, FreezeCommand},
     human,
     output::{Output, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
@@ -73,6 +74,8 @@ pub(crate) enum ReviewCommand {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    #[command(flatten)]
+    Freeze(FreezeCommand),
     /// Show what was called, decided and done, newest first.
     #[command(
         after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide\n  agent-shield timeline --audit-log /var/log/kubernetes/audit.log --writes"
@@ -171,6 +174,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
             print(&deny(&client, &hold.summary.id, reason).await?)?;
         }
+        ReviewCommand::Freeze(command) => freeze::run(command, &client).await?,
         ReviewCommand::Timeline(args) => timeline(&client, *args).await?,
         ReviewCommand::Namespaces { output } => {
             let namespaces: List<NamespaceBody> = client.get("/v1/namespaces").await?;
@@ -249,7 +253,7 @@ pub(crate) async fn approve(
 /// Denies a hold. Answers with what becomes of the request.
 pub(crate) async fn deny(client: &Client, id: &str, reason: String) -> Result<String> {
     let path = format!("/v1/holds/{}/deny", segment(id));
-    let _: HoldDetail = client.post(&path, &Denial { reason }).await?;
+    let _: HoldDetail = client.post(&path, &Reason { reason }).await?;
     Ok("denied; the same effect stays denied for 10 minutes".to_owned())
 }
 
@@ -308,7 +312,7 @@ fn no_such_hold(typed: &str, unclear: &Unclear<'_>) -> String {
 }
 
 /// One path segment, whatever was typed.
-fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     text.trim().bytes().map(encoded).collect()
 }
 

@@ -6,10 +6,12 @@
 //! must spend one. Pure: time comes in as an argument; [`Holds`] names what is needed of storage.
 
 mod document;
+mod freeze;
 mod permit;
 mod state;
 
 pub use document::{ChangeRecord, GoesWith, Hold, HoldId, Preview, Target};
+pub use freeze::Freeze;
 pub use ledger::Task;
 use ledger::{Entry, StoreError};
 pub use permit::Permit;
@@ -40,6 +42,24 @@ pub trait Holds: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
     fn list(&self, filter: HoldFilter) -> Task<'_, Result<Vec<Hold>, StoreError>>;
+
+    /// Stores that an agent is frozen, over an earlier freeze of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was stored.
+    fn freeze(&self, freeze: Freeze, entries: Vec<Entry>) -> Task<'_, Result<(), StoreError>>;
+
+    /// Removes the freeze of an agent.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was removed.
+    fn thaw(&self, username: &str, entries: Vec<Entry>) -> Task<'_, Result<(), StoreError>>;
+
+    /// Everybody who is frozen.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    fn freezes(&self) -> Task<'_, Result<Vec<Freeze>, StoreError>>;
 }
 
 /// Which holds are asked for; every given part must match.

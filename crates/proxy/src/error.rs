@@ -116,6 +116,13 @@ pub(crate) enum ProxyError {
         /// How long ago.
         minutes: i64,
     },
+    /// Somebody refused all writes of this agent.
+    #[error(
+        "agent-shield: {} froze this agent{}; its writes are refused until somebody lifts it",
+        .0.by.username,
+        match .0.reason.as_str() { "" => String::new(), reason => format!(": {reason}") }
+    )]
+    Frozen(Box<hold::Freeze>),
     /// Nobody decided in time.
     #[error(
         "agent-shield: nobody decided on this request in time (hold {id}, rule {rule}); it was not \
@@ -190,9 +197,11 @@ impl From<&ProxyError> for Status {
             E::Certificate(_) => Self::failure(401, "Unauthorized"),
             E::Attributes(_) | E::BodyCut | E::TwoCredentials => Self::failure(400, "BadRequest"),
             E::Unauthenticated => Self::failure(401, "Unauthorized"),
-            E::Denied { .. } | E::Rejected { .. } | E::StillRejected { .. } | E::Expired { .. } => {
-                Self::failure(403, "Forbidden")
-            }
+            E::Denied { .. }
+            | E::Rejected { .. }
+            | E::StillRejected { .. }
+            | E::Expired { .. }
+            | E::Frozen(_) => Self::failure(403, "Forbidden"),
             E::AlreadyRun { .. } => Self::failure(409, "Conflict"),
             E::TooLarge { .. } => Self::failure(413, "RequestEntityTooLarge"),
             E::HeadTooLarge { .. } => Self::failure(431, "RequestHeaderFieldsTooLarge"),

@@ -106,6 +106,9 @@ impl Proxy {
                     let settings = &self.settings;
                     let retry = tokio::select! {
                         () = waiter.changed() => continue,
+                        freeze = self.queue.until_frozen(&write.user.username) => {
+                            return Err(ProxyError::Frozen(Box::new(freeze)));
+                        }
                         () = tokio::time::sleep(LOOK_AGAIN) => continue,
                         () = tokio::time::sleep_until(open_until.into()) => RETRY_SOON,
                         () = self.stopping.cancelled() => settings.restart_time,
@@ -373,6 +376,9 @@ impl Proxy {
                     Ok(()) => Run::Again,
                     Err(error) => Run::Failed(error),
                 };
+            }
+            if let Some(freeze) = self.queue.frozen(&write.user.username) {
+                return Run::Failed(ProxyError::Frozen(Box::new(freeze)));
             }
             let audit_id = write.call.audit_id.clone();
             hold = match self.start(hold, audit_id.as_str()).await {

@@ -222,6 +222,9 @@ impl Proxy {
                 user.map_err(|error| (None, error.into()))?
             }
         };
+        if let Some(freeze) = self.queue.frozen(&user.username) {
+            return Err((Some(user), ProxyError::Frozen(Box::new(freeze))));
+        }
         let mut taken = self.bodies.taken();
         let body = match body::collect(body, &self.settings.bounds, &mut taken).await {
             Ok(body) => body,
@@ -403,7 +406,9 @@ impl Proxy {
                 rules: vec![rule.clone()],
                 reason: reason.clone(),
             }),
-            ProxyError::StillRejected { .. } => Some(decided(Action::Deny, error)),
+            ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
+                Some(decided(Action::Deny, error))
+            }
             // The decision that was made before stands.
             _ => None,
         };

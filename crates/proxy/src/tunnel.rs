@@ -138,6 +138,9 @@ impl Proxy {
                         one_ended.notified().await;
                         tokio::time::sleep(LINGER_TIME_MAX).await;
                     } => "ended",
+                    _ = self.queue.until_frozen(&write.user.username) => {
+                        "was cut: the agent was frozen"
+                    }
                     () = self.stopping.cancelled() => "was cut: agent-shield stopped",
                 }
             }

@@ -6,6 +6,7 @@
 //! not allow-listed, everyone who was ever seen on the agents' side, and the hold's own user.
 
 mod admit;
+mod freezes;
 mod queue;
 
 pub use admit::{Reviewer, ReviewerError};

@@ -12,7 +12,7 @@ use ledger::{Entry, HoldEvent, HoldRecord, Identity, Ledger, Stage, StoreError};
 use tokio::sync::watch;
 use upstream::Own;
 
-use crate::{Reviewer, ReviewerError};
+use crate::{Reviewer, ReviewerError, freezes::Freezes};
 
 /// Times and names that a deployment sets.
 #[derive(Clone, Debug)]
@@ -41,6 +41,7 @@ pub struct Queue {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) own: Own,
     pub(crate) settings: Settings,
+    pub(crate) freezes: Freezes,
     waiting: Mutex<HashMap<HoldId, watch::Sender<()>>>,
 }
 
@@ -79,6 +80,9 @@ pub enum ReviewError {
     /// This reviewer may not.
     #[error(transparent)]
     Reviewer(#[from] ReviewerError),
+    /// Nobody can have this name.
+    #[error("give the name of a user, as the API server knows it, of at most 1024 bytes")]
+    Username,
     /// It could not be stored, so it is not decided.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -107,7 +111,14 @@ impl Queue {
         own: Own,
         settings: Settings,
     ) -> Self {
-        Self { holds, ledger, own, settings, waiting: Mutex::default() }
+        Self {
+            holds,
+            ledger,
+            own,
+            settings,
+            freezes: Freezes::default(),
+            waiting: Mutex::default(),
+        }
     }
 
     /// Times and names that this deployment set.
@@ -244,12 +255,13 @@ impl Queue {
         Ok(hold)
     }
 
-    /// After a start: whatever was being sent when the process ended is unknown, and stays so.
-    /// Returns how many there were.
+    /// After a start: who was frozen is so still; whatever was being sent when the process ended is
+    /// unknown, and stays so. Returns how many there were.
     ///
     /// # Errors
     /// [`StoreError`]: serving must not begin.
     pub async fn recover(&self) -> Result<usize, StoreError> {
+        self.load_freezes().await?;
         let running =
             self.holds.list(HoldFilter { states: vec!["running"], ..Default::default() }).await?;
         let lost = running.len();

@@ -285,19 +285,18 @@ pub fn binary() -> PathBuf {
     binary.into_iter().find(|it| it.is_file()).expect("target/debug/agent-shield: build it first")
 }
 
-/// Reviewers in tests: a ClusterRole for all verbs on holds, bound to a person.
+/// Reviewers in tests: a ClusterRole for some verbs on holds, bound to a person.
 ///
 /// # Panics
 /// Where the API server refuses.
-pub(crate) fn bind_reviewer(cluster: &Cluster, name: &str) {
+pub(crate) fn bind_reviewer(cluster: &Cluster, name: &str, verbs: &[&str]) {
     let role = format!("reviewer-{name}");
     let items = json!([
         {
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": {"name": role},
             "rules": [{
-                "apiGroups": ["agent-shield.io"], "resources": ["holds"],
-                "verbs": ["get", "list", "approve", "deny"],
+                "apiGroups": ["agent-shield.io"], "resources": ["holds"], "verbs": verbs,
             }],
         },
         {
@@ -320,7 +319,15 @@ impl Cluster {
     /// # Panics
     /// Where it cannot be made.
     pub fn reviewer(&self, name: &str) -> PathBuf {
-        bind_reviewer(self, name);
+        self.reviewer_with(name, &["get", "list", "approve", "deny"])
+    }
+
+    /// Kubeconfig of a person who has these verbs on holds.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn reviewer_with(&self, name: &str, verbs: &[&str]) -> PathBuf {
+        bind_reviewer(self, name, verbs);
         self.person(name, &[]).expect("a person")
     }
 }

@@ -16,14 +16,15 @@ use std::{
     time::Duration,
 };
 
-use hold::{Hold, HoldFilter, HoldId, Holds};
+use hold::{Freeze, Hold, HoldFilter, HoldId, Holds};
 use ledger::{Call, Entry, Filter, Ledger, StoreError, Task};
 use rusqlite::Connection;
 use write::{Change, Writer};
 
 const FILE: &str = "agent-shield.db";
 /// What makes each version out of the one before; a file of a later one is not touched.
-const SCHEMA: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const SCHEMA: [&str; 3] =
+    [include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 const BUSY_TIME_MAX: Duration = Duration::from_millis(800);
 
 /// The store in a data directory. Cheap to clone; the writer ends with the last clone.
@@ -156,6 +157,18 @@ impl Holds for Sqlite {
 
     fn list(&self, filter: HoldFilter) -> Task<'_, Result<Vec<Hold>, StoreError>> {
         self.read(move |connection| read::holds(connection, &filter))
+    }
+
+    fn freeze(&self, freeze: Freeze, entries: Vec<Entry>) -> Task<'_, Result<(), StoreError>> {
+        self.change(Change::Freeze(freeze, entries))
+    }
+
+    fn thaw(&self, username: &str, entries: Vec<Entry>) -> Task<'_, Result<(), StoreError>> {
+        self.change(Change::Thaw(username.to_owned(), entries))
+    }
+
+    fn freezes(&self) -> Task<'_, Result<Vec<Freeze>, StoreError>> {
+        self.read(read::freezes)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use hold::{Hold, HoldFilter, HoldId};
+use hold::{Freeze, Hold, HoldFilter, HoldId};
 use jiff::Timestamp;
 use ledger::{Call, Entry, Filter, StoreError, calls as joined};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter};
@@ -168,6 +168,13 @@ pub(super) fn hold(connection: &Connection, id: &HoldId) -> Result<Option<Hold>,
         .optional()
         .map_err(|error| unavailable(&error))?;
     found.map(|document| parse(&document)).transpose()
+}
+
+pub(super) fn freezes(connection: &Connection) -> Result<Vec<Freeze>, StoreError> {
+    let failed = |error: rusqlite::Error| unavailable(&error);
+    let mut statement = connection.prepare("SELECT document FROM freezes").map_err(failed)?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(failed)?;
+    rows.map(|document| parse(&document.map_err(failed)?)).collect()
 }
 
 pub(super) fn holds(connection: &Connection, filter: &HoldFilter) -> Result<Vec<Hold>, StoreError> {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hold::Hold;
+use hold::{Freeze, Hold};
 use ledger::{Entry, StoreError};
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +27,9 @@ pub(super) enum Change {
     Insert(Box<Hold>, Vec<Entry>),
     /// The hold with its next revision.
     Replace(Box<Hold>, Vec<Entry>),
+    Freeze(Freeze, Vec<Entry>),
+    /// By username.
+    Thaw(String, Vec<Entry>),
 }
 
 struct Waiting {
@@ -148,6 +151,22 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
             if write_hold(connection, sql, hold)? == 0 {
                 return Err(StoreError::Conflict);
             }
+            append(connection, entries)
+        }
+        Change::Freeze(freeze, entries) => {
+            let document = serde_json::to_string(freeze)
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            let sql = "INSERT INTO freezes (username, document) VALUES (?1, ?2)
+                       ON CONFLICT (username) DO UPDATE SET document = ?2";
+            connection
+                .execute(sql, params![freeze.username, document])
+                .map_err(|error| unavailable(&error))?;
+            append(connection, entries)
+        }
+        Change::Thaw(username, entries) => {
+            connection
+                .execute("DELETE FROM freezes WHERE username = ?1", [username])
+                .map_err(|error| unavailable(&error))?;
             append(connection, entries)
         }
     }

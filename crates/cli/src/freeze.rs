@@ -1,0 +1,110 @@
+//! `freeze`, `thaw` and `frozen`: all writes of one agent, at once.
+
+use anyhow::Result;
+use api::body::{FreezeBody, List, Reason, Thawed};
+use clap::Subcommand;
+
+use crate::{
+    client::Client,
+    escape::Escaped,
+    human,
+    output::{Output, for_scripts, print},
+    program,
+    review::segment,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FreezeCommand {
+    /// Refuse all writes of an agent from now on, in your name; what waits is refused, sessions are cut.
+    #[command(
+        after_help = "Examples:\n  agent-shield freeze dev/triage --reason 'deletes what it should restart'\n  agent-shield freeze system:serviceaccount:dev:triage"
+    )]
+    Freeze {
+        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a whole username.
+        agent: String,
+        /// Why; the agent is told, and it is recorded.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let a frozen agent write again; its requests are judged as always.
+    #[command(after_help = "Examples:\n  agent-shield thaw dev/triage --reason 'prompt mended'")]
+    Thaw {
+        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a whole username.
+        agent: String,
+        /// Why; it is recorded.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List the agents that are frozen.
+    Frozen {
+        /// How to print.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
+    match command {
+        FreezeCommand::Freeze { agent, reason } => {
+            let username = username(&agent);
+            let path = format!("/v1/agents/{}/freeze", segment(&username));
+            let frozen: FreezeBody = client.post(&path, &Reason { reason }).await?;
+            let name = Escaped::line(&frozen.user);
+            let thaw = format!("`{} thaw {agent}` lifts it", program::name());
+            print(&format!("{name} is frozen: all its writes are refused; {thaw}"))?;
+            if frozen.is_known == Some(false) {
+                anstream::eprintln!(
+                    "warning: no request of {name} was ever seen here: is that its name?"
+                );
+            }
+        }
+        FreezeCommand::Thaw { agent, reason } => {
+            let username = username(&agent);
+            let path = format!("/v1/agents/{}/thaw", segment(&username));
+            let thawed: Thawed = client.post(&path, &Reason { reason }).await?;
+            let name = Escaped::line(&username).to_string();
+            print(&match thawed.was_frozen {
+                true => format!("{name} may write again; its requests are judged as always"),
+                false => format!("{name} was not frozen"),
+            })?;
+        }
+        FreezeCommand::Frozen { output } => {
+            let freezes: List<FreezeBody> = client.get("/v1/freezes").await?;
+            let names =
+                |list: &List<FreezeBody>| list.items.iter().map(|it| it.user.clone()).collect();
+            if !for_scripts(output, &freezes, names)? {
+                print(&human::freezes(&freezes.items))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `dev/triage` is what tables show of a ServiceAccount; anything else is a username as it is.
+fn username(typed: &str) -> String {
+    match typed.trim().split_once('/') {
+        Some((namespace, name)) if !typed.contains(':') && !name.contains('/') => {
+            format!("system:serviceaccount:{namespace}:{name}")
+        }
+        _ => typed.trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_short_names_of_service_accounts() {
+        let table = [
+            ("dev/triage", "system:serviceaccount:dev:triage"),
+            ("system:serviceaccount:dev:triage", "system:serviceaccount:dev:triage"),
+            (" alice@example.com ", "alice@example.com"),
+            ("https://issuer/alice", "https://issuer/alice"),
+            ("a/b/c", "a/b/c"),
+        ];
+        for (typed, want) in table {
+            assert_eq!(username(typed), want, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A frozen agent writes nothing: not what comes, not what waits, not in a session that runs.
+
+use std::{process::Stdio, thread, time::Duration};
+
+use cluster::{Scene, deployment};
+use serde_json::json;
+use testkit::{Shield, wait_until};
+
+const TIME_MAX: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_frozen_agent_writes_nothing_until_it_is_thawed() {
+    let mut scene = Scene::new("freeze");
+    scene.cluster.apply(&deployment(&scene.prod, "web", 3)).expect("a deployment");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shell", "namespace": scene.prod},
+        "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "nginx:1.25"}]},
+    });
+    scene.cluster.apply(&pod).expect("a pod");
+    let chief = scene.cluster.reviewer_with("freeze-chief", &["get", "list", "freeze"]);
+    let said = |shield: &Shield, kubeconfig: &std::path::Path, args: &[&str]| {
+        let output = shield.cli(kubeconfig).args(args).output().expect("a CLI");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+
+    // A session that runs, and a request that waits.
+    let path = format!("/api/v1/namespaces/{}/pods/shell", scene.prod);
+    wait_until(TIME_MAX, "the pod runs", || {
+        (scene.cluster.get(&path)?["status"]["phase"] == "Running").then_some(())
+    });
+    let kubeconfig = scene.shield.kubeconfig(&scene.agent);
+    let mut session = scene
+        .cluster
+        .kubectl_as(&kubeconfig)
+        .args(["-n", &scene.prod, "exec", "shell", "--", "sleep", "600"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("kubectl");
+    let hold = scene.pending(&scene.prod, "shell");
+    scene.decide("approve", hold["id"].as_str().unwrap_or_default(), "");
+    wait_until(TIME_MAX, "the session runs", || {
+        let calls = scene.shield.cli_json(&scene.reviewer, &["timeline", "--writes"]);
+        calls["items"].as_array()?.iter().any(|call| call["code"] == 101).then_some(())
+    });
+    let web = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
+    let waiting = thread::scope(|threads| {
+        let request = || scene.shield.request(&scene.agent, "DELETE", &web, None, b"");
+        let waiting = threads.spawn(request);
+        scene.pending(&scene.prod, "web");
+
+        // Who may approve may not freeze by that.
+        let (code, text) = said(&scene.shield, &scene.reviewer, &["freeze", &scene.agent.username]);
+        assert_eq!(code, Some(4), "{text}");
+        let short = scene.agent.username.replace("system:serviceaccount:", "").replace(':', "/");
+        let reason = ["freeze", &short, "--reason", "runs wild"];
+        let (code, text) = said(&scene.shield, &chief, &reason);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("is frozen") && !text.contains("warning"), "{text}");
+        waiting.join().expect("an answer")
+    });
+    assert_eq!(waiting.status, 403, "{}", waiting.text());
+    assert!(waiting.text().contains("freeze-chief froze this agent: runs wild"));
+    wait_until(TIME_MAX, "the session is cut", || session.try_wait().expect("kubectl"));
+
+    // Nothing new either, not in a sandbox, not after a restart; reads go on.
+    scene.shield.terminate();
+    scene.shield.restart();
+    let maps = format!("/api/v1/namespaces/{}/configmaps", scene.dev);
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}});
+    let create = |scene: &Scene| {
+        let body = map.to_string();
+        scene.shield.request(&scene.agent, "POST", &maps, Some("application/json"), body.as_bytes())
+    };
+    assert_eq!(create(&scene).status, 403);
+    assert_eq!(scene.shield.request(&scene.agent, "GET", &maps, None, b"").status, 200);
+    assert!(scene.cluster.get(&web).is_some(), "the deployment");
+    let frozen = scene.shield.cli_json(&chief, &["frozen"]);
+    assert_eq!(frozen["items"][0]["user"], scene.agent.username.as_str());
+    // An approval of what waited before does not run it.
+    let held = scene.pending(&scene.prod, "web");
+    scene.decide("approve", held["id"].as_str().unwrap_or_default(), "");
+    assert_eq!(scene.shield.request(&scene.agent, "DELETE", &web, None, b"").status, 403);
+    assert!(scene.cluster.get(&web).is_some(), "the deployment");
+
+    let (code, text) = said(&scene.shield, &chief, &["thaw", &scene.agent.username]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(create(&scene).status, 201);
+    let timeline = scene.shield.cli_json(&chief, &["timeline", "--object", &scene.agent.username]);
+    let verbs: Vec<_> = timeline["items"]
+        .as_array()
+        .expect("calls")
+        .iter()
+        .map(|it| &it["request"]["verb"])
+        .collect();
+    assert_eq!(verbs, ["thaw", "freeze"]);
+    // A reviewer who is frozen by mistake is no agent for it.
+    let (code, text) = said(&scene.shield, &chief, &["freeze", "freeze-reviewer"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("no request of freeze-reviewer was ever seen"), "{text}");
+    scene.shield.cli_json(&scene.reviewer, &["holds"]);
+}
