@@ -42,7 +42,7 @@ fn many_watches_deliver_and_nothing_waits_behind_them() {
         })
         .collect();
     let (_, port) = scene.cluster.host_and_port();
-    let shared = connections_to(scene.shield.pid(), &port);
+    let shared = connections_to(scene.shield.pid(), port);
     assert!(shared > 0, "no connection to the API server was found");
     assert!(shared < WATCHES / 4, "{WATCHES} watches use {shared} connections");
 
