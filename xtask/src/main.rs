@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that is done with this repository, and all that CI does.
 
+mod bench;
 mod check;
 mod demo;
 mod suite;
@@ -32,6 +33,11 @@ enum Task {
     /// A cluster to play with.
     #[command(subcommand)]
     Cluster(ClusterTask),
+    /// What agent-shield costs, beside nginx and HAProxy; installs these and two load generators.
+    Bench(bench::BenchArgs),
+    /// What the benchmark's proxies talk to; started by it.
+    #[command(hide = true)]
+    StandIn(bench::stand_in::StandInArgs),
     /// Build the control plane for tests, and nothing else.
     Testbed,
 }
@@ -65,6 +71,8 @@ fn main() -> Result<()> {
             Ok(())
         }
         Task::Cluster(ClusterTask::Down { dir }) => Cluster::stop(&dir),
+        Task::Bench(args) => bench::run(args),
+        Task::StandIn(args) => bench::stand_in::run(args),
         Task::Testbed => testbed::build().map(|_| ()),
     }
 }

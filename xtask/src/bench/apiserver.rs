@@ -1,0 +1,93 @@
+//! A real kube-apiserver: what a GET costs directly, and what agent-shield adds to it.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use testkit::{Agent, Cluster, Nodes, Shield, testbed};
+
+use super::{
+    Options, Progress,
+    load::{self, Answered, Load, Protocol},
+    process,
+    report::{Row, Sample},
+};
+
+const TARGET: &str = "/api/v1/namespaces/default/configmaps/bench";
+
+/// Measures GETs of 1 KB, directly and through agent-shield, in turns.
+pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
+    let mut loads = Vec::new();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        for connections in [1, 16] {
+            let name = format!("apiserver/1k/{}/c{connections}", protocol.name());
+            if options.wants(&name) && !options.quick {
+                loads.push((name, protocol, connections));
+            }
+        }
+    }
+    if loads.is_empty() {
+        return Ok(Vec::new());
+    }
+    progress.say("starting a kube-apiserver");
+    let testbed = testbed::build()?;
+    let cluster: &'static Cluster =
+        Box::leak(Box::new(Cluster::start_attached(&testbed, Nodes::None)?));
+    let agent = prepare(cluster)?;
+    let shield = Shield::start(cluster, &[]);
+    let speaks_http2 = load::speaks_http2(&shield.agent_url)?;
+    let dir = cluster.dir();
+    let servers = [
+        ("direct", cluster.server(), pid_of_apiserver(dir)?),
+        ("agent-shield", shield.agent_url.as_str(), shield.pid()),
+    ];
+    let mut rows = Vec::new();
+    for (scenario, protocol, connections) in loads {
+        if protocol == Protocol::Http2 && !speaks_http2 {
+            continue;
+        }
+        let mut of_scenario = servers.map(|(server, ..)| Row::new(&scenario, server));
+        for round in 0..options.rounds {
+            for (row, (server, url, pid)) in of_scenario.iter_mut().zip(servers) {
+                progress.say(&format!("{scenario} {server} round {}", round + 1));
+                let load = Load {
+                    protocol,
+                    connections,
+                    target: TARGET,
+                    token: &agent.token,
+                    time: options.time,
+                };
+                let before = process::cpu(pid)?;
+                let answered = load::run(load, url, dir)?;
+                let cpu = process::cpu(pid)?.saturating_sub(before);
+                let Answered { requests, per_second, p50_micros, p99_micros } = answered;
+                let cpu_micros = cpu.as_secs_f64() * 1e6 / requests as f64;
+                row.samples.push(Sample {
+                    requests,
+                    cpu_micros,
+                    per_second,
+                    p50_micros,
+                    p99_micros,
+                });
+            }
+        }
+        rows.extend(of_scenario);
+    }
+    Ok(rows)
+}
+
+fn prepare(cluster: &Cluster) -> Result<Agent> {
+    cluster.apply(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "bench", "namespace": "default"},
+        "data": {"text": "x".repeat(700)},
+    }))?;
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]);
+    cluster.agent("default", "bench", &["default"], &rules)
+}
+
+/// The second that was started, after etcd.
+fn pid_of_apiserver(dir: &Path) -> Result<u32> {
+    let pids = fs::read_to_string(dir.join("pids"))?;
+    Ok(pids.lines().nth(1).context("no kube-apiserver runs")?.parse()?)
+}

@@ -1,0 +1,205 @@
+//! `cargo xtask bench`: what agent-shield costs, beside nginx and HAProxy in the same run.
+//!
+//! Everything is on: policy, identity, and a ledger on disk, which must hold one entry for each
+//! request afterwards or the benchmark fails. Numbers of different machines, or of different runs,
+//! say little; the ratio to nginx in one run says something.
+
+mod apiserver;
+mod load;
+mod process;
+mod reads;
+mod report;
+mod servers;
+pub(crate) mod stand_in;
+mod tools;
+mod watches;
+
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use load::Protocol;
+use report::Row;
+use serde_json::{Value, json};
+use servers::Place;
+
+use crate::root;
+
+/// Idle watches that are opened, and fewer for the smoke test.
+const WATCHES: [usize; 2] = [10_000, 200];
+
+#[derive(clap::Args)]
+pub(crate) struct BenchArgs {
+    /// A smoke test of less than half a minute, whose numbers mean nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Only scenarios whose name contains this, like `read/1k/h1` or `watch`.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Runs of each scenario on each server; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Length of one run in seconds.
+    #[arg(long, default_value_t = 2)]
+    seconds: u64,
+    /// Where the numbers are written as JSON.
+    #[arg(long, default_value_os_t = root().join("target/bench.json"))]
+    json: PathBuf,
+}
+
+/// What is measured, and how long.
+struct Options {
+    quick: bool,
+    only: Option<String>,
+    rounds: u32,
+    time: Duration,
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+}
+
+/// One line that says what is going on; on a terminal it is written over.
+struct Progress {
+    started: Instant,
+}
+
+impl Progress {
+    fn say(&self, what: &str) {
+        let seconds = self.started.elapsed().as_secs();
+        match std::io::stderr().is_terminal() {
+            true => eprint!("\r\x1b[Kbench: {seconds:>3} s  {what}"),
+            false => eprintln!("bench: {seconds:>3} s  {what}"),
+        }
+        let _ = std::io::stderr().flush();
+    }
+
+    fn end(&self) {
+        if std::io::stderr().is_terminal() {
+            eprintln!();
+        }
+    }
+}
+
+pub(crate) fn run(args: BenchArgs) -> Result<()> {
+    tools::install()?;
+    if args.quick {
+        // Shows that everything works, with whatever is built already.
+        build(&["--package", "agent-shield"])?;
+    } else if cfg!(debug_assertions) {
+        return run_optimised();
+    }
+    let options = Options {
+        quick: args.quick,
+        only: args.only,
+        rounds: if args.quick { 1 } else { args.rounds.max(1) },
+        time: Duration::from_secs(if args.quick { 1 } else { args.seconds.max(1) }),
+    };
+    // Both TLS providers could be in the graph one day; which one is used is decided here.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let progress = Progress { started: Instant::now() };
+    let mut rows = reads::measure(&options, &progress)?;
+    rows.extend(memory(&options, &progress)?);
+    rows.extend(apiserver::measure(&options, &progress)?);
+    progress.end();
+    if rows.is_empty() {
+        bail!("no scenario has a name like that: see docs/performance.md");
+    }
+    report::write(&rows, &machine(), &args.json)?;
+    println!("{}", report::table(&rows));
+    println!("each round is in {}", args.json.display());
+    Ok(())
+}
+
+/// Builds what ships and this program with optimisations, and goes on as the latter.
+fn run_optimised() -> Result<()> {
+    eprintln!("bench: building agent-shield as it ships (minutes, the first time)");
+    build(&["--profile", "dist", "--package", "agent-shield"])?;
+    build(&["--release", "--package", "xtask"])?;
+    let target = root().join("target");
+    let error = Command::new(target.join("release/xtask"))
+        .args(std::env::args_os().skip(1))
+        .env("AGENT_SHIELD_BIN", target.join("dist/agent-shield"))
+        .exec();
+    Err(error).context("cannot go on as target/release/xtask")
+}
+
+fn build(args: &[&str]) -> Result<()> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--quiet"]).args(args).current_dir(root());
+    if !command.status().context("cannot start cargo")?.success() {
+        bail!("cargo build {} failed", args.join(" "));
+    }
+    Ok(())
+}
+
+/// Memory with many idle watches, over a connection each and over shared ones.
+fn memory(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
+    let [full, smoke] = WATCHES;
+    let count = if options.quick { smoke } else { full };
+    let mut rows = Vec::new();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let scenario = format!("watch/{}/{count}", protocol.name());
+        if !options.wants(&scenario) {
+            continue;
+        }
+        // A new one each time: what an earlier part has left in memory is not of this one.
+        let place = Place::new()?;
+        let direct = place.stand_in()?;
+        for server in [place.nginx(&direct)?, place.haproxy(&direct)?, place.shield(&direct)?] {
+            if protocol == Protocol::Http2 && !load::speaks_http2(&server.url)? {
+                continue;
+            }
+            progress.say(&format!("{scenario} {}", server.name));
+            let _watches = watches::open(&server.url, &place.ca(&server), "bench", count, protocol)
+                .with_context(|| format!("{scenario} {}", server.name))?;
+            let row = Row { rss: Some(settled(server.pid)?), ..Row::new(&scenario, server.name) };
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// Resident memory once it has stopped to grow: what belongs to the opening is still being written.
+fn settled(pid: u32) -> Result<u64> {
+    let mut last = 0;
+    loop {
+        let now = process::rss(pid)?;
+        if now <= last {
+            return Ok(now);
+        }
+        last = now;
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn machine() -> Value {
+    let first = |file: &str, start: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+        line.rsplit(": ").next().unwrap_or_default().trim().to_owned()
+    };
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).current_dir(root()).output().ok();
+        let text = output.map(|it| it.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&text).trim().to_owned()
+    };
+    json!({
+        "cpu": first("/proc/cpuinfo", "model name"),
+        "cores": thread::available_parallelism().map_or(0, usize::from),
+        "memory": first("/proc/meminfo", "MemTotal"),
+        "kernel": said("uname", &["-sr"]),
+        "commit": said("git", &["describe", "--always", "--dirty"]),
+        "nginx": tools::version("nginx", "-v"),
+        "haproxy": tools::version("haproxy", "-v"),
+    })
+}

@@ -1,0 +1,151 @@
+//! Many watches that say nothing, and the memory that they take.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::Empty;
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{net::TcpStream, runtime::Runtime, task::JoinSet};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{load::Protocol, stand_in::WATCH};
+
+/// As many as a kube-apiserver takes on one connection by default.
+const STREAMS: usize = 100;
+const CONNECTIONS_AT_ONCE: usize = 32;
+const TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Watches that stay open as long as this does.
+pub(super) struct Watches {
+    _runtime: Runtime,
+    _open: Vec<Connection>,
+}
+
+enum Connection {
+    Http1 { _sender: http1::SendRequest<Empty<Bytes>>, _watch: Response<Incoming> },
+    Http2 { _sender: http2::SendRequest<Empty<Bytes>>, _watches: Vec<Response<Incoming>> },
+}
+
+/// Opens so many, and returns when each has the head of its answer.
+pub(super) fn open(
+    url: &str,
+    ca: &Path,
+    token: &str,
+    count: usize,
+    protocol: Protocol,
+) -> Result<Watches> {
+    let runtime = Runtime::new()?;
+    let opening = open_all(url, ca, token, count, protocol);
+    let open = runtime.block_on(async {
+        let limited = tokio::time::timeout(TIME_MAX, opening).await;
+        limited.with_context(|| format!("{count} watches were not open after {TIME_MAX:?}"))?
+    })?;
+    Ok(Watches { _runtime: runtime, _open: open })
+}
+
+async fn open_all(
+    url: &str,
+    ca: &Path,
+    token: &str,
+    count: usize,
+    protocol: Protocol,
+) -> Result<Vec<Connection>> {
+    let tls = connector(ca, protocol)?;
+    let streams = match protocol {
+        Protocol::Http1 => 1,
+        Protocol::Http2 => STREAMS,
+    };
+    let mut wanted = vec![streams; count / streams];
+    wanted.extend(Some(count % streams).filter(|rest| *rest > 0));
+    let mut opening = JoinSet::new();
+    let mut open = Vec::with_capacity(wanted.len());
+    for streams in wanted {
+        if opening.len() >= CONNECTIONS_AT_ONCE {
+            open.extend(opening.join_next().await.transpose()?.transpose()?);
+        }
+        let authority = url.trim_start_matches("https://").to_owned();
+        let watch = Watch { tls: tls.clone(), authority, token: token.to_owned() };
+        opening.spawn(async move {
+            match protocol {
+                Protocol::Http1 => watch.http1().await,
+                Protocol::Http2 => watch.http2(streams).await,
+            }
+        });
+    }
+    while let Some(connection) = opening.join_next().await {
+        open.push(connection??);
+    }
+    Ok(open)
+}
+
+struct Watch {
+    tls: TlsConnector,
+    authority: String,
+    token: String,
+}
+
+impl Watch {
+    async fn http1(&self) -> Result<Connection> {
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(self.connect().await?)).await?;
+        tokio::spawn(connection);
+        let watch = answered(sender.send_request(self.request(WATCH)?).await?)?;
+        Ok(Connection::Http1 { _sender: sender, _watch: watch })
+    }
+
+    async fn http2(&self, streams: usize) -> Result<Connection> {
+        let io = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+        tokio::spawn(connection);
+        let url = format!("https://{}{WATCH}", self.authority);
+        let mut watches = Vec::with_capacity(streams);
+        for _ in 0..streams {
+            sender.ready().await?;
+            watches.push(answered(sender.send_request(self.request(&url)?).await?)?);
+        }
+        Ok(Connection::Http2 { _sender: sender, _watches: watches })
+    }
+
+    async fn connect(&self) -> Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(&self.authority).await?;
+        tcp.set_nodelay(true)?;
+        Ok(self.tls.connect(ServerName::try_from("127.0.0.1")?, tcp).await?)
+    }
+
+    fn request(&self, uri: &str) -> Result<Request<Empty<Bytes>>> {
+        Ok(Request::get(uri)
+            .header(header::HOST, &self.authority)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Empty::new())?)
+    }
+}
+
+fn answered(answer: Response<Incoming>) -> Result<Response<Incoming>> {
+    if answer.status() != 200 {
+        bail!("a watch was answered {}", answer.status());
+    }
+    Ok(answer)
+}
+
+fn connector(ca: &Path, protocol: Protocol) -> Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca)? {
+        roots.add(certificate?)?;
+    }
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![match protocol {
+        Protocol::Http1 => b"http/1.1".to_vec(),
+        Protocol::Http2 => b"h2".to_vec(),
+    }];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
