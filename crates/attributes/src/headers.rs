@@ -120,19 +120,18 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError
 /// The agent's bearer token, by the API server's own rule (k8s.io/apiserver,
 /// pkg/authentication/request/bearertoken): any other scheme, and an empty token, is no credential.
 /// A token that rides in `Sec-WebSocket-Protocol` authenticates any request there, a DELETE too, if
-/// there is no `Authorization`; here it is refused, so that nobody is taken for anonymous who is not.
+/// `Authorization` names nobody; here it is always refused, so that nobody is taken for anonymous or
+/// for somebody else.
 ///
 /// # Errors
 /// [`AttributesError::Authorization`] where more words follow the token, and
 /// [`AttributesError::Subprotocol`].
 pub fn credential(headers: &HeaderMap) -> Result<Credential, AttributesError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
-        let mut protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-        return match protocols.any(|it| holds(it.as_bytes(), SUBPROTOCOL_TOKEN)) {
-            true => Err(AttributesError::Subprotocol),
-            false => Ok(Credential::None),
-        };
-    };
+    let mut protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    if protocols.any(|it| holds(it.as_bytes(), SUBPROTOCOL_TOKEN)) {
+        return Err(AttributesError::Subprotocol);
+    }
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Credential::None) };
     let Ok(value) = value.to_str() else { return Ok(Credential::None) };
     let mut words = value.trim().split(' ');
     let scheme = words.next().unwrap_or_default();
@@ -242,9 +241,13 @@ mod tests {
         for (value, want) in table {
             assert_eq!(credential(&headers(&[("authorization", value)])), want, "{value}");
         }
+        // The API server tries it where `Authorization` names nobody, an expired token too.
         let subprotocol =
-            [("sec-websocket-protocol", "v4, base64url.bearer.authorization.k8s.io.eA")];
-        assert_eq!(credential(&headers(&subprotocol)), Err(AttributesError::Subprotocol));
+            ("sec-websocket-protocol", "v4, base64url.bearer.authorization.k8s.io.eA");
+        for others in [&[][..], &[("authorization", "Basic x")], &[("authorization", "Bearer x")]] {
+            let shown = headers(&[others, &[subprotocol]].concat());
+            assert_eq!(credential(&shown), Err(AttributesError::Subprotocol), "{others:?}");
+        }
         let printed = format!("{:?}", Credential::Bearer("hunter2".into()));
         assert!(!printed.contains("hunter2"));
     }
