@@ -44,7 +44,7 @@ pub(crate) fn run(target: Option<&str>, time: Duration, keep: bool) -> Result<()
 fn build() -> Result<()> {
     let program = CARGO_FUZZ.installed()?;
     let status = Command::new(program)
-        .args(["fuzz", "build", "--features", "libfuzzer", "--sanitizer", "none"])
+        .args(["fuzz", "build", "--features", "libfuzzer", "--sanitizer", "none", "--release"])
         .args(["--target", TRIPLE])
         .current_dir(root())
         .status()?;
