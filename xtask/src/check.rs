@@ -4,12 +4,11 @@ use std::{collections::HashMap, process::Command};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use testkit::testbed;
 
-use crate::root;
+use crate::{root, tool::Tool};
 
 /// The tier of each crate: it imports only from smaller numbers. A new arrow is a design change.
-const TIERS: [(&str, u8); 18] = [
+const TIERS: [(&str, u8); 20] = [
     ("status", 0),
     ("attributes", 0),
     ("payload", 0),
@@ -28,9 +27,11 @@ const TIERS: [(&str, u8); 18] = [
     ("conformance", 9),
     ("cluster", 9),
     ("cases", 9),
+    ("fuzz", 9),
+    ("abuse", 9),
 ];
 
-const DENY_VERSION: &str = "0.20.2";
+const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
 
 pub(crate) fn run() -> Result<()> {
     step("format", Command::new("cargo").args(["fmt", "--all", "--check"]))?;
@@ -103,23 +104,10 @@ fn tiers() -> Result<()> {
     Ok(())
 }
 
-/// cargo-deny, pinned and kept in the cache; its advisory database needs a network of its own, so
-/// only what is in the lock file is checked here.
+/// cargo-deny's advisory database needs a network of its own, so only what is in the lock file is
+/// checked here.
 fn deny() -> Result<()> {
-    let home = testbed::cache_dir().join(format!("cargo-deny-{DENY_VERSION}"));
-    let program = home.join("bin/cargo-deny");
-    if !program.exists() {
-        println!("check: installing cargo-deny {DENY_VERSION} (some minutes, once)");
-        let status = Command::new("cargo")
-            .args(["install", "--locked", "--quiet", "--version", DENY_VERSION, "--root"])
-            .arg(&home)
-            .arg("cargo-deny")
-            .status()?;
-        if !status.success() {
-            bail!("cargo-deny {DENY_VERSION} cannot be installed");
-        }
-    }
-    let mut command = Command::new(program);
+    let mut command = Command::new(CARGO_DENY.installed()?);
     command.args([
         "--log-level",
         "error",

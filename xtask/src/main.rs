@@ -3,9 +3,14 @@
 mod bench;
 mod check;
 mod demo;
+mod fuzz;
 mod suite;
+mod tool;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -30,6 +35,17 @@ enum Task {
     },
     /// Format, lints, docs, licences, tiers of the crates.
     Check,
+    /// Look for inputs that break a law of `fuzz/`.
+    Fuzz {
+        /// One of them alone.
+        target: Option<String>,
+        /// How long for each: 90s, 5m, 1h.
+        #[arg(long, default_value = "1m", value_parser = fuzz::time)]
+        time: Duration,
+        /// Put what was found into the corpora of the repository, as few inputs as cover the same.
+        #[arg(long)]
+        keep: bool,
+    },
     /// A cluster to play with.
     #[command(subcommand)]
     Cluster(ClusterTask),
@@ -63,6 +79,7 @@ fn main() -> Result<()> {
         Task::Demo { script } => demo::run(script),
         Task::Test { full, filter } => suite::run(full, filter.as_deref()),
         Task::Check => check::run(),
+        Task::Fuzz { target, time, keep } => fuzz::run(target.as_deref(), time, keep),
         Task::Cluster(ClusterTask::Up { dir }) => {
             let testbed = testbed::build()?;
             let cluster = Cluster::start_detached(&dir, &testbed)?;

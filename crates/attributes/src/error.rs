@@ -42,6 +42,9 @@ pub enum AttributesError {
     /// The server knows `All` alone.
     #[error("dryRun must be `All`, not `{0}`")]
     DryRun(String),
+    /// RequestInfo forgets which object a list is limited to where another option does not decode.
+    #[error("`fieldSelector` names one object, and `{0}` beside it can be read in two ways")]
+    Selector(&'static str),
     /// A bare `/api/v1/watch`.
     #[error("the path names no resource")]
     NoResource,
@@ -54,6 +57,12 @@ pub enum AttributesError {
     /// `X_Remote_User` is an identity header to some, and nothing to others.
     #[error("the header `{0}` looks like one that carries an identity")]
     LookAlike(String),
+    /// `gzip, chunked`, or two of them.
+    #[error("`Transfer-Encoding` must be `chunked`, once")]
+    TransferEncoding,
+    /// Its bytes would be the first of the tunnel to some.
+    #[error("a request to upgrade may not have a body of its own")]
+    UpgradeBody,
     /// A body that nobody would decode.
     #[error("the API server does not decode a request body in `{0}`")]
     ContentEncoding(String),

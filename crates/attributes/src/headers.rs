@@ -107,6 +107,7 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError
             }
         }
     }
+    framing(headers)?;
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
     if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|_| !reads)
         && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
@@ -117,22 +118,38 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError
     Ok(())
 }
 
+/// Bodies whose length two readers could see in two places. What the HTTP parser let through is
+/// framed anew upstream, so nothing hides behind it; no client sends it.
+fn framing(headers: &HeaderMap) -> Result<(), AttributesError> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    let plain = coding.is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !plain || codings.next().is_some() {
+        return Err(AttributesError::TransferEncoding);
+    }
+    let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let has_body = coding.is_some() || length.is_some_and(|it| it != b"0");
+    if has_body && !upgrade_headers(headers).is_empty() {
+        return Err(AttributesError::UpgradeBody);
+    }
+    Ok(())
+}
+
 /// The agent's bearer token, by the API server's own rule (k8s.io/apiserver,
 /// pkg/authentication/request/bearertoken): any other scheme, and an empty token, is no credential.
 /// A token that rides in `Sec-WebSocket-Protocol` authenticates any request there, a DELETE too, if
-/// there is no `Authorization`; here it is refused, so that nobody is taken for anonymous who is not.
+/// `Authorization` names nobody; here it is always refused, so that nobody is taken for anonymous or
+/// for somebody else.
 ///
 /// # Errors
 /// [`AttributesError::Authorization`] where more words follow the token, and
 /// [`AttributesError::Subprotocol`].
 pub fn credential(headers: &HeaderMap) -> Result<Credential, AttributesError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
-        let mut protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-        return match protocols.any(|it| holds(it.as_bytes(), SUBPROTOCOL_TOKEN)) {
-            true => Err(AttributesError::Subprotocol),
-            false => Ok(Credential::None),
-        };
-    };
+    let mut protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    if protocols.any(|it| holds(it.as_bytes(), SUBPROTOCOL_TOKEN)) {
+        return Err(AttributesError::Subprotocol);
+    }
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Credential::None) };
     let Ok(value) = value.to_str() else { return Ok(Credential::None) };
     let mut words = value.trim().split(' ');
     let scheme = words.next().unwrap_or_default();
@@ -204,7 +221,19 @@ mod tests {
     #[test]
     fn refuses_what_is_read_in_two_ways() {
         type Row = (&'static [(&'static str, &'static str)], Option<&'static str>);
-        let table: [Row; 13] = [
+        let table: [Row; 19] = [
+            (&[("transfer-encoding", "Chunked")], None),
+            (&[("transfer-encoding", "gzip, chunked")], Some("chunked")),
+            (
+                &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+                Some("chunked"),
+            ),
+            (&[("upgrade", "SPDY/3.1"), ("content-length", "0")], None),
+            (&[("upgrade", "websocket"), ("content-length", "5")], Some("body of its own")),
+            (
+                &[("upgrade", "websocket"), ("transfer-encoding", "chunked")],
+                Some("body of its own"),
+            ),
             (&[("authorization", "Bearer a")], None),
             (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], Some("twice")),
             (&[("content-type", "a"), ("content-type", "b")], Some("twice")),
@@ -242,9 +271,13 @@ mod tests {
         for (value, want) in table {
             assert_eq!(credential(&headers(&[("authorization", value)])), want, "{value}");
         }
+        // The API server tries it where `Authorization` names nobody, an expired token too.
         let subprotocol =
-            [("sec-websocket-protocol", "v4, base64url.bearer.authorization.k8s.io.eA")];
-        assert_eq!(credential(&headers(&subprotocol)), Err(AttributesError::Subprotocol));
+            ("sec-websocket-protocol", "v4, base64url.bearer.authorization.k8s.io.eA");
+        for others in [&[][..], &[("authorization", "Basic x")], &[("authorization", "Bearer x")]] {
+            let shown = headers(&[others, &[subprotocol]].concat());
+            assert_eq!(credential(&shown), Err(AttributesError::Subprotocol), "{others:?}");
+        }
         let printed = format!("{:?}", Credential::Bearer("hunter2".into()));
         assert!(!printed.contains("hunter2"));
     }

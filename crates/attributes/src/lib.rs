@@ -7,6 +7,7 @@
 mod error;
 pub mod headers;
 mod read;
+mod selector;
 mod user;
 
 pub use error::AttributesError;

@@ -4,7 +4,10 @@
 use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
-use crate::{Attributes, AttributesError, Query};
+use crate::{
+    Attributes, AttributesError, Query,
+    selector::{self, Selected},
+};
 
 /// Query options that decide what is done: given twice, two readers may take different ones.
 const SINGLE_OPTIONS: [&str; 17] = [
@@ -136,29 +139,16 @@ fn read_resource(
             .first("watch")
             .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"));
         attributes.verb = if watch { "watch" } else { "list" }.to_owned();
-        if let Some(name) = attributes.query.first("fieldSelector").and_then(selected_name) {
-            attributes.name = name;
+        match selector::selected(&attributes.query) {
+            Selected::Any => {}
+            Selected::Name(name) => attributes.name = name,
+            Selected::Unsure(option) => return Err(AttributesError::Selector(option)),
         }
     }
     if attributes.name.is_empty() && attributes.verb == "delete" {
         "deletecollection".clone_into(&mut attributes.verb);
     }
     Ok(())
-}
-
-/// The name that a field selector requires, where it is a plain one. Only a list's or watch's
-/// record depends on it: RequestInfo reads it for no other verb.
-fn selected_name(selector: &str) -> Option<String> {
-    if selector.contains(['\\', '!']) {
-        return None;
-    }
-    selector.split(',').find_map(|term| {
-        let name = term.strip_prefix("metadata.name=")?;
-        let name = name.strip_prefix('=').unwrap_or(name);
-        let is_segment =
-            !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '%', '=']);
-        is_segment.then(|| name.to_owned())
-    })
 }
 
 fn read_path(raw: &str) -> Result<String, AttributesError> {

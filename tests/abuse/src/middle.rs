@@ -1,0 +1,161 @@
+//! Between agent-shield and the real API server: passes everything on, but for some paths answers
+//! as no API server should.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use serde_json::json;
+use testkit::Cluster;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    task::JoinSet,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// What requests below a path are answered with.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// These bytes, then the end of the connection.
+    Bytes(Vec<u8>),
+    /// A body of zeros of this length.
+    Zeros(u64),
+}
+
+/// The running server; it ends with the value.
+pub struct Middle {
+    port: u16,
+    shared: Arc<Shared>,
+    _runtime: Runtime,
+}
+
+struct Shared {
+    scripts: Vec<(&'static str, Script)>,
+    requests: AtomicU64,
+    sent: AtomicU64,
+    upstream: String,
+    tls: TlsConnector,
+}
+
+impl Middle {
+    /// Starts one; each script is for the paths that begin with its text.
+    pub fn start(cluster: &Cluster, scripts: &[(&'static str, Script)]) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let (certificate, key) =
+            cluster.certificate("middle", &["127.0.0.1"]).expect("a certificate");
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate and its key");
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(cluster.ca()).expect("a CA");
+        roots.add(ca).expect("a CA");
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (host, port) = cluster.host_and_port();
+        let shared = Arc::new(Shared {
+            scripts: scripts.to_vec(),
+            requests: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            upstream: format!("{host}:{port}"),
+            tls: TlsConnector::from(Arc::new(client)),
+        });
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let serving = Arc::clone(&shared);
+        runtime.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&serving));
+                connections.spawn(async move {
+                    if let Ok(stream) = acceptor.accept(tcp).await {
+                        let _ = shared.serve(stream).await;
+                    }
+                });
+            }
+        });
+        Self { port, shared, _runtime: runtime }
+    }
+
+    /// A kubeconfig like `own` that points here.
+    pub fn kubeconfig(&self, cluster: &Cluster, own: &str) -> PathBuf {
+        let file = cluster.dir().join(cluster.unique("middle.kubeconfig"));
+        let token = cluster.bare_token("agent-shield", own).expect("a token");
+        let server = format!("https://127.0.0.1:{}", self.port);
+        let user = json!({"token": token});
+        cluster.write_kubeconfig(&file, &server, &cluster.ca(), &user).expect("a kubeconfig");
+        file
+    }
+
+    /// How many requests a script has answered.
+    pub fn scripted(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes of zeros were taken.
+    pub fn zeros(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// One request, then the end of the connection.
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) -> std::io::Result<()> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        let text = String::from_utf8_lossy(&head).into_owned();
+        let target = text.split(' ').nth(1).unwrap_or_default();
+        let script = self.scripts.iter().find(|(path, _)| target.starts_with(path));
+        let Some((_, script)) = script else {
+            let tcp = TcpStream::connect(&self.upstream).await?;
+            let name = ServerName::try_from("127.0.0.1").expect("a name");
+            let mut upstream = self.tls.connect(name, tcp).await?;
+            // Whoever asks again comes here again.
+            let closing = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+            let is_upgrade = text.to_ascii_lowercase().contains("\r\nupgrade:");
+            let head = if is_upgrade { &text } else { &closing };
+            upstream.write_all(head.as_bytes()).await?;
+            tokio::io::copy_bidirectional(&mut stream, &mut upstream).await?;
+            return Ok(());
+        };
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        match script {
+            Script::Bytes(bytes) => stream.write_all(bytes).await?,
+            Script::Zeros(length) => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await?;
+                let zeros = vec![0; 64 << 10];
+                let mut left = *length;
+                while left > 0 {
+                    let part = left.min(64 << 10);
+                    stream.write_all(&zeros[..usize::try_from(part).unwrap_or(0)]).await?;
+                    self.sent.fetch_add(part, Ordering::Relaxed);
+                    left -= part;
+                }
+            }
+        }
+        stream.flush().await?;
+        stream.shutdown().await
+    }
+}
