@@ -3,8 +3,8 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -118,6 +118,7 @@ impl Cluster {
         let cluster = Self { dir, server, testbed_dir, watchdog };
         let d = cluster.dir.display().to_string();
         let etcd_url = format!("http://127.0.0.1:{etcd}");
+        fs::write(cluster.dir.join("etcd-address"), format!("127.0.0.1:{etcd}"))?;
         let peer_url = format!("http://127.0.0.1:{peer}");
         cluster.spawn(
             "etcd",
@@ -244,6 +245,7 @@ impl Cluster {
             log.push_str(&format!("2026-01-01T00:00:00.000000000Z stdout F line {line}\n"));
         }
         fs::write(self.dir.join("pod.log"), log)?;
+        fs::write(self.dir.join("attached.log"), "")?;
         let config =
             KWOK_CONFIG.replace("{dir}", &d.to_string()).replace("{port}", &forward.to_string());
         fs::write(self.dir.join("kwok.yaml"), config)?;
@@ -341,6 +343,16 @@ impl Cluster {
         port.parse().expect("a port")
     }
 
+    /// Lets every container say something to whoever is attached to it: kwok shows what comes while
+    /// somebody is, for as long as they are.
+    ///
+    /// # Errors
+    /// Where the cluster has no nodes.
+    pub fn say_attached(&self, line: &str) -> Result<()> {
+        let mut log = File::options().append(true).open(self.dir.join("attached.log"))?;
+        Ok(writeln!(log, "2026-01-01T00:00:00.000000000Z stdout F {line}")?)
+    }
+
     /// URL of the API server.
     pub fn server(&self) -> &str {
         &self.server
@@ -414,6 +426,26 @@ impl Cluster {
         if !output.status.success() {
             bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
         }
+        Ok(())
+    }
+
+    /// Makes etcd forget all before revision 2, which nobody needs any more: who asks for it is
+    /// answered 410 from now on, as who asks too late is in an older cluster.
+    ///
+    /// # Errors
+    /// Where etcd cannot be reached.
+    pub fn forget_the_beginning(&self) -> Result<()> {
+        let address = fs::read_to_string(self.dir.join("etcd-address"))?;
+        let mut etcd = TcpStream::connect(&address)?;
+        let body = r#"{"revision": "2"}"#;
+        write!(
+            etcd,
+            "POST /v3/kv/compaction HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        // Forgotten already is as good.
+        etcd.read_to_end(&mut Vec::new())?;
         Ok(())
     }
 
@@ -613,7 +645,7 @@ spec: {forwards: [{target: {port: {port}, address: 127.0.0.1}}]}
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: ClusterAttach
 metadata: {name: all}
-spec: {attaches: [{logsFile: {dir}/pod.log}]}
+spec: {attaches: [{logsFile: {dir}/attached.log}]}
 ---
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: ClusterLogs

@@ -26,9 +26,64 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body, chunks joined.
     pub body: Vec<u8>,
+    /// What follows the last chunk.
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Answer {
+    /// Reads one answer to a request of this method, after any 100 that goes before it.
+    ///
+    /// # Errors
+    /// As of TCP, also where a body ends before its length; the end of the connection before a head
+    /// is an empty answer.
+    pub fn read(from: &mut impl Read, method: &str) -> io::Result<Self> {
+        let (line, mut answer) = Self::head(from)?;
+        answer.status = line.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or_default();
+        match answer.status {
+            100 => Self::read(from, method),
+            0 | 101 | 204 | 304 => Ok(answer),
+            _ if method == "HEAD" => Ok(answer),
+            _ => answer.with_body(from),
+        }
+    }
+
+    /// Reads over one request and gives its method.
+    pub(crate) fn skip_request(from: &mut impl Read) -> io::Result<String> {
+        let (line, request) = Self::head(from)?;
+        request.with_body(from)?;
+        Ok(line.split(' ').next().unwrap_or_default().to_owned())
+    }
+
+    /// The first line of a message, and its other lines.
+    fn head(from: &mut impl Read) -> io::Result<(String, Self)> {
+        let head = String::from_utf8_lossy(&until(from, b"\r\n\r\n")?).into_owned();
+        let mut lines = head.lines();
+        let first = lines.next().unwrap_or_default().to_owned();
+        Ok((first, Self { headers: fields(lines), ..Self::default() }))
+    }
+
+    fn with_body(mut self, from: &mut impl Read) -> io::Result<Self> {
+        let length = self.header("content-length").and_then(|it| it.parse().ok());
+        if self.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = chunk(from)? {
+                self.body.extend(chunk);
+            }
+            let mut lines = Vec::new();
+            loop {
+                let line = String::from_utf8_lossy(&until(from, b"\r\n")?).trim().to_owned();
+                if line.is_empty() {
+                    break;
+                }
+                lines.push(line);
+            }
+            self.trailers = fields(lines.iter().map(String::as_str));
+        } else if let Some(length) = length {
+            self.body = vec![0; length];
+            from.read_exact(&mut self.body)?;
+        }
+        Ok(self)
+    }
+
     /// The body as JSON; null where it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -112,27 +167,15 @@ impl Connection {
     /// # Errors
     /// As of TCP; the end of the connection before a head is an empty answer.
     pub fn answer(&mut self) -> io::Result<Answer> {
-        let head = self.until(b"\r\n\r\n")?;
-        let head = String::from_utf8_lossy(&head).into_owned();
-        let mut lines = head.lines();
-        let status =
-            lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or_default();
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-            .collect();
-        let mut answer = Answer { status, headers, body: Vec::new() };
-        let chunked = answer.header("transfer-encoding") == Some("chunked");
-        let length = answer.header("content-length").and_then(|it| it.parse().ok());
-        if chunked {
-            while let Some(chunk) = self.chunk()? {
-                answer.body.extend(chunk);
-            }
-        } else if let Some(length) = length {
-            answer.body = vec![0; length];
-            self.0.read_exact(&mut answer.body)?;
-        }
-        Ok(answer)
+        Answer::read(&mut self.0, "GET")
+    }
+
+    /// As [`Connection::answer`], to a request of this method: a HEAD has no body to wait for.
+    ///
+    /// # Errors
+    /// As of TCP.
+    pub fn answer_to(&mut self, method: &str) -> io::Result<Answer> {
+        Answer::read(&mut self.0, method)
     }
 
     /// Reads one chunk of a chunked body; `None` at its end.
@@ -140,13 +183,7 @@ impl Connection {
     /// # Errors
     /// As of TCP.
     pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let line = self.until(b"\r\n")?;
-        let size = String::from_utf8_lossy(&line).trim().to_owned();
-        let size = usize::from_str_radix(&size, 16).unwrap_or(0);
-        let mut chunk = vec![0; size + 2];
-        self.0.read_exact(&mut chunk)?;
-        chunk.truncate(size);
-        Ok((size > 0).then_some(chunk))
+        chunk(&mut self.0)
     }
 
     /// Reads the head alone, for streams.
@@ -154,20 +191,46 @@ impl Connection {
     /// # Errors
     /// As of TCP.
     pub fn head(&mut self) -> io::Result<String> {
-        Ok(String::from_utf8_lossy(&self.until(b"\r\n\r\n")?).into_owned())
+        Ok(String::from_utf8_lossy(&until(&mut self.0, b"\r\n\r\n")?).into_owned())
     }
+}
 
-    fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let mut byte = [0];
-        while !bytes.ends_with(end) {
-            if self.0.read(&mut byte)? == 0 {
-                break;
-            }
-            bytes.extend_from_slice(&byte);
-        }
-        Ok(bytes)
+/// One chunk; at the end `None`, and what follows are trailers up to an empty line.
+fn chunk(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let line = until(from, b"\r\n")?;
+    if line.is_empty() {
+        // Cut off, which is something else than ended.
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    let size = String::from_utf8_lossy(&line).trim().to_owned();
+    let size = usize::from_str_radix(&size, 16).unwrap_or(0);
+    if size == 0 {
+        return Ok(None);
+    }
+    let mut chunk = vec![0; size + 2];
+    from.read_exact(&mut chunk)?;
+    chunk.truncate(size);
+    Ok(Some(chunk))
+}
+
+fn until(from: &mut impl Read, end: &[u8]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(end) {
+        if from.read(&mut byte)? == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&byte);
+    }
+    Ok(bytes)
+}
+
+/// The lines of a head or of trailers, names in lower case.
+fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
+    lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect()
 }
 
 /// One request on a connection of its own.

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod http;
 pub mod pki;
 mod shield;
+pub mod tee;
 pub mod testbed;
 mod watchdog;
 

@@ -1,0 +1,214 @@
+//! A recorder between agent-shield and the API server: what went through it, byte for byte.
+//!
+//! It ends TLS on both sides and copies what it reads, at once; it speaks HTTP/1.1 by not knowing
+//! what it carries. What it has recorded is taken apart only afterwards.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, Cursor},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::{Cluster, http::Answer};
+
+/// A running recorder; it ends when it is dropped.
+pub struct Tee {
+    url: String,
+    shared: Arc<Shared>,
+    _end: oneshot::Sender<()>,
+}
+
+/// What one connection carried, each way.
+#[derive(Default)]
+struct Carried {
+    asked: Vec<u8>,
+    answered: Vec<u8>,
+}
+
+type Recorded = Arc<Mutex<Carried>>;
+
+#[derive(Default)]
+struct Shared {
+    connections: Mutex<Vec<Recorded>>,
+    corrupted: Mutex<Option<Vec<u8>>>,
+}
+
+impl Tee {
+    /// Starts it before a cluster's API server, on a free port, with a certificate of the cluster.
+    ///
+    /// # Panics
+    /// Where it cannot.
+    pub fn start(cluster: &Cluster) -> Self {
+        let (certificate, key) = cluster.certificate("tee", &["127.0.0.1"]).expect("a certificate");
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("one")];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a server's TLS");
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_file_iter(cluster.ca()).expect("a CA") {
+            roots.add(root.expect("a certificate")).expect("a CA certificate");
+        }
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        tcp.set_nonblocking(true).expect("a listener");
+        let url = format!("https://{}", tcp.local_addr().expect("its address"));
+        let shared = Arc::<Shared>::default();
+        let hop = Arc::new(Hop {
+            accept: TlsAcceptor::from(Arc::new(server)),
+            connect: TlsConnector::from(Arc::new(client)),
+            upstream: cluster.server().trim_start_matches("https://").to_owned(),
+            shared: Arc::clone(&shared),
+        });
+        let (end, ended) = oneshot::channel();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                tokio::select! {
+                    () = serve(hop, tcp) => {}
+                    _ = ended => {}
+                }
+            });
+        });
+        Self { url, shared, _end: end }
+    }
+
+    /// A kubeconfig that goes through here with the token of a ServiceAccount.
+    ///
+    /// # Panics
+    /// Where there is no such account.
+    pub fn kubeconfig(&self, cluster: &Cluster, namespace: &str, name: &str) -> PathBuf {
+        let file = |ending: &str| cluster.dir().join(cluster.unique(&format!("tee-{ending}")));
+        let (token, kubeconfig) = (file("token"), file("kubeconfig"));
+        fs::write(&token, cluster.bare_token(namespace, name).expect("a token")).expect("a file");
+        let user = json!({"tokenFile": token});
+        let ca: &Path = &cluster.ca();
+        cluster.write_kubeconfig(&kubeconfig, &self.url, ca, &user).expect("a kubeconfig");
+        kubeconfig
+    }
+
+    /// From now on flips a bit of the last byte of these bytes wherever they come from the API server
+    /// in one piece: after it was recorded. It shows that who compares would see it.
+    pub fn corrupt(&self, bytes: &[u8]) {
+        *lock(&self.shared.corrupted) = Some(bytes.to_vec());
+    }
+
+    /// What the API server answered, by `Audit-Id`; what has not ended yet is left out.
+    pub fn answers(&self) -> HashMap<String, Answer> {
+        let connections = lock(&self.shared.connections).clone();
+        let mut answers = HashMap::new();
+        for connection in connections {
+            let carried = lock(&connection);
+            let mut asked = Cursor::new(carried.asked.as_slice());
+            let mut answered = Cursor::new(carried.answered.as_slice());
+            while let Ok(method) = Answer::skip_request(&mut asked)
+                && let Ok(answer) = Answer::read(&mut answered, &method)
+                && answer.status != 0
+            {
+                // After a 101 come other bytes than HTTP.
+                if answer.status == 101 {
+                    break;
+                }
+                if let Some(id) = answer.header("audit-id") {
+                    answers.insert(id.to_owned(), answer);
+                }
+            }
+        }
+        answers
+    }
+}
+
+struct Hop {
+    accept: TlsAcceptor,
+    connect: TlsConnector,
+    upstream: String,
+    shared: Arc<Shared>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "all tasks end with the runtime, which is ours")]
+async fn serve(hop: Arc<Hop>, tcp: std::net::TcpListener) {
+    let listener = TcpListener::from_std(tcp).expect("a listener");
+    while let Ok((client, _)) = listener.accept().await {
+        let hop = Arc::clone(&hop);
+        tokio::spawn(async move { hop.carry(client).await });
+    }
+}
+
+impl Hop {
+    async fn carry(&self, client: TcpStream) -> io::Result<()> {
+        client.set_nodelay(true)?;
+        let client = self.accept.accept(client).await?;
+        let upstream = TcpStream::connect(&self.upstream).await?;
+        upstream.set_nodelay(true)?;
+        let name = ServerName::try_from("127.0.0.1").map_err(io::Error::other)?;
+        let upstream = self.connect.connect(name, upstream).await?;
+        let carried = Recorded::default();
+        lock(&self.shared.connections).push(Arc::clone(&carried));
+        let (mut from_client, mut to_client) = tokio::io::split(client);
+        let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
+        let up = async {
+            let mut bytes = vec![0; 64 << 10];
+            loop {
+                let count = from_client.read(&mut bytes).await.unwrap_or(0);
+                if count == 0 {
+                    return to_upstream.shutdown().await;
+                }
+                lock(&carried).asked.extend_from_slice(&bytes[..count]);
+                to_upstream.write_all(&bytes[..count]).await?;
+                to_upstream.flush().await?;
+            }
+        };
+        let down = async {
+            let mut bytes = vec![0; 64 << 10];
+            loop {
+                let count = from_upstream.read(&mut bytes).await.unwrap_or(0);
+                if count == 0 {
+                    return to_client.shutdown().await;
+                }
+                lock(&carried).answered.extend_from_slice(&bytes[..count]);
+                self.shared.flip(&mut bytes[..count]);
+                to_client.write_all(&bytes[..count]).await?;
+                to_client.flush().await?;
+            }
+        };
+        tokio::try_join!(up, down).map(|_| ())
+    }
+}
+
+impl Shared {
+    fn flip(&self, bytes: &mut [u8]) {
+        let corrupted = lock(&self.corrupted);
+        let Some(wanted) = corrupted.as_deref().filter(|it| !it.is_empty()) else { return };
+        let found = bytes.windows(wanted.len()).position(|it| it == wanted);
+        if let Some(byte) = found.and_then(|at| bytes.get_mut(at + wanted.len() - 1)) {
+            *byte ^= 1;
+        }
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

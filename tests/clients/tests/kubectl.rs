@@ -1,0 +1,541 @@
+//! kubectl, unmodified: what each command prints and how it ends is the same through agent-shield as
+//! at the API server itself, once a person has approved what is held.
+//!
+//! Reads are asked of the same objects; writes are made in two places that differ by name alone.
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex, Once},
+    thread,
+    time::Duration,
+};
+
+use clients::{Place, Stage, install};
+use rustix::{
+    process::{Pid, Signal},
+    pty::{self, OpenptFlags},
+    termios::Winsize,
+};
+use testkit::{http::Answer, wait_until};
+
+const TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Commands that change nothing. `{ns}` is the namespace, `{n}` a node.
+const READS: [&str; 40] = [
+    "kubectl -n {ns} get pods",
+    "kubectl -n {ns} get pods -o wide --show-labels",
+    "kubectl -n {ns} get pods,deployments,configmaps -o yaml",
+    "kubectl -n {ns} get deployment web -o json",
+    "kubectl -n {ns} get pods -o jsonpath='{.items[*].metadata.name}'",
+    "kubectl -n {ns} get pods -o custom-columns=NAME:.metadata.name,NODE:.spec.nodeName",
+    "kubectl -n {ns} get pods -l app=bare --sort-by=.metadata.name -o name",
+    "kubectl -n {ns} get pods --field-selector=metadata.name=web --chunk-size=1",
+    "kubectl -n {ns} get all",
+    "kubectl -n {ns} get pod nope",
+    "kubectl -n {ns} get nosuchkind",
+    "kubectl get node {n} -o wide",
+    "kubectl get --raw /version",
+    "kubectl get --raw /nope",
+    "kubectl -n {ns} describe pod web",
+    "kubectl -n {ns} describe deployment web",
+    "kubectl describe node {n}",
+    "kubectl describe namespace {ns}",
+    "kubectl -n {ns} logs web",
+    "kubectl -n {ns} logs web --tail=3 --timestamps",
+    "kubectl -n {ns} logs web -c nope",
+    "kubectl -n {ns} logs nope",
+    "kubectl -n {ns} logs deployment/web --tail=1",
+    "kubectl top nodes",
+    "kubectl -n {ns} top pods",
+    "kubectl -n {ns} rollout status deployment/web",
+    "kubectl -n {ns} rollout history deployment/web",
+    "kubectl -n {ns} wait --for=condition=Available deployment/web --timeout=60s",
+    "kubectl -n {ns} wait --for=condition=Ready pod -l app=bare --timeout=60s",
+    "kubectl -n {ns} wait --for=delete pod/nope --timeout=10s",
+    "kubectl -n {ns} auth can-i delete pods",
+    "kubectl -n {ns} auth can-i --list",
+    "kubectl explain deployment.spec.strategy",
+    "kubectl explain pod.spec.containers --recursive",
+    "kubectl explain nosuchkind",
+    "kubectl api-resources",
+    "kubectl api-resources --api-group=apps -o wide",
+    "kubectl api-versions",
+    "kubectl version",
+    "kubectl cluster-info",
+];
+
+/// Commands that change something, in this order. `{f}` is a folder of files of the place.
+const WRITES: [(&str, Held); 36] = [
+    ("kubectl -n {ns} diff -f {f}/web.yaml", Held::No),
+    (
+        "kubectl -n {ns} apply --server-side --force-conflicts --dry-run=server -f {f}/web.yaml",
+        Held::No,
+    ),
+    ("kubectl -n {ns} apply -f {f}/map.yaml", Held::No),
+    ("kubectl -n {ns} diff -f {f}/map.yaml", Held::No),
+    ("kubectl -n {ns} apply --server-side -f {f}/pdb.yaml", Held::No),
+    ("kubectl -n {ns} apply --server-side --force-conflicts -f {f}/web.yaml", Held::Yes),
+    ("kubectl -n {ns} rollout status deployment/web --timeout=100s", Held::No),
+    ("kubectl -n {ns} create configmap made --from-literal=a=b", Held::No),
+    ("kubectl -n {ns} create configmap made --from-literal=a=b", Held::No),
+    ("kubectl -n {ns} label configmap made state=new", Held::No),
+    ("kubectl -n {ns} annotate deployment web note=hello", Held::No),
+    (
+        r#"kubectl -n {ns} patch deployment web -p '{"metadata":{"annotations":{"by":"strategic"}}}'"#,
+        Held::No,
+    ),
+    (
+        r#"kubectl -n {ns} patch deployment web --type=merge -p '{"spec":{"replicas":1}}'"#,
+        Held::Yes,
+    ),
+    (
+        r#"kubectl -n {ns} patch deployment web --type=json -p '[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"nginx:1.26"}]'"#,
+        Held::Yes,
+    ),
+    (r#"kubectl -n {ns} patch deployment web -p '{"spec":{"replicas":"many"}}'"#, Held::No),
+    ("kubectl -n {ns} scale deployment web --replicas=3", Held::No),
+    ("kubectl -n {ns} rollout status deployment/web --timeout=100s", Held::No),
+    ("kubectl -n {ns} rollout restart deployment/web", Held::No),
+    ("kubectl -n {ns} rollout status deployment/web --timeout=100s", Held::No),
+    ("kubectl -n {ns} rollout undo deployment/web --to-revision=1", Held::Yes),
+    ("kubectl -n {ns} rollout status deployment/web --timeout=100s", Held::No),
+    ("kubectl -n {ns} rollout pause deployment/web", Held::Yes),
+    ("kubectl -n {ns} rollout resume deployment/web", Held::Yes),
+    (
+        "KUBE_EDITOR=\"sed -i 's/nginx:1.25/nginx:1.27/'\" kubectl -n {ns} edit deployment web",
+        Held::Yes,
+    ),
+    ("KUBE_EDITOR=true kubectl -n {ns} edit deployment web", Held::No),
+    ("kubectl -n {ns} set image deployment/nope c=nginx:2", Held::No),
+    ("kubectl -n {ns} exec web -- sh -c 'echo out; echo err >&2; exit 5'", Held::Yes),
+    ("kubectl -n {ns} exec web -c nope -- true", Held::No),
+    ("kubectl -n {ns} exec nope -- true", Held::No),
+    ("kubectl -n {ns} debug web --image=busybox --container=helper", Held::Yes),
+    ("kubectl -n {ns} cp web:{f}/payload {f}/copied && cmp {f}/payload {f}/copied", Held::Yes),
+    ("kubectl cordon {n}", Held::Yes),
+    ("kubectl drain {n} --ignore-daemonsets --force --delete-emptydir-data", Held::Yes),
+    ("kubectl uncordon {n}", Held::No),
+    ("kubectl -n {ns} delete configmap made nope", Held::Yes),
+    ("kubectl -n {ns} delete deployment web", Held::Yes),
+];
+
+/// Whether a person is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Held {
+    Yes,
+    No,
+}
+
+/// A kubectl of some version on a stage.
+struct Kubectl {
+    stage: Stage,
+    programs: PathBuf,
+}
+
+impl Kubectl {
+    fn new(name: &str, programs: &Path) -> Self {
+        let kubectl = Self { stage: Stage::new(name), programs: programs.to_owned() };
+        for place in [&kubectl.stage.direct, &kubectl.stage.shielded] {
+            kubectl.write_files(place);
+        }
+        kubectl
+    }
+
+    /// The one of the testbed: the version of the control plane.
+    fn newest(name: &str) -> Self {
+        let kubectl = testkit::cluster().program("kubectl");
+        Self::new(name, kubectl.parent().expect("a folder"))
+    }
+
+    fn files(&self, place: &Place) -> PathBuf {
+        self.stage.scene.shield.data_dir().join(&place.namespace)
+    }
+
+    fn write_files(&self, place: &Place) {
+        let dir = self.files(place);
+        fs::create_dir_all(&dir).expect("a folder");
+        let mut web = cluster::deployment(&place.namespace, "web", 4);
+        web["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:1.25.1".into();
+        let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: map}, data: {k: v}}\n";
+        let pdb = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\n\
+                   spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}\n";
+        // Every byte there is, in more than one frame; as an archive (a block before, two after)
+        // it fills tar's records of 20 blocks, which tar wants whole.
+        let payload: Vec<u8> =
+            (0..512 * (20 * 30 - 3_u32)).map(|n| (n % 251) as u8 ^ (n / 251) as u8).collect();
+        let write = |name: &str, bytes: &[u8]| fs::write(dir.join(name), bytes).expect("a file");
+        write("web.yaml", web.to_string().as_bytes());
+        write("map.yaml", map.as_bytes());
+        write("pdb.yaml", pdb.as_bytes());
+        write("payload", &payload);
+    }
+
+    fn shell(&self, place: &Place, command: &str) -> Command {
+        let command = command
+            .replace("{ns}", &place.namespace)
+            .replace("{n}", &place.node)
+            .replace("{f}", &self.files(place).display().to_string());
+        let path = env::var("PATH").unwrap_or_default();
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &command]).env("PATH", format!("{}:{path}", self.programs.display()));
+        bash
+    }
+
+    fn start(&self, place: &Place, command: &str) -> Child {
+        self.stage.start(place, self.shell(place, command))
+    }
+
+    /// In which kubeconfig's place a read is asked is the only difference.
+    fn read(&self, through: &Place, command: &str) -> Output {
+        let mut shell = self.shell(&self.stage.direct, command);
+        shell.env("KUBECONFIG", &through.kubeconfig);
+        shell.env("HOME", self.files(through)).stdin(Stdio::null());
+        shell.output().expect("bash")
+    }
+
+    fn check_reads(&self, reads: &[&str]) {
+        let Stage { direct, shielded, .. } = &self.stage;
+        let mut wrong = Vec::new();
+        for command in reads {
+            let [theirs, ours] = [direct, shielded].map(|it| self.read(it, command));
+            let [theirs, ours] = [theirs, ours].map(|it| self.plain(&it));
+            if theirs != ours {
+                wrong.push(format!("{command}:\n--- directly\n{theirs}\n--- shielded\n{ours}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), reads.len(), wrong.join("\n"));
+    }
+
+    fn check_writes(&self, writes: &[(&str, Held)]) {
+        let Stage { direct, shielded, .. } = &self.stage;
+        let mut wrong = Vec::new();
+        for (command, held) in writes {
+            let theirs = self.start(direct, command).wait_with_output().expect("its output");
+            let child = self.start(shielded, command);
+            let ours = self.stage.review(shielded, "approve", child);
+            let (before, after) = (self.plain(&theirs), self.plain(&ours.output));
+            if before != after {
+                wrong.push(format!("{command}:\n--- directly\n{before}\n--- shielded\n{after}"));
+            }
+            if ours.holds.is_empty() == (*held == Held::Yes) {
+                let rules: Vec<&serde_json::Value> =
+                    ours.holds.iter().map(|it| &it["rules"]).collect();
+                wrong.push(format!("{command}: {held:?} expected, held: {rules:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), writes.len(), wrong.join("\n"));
+    }
+
+    /// How a command ended and what it printed, without what is another in each place and moment: names
+    /// of the place, numbers (ages, ports, versions), random endings of pods' names, uids, and the
+    /// warning that names who approved, which is ours by design.
+    fn plain(&self, output: &Output) -> String {
+        let mut text = format!("exit {:?}\n", output.status.code());
+        for (name, bytes) in [("out", &output.stdout), ("err", &output.stderr)] {
+            let said = String::from_utf8_lossy(bytes);
+            for line in said.lines().filter(|line| !line.starts_with("Warning: approved by ")) {
+                text.push_str(&format!("{name}: {}\n", self.plain_line(line)));
+            }
+        }
+        text
+    }
+
+    fn plain_line(&self, line: &str) -> String {
+        let mut line = line.to_owned();
+        for (place, server) in [
+            (&self.stage.direct, testkit::cluster().server()),
+            (&self.stage.shielded, self.stage.scene.shield.agent_url.as_str()),
+        ] {
+            line = line.replace(server, "SERVER");
+            for name in [&place.namespace, &place.node] {
+                line = line.replace(name.as_str(), "NAME");
+            }
+        }
+        let words: Vec<String> = line.split_whitespace().map(plain_word).collect();
+        words.join(" ")
+    }
+}
+
+/// A word with each number as `0`, and without a random ending.
+fn plain_word(word: &str) -> String {
+    let mut plain = String::new();
+    for char in word.chars() {
+        match char.is_ascii_digit() {
+            true if plain.ends_with('0') => {}
+            true => plain.push('0'),
+            false => plain.push(char),
+        }
+    }
+    match plain.find("web-") {
+        Some(at) => plain[..at + 4].to_owned(),
+        None => plain,
+    }
+}
+
+/// A command that goes on until it is told to end, and what it has printed so far.
+struct Session<'a> {
+    kubectl: &'a Kubectl,
+    place: &'a Place,
+    child: Child,
+    printed: Arc<Mutex<Vec<u8>>>,
+}
+
+impl<'a> Session<'a> {
+    /// Reads along with whatever it prints.
+    fn new(
+        kubectl: &'a Kubectl,
+        place: &'a Place,
+        child: Child,
+        mut output: impl Read + Send + 'static,
+    ) -> Self {
+        let printed = Arc::<Mutex<Vec<u8>>>::default();
+        let into = Arc::clone(&printed);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // A terminal that nobody holds any more is an error, and its end.
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                into.lock().expect("a lock").extend_from_slice(&bytes[..count]);
+            }
+        });
+        Self { kubectl, place, child, printed }
+    }
+
+    fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.printed.lock().expect("a lock")).into_owned()
+    }
+
+    /// Approves what is held of it until this has become true.
+    fn until(&mut self, what: &str, mut is: impl FnMut(&str) -> bool) {
+        let stage = &self.kubectl.stage;
+        wait_until(TIME_MAX, what, || {
+            let ended = self.child.try_wait().expect("a process");
+            let printed = self.printed();
+            if is(&printed) {
+                return Some(());
+            }
+            assert!(ended.is_none(), "{what}: ended {ended:?}: {printed}");
+            if self.place.kubeconfig == stage.shielded.kubeconfig {
+                stage.decide_all(self.place, "approve", &mut Vec::new());
+            }
+            None
+        });
+    }
+
+    fn until_printed(&mut self, text: &str) {
+        self.until(text, |printed| printed.contains(text));
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Both sides of a terminal of 33 lines.
+fn terminal() -> (fs::File, fs::File) {
+    let master = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    pty::grantpt(&master).expect("a terminal");
+    pty::unlockpt(&master).expect("a terminal");
+    let name = pty::ptsname(&master, Vec::new()).expect("its name");
+    let slave = fs::File::options().read(true).write(true).open(name.to_str().expect("a path"));
+    let master = fs::File::from(master);
+    resize(&master, 33, 77);
+    (master, slave.expect("a terminal"))
+}
+
+fn resize(terminal: &fs::File, lines: u16, columns: u16) {
+    let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(terminal, size).expect("a size");
+}
+
+impl Kubectl {
+    fn session<'a>(&'a self, place: &'a Place, command: &str) -> Session<'a> {
+        // Without a shell between, so that what is killed is kubectl.
+        let mut child = self.start(place, &format!("exec {command} 2>&1"));
+        let output = child.stdout.take().expect("its output");
+        Session::new(self, place, child, output)
+    }
+
+    fn places(&self) -> [&Place; 2] {
+        [&self.stage.direct, &self.stage.shielded]
+    }
+
+    /// `exec -it`: a terminal with its size, its changes of size, and the exit code.
+    fn check_terminal(&self) {
+        let codes = self.places().map(|place| {
+            let (mut keys, slave) = terminal();
+            let slot = || Stdio::from(slave.try_clone().expect("a terminal"));
+            let command = "exec kubectl -n {ns} exec -it web -- sh";
+            let mut shell = self.shell(place, command);
+            shell.env("KUBECONFIG", &place.kubeconfig).env("HOME", self.files(place));
+            let child = shell.stdin(slot()).stdout(slot()).stderr(slot()).spawn().expect("kubectl");
+            let screen = keys.try_clone().expect("a terminal");
+            let mut session = Session::new(self, place, child, screen);
+            let pid = i32::try_from(session.child.id()).ok().and_then(Pid::from_raw).expect("it");
+            keys.write_all(b"stty size; test -t 1 && echo it is a termi''nal\n").expect("keys");
+            session.until_printed("33 77");
+            session.until_printed("it is a terminal");
+            resize(&keys, 44, 88);
+            // Nobody's terminal sends no signal by itself.
+            rustix::process::kill_process(pid, Signal::WINCH).expect("kubectl");
+            session.until("the new size is there", |printed| {
+                keys.write_all(b"stty size\n").expect("keys");
+                printed.contains("44 88")
+            });
+            keys.write_all(b"exit 4\n").expect("keys");
+            let status = wait_until(TIME_MAX, "kubectl ends", || {
+                session.child.try_wait().expect("a process")
+            });
+            // kwok's terminals lose the command's own code.
+            assert!(!status.success(), "{}", session.printed());
+            status.code()
+        });
+        assert_eq!(codes[0], codes[1]);
+    }
+
+    /// `attach` and `logs -f`: what comes is shown as it comes.
+    fn check_streams(&self) {
+        let cluster = self.stage.scene.cluster;
+        for place in self.places() {
+            let mut logs = self.session(place, "kubectl -n {ns} logs -f web");
+            logs.until_printed("line 30");
+            let mut attached = self.session(place, "kubectl -n {ns} attach web -c c");
+            let said = cluster.unique("said");
+            // kwok shows what is said once somebody has come, and says nothing itself.
+            attached.until("what is said is shown", |printed| {
+                cluster.say_attached(&said).expect("a log");
+                printed.contains(&said)
+            });
+        }
+    }
+
+    /// `cp` to a pod. kwok never ends a command's standard input, so `tar` waits on for more at both
+    /// places (kwok, pkg/utils/exec): what is waited for is the whole file.
+    fn check_upload(&self) {
+        for place in self.places() {
+            let files = self.files(place);
+            let command = "kubectl -n {ns} cp {f}/payload web:{f}/uploaded";
+            let mut copying = self.session(place, command);
+            let payload = fs::read(files.join("payload")).expect("the file");
+            copying.until("the file has arrived", |_| {
+                fs::read(files.join("uploaded")).is_ok_and(|it| it == payload)
+            });
+        }
+    }
+
+    /// `port-forward`: several connections, each an echo of its own.
+    fn check_ports(&self) {
+        echo_for_pods();
+        for place in self.places() {
+            let mut forward = self.session(place, "kubectl -n {ns} port-forward web :80");
+            forward.until_printed("Forwarding from 127.0.0.1:");
+            let local = port_after(&forward.printed(), "127.0.0.1:");
+            for text in ["one connection", "and another"] {
+                let mut client = TcpStream::connect(("127.0.0.1", local)).expect("kubectl");
+                client.set_read_timeout(Some(TIME_MAX)).expect("a timeout");
+                client.write_all(text.as_bytes()).expect("a write");
+                let mut answer = vec![0; text.len()];
+                client.read_exact(&mut answer).expect("an echo");
+                assert_eq!(answer, text.as_bytes());
+            }
+        }
+    }
+
+    fn check_sessions(&self) {
+        self.check_terminal();
+        self.check_streams();
+        self.check_upload();
+        self.check_ports();
+        self.check_proxy();
+    }
+
+    /// `proxy`: what it serves is what the API server serves.
+    fn check_proxy(&self) {
+        let target = format!(
+            "/api/v1/namespaces/{}/configmaps/kube-root-ca.crt",
+            self.stage.direct.namespace
+        );
+        let answers = self.places().map(|place| {
+            let mut proxy = self.session(place, "kubectl proxy --port=0");
+            proxy.until_printed("127.0.0.1:");
+            let local = port_after(&proxy.printed(), "127.0.0.1:");
+            let mut client = TcpStream::connect(("127.0.0.1", local)).expect("kubectl");
+            client.set_read_timeout(Some(TIME_MAX)).expect("a timeout");
+            write!(client, "GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a write");
+            Answer::read(&mut client, "GET").expect("an answer")
+        });
+        assert_eq!(answers[0].status, 200, "{}", answers[0].text());
+        assert_eq!(answers[0].body, answers[1].body);
+    }
+}
+
+fn port_after(text: &str, what: &str) -> u16 {
+    let after = text.split(what).nth(1).expect("an address");
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a port")
+}
+
+/// kwok forwards every port of every pod to one port of this machine: an echo answers there.
+fn echo_for_pods() {
+    static ECHO: Once = Once::new();
+    ECHO.call_once(|| {
+        let port = testkit::cluster().forward_port();
+        let echo = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+        thread::spawn(move || {
+            for stream in echo.incoming().map_while(Result::ok) {
+                thread::spawn(move || {
+                    let mut into = stream.try_clone().expect("a stream");
+                    let _ = std::io::copy(&mut { stream }, &mut into);
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn reads_print_what_they_print_directly() {
+    Kubectl::newest("kubectl-reads").check_reads(&READS);
+}
+
+#[test]
+fn writes_print_what_they_print_directly() {
+    Kubectl::newest("kubectl-writes").check_writes(&WRITES);
+}
+
+#[test]
+fn sessions_run_as_they_do_directly() {
+    Kubectl::newest("kubectl-sessions").check_sessions();
+}
+
+/// Debian 12's: three years and seventeen minor versions older than the control plane.
+mod kubectl_1_20 {
+    use super::*;
+
+    fn old(name: &str) -> Kubectl {
+        Kubectl::new(name, &install::kubectl_1_20().expect("kubectl 1.20"))
+    }
+
+    #[test]
+    #[ignore = "installs what it needs: `cargo xtask test --full`"]
+    fn reads_print_what_they_print_directly() {
+        old("old-reads").check_reads(&READS);
+    }
+
+    #[test]
+    #[ignore = "installs what it needs: `cargo xtask test --full`"]
+    fn writes_print_what_they_print_directly() {
+        old("old-writes").check_writes(&WRITES);
+    }
+
+    #[test]
+    #[ignore = "installs what it needs: `cargo xtask test --full`"]
+    fn sessions_run_as_they_do_directly() {
+        old("old-sessions").check_sessions();
+    }
+}
