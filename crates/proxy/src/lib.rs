@@ -22,6 +22,7 @@ mod pace;
 mod pin;
 mod reach;
 mod recorder;
+mod replaced;
 mod serve;
 mod tunnel;
 mod unserved;
@@ -80,6 +81,7 @@ pub struct Proxy {
     recorder: Recorder,
     redactor: Redactor,
     answers: answers::Answers,
+    replaced: replaced::Replaced,
     enqueueing: Mutex<()>,
     loads: Loads,
     bodies: Bodies,
@@ -133,6 +135,7 @@ impl Proxy {
             recorder,
             redactor: parts.redactor,
             answers: answers::Answers::default(),
+            replaced: replaced::Replaced::default(),
             enqueueing: Mutex::default(),
             loads: Loads::default(),
             bodies: Bodies::default(),
