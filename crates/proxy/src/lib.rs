@@ -5,6 +5,7 @@
 //! request and sent on another: [`attributes::read`] reads the target once, and the same bytes go
 //! upstream. The only ways to send are a [`hold::Permit`] and a [`upstream::Probe`].
 
+mod accounts;
 mod answers;
 mod body;
 mod bounds;
@@ -12,6 +13,7 @@ mod call;
 mod clients;
 mod error;
 mod held;
+mod history;
 mod judge;
 mod lanes;
 mod listener;
@@ -20,8 +22,10 @@ mod pace;
 mod pin;
 mod reach;
 mod recorder;
+mod replaced;
 mod serve;
 mod tunnel;
+mod unserved;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -77,6 +81,7 @@ pub struct Proxy {
     recorder: Recorder,
     redactor: Redactor,
     answers: answers::Answers,
+    replaced: replaced::Replaced,
     enqueueing: Mutex<()>,
     loads: Loads,
     bodies: Bodies,
@@ -130,6 +135,7 @@ impl Proxy {
             recorder,
             redactor: parts.redactor,
             answers: answers::Answers::default(),
+            replaced: replaced::Replaced::default(),
             enqueueing: Mutex::default(),
             loads: Loads::default(),
             bodies: Bodies::default(),

@@ -109,17 +109,29 @@ impl Connection {
     /// # Panics
     /// Where the URL or the CA is not one.
     pub fn open(url: &str, ca: &Path) -> io::Result<Self> {
+        Self::open_offering(url, ca, &[])
+    }
+
+    /// As [`Connection::open`], offering these protocols (ALPN).
+    ///
+    /// # Errors
+    /// As of TCP.
+    ///
+    /// # Panics
+    /// Where the URL or the CA is not one.
+    pub fn open_offering(url: &str, ca: &Path, protocols: &[&str]) -> io::Result<Self> {
         let authority = url.strip_prefix("https://").expect("an https URL").trim_end_matches('/');
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(ca).expect("a CA") {
             roots.add(certificate.expect("a certificate")).expect("a CA certificate");
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("TLS versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
         let host = authority.split(':').next().unwrap_or_default().to_owned();
         let name = ServerName::try_from(host).expect("a server name");
         let client = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
@@ -127,6 +139,22 @@ impl Connection {
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Self(StreamOwned::new(client, tcp)))
+    }
+
+    /// The socket below, for whoever wants to end the connection while another thread reads.
+    ///
+    /// # Errors
+    /// As of the system.
+    pub fn socket(&self) -> io::Result<TcpStream> {
+        self.0.sock.try_clone()
+    }
+
+    /// Reads so many bytes as they are.
+    ///
+    /// # Errors
+    /// As of TCP, and where the connection ends before.
+    pub fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact(bytes)
     }
 
     /// Sends bytes as they are.

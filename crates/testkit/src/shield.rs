@@ -1,12 +1,13 @@
 //! A running agent-shield in front of a cluster.
 
 use std::{
+    collections::BTreeMap,
     env,
     fs::{self, File},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -42,12 +43,16 @@ impl Shield {
     /// # Panics
     /// Where it does not become ready.
     pub fn start(cluster: &'static Cluster, args: &[&str]) -> Self {
-        static OWN: OnceLock<PathBuf> = OnceLock::new();
-        let kubeconfig = OWN.get_or_init(|| {
+        // By cluster: a process may have more than one.
+        static OWN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
+        let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let kubeconfig = own.entry(cluster.dir().to_owned()).or_insert_with(|| {
             cluster.apply_text(&rbac_own("agent-shield")).expect("agent-shield's own rights");
             cluster.token_file_kubeconfig("agent-shield", "agent-shield").expect("a token")
         });
-        Self::start_as(cluster, Credential::Kubeconfig(kubeconfig.clone()), args)
+        let kubeconfig = kubeconfig.clone();
+        drop(own);
+        Self::start_as(cluster, Credential::Kubeconfig(kubeconfig), args)
     }
 
     /// Starts it with a credential of the caller's.
