@@ -77,7 +77,7 @@ fn tiers() -> Result<()> {
         .current_dir(root())
         .output()?;
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let tiers: HashMap<&str, u8> = TIERS.into_iter().collect();
+    let tiers: HashMap<&str, u8> = TIERS.iter().copied().collect();
     let mut wrong = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();
