@@ -94,9 +94,11 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError
         if name.starts_with("impersonate-") {
             return Err(AttributesError::Impersonates(name.to_owned()));
         }
-        let folded = name.replace('-', "_");
-        if name.contains('_') && LOOK_ALIKES.iter().any(|it| folded.starts_with(it)) {
-            return Err(AttributesError::LookAlike(name.to_owned()));
+        if name.contains('_') {
+            let folded = name.replace('-', "_");
+            if LOOK_ALIKES.iter().any(|it| folded.starts_with(it)) {
+                return Err(AttributesError::LookAlike(name.to_owned()));
+            }
         }
     }
     for value in headers.get_all(header::CONNECTION) {

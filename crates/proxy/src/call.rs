@@ -1,6 +1,6 @@
 //! One request as it is carried through: what was read of it once, and never read again.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use attributes::{Attributes, AuditId, User};
 use bytes::Bytes;
@@ -41,8 +41,8 @@ impl Call {
     }
 
     /// The token by which the user can be asked for.
-    pub(crate) fn token(&self) -> Option<String> {
-        self.run_as.token().map(str::to_owned)
+    pub(crate) fn token(&self) -> Option<Arc<str>> {
+        self.run_as.token().cloned()
     }
 
     pub(crate) fn header(&self, name: &str) -> String {

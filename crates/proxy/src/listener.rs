@@ -1,6 +1,13 @@
 //! The agents' door: TLS, HTTP/1.1 and HTTP/2, bounds for each client, and an orderly end.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::{
@@ -14,6 +21,7 @@ use status::Status;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use upstream::RunAs;
 
 use crate::{
     Proxy,
@@ -21,6 +29,7 @@ use crate::{
     clients::{Admitted, Clients, Place},
     error::ProxyError,
     lanes::Lanes,
+    load::Agent,
     pace::{LOOK_EVERY, Overdue, Pace, Paced, Paces},
 };
 
@@ -110,16 +119,37 @@ struct Arrival {
     paces: Arc<Paces>,
 }
 
-/// Who is at the other end of a connection, as far as TLS can tell.
+/// Who is at the other end of a connection, as far as TLS and its last request can tell.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     certificates: Vec<CertificateDer<'static>>,
+    last: Mutex<Option<Known>>,
+}
+
+/// A credential that was read already: most connections show the same one again and again.
+struct Known {
+    authorization: HeaderValue,
+    run_as: RunAs,
+    agent: Agent,
 }
 
 impl Peer {
     /// The chain that the client showed, its own certificate first; not verified yet.
     pub(crate) fn chain(&self) -> Option<&[CertificateDer<'static>]> {
         Some(self.certificates.as_slice()).filter(|chain| !chain.is_empty())
+    }
+
+    /// What this very `Authorization` was read as on this connection, if it was the last one.
+    pub(crate) fn known(&self, authorization: &HeaderValue) -> Option<(RunAs, Agent)> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.as_ref().filter(|it| it.authorization == authorization)?;
+        Some((known.run_as.clone(), known.agent.clone()))
+    }
+
+    /// Remembers what an `Authorization` was read as.
+    pub(crate) fn remember(&self, authorization: HeaderValue, run_as: RunAs, agent: Agent) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Known { authorization, run_as, agent });
     }
 }
 
@@ -143,7 +173,7 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let certificates = session.peer_certificates().unwrap_or_default();
     let certificates = certificates.iter().map(|it| it.clone().into_owned()).collect();
-    let peer = Arc::new(Peer { address: source, certificates });
+    let peer = Arc::new(Peer { address: source, certificates, last: Mutex::default() });
     let pace = Arc::new(Pace::new(!is_http2));
     paces.add(&pace);
     let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));

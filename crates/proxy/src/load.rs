@@ -15,8 +15,12 @@ use upstream::RunAs;
 #[derive(Default)]
 pub(crate) struct Loads {
     hasher: RandomState,
-    by_agent: Mutex<HashMap<u64, Arc<AtomicUsize>>>,
+    by_agent: Mutex<HashMap<u64, Agent>>,
 }
+
+/// The requests of one credential; connections keep it from one request to the next.
+#[derive(Clone, Default)]
+pub(crate) struct Agent(Arc<AtomicUsize>);
 
 /// A request under way; dropped, it is none any more.
 pub(crate) struct Load(Arc<AtomicUsize>);
@@ -28,23 +32,28 @@ impl Drop for Load {
 }
 
 impl Loads {
-    /// Counts one more request of a credential; `None` where it has `max` already. Who they are is
-    /// not known yet, so it is the credential that counts: one that the API server does not know
-    /// is answered by it and is gone at once.
-    pub(crate) fn take(&self, run_as: &RunAs, max: usize) -> Option<Load> {
+    /// The requests of a credential. Who they are is not known yet, so it is the credential that
+    /// counts: one that the API server does not know is answered by it and is gone at once.
+    pub(crate) fn of(&self, run_as: &RunAs) -> Agent {
         let agent = match run_as {
             RunAs::Nobody => self.hasher.hash_one(0_u8),
-            RunAs::Bearer(token) => self.hasher.hash_one(token),
+            RunAs::Bearer(bearer) => self.hasher.hash_one(bearer.token()),
             RunAs::Impersonated(user) => self.hasher.hash_one(&user.username),
         };
         let mut by_agent = self.by_agent.lock().unwrap_or_else(PoisonError::into_inner);
         if by_agent.len() > FORGET_AT {
-            by_agent.retain(|_, count| count.load(Relaxed) > 0);
+            // Those that somebody has, a request or a connection, are counted on.
+            by_agent.retain(|_, agent| Arc::strong_count(&agent.0) > 1);
         }
-        let count = Arc::clone(by_agent.entry(agent).or_default());
-        // Counted under the lock, so that no count is forgotten between the two.
-        let before = count.fetch_add(1, Relaxed);
-        let load = Load(count);
+        by_agent.entry(agent).or_default().clone()
+    }
+}
+
+impl Agent {
+    /// Counts one more request; `None` where there are `max` already.
+    pub(crate) fn take(&self, max: usize) -> Option<Load> {
+        let before = self.0.fetch_add(1, Relaxed);
+        let load = Load(Arc::clone(&self.0));
         (before < max).then_some(load)
     }
 }
@@ -86,32 +95,37 @@ impl Drop for Taken {
 
 #[cfg(test)]
 mod tests {
+    use upstream::Bearer;
+
     use super::*;
+
+    fn bearer(token: &str) -> RunAs {
+        RunAs::Bearer(Bearer::new(token).expect("a token"))
+    }
 
     #[test]
     fn each_credential_has_its_own_count() {
         let loads = Loads::default();
-        let bearer = |token: &str| RunAs::Bearer(token.to_owned());
-        let first = loads.take(&bearer("a"), 2);
-        let second = loads.take(&bearer("a"), 2);
+        let first = loads.of(&bearer("a")).take(2);
+        let second = loads.of(&bearer("a")).take(2);
         assert!(first.is_some() && second.is_some());
-        assert!(loads.take(&bearer("a"), 2).is_none());
-        assert!(loads.take(&bearer("a"), 2).is_none(), "a refused one does not count");
-        assert!(loads.take(&bearer("b"), 2).is_some());
-        assert!(loads.take(&RunAs::Nobody, 2).is_some());
+        assert!(loads.of(&bearer("a")).take(2).is_none());
+        assert!(loads.of(&bearer("a")).take(2).is_none(), "a refused one does not count");
+        assert!(loads.of(&bearer("b")).take(2).is_some());
+        assert!(loads.of(&RunAs::Nobody).take(2).is_some());
         drop(first);
-        assert!(loads.take(&bearer("a"), 2).is_some());
+        assert!(loads.of(&bearer("a")).take(2).is_some());
     }
 
     #[test]
     fn who_has_gone_is_forgotten() {
         let loads = Loads::default();
-        let kept = loads.take(&RunAs::Nobody, 1);
+        let kept = loads.of(&RunAs::Nobody).take(1);
         for n in 0..FORGET_AT + 1 {
-            drop(loads.take(&RunAs::Bearer(n.to_string()), 1));
+            drop(loads.of(&bearer(&n.to_string())).take(1));
         }
         assert!(loads.by_agent.lock().expect("a lock").len() <= FORGET_AT + 1);
-        assert!(kept.is_some() && loads.take(&RunAs::Nobody, 1).is_none(), "still counted");
+        assert!(kept.is_some() && loads.of(&RunAs::Nobody).take(1).is_none(), "still counted");
     }
 
     #[test]

@@ -32,7 +32,7 @@ const RETRY_TIME: Duration = Duration::from_millis(500);
 /// An entry on its way, with the token whose user is still to be asked for.
 struct Late {
     entry: Entry,
-    token: Option<String>,
+    token: Option<Arc<str>>,
 }
 
 /// What waits to be written. Its writer is woken for a first entry and for a full batch, not for
@@ -99,7 +99,7 @@ impl Recorder {
     }
 
     /// Written soon. `token` names the user where the entry does not yet.
-    pub(crate) fn soon(&self, entry: Entry, token: Option<String>) {
+    pub(crate) fn soon(&self, entry: Entry, token: Option<Arc<str>>) {
         self.waiting.add(Late { entry, token });
     }
 
@@ -175,7 +175,7 @@ impl Writer {
     /// Joins the users of reads, which were not waited for when the reads were forwarded; each token
     /// is looked up once.
     async fn named(&self, batch: Vec<Late>) -> Vec<Entry> {
-        let mut users: HashMap<String, Result<Identity, TokenError>> = HashMap::new();
+        let mut users: HashMap<Arc<str>, Result<Identity, TokenError>> = HashMap::new();
         let mut entries = Vec::with_capacity(batch.len());
         for Late { mut entry, token } in batch {
             if let Some(token) = token {

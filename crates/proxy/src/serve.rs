@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use attributes::{Attributes, AuditId, User, headers::Credential};
+use attributes::{Attributes, AttributesError, AuditId, User, headers::Credential};
 use bytes::Bytes;
 use effects::NamespaceClass;
 use hold::{Hold, Permit};
@@ -13,7 +13,7 @@ use policy::Decision;
 use serde_json::Value;
 use status::Status;
 use tokio_util::task::AbortOnDropHandle;
-use upstream::{Answer, Body, Probe, RunAs, SendError};
+use upstream::{Answer, Bearer, Body, Probe, RunAs, SendError};
 
 use crate::{
     Proxy,
@@ -22,7 +22,7 @@ use crate::{
     error::ProxyError,
     judge::{Judged, Judgement},
     listener::Peer,
-    load::Load,
+    load::{Agent, Load},
     tunnel::{Opening, Upgrade},
 };
 
@@ -35,14 +35,14 @@ impl Proxy {
     ) -> Response<Body> {
         let received = Instant::now();
         let audit_id = AuditId::new(uuid::Uuid::new_v4().to_string());
-        let call = match self.read_head(peer, received, &audit_id, &request) {
-            Ok(call) => call,
+        let (call, agent) = match self.read_head(peer, received, &audit_id, &request) {
+            Ok(read) => read,
             Err(error) => {
                 return self.refuse_head(peer.address, received, &audit_id, &request, &error);
             }
         };
         let max = self.settings.bounds.requests_per_agent_max;
-        let Some(load) = self.loads.take(&call.run_as, max) else {
+        let Some(load) = agent.take(max) else {
             let error = ProxyError::TooManyRequests { max };
             return self.refuse_head(peer.address, received, &audit_id, &request, &error);
         };
@@ -75,7 +75,7 @@ impl Proxy {
         received: Instant,
         audit_id: &AuditId,
         request: &Request<Incoming>,
-    ) -> Result<Call, ProxyError> {
+    ) -> Result<(Call, Agent), ProxyError> {
         let headers = request.headers();
         let bounds = &self.settings.bounds;
         if headers.len() > bounds.headers_max || size_of(headers) > bounds.header_bytes_max {
@@ -84,8 +84,28 @@ impl Proxy {
         }
         attributes::headers::check(request.method(), headers)?;
         let attributes = attributes::read(request.method(), &target_of(request), headers)?;
+        let (run_as, agent) = self.credential(peer, headers)?;
+        let call = Call {
+            audit_id: audit_id.clone(),
+            attributes,
+            headers: attributes::headers::upstream_headers(headers),
+            run_as,
+            source: peer.address,
+            received,
+        };
+        Ok((call, agent))
+    }
+
+    /// In whose name a request goes upstream, and what they have under way.
+    fn credential(&self, peer: &Peer, headers: &HeaderMap) -> Result<(RunAs, Agent), ProxyError> {
+        let authorization = headers.get(header::AUTHORIZATION);
+        if let Some(known) = authorization.and_then(|it| peer.known(it)) {
+            return Ok(known);
+        }
         let run_as = match (attributes::headers::credential(headers)?, peer.chain()) {
-            (Credential::Bearer(token), None) => RunAs::Bearer(token),
+            (Credential::Bearer(token), None) => {
+                RunAs::Bearer(Bearer::new(&token).ok_or(AttributesError::Authorization)?)
+            }
             (Credential::None, Some(chain)) => {
                 RunAs::Impersonated(Box::new(self.certificates.agent(chain)?))
             }
@@ -93,14 +113,12 @@ impl Proxy {
             // The API server would take the certificate, its reader may think of the token.
             (Credential::Bearer(_), Some(_)) => return Err(ProxyError::TwoCredentials),
         };
-        Ok(Call {
-            audit_id: audit_id.clone(),
-            attributes,
-            headers: attributes::headers::upstream_headers(headers),
-            run_as,
-            source: peer.address,
-            received,
-        })
+        let agent = self.loads.of(&run_as);
+        // A certificate is verified for each request, whatever else is shown.
+        if let (Some(authorization), RunAs::Bearer(_)) = (authorization, &run_as) {
+            peer.remember(authorization.clone(), run_as.clone(), agent.clone());
+        }
+        Ok((run_as, agent))
     }
 
     /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
@@ -218,7 +236,7 @@ impl Proxy {
         let user = match (call.known_user(), call.run_as.token()) {
             (Some(user), _) => user,
             (None, token) => {
-                let user = self.tokens.user(token.unwrap_or_default()).await;
+                let user = self.tokens.user(token.map_or("", |token| token)).await;
                 user.map_err(|error| (None, error.into()))?
             }
         };
@@ -360,7 +378,7 @@ impl Proxy {
         entry.decision = Some(decided(Action::Refuse, error));
         entry.response = Some(call.response(status.code(), Outcome::Refused, 0));
         let token = match attributes::headers::credential(request.headers()) {
-            Ok(Credential::Bearer(token)) => Some(token),
+            Ok(Credential::Bearer(token)) => Some(token.into()),
             _ => None,
         };
         self.recorder.soon(entry, token);

@@ -112,10 +112,8 @@ impl ApiServer {
         headers.insert(header::HOST, value(self.authority())?);
         headers.insert("audit-id", value(audit_id)?);
         headers.remove(header::AUTHORIZATION);
-        if let RunAs::Bearer(token) = outgoing.run_as {
-            let mut authorization = value(&format!("Bearer {token}"))?;
-            authorization.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, authorization);
+        if let RunAs::Bearer(bearer) = outgoing.run_as {
+            headers.insert(header::AUTHORIZATION, bearer.authorization);
         }
         Ok(request)
     }

@@ -26,7 +26,7 @@ pub use own::{Access, Own, Reviewed};
 pub use pool::{ApiServer, ConnectError, SendError};
 pub use probe::{Probe, ProbeAnswer, ProbeError};
 pub use rights::{RIGHTS, Right};
-pub use run_as::RunAs;
+pub use run_as::{Bearer, RunAs};
 pub use tunnel::Upgrading;
 
 /// A streamed body; errors are those of the connection it came from.
