@@ -2,7 +2,7 @@
 //!
 //! One request at a time on each, so a watch never stands in the way of a write, and what became of
 //! a request whose connection broke is known: never written, or unknown. Idle connections are kept
-//! by the thread that used them last: who drives a connection and who waits for its answer then
+//! for the thread that asked for them: who drives a connection and who waits for its answer then
 //! mostly share a thread, and nobody wakes another.
 
 use std::{
@@ -157,12 +157,13 @@ impl ApiServer {
         &self,
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<PooledBody>, SendError> {
-        while let Some(mut sender) = self.kept() {
+        let shelf = thread_number() % SHELVES;
+        while let Some(mut sender) = self.kept(shelf) {
             if sender.ready().await.is_err() {
                 continue;
             }
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.pooled(response, sender)),
+                Ok(response) => return Ok(self.pooled(response, sender, shelf)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(SendError::Stale(Box::new(error.into_error()))),
@@ -171,7 +172,7 @@ impl ApiServer {
         }
         let mut sender = self.connect().await.map_err(SendError::Unsent)?;
         match sender.try_send_request(request).await {
-            Ok(response) => Ok(self.pooled(response, sender)),
+            Ok(response) => Ok(self.pooled(response, sender, shelf)),
             Err(mut error) => match error.take_message() {
                 Some(_) => Err(SendError::Unsent(Box::new(error.into_error()))),
                 None => Err(SendError::Unknown(Box::new(error.into_error()))),
@@ -179,8 +180,8 @@ impl ApiServer {
         }
     }
 
-    fn kept(&self) -> Option<Sender> {
-        let mut idle = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
+    fn kept(&self, shelf: usize) -> Option<Sender> {
+        let mut idle = self.shelf(shelf).lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((sender, since)) = idle.pop() {
             if !sender.is_closed() && since.elapsed() < IDLE_TIME_MAX {
                 return Some(sender);
@@ -189,21 +190,26 @@ impl ApiServer {
         None
     }
 
-    fn keep(&self, sender: Sender) {
-        let mut idle = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
+    fn keep(&self, sender: Sender, shelf: usize) {
+        let mut idle = self.shelf(shelf).lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX && !sender.is_closed() {
             idle.push((sender, Instant::now()));
         }
     }
 
-    fn shelf(&self) -> &Mutex<Vec<(Sender, Instant)>> {
+    fn shelf(&self, number: usize) -> &Mutex<Vec<(Sender, Instant)>> {
         let [first, ..] = &self.0.idle;
-        self.0.idle.get(thread_number() % SHELVES).unwrap_or(first)
+        self.0.idle.get(number).unwrap_or(first)
     }
 
-    fn pooled(&self, response: Response<Incoming>, sender: Sender) -> Response<PooledBody> {
+    fn pooled(
+        &self,
+        response: Response<Incoming>,
+        sender: Sender,
+        shelf: usize,
+    ) -> Response<PooledBody> {
         response.map(|body| {
-            let mut pooled = PooledBody { body, connection: Some((self.clone(), sender)) };
+            let mut pooled = PooledBody { body, connection: Some((self.clone(), sender, shelf)) };
             pooled.release_if_ended();
             pooled
         })
@@ -256,15 +262,16 @@ fn thread_number() -> usize {
 /// An answer's body; read to its end, it gives its connection back.
 pub struct PooledBody {
     body: Incoming,
-    connection: Option<(ApiServer, Sender)>,
+    /// With the number of its shelf.
+    connection: Option<(ApiServer, Sender, usize)>,
 }
 
 impl PooledBody {
     fn release_if_ended(&mut self) {
         if http_body::Body::is_end_stream(&self.body)
-            && let Some((server, sender)) = self.connection.take()
+            && let Some((server, sender, shelf)) = self.connection.take()
         {
-            server.keep(sender);
+            server.keep(sender, shelf);
         }
     }
 }
@@ -280,8 +287,8 @@ impl http_body::Body for PooledBody {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         match &polled {
             Poll::Ready(None) => {
-                if let Some((server, sender)) = self.connection.take() {
-                    server.keep(sender);
+                if let Some((server, sender, shelf)) = self.connection.take() {
+                    server.keep(sender, shelf);
                 }
             }
             Poll::Ready(Some(Ok(_))) => self.release_if_ended(),

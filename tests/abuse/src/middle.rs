@@ -28,6 +28,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 pub enum Script {
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
+    /// These bytes; the next request on the connection is taken, and the connection ends without a
+    /// word, as one does that the API server closed while the request was on its way.
+    Once(Vec<u8>),
     /// A body of zeros of this length.
     Zeros(u64),
 }
@@ -120,10 +123,7 @@ impl Middle {
 impl Shared {
     /// One request, then the end of the connection.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) -> std::io::Result<()> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await?);
-        }
+        let head = read_head(&mut stream).await?;
         let text = String::from_utf8_lossy(&head).into_owned();
         let target = text.split(' ').nth(1).unwrap_or_default();
         let script = self.scripts.iter().find(|(path, _)| target.starts_with(path));
@@ -142,6 +142,13 @@ impl Shared {
         self.requests.fetch_add(1, Ordering::Relaxed);
         match script {
             Script::Bytes(bytes) => stream.write_all(bytes).await?,
+            Script::Once(bytes) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await?;
+                read_head(&mut stream).await?;
+                self.requests.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
             Script::Zeros(length) => {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
                 stream.write_all(head.as_bytes()).await?;
@@ -158,4 +165,12 @@ impl Shared {
         stream.flush().await?;
         stream.shutdown().await
     }
+}
+
+async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(head)
 }
