@@ -150,16 +150,16 @@ pub struct RequestRecord {
 
 impl RequestRecord {
     /// What the attributes say; the caller adds headers, address and body.
-    pub fn of(attributes: &Attributes, redacted_uri: String) -> Self {
+    pub fn of(attributes: Attributes, redacted_uri: String) -> Self {
         Self {
-            verb: attributes.verb.clone(),
-            method: attributes.method.clone(),
-            api_group: attributes.api_group.clone(),
-            api_version: attributes.api_version.clone(),
-            resource: attributes.resource.clone(),
-            subresource: attributes.subresource.clone(),
-            namespace: attributes.namespace.clone(),
-            name: attributes.name.clone(),
+            verb: attributes.verb,
+            method: attributes.method,
+            api_group: attributes.api_group,
+            api_version: attributes.api_version,
+            resource: attributes.resource,
+            subresource: attributes.subresource,
+            namespace: attributes.namespace,
+            name: attributes.name,
             request_uri: redacted_uri,
             ..Self::default()
         }

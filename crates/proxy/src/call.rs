@@ -47,16 +47,31 @@ impl Call {
 
     pub(crate) fn header(&self, name: &str) -> String {
         let value = self.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-        String::from_utf8_lossy(value).chars().take(HEADER_TEXT_MAX).collect()
+        let text = String::from_utf8_lossy(value);
+        match text.len() > HEADER_TEXT_MAX {
+            true => text.chars().take(HEADER_TEXT_MAX).collect(),
+            false => text.into_owned(),
+        }
     }
 
     pub(crate) fn record(&self, redactor: &Redactor) -> RequestRecord {
+        self.record_of(self.attributes.clone(), redactor)
+    }
+
+    /// As [`Call::record`], for a call that has ended.
+    pub(crate) fn into_record(mut self, redactor: &Redactor) -> RequestRecord {
+        let attributes = std::mem::take(&mut self.attributes);
+        self.record_of(attributes, redactor)
+    }
+
+    fn record_of(&self, attributes: Attributes, redactor: &Redactor) -> RequestRecord {
+        let target = redactor.redact_target(&attributes.target);
         RequestRecord {
             user_agent: self.header("user-agent"),
             kubectl_command: self.header("kubectl-command"),
             kubectl_session: self.header("kubectl-session"),
             source_ip: self.source.ip().to_string(),
-            ..RequestRecord::of(&self.attributes, redactor.redact_target(&self.attributes.target))
+            ..RequestRecord::of(attributes, target)
         }
     }
 

@@ -497,7 +497,7 @@ impl Proxy {
             }
         };
         let code = head.status.as_u16();
-        let mut headers = attributes::headers::downstream_headers(&head.headers);
+        let mut headers = attributes::headers::downstream_headers(head.headers);
         headers.remove(header::CONTENT_LENGTH);
         if let Some(verdict) = hold.state.verdict() {
             headers.append(header::WARNING, warning(&hold.id, verdict));

@@ -21,6 +21,7 @@ mod load;
 mod pace;
 mod pin;
 mod reach;
+mod read;
 mod recorder;
 mod replaced;
 mod serve;

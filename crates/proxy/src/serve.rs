@@ -34,7 +34,7 @@ impl Proxy {
         mut request: Request<Incoming>,
     ) -> Response<Body> {
         let received = Instant::now();
-        let audit_id = AuditId::new(uuid::Uuid::new_v4().to_string());
+        let audit_id = AuditId::new(uuid::Uuid::now_v7().to_string());
         let (call, agent) = match self.read_head(peer, received, &audit_id, &request) {
             Ok(read) => read,
             Err(error) => {
@@ -119,68 +119,6 @@ impl Proxy {
             peer.remember(authorization.clone(), run_as.clone(), agent.clone());
         }
         Ok((run_as, agent))
-    }
-
-    /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
-    async fn read(&self, call: Call, load: Load, body: Incoming) -> Response<Body> {
-        let mut entry = Entry {
-            request: Some(call.record(&self.redactor)),
-            decision: Some(decided(Action::Allow, "")),
-            ..call.entry(Stage::ResponseComplete)
-        };
-        entry.user = call.known_user().as_ref().map(Identity::from);
-        // A GET may carry a body that the API server ignores; it is passed on within the bounds.
-        let mut taken = self.bodies.taken();
-        let body = match body::collect(body, &self.settings.bounds, &mut taken).await {
-            Ok(body) => body,
-            Err(error) => return self.finish_read(&call, entry, &error),
-        };
-        let answer = match self.ask_upstream(&call, body).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::warn!(%error, source = ?std::error::Error::source(&error), "a read failed");
-                // A read that may have arrived changed nothing: the client can simply ask again.
-                return self.finish_read(&call, entry, &ProxyError::Unsent);
-            }
-        };
-        let (mut head, body) = answer.into_parts();
-        head.headers = attributes::headers::downstream_headers(&head.headers);
-        let code = head.status.as_u16();
-        if streams(&call.attributes) {
-            let mut started = entry.clone();
-            started.stage = Stage::ResponseStarted;
-            started.response = Some(call.response(code, Outcome::Answered, 0));
-            self.recorder.soon(started, call.token());
-        }
-        let recorder = self.recorder.clone();
-        let body = Counted::wrap(body, move |ended| {
-            let outcome = if ended.complete { Outcome::Answered } else { Outcome::ClientGone };
-            entry.time = jiff::Timestamp::now();
-            entry.response = Some(call.response(code, outcome, ended.bytes));
-            recorder.soon(entry, call.token());
-            drop(load);
-        });
-        Response::from_parts(head, body)
-    }
-
-    /// Sends a read; once more where a kept connection turned out dead.
-    async fn ask_upstream(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
-        let again = match self.ask_once(call, body.clone()).await {
-            Err(SendError::Stale(_)) => self.ask_once(call, body),
-            answered => return answered,
-        };
-        again.await
-    }
-
-    async fn ask_once(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
-        let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
-            // Not to be reached: only what reads is sent here.
-            return Err(SendError::Unsent("this is not a read".into()));
-        };
-        match streams(&call.attributes) {
-            true => self.api.forward_stream(permit, call.outgoing(body)).await,
-            false => self.api.forward(permit, call.outgoing(body)).await,
-        }
     }
 
     /// Judges a write, and forwards, holds or refuses it.
@@ -317,7 +255,7 @@ impl Proxy {
             }
         };
         let (mut head, body) = answer.into_parts();
-        head.headers = attributes::headers::downstream_headers(&head.headers);
+        head.headers = attributes::headers::downstream_headers(head.headers);
         let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);
         entry.response = Some(write.call.response(head.status.as_u16(), Outcome::Answered, bytes));
         self.recorder.outcome(entry).await;
@@ -342,7 +280,7 @@ impl Proxy {
         self.recorder.outcome(entry).await;
         let mut response = Response::new(body::full(answer.bytes));
         *response.status_mut() = answer.status;
-        let headers = attributes::headers::downstream_headers(&answer.headers);
+        let headers = attributes::headers::downstream_headers(answer.headers);
         *response.headers_mut() = headers;
         response.headers_mut().remove(header::CONTENT_LENGTH);
         let json = http::HeaderValue::from_static("application/json");
@@ -435,14 +373,6 @@ impl Proxy {
         body::status_response(&status)
     }
 
-    fn finish_read(&self, call: &Call, mut entry: Entry, error: &ProxyError) -> Response<Body> {
-        let status = Status::from(error);
-        entry.response = Some(call.response(status.code(), Outcome::Unsent, 0));
-        entry.note = Some(error.to_string());
-        self.recorder.soon(entry, call.token());
-        body::status_response(&status)
-    }
-
     /// After a lost answer: what the live object says now, for whoever has to find out.
     pub(crate) async fn found_out(&self, write: &Write, hold: &Hold) -> String {
         let attributes = write.attributes();
@@ -472,12 +402,6 @@ impl Proxy {
 /// Names and values of headers, in bytes.
 fn size_of(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len())).sum()
-}
-
-/// Whether an answer may go on for as long as its client likes: a watch, or a log that is followed.
-fn streams(attributes: &Attributes) -> bool {
-    attributes.verb == "watch"
-        || attributes.query.first("follow").is_some_and(|it| it != "false" && it != "0")
 }
 
 /// The request target as it was sent; an absolute-form target keeps its authority and is refused.

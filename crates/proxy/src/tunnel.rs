@@ -105,10 +105,11 @@ impl Proxy {
         self.tasks.spawn(Arc::clone(self).carry(tunnel));
         let mut answer = Response::new(body::full(""));
         *answer.status_mut() = head.status;
-        *answer.headers_mut() = attributes::headers::downstream_headers(&head.headers);
+        let to = head.headers.get(header::UPGRADE).cloned();
+        *answer.headers_mut() = attributes::headers::downstream_headers(head.headers);
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        if let Some(to) = head.headers.get(header::UPGRADE) {
-            answer.headers_mut().insert(header::UPGRADE, to.clone());
+        if let Some(to) = to {
+            answer.headers_mut().insert(header::UPGRADE, to);
         }
         Ok(Opening::Opened(answer))
     }

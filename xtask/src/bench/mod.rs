@@ -156,11 +156,16 @@ fn memory(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
         let place = Place::new()?;
         let direct = place.stand_in()?;
         for server in [place.nginx(&direct)?, place.haproxy(&direct)?, place.shield(&direct)?] {
-            if protocol == Protocol::Http2 && !load::speaks_http2(&server.url)? {
+            // Over HTTP/1.1 the others take two connections for each, more than a process may have.
+            let possible = match protocol {
+                Protocol::Http1 => server.data_dir.is_some(),
+                Protocol::Http2 => load::speaks_http2(&server.url)?,
+            };
+            if !possible {
                 continue;
             }
             progress.say(&format!("{scenario} {}", server.name));
-            let _watches = watches::open(&server.url, &place.ca(&server), "bench", count, protocol)
+            let _watches = watches::open(&server.url, &place.ca(&server), count, protocol)
                 .with_context(|| format!("{scenario} {}", server.name))?;
             let row = Row { rss: Some(settled(server.pid)?), ..Row::new(&scenario, server.name) };
             rows.push(row);

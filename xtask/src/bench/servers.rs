@@ -65,21 +65,21 @@ impl Place {
         let mut command = Command::new(std::env::current_exe()?);
         let address = format!("127.0.0.1:{port}");
         command.args(["stand-in", "--listen", &address, "--dir"]).arg(self.dir());
-        self.start("direct", port, command)
+        self.start("direct", port, command, None)
     }
 
     pub(super) fn nginx(&self, upstream: &Server) -> Result<Server> {
-        let config = self.config("nginx.conf", include_str!("templates/nginx.conf"), upstream)?;
+        let port = self.config("nginx.conf", include_str!("templates/nginx.conf"), upstream)?;
         let mut command = Command::new(tools::program("nginx")?);
         command.arg("-p").arg(self.dir()).arg("-c").arg(self.dir().join("nginx.conf"));
-        self.start("nginx", config, command)
+        self.start("nginx", port, command, None)
     }
 
     pub(super) fn haproxy(&self, upstream: &Server) -> Result<Server> {
-        let config = self.config("haproxy.cfg", include_str!("templates/haproxy.cfg"), upstream)?;
+        let port = self.config("haproxy.cfg", include_str!("templates/haproxy.cfg"), upstream)?;
         let mut command = Command::new(tools::program("haproxy")?);
         command.arg("-db").arg("-f").arg(self.dir().join("haproxy.cfg"));
-        self.start("haproxy", config, command)
+        self.start("haproxy", port, command, None)
     }
 
     /// agent-shield as it ships, with everything on, on a data directory of its own.
@@ -105,9 +105,7 @@ impl Place {
             .arg(&kubeconfig)
             .arg("--data-dir")
             .arg(&data_dir);
-        let mut server = self.start("agent-shield", port, command)?;
-        server.data_dir = Some(data_dir);
-        Ok(server)
+        self.start("agent-shield", port, command, Some(data_dir))
     }
 
     /// Fills in a template, and gives the port that it will listen on.
@@ -122,7 +120,13 @@ impl Place {
         Ok(port)
     }
 
-    fn start(&self, name: &'static str, port: u16, mut command: Command) -> Result<Server> {
+    fn start(
+        &self,
+        name: &'static str,
+        port: u16,
+        mut command: Command,
+        data_dir: Option<PathBuf>,
+    ) -> Result<Server> {
         let log = self.dir().join(format!("{name}-{port}.log"));
         let output = File::create(&log)?;
         let mut child = command
@@ -133,18 +137,23 @@ impl Place {
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // agent-shield listens before it is ready, and says so in a file.
+        let is_ready = || {
+            data_dir.as_ref().is_none_or(|dir| dir.join("endpoints.json").exists())
+                && TcpStream::connect(("127.0.0.1", port)).is_ok()
+        };
+        while !is_ready() {
             let ended = child.try_wait()?;
             if ended.is_some() || started.elapsed() > READY_TIME_MAX {
                 let _ = child.kill();
                 let said = fs::read_to_string(&log)?;
-                let how = ended.map_or("does not listen".to_owned(), |it| format!("ended: {it}"));
+                let how = ended.map_or("is not ready".to_owned(), |it| format!("ended: {it}"));
                 bail!("{name} {how}; it said:\n{}", said.trim_end());
             }
             thread::sleep(Duration::from_millis(20));
         }
         let url = format!("https://127.0.0.1:{port}");
-        Ok(Server { name, url, pid: child.id(), data_dir: None, child })
+        Ok(Server { name, url, pid: child.id(), data_dir, child })
     }
 }
 

@@ -28,6 +28,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
 
 /// Where agents' objects are, by size.
 pub(crate) const SMALL: &str = "/api/v1/namespaces/bench/configmaps/small";
@@ -75,10 +76,11 @@ pub(crate) async fn run(args: StandInArgs) -> Result<()> {
         count: AtomicU64::new(0),
     });
     let listener = TcpListener::bind(args.listen).await?;
+    let connections = TaskTracker::new();
     loop {
         let (tcp, _) = listener.accept().await?;
         let (tls, stand_in) = (tls.clone(), Arc::clone(&stand_in));
-        tokio::spawn(async move {
+        connections.spawn(async move {
             // A client that goes away is how every run ends.
             let _ = connection(tcp, tls, stand_in).await;
         });
@@ -140,9 +142,8 @@ impl StandIn {
                     ],
                 }},
             }),
-            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-            | "/apis/authorization.k8s.io/v1/subjectaccessreviews" => json!({
-                "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
                 "metadata": {}, "spec": {}, "status": {"allowed": true},
             }),
             "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication" => {

@@ -1,6 +1,11 @@
 //! Many watches that say nothing, and the memory that they take.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -15,13 +20,19 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use tokio::{net::TcpStream, runtime::Runtime, task::JoinSet};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    runtime::Runtime,
+    task::JoinSet,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::task::TaskTracker;
 
 use super::{load::Protocol, stand_in::WATCH};
 
-/// As many as a kube-apiserver takes on one connection by default.
-const STREAMS: usize = 100;
+/// Watches of one agent, which are as many streams as a kube-apiserver takes on one connection by
+/// default; each agent has a token and an address of its own.
+const OF_AN_AGENT: usize = 100;
 const CONNECTIONS_AT_ONCE: usize = 32;
 const TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -37,15 +48,9 @@ enum Connection {
 }
 
 /// Opens so many, and returns when each has the head of its answer.
-pub(super) fn open(
-    url: &str,
-    ca: &Path,
-    token: &str,
-    count: usize,
-    protocol: Protocol,
-) -> Result<Watches> {
+pub(super) fn open(url: &str, ca: &Path, count: usize, protocol: Protocol) -> Result<Watches> {
     let runtime = Runtime::new()?;
-    let opening = open_all(url, ca, token, count, protocol);
+    let opening = open_all(url, ca, count, protocol);
     let open = runtime.block_on(async {
         let limited = tokio::time::timeout(TIME_MAX, opening).await;
         limited.with_context(|| format!("{count} watches were not open after {TIME_MAX:?}"))?
@@ -56,25 +61,31 @@ pub(super) fn open(
 async fn open_all(
     url: &str,
     ca: &Path,
-    token: &str,
     count: usize,
     protocol: Protocol,
 ) -> Result<Vec<Connection>> {
     let tls = connector(ca, protocol)?;
     let streams = match protocol {
         Protocol::Http1 => 1,
-        Protocol::Http2 => STREAMS,
+        Protocol::Http2 => OF_AN_AGENT,
     };
     let mut wanted = vec![streams; count / streams];
     wanted.extend(Some(count % streams).filter(|rest| *rest > 0));
+    let connections = TaskTracker::new();
     let mut opening = JoinSet::new();
     let mut open = Vec::with_capacity(wanted.len());
-    for streams in wanted {
+    for (number, streams) in wanted.into_iter().enumerate() {
         if opening.len() >= CONNECTIONS_AT_ONCE {
             open.extend(opening.join_next().await.transpose()?.transpose()?);
         }
-        let authority = url.trim_start_matches("https://").to_owned();
-        let watch = Watch { tls: tls.clone(), authority, token: token.to_owned() };
+        let agent = u8::try_from(number * streams / OF_AN_AGENT % 200)?;
+        let watch = Watch {
+            tls: tls.clone(),
+            authority: url.trim_start_matches("https://").to_owned(),
+            token: format!("agent-{agent}"),
+            source: Ipv4Addr::new(127, 0, 1, agent + 1),
+            connections: connections.clone(),
+        };
         opening.spawn(async move {
             match protocol {
                 Protocol::Http1 => watch.http1().await,
@@ -92,13 +103,15 @@ struct Watch {
     tls: TlsConnector,
     authority: String,
     token: String,
+    source: Ipv4Addr,
+    connections: TaskTracker,
 }
 
 impl Watch {
     async fn http1(&self) -> Result<Connection> {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(self.connect().await?)).await?;
-        tokio::spawn(connection);
+        self.connections.spawn(connection);
         let watch = answered(sender.send_request(self.request(WATCH)?).await?)?;
         Ok(Connection::Http1 { _sender: sender, _watch: watch })
     }
@@ -106,7 +119,7 @@ impl Watch {
     async fn http2(&self, streams: usize) -> Result<Connection> {
         let io = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
-        tokio::spawn(connection);
+        self.connections.spawn(connection);
         let url = format!("https://{}{WATCH}", self.authority);
         let mut watches = Vec::with_capacity(streams);
         for _ in 0..streams {
@@ -117,7 +130,9 @@ impl Watch {
     }
 
     async fn connect(&self) -> Result<TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(&self.authority).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((self.source, 0)))?;
+        let tcp = socket.connect(self.authority.parse()?).await?;
         tcp.set_nodelay(true)?;
         Ok(self.tls.connect(ServerName::try_from("127.0.0.1")?, tcp).await?)
     }

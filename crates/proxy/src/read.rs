@@ -1,0 +1,134 @@
+//! Reads: forwarded at once, and told of when they have ended, however they end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hold::Permit;
+use http::Response;
+use hyper::body::Incoming;
+use ledger::{Action, Entry, Identity, Outcome, Stage};
+use status::Status;
+use upstream::{Answer, Body, SendError};
+
+use crate::{
+    Proxy,
+    body::{self, Counted, Ended},
+    call::{Call, decided},
+    error::ProxyError,
+    load::Load,
+};
+
+impl Proxy {
+    /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
+    pub(crate) async fn read(
+        self: Arc<Self>,
+        call: Call,
+        load: Load,
+        body: Incoming,
+    ) -> Response<Body> {
+        let mut told = Told { proxy: self, call: Some(call), code: 0, _load: load };
+        match told.answer(body).await {
+            Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| told.ended(&ended))),
+            Err(error) => {
+                let status = Status::from(&error);
+                told.refused(status.code(), &error);
+                body::status_response(&status)
+            }
+        }
+    }
+
+    /// Sends a read; once more where a kept connection turned out dead.
+    async fn ask_upstream(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
+        let again = match self.ask_once(call, body.clone()).await {
+            Err(SendError::Stale(_)) => self.ask_once(call, body),
+            answered => return answered,
+        };
+        again.await
+    }
+
+    async fn ask_once(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
+        let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
+            // Not to be reached: only what reads is sent here.
+            return Err(SendError::Unsent("this is not a read".into()));
+        };
+        match streams(call) {
+            true => self.api.forward_stream(permit, call.outgoing(body)).await,
+            false => self.api.forward(permit, call.outgoing(body)).await,
+        }
+    }
+}
+
+/// Whether an answer may go on for as long as its client likes: a watch, or a log that is followed.
+fn streams(call: &Call) -> bool {
+    let attributes = &call.attributes;
+    attributes.verb == "watch"
+        || attributes.query.first("follow").is_some_and(|it| it != "false" && it != "0")
+}
+
+/// What will be told of a read, once: also of one whose agent leaves before there is an answer.
+struct Told {
+    proxy: Arc<Proxy>,
+    /// Taken when it is told of.
+    call: Option<Call>,
+    /// Of the answer; 0 while there is none.
+    code: u16,
+    _load: Load,
+}
+
+impl Told {
+    async fn answer(&mut self, body: Incoming) -> Result<Answer, ProxyError> {
+        let proxy = &self.proxy;
+        // Not to be reached without one: it is told of once, at the end.
+        let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
+        // A GET may carry a body that the API server ignores; it is passed on within the bounds.
+        let mut taken = proxy.bodies.taken();
+        let body = body::collect(body, &proxy.settings.bounds, &mut taken).await?;
+        let answer = proxy.ask_upstream(call, body).await.map_err(|error| {
+            tracing::warn!(%error, source = ?std::error::Error::source(&error), "a read failed");
+            // A read that may have arrived changed nothing: the client can simply ask again.
+            ProxyError::Unsent
+        })?;
+        let (mut head, body) = answer.into_parts();
+        head.headers = attributes::headers::downstream_headers(head.headers);
+        self.code = head.status.as_u16();
+        if streams(call) {
+            let mut started = Entry {
+                request: Some(call.record(&proxy.redactor)),
+                decision: Some(decided(Action::Allow, "")),
+                response: Some(call.response(self.code, Outcome::Answered, 0)),
+                ..call.entry(Stage::ResponseStarted)
+            };
+            started.user = call.known_user().as_ref().map(Identity::from);
+            proxy.recorder.soon(started, call.token());
+        }
+        Ok(Response::from_parts(head, body))
+    }
+
+    fn ended(mut self, ended: &Ended) {
+        let outcome = if ended.complete { Outcome::Answered } else { Outcome::ClientGone };
+        self.tell(outcome, ended.bytes, None);
+    }
+
+    fn refused(mut self, code: u16, error: &ProxyError) {
+        self.code = code;
+        self.tell(Outcome::Unsent, 0, Some(error.to_string()));
+    }
+
+    fn tell(&mut self, outcome: Outcome, bytes: u64, note: Option<String>) {
+        let Some(call) = self.call.take() else { return };
+        let mut entry = call.entry(Stage::ResponseComplete);
+        entry.decision = Some(decided(Action::Allow, ""));
+        entry.response = Some(call.response(self.code, outcome, bytes));
+        entry.user = call.known_user().as_ref().map(Identity::from);
+        entry.note = note;
+        let token = call.token();
+        entry.request = Some(call.into_record(&self.proxy.redactor));
+        self.proxy.recorder.soon(entry, token);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.tell(Outcome::ClientGone, 0, None);
+    }
+}
