@@ -153,13 +153,13 @@ pub fn credential(headers: &HeaderMap) -> Result<Credential, AttributesError> {
     }
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Credential::None) };
     let Ok(value) = value.to_str() else { return Ok(Credential::None) };
-    let mut words = value.trim().split(' ');
-    let scheme = words.next().unwrap_or_default();
-    let token = words.next().unwrap_or_default();
+    let (scheme, rest) = value.trim().split_once(' ').unwrap_or_default();
+    let token = rest.split_once(' ').map_or(rest, |(token, _)| token);
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
         return Ok(Credential::None);
     }
-    if words.next().is_some() || token.contains(|char: char| !char.is_ascii_graphic()) {
+    // A space too is no part of it: more words follow then.
+    if rest.bytes().any(|byte| !byte.is_ascii_graphic()) {
         return Err(AttributesError::Authorization);
     }
     Ok(Credential::Bearer(token.to_owned()))
