@@ -33,11 +33,9 @@ pub(crate) fn run(full: bool, filter: Option<&str>) -> Result<()> {
         .env("AGENT_SHIELD_TEST_CLUSTER", cluster.dir())
         .env("AGENT_SHIELD_BIN", root().join("target/debug/agent-shield"))
         .stdout(Stdio::piped());
+    command.arg("--").args(filter);
     if full {
-        command.env("AGENT_SHIELD_FULL", "1");
-    }
-    if let Some(filter) = filter {
-        command.args(["--", filter]);
+        command.env("AGENT_SHIELD_FULL", "1").arg("--include-ignored");
     }
     let mut child = command.spawn().context("cannot start cargo")?;
     let (mut passed, mut failed) = (0, 0);

@@ -121,16 +121,7 @@ impl Connection {
     /// Where the URL or the CA is not one.
     pub fn open_offering(url: &str, ca: &Path, protocols: &[&str]) -> io::Result<Self> {
         let authority = url.strip_prefix("https://").expect("an https URL").trim_end_matches('/');
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(ca).expect("a CA") {
-            roots.add(certificate.expect("a certificate")).expect("a CA certificate");
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = client_config(ca);
         config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
         let host = authority.split(':').next().unwrap_or_default().to_owned();
         let name = ServerName::try_from(host).expect("a server name");
@@ -259,6 +250,23 @@ fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect()
+}
+
+/// A client's TLS that trusts `ca` and has no certificate of its own.
+///
+/// # Panics
+/// Where the CA is not one.
+pub fn client_config(ca: &Path) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).expect("a CA") {
+        roots.add(certificate.expect("a certificate")).expect("a CA certificate");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 /// One request on a connection of its own.

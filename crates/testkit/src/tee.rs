@@ -4,6 +4,7 @@
 //! what it carries. What it has recorded is taken apart only afterwards.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fs,
     io::{self, Cursor},
@@ -13,7 +14,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use serde_json::json;
@@ -24,7 +25,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::{Cluster, http::Answer};
+use crate::{
+    Cluster,
+    http::{Answer, client_config},
+};
 
 /// A running recorder; it ends when it is dropped.
 pub struct Tee {
@@ -45,7 +49,7 @@ type Recorded = Arc<Mutex<Carried>>;
 #[derive(Default)]
 struct Shared {
     connections: Mutex<Vec<Recorded>>,
-    corrupted: Mutex<Option<Vec<u8>>>,
+    replaced: Mutex<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl Tee {
@@ -58,28 +62,19 @@ impl Tee {
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("one")];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let server = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("TLS versions")
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .expect("a server's TLS");
-        let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_file_iter(cluster.ca()).expect("a CA") {
-            roots.add(root.expect("a certificate")).expect("a CA certificate");
-        }
-        let client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         tcp.set_nonblocking(true).expect("a listener");
         let url = format!("https://{}", tcp.local_addr().expect("its address"));
         let shared = Arc::<Shared>::default();
         let hop = Arc::new(Hop {
             accept: TlsAcceptor::from(Arc::new(server)),
-            connect: TlsConnector::from(Arc::new(client)),
+            connect: TlsConnector::from(Arc::new(client_config(&cluster.ca()))),
             upstream: cluster.server().trim_start_matches("https://").to_owned(),
             shared: Arc::clone(&shared),
         });
@@ -110,10 +105,12 @@ impl Tee {
         kubeconfig
     }
 
-    /// From now on flips a bit of the last byte of these bytes wherever they come from the API server
-    /// in one piece: after it was recorded. It shows that who compares would see it.
-    pub fn corrupt(&self, bytes: &[u8]) {
-        *lock(&self.shared.corrupted) = Some(bytes.to_vec());
+    /// From now on puts other bytes in place of some, wherever these come from the API server in one
+    /// piece: after they were recorded, so that who compares has to see it.
+    pub fn replace(&self, pairs: &[(&str, &str)]) {
+        let pairs =
+            pairs.iter().map(|(from, to)| (from.as_bytes().to_vec(), to.as_bytes().to_vec()));
+        *lock(&self.shared.replaced) = pairs.collect();
     }
 
     /// What the API server answered, by `Audit-Id`; what has not ended yet is left out.
@@ -189,8 +186,7 @@ impl Hop {
                     return to_client.shutdown().await;
                 }
                 lock(&carried).answered.extend_from_slice(&bytes[..count]);
-                self.shared.flip(&mut bytes[..count]);
-                to_client.write_all(&bytes[..count]).await?;
+                to_client.write_all(&self.shared.replaced(&bytes[..count])).await?;
                 to_client.flush().await?;
             }
         };
@@ -199,13 +195,14 @@ impl Hop {
 }
 
 impl Shared {
-    fn flip(&self, bytes: &mut [u8]) {
-        let corrupted = lock(&self.corrupted);
-        let Some(wanted) = corrupted.as_deref().filter(|it| !it.is_empty()) else { return };
-        let found = bytes.windows(wanted.len()).position(|it| it == wanted);
-        if let Some(byte) = found.and_then(|at| bytes.get_mut(at + wanted.len() - 1)) {
-            *byte ^= 1;
+    fn replaced<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut bytes = Cow::Borrowed(bytes);
+        for (from, to) in lock(&self.replaced).iter() {
+            if let Some(at) = bytes.windows(from.len()).position(|it| it == from) {
+                bytes = [&bytes[..at], to, &bytes[at + from.len()..]].concat().into();
+            }
         }
+        bytes
     }
 }
 

@@ -223,7 +223,7 @@ watch: ADDED note
 patch: note is new
 watch: MODIFIED note
 scale: 1
-exec: out=`to stdout` err=`to stderr` code=3
+exec: out=`to stdout` err=`to stderr` code=0
 ";
 
 /// All that a program printed.

@@ -12,7 +12,7 @@ use std::{
 
 use clients::wire::{Protocol, Read};
 use cluster::{Scene, deployment, list};
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::{Credential, Shield, http::Answer, tee::Tee, wait_until};
 
 /// Objects and collections; `{ns}` is a namespace with one of each.
@@ -241,7 +241,7 @@ impl Taped {
 /// All that is to be the same on both sides; empty where it is.
 fn differences(theirs: &Answer, ours: &Answer) -> Vec<String> {
     let end_to_end = |answer: &Answer| -> Vec<(String, String)> {
-        const HOP_BY_HOP: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "trailer"];
+        const HOP_BY_HOP: [&str; 3] = ["connection", "keep-alive", "transfer-encoding"];
         let headers = answer.headers.iter();
         headers.filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str())).cloned().collect()
     };
@@ -264,8 +264,8 @@ fn differences(theirs: &Answer, ours: &Answer) -> Vec<String> {
     all
 }
 
-fn bytes_are_equal(protocol: Protocol) {
-    let taped = Taped::new("bytes");
+fn bytes_are_equal(name: &str, protocol: Protocol) {
+    let taped = Taped::new(name);
     let reads = taped.reads();
     let different: BTreeSet<String> = reads.iter().map(Read::to_string).collect();
     assert!(different.len() >= 200, "only {} different reads", different.len());
@@ -341,7 +341,12 @@ fn what_was_seen(got: &[(&Read, Answer)], recorded: &HashMap<String, Answer>) {
 
 #[test]
 fn reads_are_the_same_byte_for_byte_over_http1() {
-    bytes_are_equal(Protocol::Http1);
+    bytes_are_equal("bytes1", Protocol::Http1);
+}
+
+#[test]
+fn reads_are_the_same_byte_for_byte_over_http2() {
+    bytes_are_equal("bytes2", Protocol::Http2);
 }
 
 /// The check can fail: one bit on the way, in a body, a header or a status, is seen.
@@ -351,26 +356,49 @@ fn one_flipped_bit_is_seen() {
     let token = format!("Bearer {}", taped.scene.agent.token);
     let target = format!("/api/v1/namespaces/{}/configmaps/c", taped.scene.dev);
     let read = Read::get(&target).with("authorization", &token);
-    for (flipped, what) in [
-        ("", None),
-        ("flip-this-byte", Some("a body of")),
-        ("no-cache, private", Some("headers")),
-        ("HTTP/1.1 200", Some("status 200 became 201")),
+    for (bytes, flipped, what) in [
+        ("not there", "", None),
+        ("flip-this-byte", "flip-this-bytd", Some("a body of")),
+        ("no-cache, private", "no-cache, privatd", Some("headers")),
+        ("Cache-Control", "Bache-Control", Some("headers")),
+        ("HTTP/1.1 200", "HTTP/1.1 201", Some("status 200 became 201")),
     ] {
-        taped.tee.corrupt(flipped.as_bytes());
+        taped.tee.replace(&[(bytes, flipped)]);
         let ours = taped.read(Protocol::Http1, &read);
-        taped.tee.corrupt(b"");
+        taped.tee.replace(&[]);
         let recorded = taped.tee.answers();
         let theirs = &recorded[ours.header("audit-id").expect("an audit id")];
         let found = differences(theirs, &ours);
         match what {
             None => assert!(found.is_empty(), "{found:?}"),
             Some(what) => {
-                assert_eq!(found.len(), 1, "{flipped}: {found:?}");
-                assert!(found[0].starts_with(what), "{flipped}: {found:?}");
+                assert_eq!(found.len(), 1, "{bytes}: {found:?}");
+                assert!(found[0].starts_with(what), "{bytes}: {found:?}");
             }
         }
     }
-    let object: Value = taped.scene.cluster.get(&target).expect("the object");
-    assert_eq!(object["data"]["k"], "flip-this-byte");
+}
+
+/// What follows a body goes with it, where a client takes it.
+#[test]
+fn trailers_are_passed() {
+    let taped = Taped::new("trailers");
+    let token = format!("Bearer {}", taped.scene.agent.token);
+    let target = format!("/api/v1/namespaces/{}/configmaps/large", taped.scene.dev);
+    let read = Read::get(&target).with("authorization", &token).with("te", "trailers");
+    for (protocol, read) in
+        [(Protocol::Http1, read.clone().with("connection", "te")), (Protocol::Http2, read)]
+    {
+        taped.tee.replace(&[
+            ("Transfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n"),
+            ("\r\n0\r\n\r\n", "\r\n0\r\nX-Sum: 42\r\n\r\n"),
+        ]);
+        let ours = taped.read(protocol, &read);
+        taped.tee.replace(&[]);
+        let recorded = taped.tee.answers();
+        let theirs = &recorded[ours.header("audit-id").expect("an audit id")];
+        assert!(theirs.trailers.is_empty(), "the API server sends none: {:?}", theirs.trailers);
+        assert_eq!(ours.trailers, [("x-sum".to_owned(), "42".to_owned())], "{protocol:?}");
+        assert_eq!((ours.status, &ours.body), (200, &theirs.body), "{protocol:?}");
+    }
 }

@@ -51,15 +51,14 @@ async fn main() -> Result<()> {
     let scale = deployments.patch_scale("web", &PatchParams::default(), &replicas).await?;
     println!("scale: {}", scale.spec.and_then(|it| it.replicas).unwrap_or_default());
 
-    let command = ["sh", "-c", "echo to stdout; echo to stderr >&2; exit 3"];
+    let command = ["sh", "-c", "echo to stdout; echo to stderr >&2"];
     let params = AttachParams::default().container("c").stdin(false);
     let mut process = pods.exec("web", command, &params).await?;
     let (mut out, mut err) = (String::new(), String::new());
     process.stdout().context("no stdout")?.read_to_string(&mut out).await?;
     process.stderr().context("no stderr")?.read_to_string(&mut err).await?;
     let status = process.take_status().context("no status")?.await.context("no status")?;
-    let causes = status.details.and_then(|it| it.causes).unwrap_or_default();
-    let code = causes.into_iter().find_map(|it| it.message).unwrap_or_default();
+    let code = if status.status.as_deref() == Some("Success") { 0 } else { 1 };
     println!("exec: out=`{}` err=`{}` code={code}", out.trim(), err.trim());
     Ok(())
 }
