@@ -27,6 +27,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use client::{ClientError, Connection};
 use program::Program;
 
+/// A request makes some hundred small allocations: docs/performance.md has what each allocator costs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Approval proxy between AI agents and Kubernetes.
 #[derive(Debug, Parser)]
 #[command(

@@ -48,7 +48,7 @@ pub(crate) async fn collect(
         }
         Ok(bytes.freeze())
     };
-    let waited = tokio::time::timeout(bounds.body_time_max, whole).await;
+    let waited = Box::pin(tokio::time::timeout(bounds.body_time_max, whole)).await;
     waited.unwrap_or(Err(ProxyError::BodySlow { max: bounds.body_time_max }))
 }
 

@@ -40,7 +40,7 @@ impl Proxy {
     /// Sends a read; once more where a kept connection turned out dead.
     async fn ask_upstream(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
         let again = match self.ask_once(call, body.clone()).await {
-            Err(SendError::Stale(_)) => self.ask_once(call, body),
+            Err(SendError::Stale(_)) => Box::pin(self.ask_once(call, body)),
             answered => return answered,
         };
         again.await
@@ -52,7 +52,7 @@ impl Proxy {
             return Err(SendError::Unsent("this is not a read".into()));
         };
         match streams(call) {
-            true => self.api.forward_stream(permit, call.outgoing(body)).await,
+            true => Box::pin(self.api.forward_stream(permit, call.outgoing(body))).await,
             false => self.api.forward(permit, call.outgoing(body)).await,
         }
     }

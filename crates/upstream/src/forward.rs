@@ -70,7 +70,9 @@ impl ApiServer {
         let run_as = outgoing.run_as.clone();
         let request = self.request(outgoing, audit_id)?;
         match run_as {
-            RunAs::Impersonated(user) => self.impersonating().send(&user, request).await,
+            RunAs::Impersonated(user) => {
+                Box::pin(self.impersonating().send(&user, request)).await
+            }
             RunAs::Nobody | RunAs::Bearer(_) => {
                 let answer = self.send(request).await?;
                 Ok(answer.map(|body| body.map_err(BodyError::new).boxed_unsync()))

@@ -170,7 +170,8 @@ impl ApiServer {
                 },
             }
         }
-        let mut sender = self.connect().await.map_err(SendError::Unsent)?;
+        // Apart from the future of every request, which would be several times as large.
+        let mut sender = Box::pin(self.connect()).await.map_err(SendError::Unsent)?;
         match sender.try_send_request(request).await {
             Ok(response) => Ok(self.pooled(response, sender, shelf)),
             Err(mut error) => match error.take_message() {
