@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use attributes::{Attributes, AttributesError, AuditId, User, headers::Credential};
-use bytes::Bytes;
 use effects::NamespaceClass;
 use hold::{Hold, Permit};
 use http::{HeaderMap, Request, Response, Version, header};
@@ -13,16 +12,15 @@ use policy::Decision;
 use serde_json::Value;
 use status::Status;
 use tokio_util::task::AbortOnDropHandle;
-use upstream::{Answer, Bearer, Body, Probe, RunAs, SendError};
+use upstream::{Bearer, Body, Probe, RunAs};
 
 use crate::{
-    Proxy,
-    body::{self, Counted},
+    Proxy, body,
     call::{Call, Write, decided},
     error::ProxyError,
     judge::{Judged, Judgement},
     listener::Peer,
-    load::{Agent, Load},
+    load::Agent,
     tunnel::{Opening, Upgrade},
 };
 
