@@ -197,7 +197,8 @@ pub fn upgrade_headers(headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
-/// What of an answer's headers goes downstream: all but hop-by-hop ones, in order.
+/// What of an answer's headers goes downstream: all but hop-by-hop ones, in order. What `Connection`
+/// names is of the hop too.
 pub fn downstream_headers(headers: HeaderMap) -> HeaderMap {
     let passes = |name: &HeaderName| !HOP_BY_HOP.contains(&name.as_str());
     if headers.keys().all(passes) {
@@ -206,6 +207,13 @@ pub fn downstream_headers(headers: HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers.iter().filter(|(name, _)| passes(name)) {
         passed.append(name.clone(), value.clone());
+    }
+    for value in headers.get_all(header::CONNECTION) {
+        for named in value.as_bytes().split(|byte| *byte == b',') {
+            if let Ok(named) = HeaderName::from_bytes(named.trim_ascii()) {
+                passed.remove(named);
+            }
+        }
     }
     passed
 }
@@ -306,6 +314,20 @@ mod tests {
         }
         assert!(asked("h2c").is_empty());
         assert!(upgrade_headers(&headers(&[("sec-websocket-key", "k")])).is_empty());
+    }
+
+    #[test]
+    fn keeps_the_words_of_one_hop_on_it() {
+        let passed = downstream_headers(headers(&[
+            ("audit-id", "1"),
+            ("connection", "close, X-Of-The-Hop"),
+            ("keep-alive", "timeout=5"),
+            ("x-of-the-hop", "a"),
+            ("warning", "299 - x"),
+            ("warning", "299 - y"),
+        ]));
+        let names: Vec<_> = passed.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["audit-id", "warning", "warning"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use attributes::Attributes;
@@ -168,15 +168,15 @@ fn claims_go(of: &ObjectRef, when: &str) -> Effect {
 #[derive(Default)]
 struct Found {
     kinds: BTreeMap<EffectKind, Vec<String>>,
+    seen: HashSet<(EffectKind, String)>,
     others: Vec<Effect>,
 }
 
 impl Found {
     fn add(&mut self, kind: EffectKind, detail: impl Into<String>) {
-        let details = self.kinds.entry(kind).or_default();
         let detail = detail.into();
-        if !details.contains(&detail) {
-            details.push(detail);
+        if self.seen.insert((kind, detail.clone())) {
+            self.kinds.entry(kind).or_default().push(detail);
         }
     }
 
@@ -345,6 +345,11 @@ impl Comparison<'_> {
             // An empty map that comes or goes.
             ["metadata", "labels" | "annotations" | "finalizers" | "ownerReferences"]
                 if is_empty(change.old.as_ref()) && is_empty(change.new.as_ref()) => {}
+            // All of them are named once, however many differ.
+            ["metadata", "ownerReferences", ..]
+                if self.found.kinds.contains_key(&EffectKind::ChangeOwners) => {}
+            ["metadata", "finalizers", ..]
+                if self.found.kinds.contains_key(&EffectKind::ChangeFinalizers) => {}
             ["metadata", "ownerReferences", ..] => {
                 let detail = format!("owners: {} -> {}", owners(old), owners(self.new));
                 self.found.add(EffectKind::ChangeOwners, detail);

@@ -262,12 +262,12 @@ impl Walk {
             }
             return;
         };
-        let find = |items: &[(&str, &Value)], name: &str| -> Option<Value> {
-            items.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).clone())
-        };
-        let names: BTreeSet<&str> = olds.iter().chain(&news).map(|(name, _)| *name).collect();
+        // By the map, not by a search for each: an agent decides how many there are.
+        let (before, after): (BTreeMap<&str, &Value>, BTreeMap<&str, &Value>) =
+            (olds.iter().copied().collect(), news.iter().copied().collect());
+        let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
         for name in names {
-            self.step(name, find(&olds, name).as_ref(), find(&news, name).as_ref());
+            self.step(name, before.get(name).copied(), after.get(name).copied());
         }
         // Containers start in order: the same items in another order are a difference too.
         let common = |these: &[(&str, &Value)], those: &[(&str, &Value)]| -> Vec<String> {

@@ -34,6 +34,10 @@ pub(crate) async fn collect(
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
+    // By its announced length: nobody is told to go on and send it.
+    if body.size_hint().lower() > bounds.body_bytes_max as u64 {
+        return Err(ProxyError::TooLarge { max: bounds.body_bytes_max });
+    }
     let whole = async {
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -56,8 +56,7 @@ impl std::fmt::Debug for Place {
 impl Clients {
     /// Takes a place for a connection that is about to shake hands.
     pub(crate) fn admit(&self, address: IpAddr, bounds: &Bounds) -> Admitted {
-        // An IPv4 client that comes by IPv6 is the same client.
-        let address = address.to_canonical();
+        let address = client_of(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = &mut *counts;
         let count = counts.by_address.entry(address).or_default();
@@ -66,6 +65,9 @@ impl Clients {
         if count.handshakes >= bounds.handshakes_per_client_max
             || (full && counts.refusals >= REFUSALS_MAX)
         {
+            if count.connections == 0 {
+                counts.by_address.remove(&address); // Nobody else would.
+            }
             return Admitted::Closed;
         }
         count.connections += 1;
@@ -77,6 +79,15 @@ impl Clients {
             true => Admitted::Told(place),
             false => Admitted::Served(place),
         }
+    }
+}
+
+/// Whom an address belongs to: an IPv4 client that comes by IPv6 is the same client, and whoever has
+/// one IPv6 address has all of its /64.
+fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() & (u128::MAX << 64))),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -135,6 +146,34 @@ mod tests {
         assert!(matches!(clients.admit(mapped, &bounds()), Admitted::Closed));
         drop((first, second, told));
         assert!(matches!(admit(), Admitted::Served(_)));
+        assert!(clients.0.lock().expect("a lock").by_address.is_empty());
+    }
+
+    #[test]
+    fn who_has_one_ipv6_address_has_all_of_its_network() {
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let client = client_of(address("2001:db8:1:2::3"));
+        assert_eq!(client, client_of(address("2001:db8:1:2:ffff::1")));
+        assert_ne!(client, client_of(address("2001:db8:1:3::3")));
+        assert_eq!(client_of(address("::ffff:127.0.0.1")), HERE);
+    }
+
+    #[test]
+    fn who_is_closed_unheard_leaves_nothing_behind() {
+        let clients = Clients::default();
+        let none = Bounds { connections_max: 0, ..bounds() };
+        let told: Vec<Admitted> = (0..REFUSALS_MAX)
+            .map(|n| {
+                clients.admit(
+                    IpAddr::V4((0x0a00_0000 + u32::try_from(n).expect("a number")).into()),
+                    &none,
+                )
+            })
+            .collect();
+        let more = IpAddr::V4([10, 1, 0, 0].into());
+        assert!(matches!(clients.admit(more, &none), Admitted::Closed));
+        assert!(!clients.0.lock().expect("a lock").by_address.contains_key(&more));
+        drop(told);
         assert!(clients.0.lock().expect("a lock").by_address.is_empty());
     }
 

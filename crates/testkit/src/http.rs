@@ -212,6 +212,21 @@ impl Connection {
     pub fn head(&mut self) -> io::Result<String> {
         Ok(String::from_utf8_lossy(&until(&mut self.0, b"\r\n\r\n")?).into_owned())
     }
+
+    /// Reads some bytes; `None` where the connection was cut, 0 where it ended.
+    pub fn read(&mut self, bytes: &mut [u8]) -> Option<usize> {
+        self.0.read(bytes).ok()
+    }
+
+    /// Says that nothing more will be sent; answers are still read.
+    ///
+    /// # Errors
+    /// As of TCP.
+    pub fn half_close(&mut self) -> io::Result<()> {
+        self.0.conn.send_close_notify();
+        self.0.flush()?;
+        self.0.sock.shutdown(std::net::Shutdown::Write)
+    }
 }
 
 /// One chunk; at the end `None`, and what follows are trailers up to an empty line.

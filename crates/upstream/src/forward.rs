@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hold::Permit;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
 use crate::{ApiServer, Body, BodyError, RunAs, SendError};
@@ -69,15 +69,20 @@ impl ApiServer {
     ) -> Result<Answer, SendError> {
         let run_as = outgoing.run_as.clone();
         let request = self.request(outgoing, audit_id)?;
-        match run_as {
+        let answer = match run_as {
             RunAs::Impersonated(user) => {
-                Box::pin(self.impersonating().send(&user, request)).await
+                Box::pin(self.impersonating().send(&user, request)).await?
             }
             RunAs::Nobody | RunAs::Bearer(_) => {
                 let answer = self.send(request).await?;
-                Ok(answer.map(|body| body.map_err(BodyError::new).boxed_unsync()))
+                answer.map(|body| body.map_err(BodyError::new).boxed_unsync())
             }
+        };
+        // Nobody asked for a tunnel, so nobody has judged one: passed on, it would be one to the agent.
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(SendError::Unknown("101 in answer to what is no upgrade".into()));
         }
+        Ok(answer)
     }
 
     /// Like [`ApiServer::forward`], but what takes longer than `time_max` counts as unknown.

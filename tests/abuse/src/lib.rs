@@ -1,9 +1,13 @@
 //! What the tests share that treat agent-shield as no client would.
 
+mod client;
+mod frames;
 mod middle;
 
 use std::{fs, io, time::Duration};
 
+pub use client::{BYSTANDER, connect, get, works};
+pub use frames::{END, Frame, Frames, Kind, WHOLE, field};
 pub use middle::{Middle, Script};
 use serde_json::Value;
 use testkit::{
@@ -39,21 +43,6 @@ pub fn is_closed(connection: &mut Connection) -> bool {
         Ok(answer) => answer.status == 0,
         Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
     }
-}
-
-/// Whether an agent is served as always.
-pub fn works(shield: &Shield, agent: &Agent) -> bool {
-    let authorization = format!("Bearer {}", agent.token);
-    let headers = [("Authorization", authorization.as_str())];
-    let answer = http::request(
-        &shield.agent_url,
-        &shield.ca(),
-        "GET",
-        "/api/v1/namespaces/default",
-        &headers,
-        b"",
-    );
-    answer.is_ok_and(|it| it.status == 200)
 }
 
 /// Whom the API server takes the agent for, asked with these headers besides its token.
@@ -114,3 +103,6 @@ impl Memory {
 
 /// Longer than any bound on a request's head, shorter than a test may take.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a flood may cost more than what was there before, in MiB.
+pub const GROWTH_MAX: u64 = 128;

@@ -28,95 +28,91 @@ fn rows() -> Vec<(&'static str, &'static str, Want)> {
     vec![
         (
             "CL.TE",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: {n+5}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: {n+5}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{h}",
             Two,
         ),
         (
             "TE.CL",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{x}\r\n{h}\r\n0\r\n\r\n",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{x}\r\n{h}\r\n0\r\n\r\n",
             One,
         ),
         (
             "TE, tab before",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding:\tchunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding:\tchunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
             Two,
         ),
         (
             "TE, blanks behind",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked \t\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked \t\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
             Two,
         ),
         (
             "TE, blank before the colon",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding : chunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding : chunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
             Refused,
         ),
         (
             "TE, vertical tab",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: \x0bchunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: \x0bchunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
             Ended,
         ),
         (
             "TE that is none",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: xchunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: xchunked\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
             Ended,
         ),
         (
             "TE identity",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: identity\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: identity\r\nContent-Length: {n+5}\r\n\r\n0\r\n\r\n{h}",
             Ended,
         ),
         (
             "TE gzip, chunked",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n{h}",
             Two,
         ),
         (
             "TE chunked, identity",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{h}",
             Ended,
         ),
         (
             "TE twice",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{h}",
             Ended,
         ),
         (
             "TE folded",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: {n+5}\r\nX-A: b\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: {n+5}\r\nX-A: b\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{h}",
             Refused,
         ),
         (
             "CL twice, other",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 0\r\nContent-Length: {n}\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 0\r\nContent-Length: {n}\r\n\r\n{h}",
             Ended,
         ),
         (
             "CL in a list",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 0, {n}\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 0, {n}\r\n\r\n{h}",
             Ended,
         ),
         (
             "CL with a sign",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: +0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: +0\r\n\r\n{h}",
             Ended,
         ),
-        (
-            "CL negative",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: -1\r\n\r\n{h}",
-            Ended,
-        ),
+        ("CL negative", "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: -1\r\n\r\n{h}", Ended),
         (
             "CL hexadecimal",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 0x0\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 0x0\r\n\r\n{h}",
             Ended,
         ),
         (
             "CL too large",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 18446744073709551616\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length: 18446744073709551616\r\n\r\n{h}",
             Ended,
         ),
-        ("CL empty", "POST /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length:\r\n\r\n{h}", Ended),
+        ("CL empty", "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Content-Length:\r\n\r\n{h}", Ended),
         (
             "CL of a GET",
             "GET /version HTTP/1.1\r\nHost: x\r\n{a}Content-Length: {n}\r\n\r\n{h}",
@@ -134,38 +130,38 @@ fn rows() -> Vec<(&'static str, &'static str, Want)> {
         ),
         (
             "chunk extension",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n{x};a=\"b\"\r\n{h}\r\n0\r\n\r\n",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n{x};a=\"b\"\r\n{h}\r\n0\r\n\r\n",
             One,
         ),
         (
             "LF in a chunk extension",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n0;\n\r\n\r\n{h}",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n0;\n\r\n\r\n{h}",
             Ended,
         ),
         (
             "chunk size too large",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\n{h}\r\n0\r\n\r\n",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\n{h}\r\n0\r\n\r\n",
             Ended,
         ),
         (
             "chunk size with 0x",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n0x{x}\r\n{h}\r\n0\r\n\r\n",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n0x{x}\r\n{h}\r\n0\r\n\r\n",
             Ended,
         ),
         (
             "chunk size negative",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n-1\r\n{h}\r\n0\r\n\r\n",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n-1\r\n{h}\r\n0\r\n\r\n",
             Ended,
         ),
         (
             "chunk longer than it says",
-            "POST /version HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n2\r\n{h}\r\n0\r\n\r\n",
+            "POST {p} HTTP/1.1\r\nHost: x\r\n{a}Transfer-Encoding: chunked\r\n\r\n2\r\n{h}\r\n0\r\n\r\n",
             Ended,
         ),
         ("HTTP/0.9", "GET /version\r\n\r\n{h}", Ended),
         (
             "HTTP/1.0 with chunks",
-            "POST /version HTTP/1.0\r\n{a}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{h}",
+            "POST {p} HTTP/1.0\r\n{a}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{h}",
             Ended,
         ),
         ("HTTP/1.0 does not go on", "GET /version HTTP/1.0\r\n{a}\r\n{h}", One),
@@ -244,6 +240,7 @@ fn no_framing_hides_a_request() {
             .replace("{n}", &h.len().to_string())
             .replace("{x}", &format!("{:x}", h.len()))
             .replace("{a}", AUTH)
+            .replace("{p}", "/apis/authentication.k8s.io/v1/selfsubjectreviews")
             .replace("{h}", &h)
             .replace("{t}", &scene.agent.token)
             .replace("{victim}", &victim);
@@ -262,7 +259,8 @@ fn no_framing_hides_a_request() {
                 assert!(matches!(codes.as_slice(), [] | [400 | 403]), "{what}: {codes:?}")
             }
             Want::One => assert_eq!(codes.len(), 1, "{what}: {codes:?}"),
-            Want::Two => assert!(matches!(codes.as_slice(), [_, 429] | [400]), "{what}: {codes:?}"),
+            // One, where the length was told twice: the connection ends behind it.
+            Want::Two => assert!(matches!(codes.as_slice(), [_] | [_, 429]), "{what}: {codes:?}"),
         }
         assert!(scene.cluster.get(&victim).is_some(), "{what}: the victim is gone");
     }
