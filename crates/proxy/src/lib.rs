@@ -23,7 +23,6 @@ mod pin;
 mod reach;
 mod read;
 mod recorder;
-mod replaced;
 mod serve;
 mod tunnel;
 mod unserved;
@@ -82,7 +81,6 @@ pub struct Proxy {
     recorder: Recorder,
     redactor: Redactor,
     answers: answers::Answers,
-    replaced: replaced::Replaced,
     enqueueing: Mutex<()>,
     loads: Loads,
     bodies: Bodies,
@@ -136,7 +134,6 @@ impl Proxy {
             recorder,
             redactor: parts.redactor,
             answers: answers::Answers::default(),
-            replaced: replaced::Replaced::default(),
             enqueueing: Mutex::default(),
             loads: Loads::default(),
             bodies: Bodies::default(),

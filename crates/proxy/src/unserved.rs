@@ -49,9 +49,7 @@ impl Proxy {
         let misplaced = match a.verb.as_str() {
             "create" => a.subresource.is_empty() && !a.name.is_empty(),
             "update" | "patch" | "delete" => a.name.is_empty(),
-            "deletecollection" => false,
-            // `/watch/` has no route but GET's.
-            _ => true,
+            _ => false,
         };
         let has_verb = verbs.iter().any(|verb| verb.as_str() == Some(&a.verb));
         (misplaced || !has_verb).then(not_allowed)
