@@ -5,7 +5,6 @@
 //! request and sent on another: [`attributes::read`] reads the target once, and the same bytes go
 //! upstream. The only ways to send are a [`hold::Permit`] and a [`upstream::Probe`].
 
-mod accounts;
 mod answers;
 mod body;
 mod bounds;
@@ -13,7 +12,6 @@ mod call;
 mod clients;
 mod error;
 mod held;
-mod history;
 mod judge;
 mod lanes;
 mod listener;
@@ -25,7 +23,6 @@ mod read;
 mod recorder;
 mod serve;
 mod tunnel;
-mod unserved;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
