@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	autoscaling "k8s.io/api/autoscaling/v1"
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -85,12 +86,15 @@ func run(ctx context.Context, kubeconfig, namespace string) error {
 	show()
 
 	replicas := []byte(`{"spec":{"replicas":1}}`)
-	web, err := client.AppsV1().Deployments(namespace).
-		Patch(ctx, "web", types.StrategicMergePatchType, replicas, meta.PatchOptions{}, "scale")
+	// Deployments(…).Patch would read the answer, which is a Scale, as a Deployment.
+	var scale autoscaling.Scale
+	err = client.AppsV1().RESTClient().Patch(types.MergePatchType).
+		Resource("deployments").Namespace(namespace).Name("web").SubResource("scale").
+		Body(replicas).Do(ctx).Into(&scale)
 	if err != nil {
 		return err
 	}
-	fmt.Println("scale:", *web.Spec.Replicas)
+	fmt.Println("scale:", scale.Spec.Replicas)
 
 	request := client.CoreV1().RESTClient().Post().
 		Resource("pods").Namespace(namespace).Name("web").SubResource("exec").

@@ -231,13 +231,13 @@ impl Kubectl {
     }
 
     /// How a command ended and what it printed, without what is another in each place and moment: names
-    /// of the place, numbers (ages, ports, versions), random endings of pods' names, uids, and the
-    /// warning that names who approved, which is ours by design.
+    /// of the place, numbers (ages, ports, versions), random endings of pods' names, uids, how a rollout
+    /// was waited for, and the warning that names who approved, which is ours by design.
     fn plain(&self, output: &Output) -> String {
         let mut text = format!("exit {:?}\n", output.status.code());
         for (name, bytes) in [("out", &output.stdout), ("err", &output.stderr)] {
             let said = String::from_utf8_lossy(bytes);
-            for line in said.lines().filter(|line| !line.starts_with("Warning: approved by ")) {
+            for line in said.lines().filter(|line| !passing(line)) {
                 text.push_str(&format!("{name}: {}\n", self.plain_line(line)));
             }
         }
@@ -258,6 +258,12 @@ impl Kubectl {
         let words: Vec<String> = line.split_whitespace().map(plain_word).collect();
         words.join(" ")
     }
+}
+
+/// Whether a line depends on the moment, or is of agent-shield by design.
+fn passing(line: &str) -> bool {
+    let rollout = "Waiting for deployment \"web\" rollout to finish: ";
+    line.starts_with("Warning: approved by ") || line.starts_with(rollout)
 }
 
 /// A word with each number as `0`, and without a random ending.
@@ -378,9 +384,13 @@ impl Kubectl {
             let screen = keys.try_clone().expect("a terminal");
             let mut session = Session::new(self, place, child, screen);
             let pid = i32::try_from(session.child.id()).ok().and_then(Pid::from_raw).expect("it");
-            keys.write_all(b"stty size; test -t 1 && echo it is a termi''nal\n").expect("keys");
-            session.until_printed("33 77");
+            keys.write_all(b"test -t 1 && echo it is a termi''nal\n").expect("keys");
             session.until_printed("it is a terminal");
+            // The size comes on a channel of its own, perhaps after the first keys.
+            session.until("the size is there", |printed| {
+                keys.write_all(b"stty size\n").expect("keys");
+                printed.contains("33 77")
+            });
             resize(&keys, 44, 88);
             // Nobody's terminal sends no signal by itself.
             rustix::process::kill_process(pid, Signal::WINCH).expect("kubectl");
@@ -530,7 +540,14 @@ mod kubectl_1_20 {
     #[test]
     #[ignore = "installs what it needs: `cargo xtask test --full`"]
     fn writes_print_what_they_print_directly() {
-        old("old-writes").check_writes(&WRITES);
+        // It leaves it to the server to say that a container is not there, and does not know how to
+        // ask today's server for one more.
+        let writes = WRITES.map(|(command, held)| match command {
+            _ if command.contains("exec web -c nope") => (command, Held::Yes),
+            _ if command.contains("debug web") => (command, Held::No),
+            _ => (command, held),
+        });
+        old("old-writes").check_writes(&writes);
     }
 
     #[test]
