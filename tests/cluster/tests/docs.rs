@@ -11,7 +11,8 @@ use serde_json::json;
 use testkit::Cluster;
 
 /// Blocks that are not run, by page.
-const SKIPPED: [(&str, usize); 2] = [("README.md", 2), ("CONTRIBUTING.md", 2)];
+const SKIPPED: [(&str, usize); 3] =
+    [("README.md", 2), ("CONTRIBUTING.md", 2), ("docs/performance.md", 1)];
 
 /// Waits in a page's shell, for conditions and with a bound.
 const PRELUDE: &str = r#"
