@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{Row, run::Failure};
 
-/// What may be said of a row's effect: the kinds of [`effects::EffectKind`] by name. A write that
+/// What may be said of a row's effect: the kinds of `effects::EffectKind` by name. A write that
 /// takes two steps (owners first, the delete by garbage collection) is named by its first.
 const NAMES: &[(&str, &[&str])] = &[
     ("admission.tamper", &["GrantAccess", "Delete"]),
