@@ -45,6 +45,11 @@ impl Budget {
         self.left.get()
     }
 
+    /// Takes what another budget, given a part of this one, has spent.
+    pub fn take(&self, steps: u64) {
+        self.left.set(self.left.get().saturating_sub(steps));
+    }
+
     pub(crate) fn spend(&self, steps: u64) -> Result<(), Fault> {
         match self.left.get().checked_sub(steps) {
             Some(left) => {
