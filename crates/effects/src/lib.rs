@@ -131,7 +131,7 @@ pub enum EffectKind {
 
 impl EffectKind {
     /// Every kind.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Delete,
         Self::ScaleDown,
         Self::ScaleUp,
@@ -147,6 +147,7 @@ impl EffectKind {
         Self::ChangeTrigger,
         Self::Unprotect,
         Self::Protect,
+        Self::ReplacePod,
         Self::Evict,
         Self::Cordon,
         Self::Uncordon,

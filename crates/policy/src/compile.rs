@@ -585,36 +585,48 @@ impl Compiler {
 
 /// A problem of an expression at its place in the file.
 fn placed(source: &Source, written: &Spanned<String>, problem: Problem) -> Issue {
-    let start = written.referenced;
-    let first = usize::try_from(start.line()).unwrap_or(1).max(1);
-    let (line, column) = problem.span.place(&written.value);
-    // The line of the expression is looked for in the file, from where the expression begins:
-    // blocks are indented, and quotes stand before.
-    let text = written.value.split('\n').nth(line - 1).unwrap_or_default().trim();
-    let offset = written
-        .value
-        .split('\n')
-        .nth(line - 1)
-        .map_or(0, |it| it.chars().take_while(|it| it.is_whitespace()).count());
-    let found = source
-        .text
-        .lines()
-        .enumerate()
-        .skip(first - 1)
-        .take(line + 1)
-        .find_map(|(number, it)| Some((number + 1, it.get(..it.find(text)?)?.chars().count())))
-        .filter(|_| !text.is_empty());
-    let place = match found {
-        Some((number, indent)) => (number, (indent + column).saturating_sub(offset)),
-        None => (first, usize::try_from(start.column()).unwrap_or(1)),
-    };
-    let mut issue = Issue::at(&source.name, &source.text, place, problem.message);
+    let start = (place(written.referenced.line()), place(written.referenced.column()));
+    let at = place(problem.span.start.into());
+    let found = found_at(&source.text, start, &written.value, at).unwrap_or(start);
+    let mut issue = Issue::at(&source.name, &source.text, found, problem.message);
     issue.suggestion = problem.suggestion;
     issue
 }
 
+/// Where a byte of a scalar stands in the file. Blocks are indented and folded, and quotes stand
+/// around: what is left of all of them is that the same letters come in the same order.
+fn found_at(
+    text: &str,
+    (line, column): (usize, usize),
+    scalar: &str,
+    at: usize,
+) -> Option<(usize, usize)> {
+    let wanted = scalar.get(at..)?.chars().find(|it| !it.is_whitespace())?;
+    let mut before = scalar.get(..at)?.matches(wanted).count();
+    for (number, text) in text.lines().enumerate().skip(line.checked_sub(1)?) {
+        let is_first = number + 1 == line;
+        for (index, letter) in text.chars().enumerate() {
+            if is_first && index + 1 < column {
+                continue;
+            }
+            if is_first && index + 1 == column && matches!(letter, '>' | '|') {
+                break; // The block begins on the next line.
+            }
+            match (letter == wanted, before) {
+                (true, 0) => return Some((number + 1, index + 1)),
+                (true, _) => before -= 1,
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+fn place(it: u64) -> usize {
+    usize::try_from(it).unwrap_or(0)
+}
+
 fn issue_at(source: &Source, at: Location, message: String) -> Issue {
-    let place = |it: u64| usize::try_from(it).unwrap_or(0);
     Issue::at(&source.name, &source.text, (place(at.line()), place(at.column())), message)
 }
 

@@ -8,6 +8,7 @@
 //! holds. Pure: time and objects come in as arguments.
 
 mod agents;
+pub mod case;
 mod compile;
 mod decision;
 pub mod document;
