@@ -24,7 +24,7 @@ pub use decision::{Decision, RuleName, Severity, Shadow, Verdict};
 pub use facts::{Input, Objects, Pair, Past};
 pub use issue::Issue;
 pub use pack::{Exception, Pack, Rule};
-pub use packs::{DEFAULT, PACKS};
+pub use packs::{DEFAULT, PACKS, SCHEMA};
 pub use trace::{Step, Trace};
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ pub const PACKS: [(&str, &[(&str, &str)]); 3] = [
     (OBSERVE, &[("built-in/default.yaml", include_str!("../../../policies/default.yaml"))]),
 ];
 
+/// The JSON schema of every document, for editors.
+pub const SCHEMA: &str = include_str!("../../../policies/schema.json");
+
 /// The documents of these packs, each once.
 pub(crate) fn sources(chosen: &[String]) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();

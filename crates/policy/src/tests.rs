@@ -699,3 +699,53 @@ fn the_cookbook_says_what_its_tests_expect() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(policies >= 25, "{policies} policies");
 }
+
+/// Follows a document through the schema; `None` where a field is not in it.
+fn in_schema(schema: &Json, document: &Json) -> Result<(), String> {
+    match document {
+        Json::Object(fields) if schema["properties"].is_object() => {
+            for (key, value) in fields {
+                let property = &schema["properties"][key];
+                if property.is_null() {
+                    return Err(format!("`{key}` is not in the schema"));
+                }
+                in_schema(property, value)?;
+            }
+            let required = schema["required"].as_array().into_iter().flatten();
+            match required.into_iter().find(|it| !fields.contains_key(it.as_str().unwrap_or(""))) {
+                Some(missing) => Err(format!("{missing} is missing")),
+                None => Ok(()),
+            }
+        }
+        Json::Array(items) => items.iter().try_for_each(|it| in_schema(&schema["items"], it)),
+        value => match schema["enum"].as_array() {
+            Some(values) if !values.contains(value) => Err(format!("{value} is not in {values:?}")),
+            _ => Ok(()),
+        },
+    }
+}
+
+#[test]
+fn the_schema_knows_what_is_written() {
+    let schema: Json = serde_json::from_str(SCHEMA).expect("a schema");
+    let policy = &schema["oneOf"][0];
+    let mut texts: Vec<String> = PACKS.iter().flat_map(|it| it.1).map(|it| it.1.into()).collect();
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/cookbook");
+    for entry in std::fs::read_dir(dir).expect("the cookbook") {
+        let path = entry.expect("a file").path();
+        if !path.to_string_lossy().ends_with(".test.yaml") {
+            texts.push(std::fs::read_to_string(path).expect("a policy"));
+        }
+    }
+    for text in texts.iter().flat_map(|it| it.split("\n---\n")) {
+        let document: Json = serde_saphyr::from_str(text).expect("YAML");
+        in_schema(policy, &document).unwrap_or_else(|why| panic!("{why}\n{text}"));
+    }
+    let rule = &policy["properties"]["spec"]["properties"]["rules"]["items"]["properties"];
+    let kinds: Vec<String> = E::ALL.iter().map(|it| format!("{it:?}")).collect();
+    assert_eq!(rule["effects"]["items"]["enum"], json!(kinds));
+    let unknown = json!({"apiVersion": API, "kind": "Policy", "metadata": {"name": "x"}, "spec": {"rulez": []}});
+    assert!(in_schema(policy, &unknown).is_err());
+}
+
+const API: &str = document::API_VERSION;

@@ -438,7 +438,11 @@ impl Proxy {
 
     fn finish_read(&self, call: &Call, mut entry: Entry, error: &ProxyError) -> Response<Body> {
         let status = Status::from(error);
-        entry.response = Some(call.response(status.code(), Outcome::Unsent, 0));
+        let outcome = match error {
+            ProxyError::Denied { .. } => Outcome::Refused,
+            _ => Outcome::Unsent,
+        };
+        entry.response = Some(call.response(status.code(), outcome, 0));
         entry.note = Some(error.to_string());
         self.recorder.soon(entry, call.token());
         body::status_response(&status)

@@ -66,6 +66,14 @@ The request is written as a case of `policy test`, without what is expected:
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Print the JSON schema of policy files, for editors.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy schema > policy.schema.json
+
+Editors with the YAML language server find it by a first line in a file:
+  # yaml-language-server: $schema=policy.schema.json")]
+    Schema,
     /// Tell which policies a running agent-shield has in force, and why it refused others.
     #[command(after_help = "\
 Examples:
@@ -121,6 +129,7 @@ pub(crate) fn run(command: PolicyCommand) -> Result<()> {
         PolicyCommand::Test(args) => test::run(&args),
         PolicyCommand::Explain(args) => explain(&args),
         PolicyCommand::Init { dir } => init::run(&dir),
+        PolicyCommand::Schema => print(::policy::SCHEMA),
         PolicyCommand::Status(args) => status(&args),
     }
 }
@@ -234,8 +243,14 @@ fn list(args: &ListArgs) -> Result<()> {
     }
     let mut table = human::table(&["RULE", "ASKS FOR", "WHERE", "SEVERITY", "MODE", "ABOUT"]);
     for rule in &listing.items {
-        let cells =
-            [&*rule.name, rule.action, rule.place, rule.severity, rule.mode, &rule.description];
+        let cells = [
+            &*rule.name,
+            rule.action,
+            rule.place,
+            rule.severity,
+            rule.mode,
+            rule.description.as_str(),
+        ];
         table.add_row(cells.map(|cell| Escaped::line(cell).to_string()));
     }
     print(&table.trim_fmt())?;
