@@ -175,9 +175,10 @@ impl Compiler {
         }
         let asks = self.pack.rules.iter().any(|rule| rule.mode == Mode::Enforce);
         if !asks && self.issues.is_empty() {
-            // Missing means hold: a set that says nothing was not meant.
+            // Missing means hold: a set that says nothing was not meant. One in shadow mode was.
             let message = "no rule of the whole set is in force".to_owned();
-            self.issues.push(Issue::at("the policy set", "", (0, 0), message));
+            let issue = Issue::at("the policy set", "", (0, 0), message);
+            self.issues.push(if self.pack.rules.is_empty() { issue } else { issue.warning() });
         }
         if self.pack.rules.len() > RULES_MAX {
             let message = format!("has more than {RULES_MAX} rules");

@@ -241,7 +241,7 @@ impl Proxy {
         };
         let user = match (call.known_user(), call.run_as.token()) {
             (Some(user), _) => user,
-            (None, token) => self.tokens.user(token.unwrap_or_default()).await?,
+            (None, token) => self.tokens.user(token.map_or("", |it| it)).await?,
         };
         entry.user = Some(Identity::from(&user));
         let class = self.class_of(&call.attributes).await;
