@@ -36,6 +36,9 @@ pub(crate) enum FreezeCommand {
         reason: String,
     },
     /// List the agents that are frozen.
+    #[command(
+        after_help = "Examples:\n  agent-shield frozen\n  agent-shield frozen -o json | jq -r '.items[].user'"
+    )]
     Frozen {
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
