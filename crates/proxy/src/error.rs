@@ -90,7 +90,7 @@ pub(crate) enum ProxyError {
     #[error(
         "agent-shield: {} denied this request (hold {id}, rule {rule}){}",
         .verdict.reviewer.username,
-        said(.verdict)
+        said(&.verdict.reason)
     )]
     Rejected {
         /// The hold.
@@ -106,7 +106,7 @@ pub(crate) enum ProxyError {
          10 minutes, in whatever form it is asked for",
         .verdict.reviewer.username,
         .minutes,
-        said(.verdict)
+        said(&.verdict.reason)
     )]
     StillRejected {
         /// The hold that was denied.
@@ -120,7 +120,7 @@ pub(crate) enum ProxyError {
     #[error(
         "agent-shield: {} froze this agent{}; its writes are refused until somebody lifts it",
         .0.by.username,
-        match .0.reason.as_str() { "" => String::new(), reason => format!(": {reason}") }
+        said(&.0.reason)
     )]
     Frozen(Box<hold::Freeze>),
     /// Nobody decided in time.
@@ -177,8 +177,8 @@ pub(crate) enum ProxyError {
     },
 }
 
-fn said(verdict: &Verdict) -> String {
-    match verdict.reason.as_str() {
+fn said(reason: &str) -> String {
+    match reason {
         "" => String::new(),
         reason => format!(": {reason}"),
     }

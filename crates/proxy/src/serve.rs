@@ -15,8 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use upstream::{Bearer, Body, Probe, RunAs};
 
 use crate::{
-    Proxy,
-    body::{self},
+    Proxy, body,
     call::{Call, Write, decided},
     error::ProxyError,
     judge::{Judged, Judgement},
