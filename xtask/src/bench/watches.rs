@@ -112,7 +112,10 @@ impl Watch {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(self.connect().await?)).await?;
         self.connections.spawn(connection);
-        let watch = answered(sender.send_request(self.request(WATCH)?).await?)?;
+        let mut request = self.request(WATCH)?;
+        // HTTP/2 has the authority in its URL; nginx refuses both.
+        request.headers_mut().insert(header::HOST, self.authority.parse()?);
+        let watch = answered(sender.send_request(request).await?)?;
         Ok(Connection::Http1 { _sender: sender, _watch: watch })
     }
 
@@ -139,7 +142,6 @@ impl Watch {
 
     fn request(&self, uri: &str) -> Result<Request<Empty<Bytes>>> {
         Ok(Request::get(uri)
-            .header(header::HOST, &self.authority)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .body(Empty::new())?)
     }
