@@ -2,10 +2,15 @@
 
 mod api;
 mod fixtures;
+mod h2;
+mod named;
 mod oracle;
+mod relay;
+mod reviewer;
 mod row;
 mod run;
 mod send;
+mod steps;
 
 pub use row::{Row, Verdict, rows};
 pub use run::{Harness, Report};

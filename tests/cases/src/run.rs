@@ -4,8 +4,6 @@ use std::{
     collections::HashSet,
     fs::File,
     io::{BufRead, BufReader, Seek, SeekFrom},
-    path::PathBuf,
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +11,14 @@ use std::{
 use serde_json::{Value, json};
 use testkit::{Agent, Cluster, Nodes, Shield, http::Answer, testbed, wait_until};
 
-use crate::{Row, Verdict, api::Api, fixtures, oracle, row::Operation, send};
+use crate::{
+    Row, Verdict,
+    api::Api,
+    fixtures, named, oracle,
+    reviewer::Reviewer,
+    row::Operation,
+    send::{self, Sent},
+};
 
 /// How long a held request is watched for an effect that it must not have, in `--full`.
 const ORACLE_TIME_MAX: u64 = 6;
@@ -22,30 +27,34 @@ const EFFECT_TIME_MAX: u64 = 40;
 /// How often a row is tried whose effect did not show: controllers that still work on the last row's
 /// objects of the same names can take this one's away. A wrong verdict is never tried again.
 const TRIES_MAX: u32 = 3;
-const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
+pub(crate) const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often a reviewer looks again at what drifted.
 const APPROVALS_MAX: u32 = 4;
 
 /// A cluster that rows may break, an agent whom RBAC would not stop, and a reviewer.
 pub struct Harness {
-    cluster: &'static Cluster,
-    shield: Shield,
-    agent: Agent,
-    reviewer: PathBuf,
-    api: Api,
-    held: HashSet<String>,
+    pub(crate) cluster: &'static Cluster,
+    pub(crate) shield: Shield,
+    pub(crate) agent: Agent,
+    pub(crate) reviewer: Reviewer,
+    pub(crate) api: Api,
+    seen: HashSet<String>,
 }
 
 /// What a row got.
+#[derive(Debug, Default)]
 pub struct Report {
     /// As it was seen.
     pub verdict: Option<Verdict>,
     /// What was wrong, if anything.
     pub failure: Option<String>,
+    /// Held only because what would happen could not be worked out.
+    pub blind: bool,
 }
 
 /// Why a row is not as it should be.
-enum Failure {
+#[derive(Debug)]
+pub(crate) enum Failure {
     /// Of the control, or of what was approved: no effect was seen.
     NotShown(String),
     /// Of agent-shield.
@@ -67,9 +76,24 @@ impl From<String> for Failure {
 }
 
 /// What came first: an answer, or a hold.
-enum Seen {
+#[derive(Debug)]
+pub(crate) enum Seen {
     Answered(Answer),
     Held(Value),
+}
+
+/// The positive control: how long the effect took, and the API server's answer.
+struct Direct {
+    took: Duration,
+    answer: Option<Answer>,
+}
+
+/// Every right: RBAC is not what stops the harness's agents.
+pub(crate) fn all_rights() -> Value {
+    json!([
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+        {"nonResourceURLs": ["*"], "verbs": ["*"]},
+    ])
 }
 
 impl Harness {
@@ -82,28 +106,29 @@ impl Harness {
         // Leaked: it ends with this process.
         let cluster: &'static Cluster =
             Box::leak(Box::new(Cluster::start_attached(&testbed, Nodes::None).expect("a cluster")));
-        let all = json!([
-            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-            {"nonResourceURLs": ["*"], "verbs": ["*"]},
-        ]);
+        let all = all_rights();
         let harness = cluster.cluster_agent("default", "harness", &all).expect("an administrator");
         let agent = cluster.cluster_agent("default", "agent", &all).expect("an agent");
+        let person = cluster.cluster_agent("default", "reviewer", &all).expect("a reviewer");
         let api = Api::new(cluster.server(), cluster.ca(), &harness.token);
         for namespace in ["ns:prod", "ns:dev", "ns:vault", "ns:pay"] {
             fixtures::reset(&api, namespace).expect("a namespace");
         }
-        let reviewer = cluster.reviewer("reviewer");
-        let shield = Shield::start(cluster, &[]);
-        Self { cluster, shield, agent, reviewer, api, held: HashSet::new() }
+        let shield = Shield::start(cluster, &["--allow-reviewer", &person.username]);
+        let reviewer = Reviewer::new(&shield, &person.token);
+        Self { cluster, shield, agent, reviewer, api, seen: HashSet::new() }
     }
 
     /// Runs a row.
     pub fn run(&mut self, row: &Row) -> Report {
-        let mut verdict = None;
+        let mut report = Report::default();
         let mut tries = 0;
         loop {
             tries += 1;
-            let ran = self.direct(row).and_then(|took| self.shielded(row, took, &mut verdict));
+            let ran = match row.steps.is_empty() {
+                true => self.single(row, &mut report),
+                false => self.sequence(row, &mut report),
+            };
             for operation in &row.cleanup {
                 self.api.run(&Operation { ignore: true, ..operation.clone() });
             }
@@ -111,30 +136,72 @@ impl Harness {
                 Err(Failure::NotShown(why)) if tries < TRIES_MAX => {
                     println!("{}: again, because {why}", row.id);
                 }
-                ran => return Report { verdict, failure: ran.err().map(Failure::into_words) },
+                ran => {
+                    report.failure = ran.err().map(Failure::into_words);
+                    return report;
+                }
             }
         }
     }
 
-    /// The positive control; how long the effect took.
-    fn direct(&self, row: &Row) -> Result<Duration, Failure> {
-        if row.basis != "live" {
-            return Ok(Duration::ZERO);
+    fn single(&mut self, row: &Row, report: &mut Report) -> Result<(), Failure> {
+        let direct = self.direct(row)?;
+        self.prepare(row)?;
+        let oracles = row.oracle.clone().unwrap_or_default();
+        let before = oracle::snapshot(&self.api, &oracles);
+        let bytes = send::bytes(&self.api, &row.request, &self.agent.token);
+        let mark = self.audit_end();
+        let sent = self.send(bytes)?;
+        match self.first(&sent, |_| true)? {
+            Seen::Held(hold) => {
+                report.verdict = Some(Verdict::Hold);
+                let checked = self.held(row, &hold, direct.took, &oracles, &before);
+                let answer = self.approve(&hold, &sent)?;
+                checked?;
+                if !row.takes(Verdict::Hold) {
+                    return Err(Failure::Wrong(format!("held: {}", hold["rules"])));
+                }
+                report.blind = named::check(row, &hold)?;
+                self.ran_once(row, &hold, mark, &answer, &before)
+            }
+            Seen::Answered(answer) => {
+                let read_as = verdicts(&answer);
+                let verdict = read_as.iter().find(|it| row.takes(**it));
+                report.verdict = verdict.or(read_as.first()).copied();
+                let Some(verdict) = verdict else {
+                    let why = format!("{read_as:?}: {} {}", answer.status, short(&answer));
+                    return Err(Failure::Wrong(why));
+                };
+                if *verdict == Verdict::Allow {
+                    return self.allowed(row, direct.answer.as_ref(), &answer, &before);
+                }
+                thread::sleep(direct.took.min(Duration::from_secs(1)));
+                self.unchanged(&oracles, &before)?;
+                self.ran_nothing(mark, &[self.agent.username.as_str()])
+            }
+        }
+    }
+
+    /// The positive control. What must be let through is sent too, for its answer.
+    fn direct(&self, row: &Row) -> Result<Direct, Failure> {
+        if row.basis != "live" && row.expect != Verdict::Allow {
+            return Ok(Direct { took: Duration::ZERO, answer: None });
         }
         self.prepare(row)?;
         let oracles = row.oracle.as_deref().unwrap_or_default();
         let before = oracle::snapshot(&self.api, oracles);
-        let bytes = send::bytes(&self.api, row, &self.agent.token);
+        let bytes = send::bytes(&self.api, &row.request, &self.agent.token);
         let started = Instant::now();
-        let answer = send::send(self.cluster.server(), &self.cluster.ca(), &bytes);
+        let sent = send::start(self.cluster.server(), &self.cluster.ca(), bytes);
+        let answer = sent.and_then(|sent| sent.answer.recv().map_err(std::io::Error::other)?);
         let answer = answer.map_err(|error| format!("direct: {error}"))?;
-        if !self.becomes_true(row, &answer, &before) {
+        if row.basis == "live" && !self.becomes_true(row, &answer, &before) {
             let why = format!("direct: no effect, {}: {}", answer.status, short(&answer));
             return Err(Failure::NotShown(why));
         }
         let took = started.elapsed();
         self.tidy(row, &before);
-        Ok(took)
+        Ok(Direct { took, answer: Some(answer) })
     }
 
     /// Takes away what the control has made, so that the request makes it anew.
@@ -145,15 +212,14 @@ impl Harness {
         for path in oracle::paths(row.oracle.as_deref().unwrap_or_default()) {
             if !before.contains_key(path) {
                 self.api.ask("DELETE", path, None, "");
-                let gone = || self.api.get(path).status == 404;
-                while !gone() {
-                    thread::sleep(Duration::from_millis(50));
-                }
+                wait_until(HOLD_TIME_MAX, "what the control made is gone", || {
+                    (self.api.get(path).status == 404).then_some(())
+                });
             }
         }
     }
 
-    fn prepare(&self, row: &Row) -> Result<(), String> {
+    pub(crate) fn prepare(&self, row: &Row) -> Result<(), String> {
         for key in &row.needs {
             fixtures::reset(&self.api, key)?;
         }
@@ -178,93 +244,29 @@ impl Harness {
         }
     }
 
-    fn shielded(
-        &mut self,
-        row: &Row,
-        took: Duration,
-        verdict: &mut Option<Verdict>,
-    ) -> Result<(), Failure> {
-        self.prepare(row)?;
-        let oracles = row.oracle.clone().unwrap_or_default();
-        let before = oracle::snapshot(&self.api, &oracles);
-        let bytes = send::bytes(&self.api, row, &self.agent.token);
-        let mark = self.audit_end();
-        let (url, ca) = (self.shield.agent_url.clone(), self.shield.ca());
-        let (sender, answers) = mpsc::channel();
-        thread::spawn(move || {
-            // Nobody listens any more once the row has failed.
-            let _ = sender.send(send::send(&url, &ca, &bytes));
-        });
-        let seen = self.first(&answers)?;
-        let got = match &seen {
-            Seen::Held(_) => Verdict::Hold,
-            Seen::Answered(answer) => classed(answer),
-        };
-        *verdict = Some(got);
-        let is_wanted = row.expect == got || row.also_ok.contains(&got);
-        match seen {
-            Seen::Held(hold) => {
-                let checked = self.held(row, &hold, took, &oracles, &before);
-                let answer = self.approve(&hold, &answers)?;
-                checked?;
-                if !is_wanted {
-                    return Err(Failure::Wrong(format!("held: {}", hold["rules"])));
-                }
-                // A pinned request that lost a race has been sent, refused, looked at and sent again.
-                let ran = self.audit_since(mark, |event| {
-                    event["auditID"] == hold["auditID"] && succeeded(event)
-                });
-                if ran.len() > 1 {
-                    return Err(Failure::Wrong(format!("approved, and ran {} times", ran.len())));
-                }
-                let shows = || !ran.is_empty() && self.becomes_true(row, &answer, &before);
-                if row.basis == "live" && !shows() {
-                    let why = format!("approved: no effect, {}: {}", answer.status, short(&answer));
-                    return Err(Failure::NotShown(why));
-                }
-                Ok(())
-            }
-            Seen::Answered(answer) if !is_wanted => {
-                Err(Failure::Wrong(format!("{got:?}: {} {}", answer.status, short(&answer))))
-            }
-            Seen::Answered(answer) if got == Verdict::Allow => {
-                match row.basis != "live" || self.becomes_true(row, &answer, &before) {
-                    true => Ok(()),
-                    false => {
-                        let why = format!("{}: {}", answer.status, short(&answer));
-                        Err(Failure::NotShown(format!("allowed: no effect, {why}")))
-                    }
-                }
-            }
-            Seen::Answered(_) => {
-                thread::sleep(took.min(Duration::from_secs(1)));
-                self.unchanged(&oracles, &before)?;
-                let agent = self.agent.username.clone();
-                let ran = self.audit_since(mark, |event| {
-                    event["user"]["username"] == agent.as_str() && is_real_write(event)
-                });
-                match ran.first() {
-                    None => Ok(()),
-                    Some(event) => Err(Failure::Wrong(format!("refused, and yet {event}"))),
-                }
-            }
-        }
+    /// Sends through agent-shield.
+    pub(crate) fn send(&self, bytes: Vec<u8>) -> Result<Sent, String> {
+        let sent = send::start(&self.shield.agent_url, &self.shield.ca(), bytes);
+        sent.map_err(|error| format!("shielded: {error}"))
     }
 
-    /// Waits for an answer or a hold.
-    fn first(&mut self, answers: &mpsc::Receiver<std::io::Result<Answer>>) -> Result<Seen, String> {
+    /// Waits for an answer, or for a hold that was not seen before and is the one that is meant.
+    pub(crate) fn first(
+        &mut self,
+        sent: &Sent,
+        is: impl Fn(&Value) -> bool,
+    ) -> Result<Seen, String> {
         let started = Instant::now();
         while started.elapsed() < HOLD_TIME_MAX {
-            match answers.recv_timeout(Duration::from_millis(100)) {
+            match sent.answer.recv_timeout(Duration::from_millis(50)) {
                 Ok(Ok(answer)) => return Ok(Seen::Answered(answer)),
                 Ok(Err(error)) => return Err(format!("shielded: {error}")),
                 Err(_) => {}
             }
-            let holds = self.shield.cli_json(&self.reviewer, &["holds"]);
-            for hold in holds["items"].as_array().into_iter().flatten() {
+            for hold in self.reviewer.pending().into_iter().filter(|hold| is(hold)) {
                 let id = hold["id"].as_str().unwrap_or_default().to_owned();
-                if hold["state"] == "pending" && self.held.insert(id) {
-                    return Ok(Seen::Held(hold.clone()));
+                if self.seen.insert(id) {
+                    return Ok(Seen::Held(hold));
                 }
             }
         }
@@ -280,12 +282,10 @@ impl Harness {
         oracles: &[Value],
         before: &oracle::Snapshot,
     ) -> Result<(), String> {
-        let full = std::env::var_os("AGENT_SHIELD_FULL").is_some();
         let limit = Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX));
-        thread::sleep(if full {
-            limit
-        } else {
-            (took * 2).clamp(Duration::from_millis(300), limit)
+        thread::sleep(match full() {
+            true => limit,
+            false => (took * 2).clamp(Duration::from_millis(300), limit),
         });
         self.unchanged(oracles, before)?;
         let ran = self.cluster.audit_events(|event| event["auditID"] == hold["auditID"]);
@@ -295,7 +295,11 @@ impl Harness {
         }
     }
 
-    fn unchanged(&self, oracles: &[Value], before: &oracle::Snapshot) -> Result<(), String> {
+    pub(crate) fn unchanged(
+        &self,
+        oracles: &[Value],
+        before: &oracle::Snapshot,
+    ) -> Result<(), String> {
         let of_cluster: Vec<&Value> =
             oracles.iter().filter(|it| oracle::is_of_cluster(it)).collect();
         let all = of_cluster.iter().all(|it| oracle::is_true(&self.api, it, None, before));
@@ -309,28 +313,73 @@ impl Harness {
         }
     }
 
-    fn approve(
+    /// Nothing that these users sent was done for real.
+    pub(crate) fn ran_nothing(&self, mark: u64, users: &[&str]) -> Result<(), Failure> {
+        let ran = self.audit_since(mark, |event| {
+            let user = event["user"]["username"].as_str().unwrap_or_default();
+            users.contains(&user) && is_real_write(event)
+        });
+        match ran.first() {
+            None => Ok(()),
+            Some(event) => Err(Failure::Wrong(format!("refused, and yet {event}"))),
+        }
+    }
+
+    /// An approved request ran exactly once and did what the control did.
+    fn ran_once(
         &self,
+        row: &Row,
         hold: &Value,
-        answers: &mpsc::Receiver<std::io::Result<Answer>>,
-    ) -> Result<Answer, String> {
+        mark: u64,
+        answer: &Answer,
+        before: &oracle::Snapshot,
+    ) -> Result<(), Failure> {
+        // A pinned request that lost a race has been sent, refused, looked at and sent again.
+        let ran =
+            self.audit_since(mark, |event| event["auditID"] == hold["auditID"] && succeeded(event));
+        if ran.len() > 1 {
+            return Err(Failure::Wrong(format!("approved, and ran {} times", ran.len())));
+        }
+        let shows = || !ran.is_empty() && self.becomes_true(row, answer, before);
+        if row.basis == "live" && !shows() {
+            let why = format!("approved: no effect, {}: {}", answer.status, short(answer));
+            return Err(Failure::NotShown(why));
+        }
+        Ok(())
+    }
+
+    /// An allowed request is answered as the API server answers, and does what it does there.
+    fn allowed(
+        &self,
+        row: &Row,
+        direct: Option<&Answer>,
+        answer: &Answer,
+        before: &oracle::Snapshot,
+    ) -> Result<(), Failure> {
+        if let Some(direct) = direct {
+            same_answer(direct, answer)?;
+        }
+        match row.basis != "live" || self.becomes_true(row, answer, before) {
+            true => Ok(()),
+            false => {
+                let why = format!("{}: {}", answer.status, short(answer));
+                Err(Failure::NotShown(format!("allowed: no effect, {why}")))
+            }
+        }
+    }
+
+    pub(crate) fn approve(&self, hold: &Value, sent: &Sent) -> Result<Answer, String> {
         let id = hold["id"].as_str().unwrap_or_default();
         let started = Instant::now();
         let mut approved = 0;
         while started.elapsed() < HOLD_TIME_MAX {
             // A controller may have changed the object meanwhile: then it is shown anew, and a
             // reviewer decides anew.
-            let hold = self.shield.cli_json(&self.reviewer, &["show", id]);
-            if hold["state"] == "pending" && approved < APPROVALS_MAX {
+            if self.reviewer.show(id)["state"] == "pending" && approved < APPROVALS_MAX {
                 approved += 1;
-                let mut command = self.shield.cli(&self.reviewer);
-                let output = command.args(["approve", id, "--reason", "test"]).output();
-                let output = output.expect("a CLI");
-                if !output.status.success() {
-                    return Err(format!("approve: {}", String::from_utf8_lossy(&output.stderr)));
-                }
+                self.reviewer.approve(id)?;
             }
-            match answers.recv_timeout(Duration::from_millis(500)) {
+            match sent.answer.recv_timeout(Duration::from_millis(500)) {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => return Err(format!("approved: {error}")),
                 Err(_) => {}
@@ -339,11 +388,11 @@ impl Harness {
         Err(format!("approved {approved} times, and no answer"))
     }
 
-    fn audit_end(&self) -> u64 {
+    pub(crate) fn audit_end(&self) -> u64 {
         std::fs::metadata(self.cluster.dir().join("audit.log")).map(|it| it.len()).unwrap_or(0)
     }
 
-    fn audit_since(&self, mark: u64, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub(crate) fn audit_since(&self, mark: u64, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut file = File::open(self.cluster.dir().join("audit.log")).expect("an audit log");
         file.seek(SeekFrom::Start(mark)).expect("a place in it");
         BufReader::new(file)
@@ -353,22 +402,65 @@ impl Harness {
             .filter(keep)
             .collect()
     }
+
+    /// Stops agent-shield, which must end in time.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn stop(mut self) {
+        let status = self.shield.terminate();
+        assert!(status.success(), "agent-shield ended with {status}");
+        wait_until(Duration::from_secs(5), "the log is whole", || {
+            self.shield.log().contains("stopped").then_some(())
+        });
+    }
 }
 
-/// What an answer says of who decided.
-fn classed(answer: &Answer) -> Verdict {
+/// Whether what is too long for CI runs too.
+pub(crate) fn full() -> bool {
+    std::env::var_os("AGENT_SHIELD_FULL").is_some()
+}
+
+/// How an answer may be read: who decided, and what.
+pub(crate) fn verdicts(answer: &Answer) -> Vec<Verdict> {
     let ours = answer.text().contains("agent-shield");
     match answer.status {
-        403 if ours => Verdict::Deny,
-        400 | 401 | 404 | 405 | 413 | 415 | 431 if ours => Verdict::Reject,
-        // The API server's own refusal of a request that it read as we did, or its parser's.
-        400 | 401 => Verdict::Reject,
-        _ => Verdict::Allow,
+        403 if ours => vec![Verdict::Deny],
+        400..500 if ours && answer.status != 429 => vec![Verdict::Reject],
+        429 | 500.. if ours => vec![],
+        // The API server's own refusal, or its parser's: of what it cannot read, or has not.
+        400 | 401 | 404 | 405 | 409 | 413 | 415 | 422 | 431 => {
+            vec![Verdict::Reject, Verdict::Allow]
+        }
+        _ => vec![Verdict::Allow],
+    }
+}
+
+/// Two answers of the API server to the same request: the same but for what differs each time.
+fn same_answer(direct: &Answer, answer: &Answer) -> Result<(), String> {
+    if direct.status != answer.status {
+        return Err(format!("answered {} and directly {}", answer.status, direct.status));
+    }
+    for name in ["content-type", "cache-control", "warning"] {
+        let (here, there) = (answer.header(name), direct.header(name));
+        if here != there {
+            return Err(format!("{name} is {here:?} and directly {there:?}"));
+        }
+    }
+    let shape = |answer: &Answer| {
+        let json = answer.json();
+        let text = |path| json.pointer(path).cloned().unwrap_or_default();
+        ["/kind", "/apiVersion", "/reason", "/metadata/namespace"].map(text)
+    };
+    let (here, there) = (shape(answer), shape(direct));
+    match here == there && answer.body.is_empty() == direct.body.is_empty() {
+        true => Ok(()),
+        false => Err(format!("answered {here:?} and directly {there:?}")),
     }
 }
 
 /// Whether the API server did it for real: neither a read nor a dry run.
-fn is_real_write(event: &Value) -> bool {
+pub(crate) fn is_real_write(event: &Value) -> bool {
     let verb = event["verb"].as_str().unwrap_or_default();
     let target = event["requestURI"].as_str().unwrap_or_default();
     let dry = target.contains("dryRun=All") || event["requestObject"]["dryRun"][0] == "All";
@@ -384,16 +476,4 @@ fn succeeded(event: &Value) -> bool {
 
 fn short(answer: &Answer) -> String {
     answer.text().chars().take(300).collect()
-}
-
-/// For tests that wait on the harness's own agent-shield.
-impl Harness {
-    /// Stops agent-shield, which must end in time.
-    pub fn stop(mut self) {
-        let status = self.shield.terminate();
-        assert!(status.success(), "agent-shield ended with {status}");
-        wait_until(Duration::from_secs(5), "the log is whole", || {
-            self.shield.log().contains("stopped").then_some(())
-        });
-    }
 }

@@ -1,6 +1,12 @@
 //! A row's request, byte for byte.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    net::{Shutdown, TcpStream},
+    path::Path,
+    sync::mpsc::{self, Receiver},
+    thread,
+};
 
 use base64::{
     Engine,
@@ -9,18 +15,23 @@ use base64::{
 use serde_json::Value;
 use testkit::http::{Answer, Connection};
 
-use crate::{Row, api::Api};
+use crate::{api::Api, h2, row::Request};
 
 /// The request as it goes on the wire, with this token.
-pub(crate) fn bytes(api: &Api, row: &Row, token: &str) -> Vec<u8> {
-    let body = body(api, row);
+pub(crate) fn bytes(api: &Api, request: &Request, token: &str) -> Vec<u8> {
+    match (request.method.as_str(), &request.raw) {
+        ("H2", _) => return h2::frames(&request.headers, token),
+        (_, Some(raw)) => return raw_bytes(raw, &request.path, token),
+        _ => {}
+    }
+    let body = body(api, request);
     let in_headers = |text: &str| {
         text.replace("{token_b64url}", &URL_SAFE_NO_PAD.encode(token))
             .replace("{token}", token)
             .replace("{agent_token}", token)
     };
     let own: Vec<(String, String)> =
-        row.headers.iter().map(|(name, value)| (name.clone(), in_headers(value))).collect();
+        request.headers.iter().map(|(name, value)| (name.clone(), in_headers(value))).collect();
     let has = |name: &str| own.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
     let mut headers = Vec::new();
     let mut default = |name: &str, value: Option<String>| {
@@ -31,11 +42,14 @@ pub(crate) fn bytes(api: &Api, row: &Row, token: &str) -> Vec<u8> {
     default("Host", Some("localhost".to_owned()));
     default("Accept", Some("application/json".to_owned()));
     default("Authorization", Some(format!("Bearer {token}")));
-    default("Content-Type", row.content_type.clone());
+    let json = matches!(request.body, Some(Value::Object(_) | Value::Array(_)));
+    let json = json.then(|| "application/json".to_owned());
+    default("Content-Type", request.content_type.clone().or(json));
     default("Content-Length", body.as_ref().map(|it| it.len().to_string()));
     // An empty Authorization says that there is none.
     headers.extend(own.into_iter().filter(|(_, value)| !value.is_empty()));
-    let mut head = format!("{} {} HTTP/1.1\r\n", row.method, row.path.replace("{token}", token));
+    let path = request.path.replace("{token}", token);
+    let mut head = format!("{} {path} HTTP/1.1\r\n", request.method);
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -45,16 +59,30 @@ pub(crate) fn bytes(api: &Api, row: &Row, token: &str) -> Vec<u8> {
     bytes
 }
 
-fn body(api: &Api, row: &Row) -> Option<Vec<u8>> {
-    if let Some(text) = &row.body_b64 {
+/// Requests that no client would write; a second one is hidden in some.
+fn raw_bytes(raw: &str, path: &str, token: &str) -> Vec<u8> {
+    let inner = format!(
+        "DELETE {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: \
+         close\r\n\r\n"
+    );
+    raw.replace("{path}", path)
+        .replace("{token}", token)
+        .replace("{len5inner}", &(5 + inner.len()).to_string())
+        .replace("{leninner}", &inner.len().to_string())
+        .replace("{{}}", "{}")
+        .into_bytes()
+}
+
+fn body(api: &Api, request: &Request) -> Option<Vec<u8>> {
+    if let Some(text) = &request.body_b64 {
         return Some(STANDARD.decode(text).expect("base64"));
     }
-    let text = match row.body.as_ref()? {
+    let text = match request.body.as_ref()? {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     };
     let mut text = api.fill(&text);
-    let wanted = row.note.split_once("pad=").map(|(_, rest)| rest);
+    let wanted = request.note.split_once("pad=").map(|(_, rest)| rest);
     let digits = wanted.map(|it| it.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
     if let Some(count) = digits.and_then(|it| it.parse::<usize>().ok()) {
         let run = [" ", "a"].into_iter().find(|it| text.contains(&it.repeat(64)));
@@ -65,10 +93,38 @@ fn body(api: &Api, row: &Row) -> Option<Vec<u8>> {
     Some(text.into_bytes())
 }
 
-/// Sends it and reads the answer; of a stream without end, the head.
-pub(crate) fn send(url: &str, ca: &Path, bytes: &[u8]) -> io::Result<Answer> {
-    let mut connection = Connection::open(url, ca)?;
-    connection.send(bytes)?;
+/// A request on its way, on a connection of its own.
+pub(crate) struct Sent {
+    pub(crate) answer: Receiver<io::Result<Answer>>,
+    socket: TcpStream,
+}
+
+impl Sent {
+    /// Ends the connection, as a client does that gives up.
+    pub(crate) fn leave(self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// Sends it, and reads the answer meanwhile; of a stream without end, the head.
+pub(crate) fn start(url: &str, ca: &Path, bytes: Vec<u8>) -> io::Result<Sent> {
+    let is_h2 = bytes.starts_with(h2::PREFACE);
+    let offered: &[&str] = if is_h2 { &["h2"] } else { &[] };
+    let mut connection = Connection::open_offering(url, ca, offered)?;
+    let socket = connection.socket()?;
+    let (sender, answer) = mpsc::channel();
+    thread::spawn(move || {
+        let read = connection.send(&bytes).and_then(|()| match is_h2 {
+            true => h2::answer(&mut connection),
+            false => read(&mut connection, &bytes),
+        });
+        // Nobody listens any more once the row has failed.
+        let _ = sender.send(read);
+    });
+    Ok(Sent { answer, socket })
+}
+
+fn read(connection: &mut Connection, bytes: &[u8]) -> io::Result<Answer> {
     let head = String::from_utf8_lossy(bytes.get(..200).unwrap_or(bytes)).into_owned();
     let endless = head.contains("watch=") && !head.contains("timeoutSeconds");
     if endless || head.contains("follow=true") {
