@@ -16,6 +16,11 @@ impl Builtin {
         TABLE.iter().find(|it| it.group == group && it.resource == resource)
     }
 
+    /// Whether Kubernetes itself serves this group.
+    pub(crate) fn serves(group: &str) -> bool {
+        TABLE.iter().any(|it| it.group == group)
+    }
+
     /// Whether the resource has this subresource; the empty one is the object itself.
     pub(crate) fn has(&self, subresource: &str) -> bool {
         subresource.is_empty() || self.subresources.contains(&subresource)

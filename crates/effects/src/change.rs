@@ -4,7 +4,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use attributes::Attributes;
@@ -98,6 +98,29 @@ pub fn of_delete(attributes: &Attributes, objects: &[Value]) -> Vec<Effect> {
         effects.extend(claims);
     }
     effects
+}
+
+/// What an exec, attach, port-forward or proxy into a live pod takes from outside its namespace.
+pub fn of_entered(attributes: &Attributes, pod: &Value) -> Vec<Effect> {
+    let object = object_in(attributes, Some(pod), pod);
+    let mut found = Found::default();
+    for power in powers::of_code("pods", pod) {
+        found.add(EffectKind::Borrow, format!("takes {power}"));
+    }
+    found.others.extend(powers::account("pods", pod).map(|name| runs_as(name, &object)));
+    found.effects(&object)
+}
+
+/// Code runs with the rights of a service account: what these are is RBAC's to say.
+fn runs_as(account: &str, of: &ObjectRef) -> Effect {
+    let object = ObjectRef {
+        resource: "serviceaccounts".to_owned(),
+        namespace: of.namespace.clone(),
+        name: account.to_owned(),
+        ..ObjectRef::default()
+    };
+    let detail = format!("{} runs with its rights", of.words());
+    Effect { kind: EffectKind::Borrow, object, detail, count: None }
 }
 
 /// The segments of a path, unescaped.
@@ -216,7 +239,7 @@ impl Comparison<'_> {
         let kind = if inert { EffectKind::CreateInert } else { EffectKind::CreateActive };
         self.found.add(kind, detail);
         self.credential();
-        self.powers(None);
+        self.powers(None, true);
     }
 
     fn changed(&mut self, class_config: &ClassConfig, old: &Value) {
@@ -229,7 +252,6 @@ impl Comparison<'_> {
         }
         self.namespace(class_config, old);
         self.credential();
-        self.powers(Some(old));
         if let Some((kind, detail)) = applied::judge(&changes) {
             self.found.add(kind, detail);
         }
@@ -239,6 +261,7 @@ impl Comparison<'_> {
         for (kind, detail) in template::changed(&self.object.resource, &changes, old, self.new) {
             self.found.add(kind, detail);
         }
+        self.powers(Some(old), template::runs_other_code(&self.object.resource, &changes));
         let paths = || {
             changes.iter().map(|change| change.path.as_str()).take(6).collect::<Vec<_>>().join(", ")
         };
@@ -264,13 +287,23 @@ impl Comparison<'_> {
         }
     }
 
-    /// Powers from outside the namespace that the object did not have before.
-    fn powers(&mut self, old: Option<&Value>) {
-        let of = |object| powers::of(&self.object.resource, &self.object.namespace, object);
+    /// Powers from outside the namespace that the object did not have before; where other code runs,
+    /// also those that it had.
+    fn powers(&mut self, old: Option<&Value>, runs_other_code: bool) {
+        let resource = self.object.resource.as_str();
+        let of = |object| powers::of(resource, &self.object.namespace, object);
         let had = old.map(of).unwrap_or_default();
-        let taken: Vec<String> = of(self.new).difference(&had).cloned().collect();
+        let mut taken: BTreeSet<String> = of(self.new).difference(&had).cloned().collect();
+        if runs_other_code {
+            taken.extend(powers::of_code(resource, self.new));
+        }
         for power in taken {
             self.found.add(EffectKind::Borrow, format!("takes {power}"));
+        }
+        let account = powers::account(resource, self.new);
+        let had = old.and_then(|old| powers::account(resource, old));
+        if let Some(name) = account.filter(|_| runs_other_code || account != had) {
+            self.found.others.push(runs_as(name, &self.object));
         }
     }
 

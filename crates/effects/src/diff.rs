@@ -125,7 +125,7 @@ fn forget(value: &mut Value, made_up: &[String]) {
         Value::String(text) => {
             if made_up.contains(text) {
                 *text = MADE_UP.to_owned();
-            } else if text.strip_prefix(TOKEN_VOLUME).is_some_and(|rest| rest.len() == 5) {
+            } else if is_token_volume(text) {
                 *text = format!("{TOKEN_VOLUME}*");
             }
         }
@@ -133,6 +133,11 @@ fn forget(value: &mut Value, made_up: &[String]) {
         Value::Object(fields) => fields.values_mut().for_each(|field| forget(field, made_up)),
         _ => {}
     }
+}
+
+/// Whether the ServiceAccount admission has named this volume.
+pub(crate) fn is_token_volume(name: &str) -> bool {
+    name.strip_prefix(TOKEN_VOLUME).is_some_and(|rest| rest.len() == 5)
 }
 
 fn forget_times(value: &mut Value) {

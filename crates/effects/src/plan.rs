@@ -187,6 +187,11 @@ pub fn is_builtin(api_group: &str, resource: &str) -> bool {
     Builtin::find(api_group, resource).is_some()
 }
 
+/// Whether Kubernetes itself serves this API group.
+pub fn is_builtin_group(api_group: &str) -> bool {
+    Builtin::serves(api_group)
+}
+
 fn connect(a: &Attributes) -> Plan {
     let blind = |kind, detail| Plan {
         route: Route::Blind,

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::template;
+use crate::{diff::is_token_volume, template};
 
-/// Names of the powers that an object takes, for people. The empty set: none that is known.
+/// Names of the powers that an object takes, for people. The empty set: none that is known. The
+/// service account of its pods is [`account`]'s.
 pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<String> {
-    let mut powers = BTreeSet::new();
+    let mut powers = of_code(resource, object);
     if let Some(pod) = template::pod_spec(resource, object) {
-        pod_powers(pod, &mut powers);
+        place_powers(pod, &mut powers);
     }
     match resource {
         "persistentvolumeclaims" => claim_powers(object, &mut powers),
@@ -39,12 +40,34 @@ pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<St
     powers
 }
 
-fn pod_powers(pod: &Value, powers: &mut BTreeSet<String>) {
+/// Those that code in its pods has: whoever changes what runs takes them, also where they were
+/// there before.
+pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<String> {
+    let mut powers = BTreeSet::new();
+    let Some(pod) = template::pod_spec(resource, object) else { return powers };
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         if pod.get(field).and_then(Value::as_bool) == Some(true) {
             powers.insert(format!("{field} of its node"));
         }
     }
+    if let Some(account) = given_token(pod) {
+        powers.insert(format!("a token of service account {account}"));
+    }
+    for volume in items(pod, "/volumes") {
+        if let Some(path) = text(volume, "/hostPath/path") {
+            powers.insert(format!("the path {path} of its node"));
+        }
+    }
+    for list in ["/containers", "/initContainers", "/ephemeralContainers"] {
+        for container in items(pod, list) {
+            container_powers(container, &mut powers);
+        }
+    }
+    powers
+}
+
+/// Where and before whom its pods run.
+fn place_powers(pod: &Value, powers: &mut BTreeSet<String>) {
     if let Some(node) = text(pod, "/nodeName") {
         powers.insert(format!("node {node}, past the scheduler"));
     }
@@ -65,19 +88,6 @@ fn pod_powers(pod: &Value, powers: &mut BTreeSet<String>) {
     if let Some(class) = text(pod, "/priorityClassName") {
         powers.insert(format!("priority {class}, before other pods"));
     }
-    if let Some(account) = service_account(pod) {
-        powers.insert(format!("the rights of service account {account}"));
-    }
-    for volume in items(pod, "/volumes") {
-        if let Some(path) = text(volume, "/hostPath/path") {
-            powers.insert(format!("the path {path} of its node"));
-        }
-    }
-    for list in ["/containers", "/initContainers", "/ephemeralContainers"] {
-        for container in items(pod, list) {
-            container_powers(container, powers);
-        }
-    }
 }
 
 /// Labels by which a pod picks single nodes, or those of the control plane.
@@ -85,15 +95,29 @@ fn picks_nodes(key: &str) -> bool {
     key == "kubernetes.io/hostname" || key.starts_with("node-role.kubernetes.io/")
 }
 
-/// The service account that a pod runs as, unless it is the default one or its token stays out.
-fn service_account(pod: &Value) -> Option<&str> {
-    let account = text(pod, "/serviceAccountName").or_else(|| text(pod, "/serviceAccount"))?;
+/// The service account whose rights code in its pods has; `None` where it has no pods, or they get
+/// no token.
+pub(crate) fn account<'a>(resource: &str, object: &'a Value) -> Option<&'a str> {
+    let pod = template::pod_spec(resource, object)?;
     let mounted = pod.get("automountServiceAccountToken").and_then(Value::as_bool) != Some(false);
-    let projected = items(pod, "/volumes")
+    mounted.then(|| account_name(pod))
+}
+
+/// Whom a pod runs as; one that names nobody runs as `default`.
+fn account_name(pod: &Value) -> &str {
+    text(pod, "/serviceAccountName").or_else(|| text(pod, "/serviceAccount")).unwrap_or("default")
+}
+
+/// The service account of which a pod is given a token by a volume of its own: one that is not the
+/// admission plugin's, for whatever audience and time it likes.
+fn given_token(pod: &Value) -> Option<&str> {
+    let own = |volume: &&Value| !text(volume, "/name").is_some_and(is_token_volume);
+    let given = items(pod, "/volumes")
         .iter()
+        .filter(own)
         .flat_map(|volume| items(volume, "/projected/sources"))
         .any(|source| source.get("serviceAccountToken").is_some());
-    (account != "default" && (mounted || projected)).then_some(account)
+    given.then(|| account_name(pod))
 }
 
 fn container_powers(container: &Value, powers: &mut BTreeSet<String>) {
@@ -143,15 +167,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn knows_whom_pods_run_as() {
+        let table = [
+            ("pods", json!({"spec": {}}), Some("default")),
+            ("pods", json!({"spec": {"serviceAccountName": "sa1"}}), Some("sa1")),
+            (
+                "pods",
+                json!({"spec": {"serviceAccountName": "sa1", "automountServiceAccountToken": false}}),
+                None,
+            ),
+            (
+                "deployments",
+                json!({"spec": {"template": {"spec": {"serviceAccount": "sa1"}}}}),
+                Some("sa1"),
+            ),
+            ("configmaps", json!({"data": {}}), None),
+        ];
+        for (resource, object, want) in table {
+            assert_eq!(account(resource, &object), want, "{resource} {object}");
+        }
+    }
+
+    #[test]
     fn names_what_comes_from_outside() {
         let pod = |spec: Value| ("pods", json!({ "spec": spec }));
         let deployment =
             |spec: Value| ("deployments", json!({ "spec": { "template": { "spec": spec } } }));
-        let table: [((&str, Value), &str); 12] = [
+        let table: [((&str, Value), &str); 11] = [
             (pod(json!({"containers": [{"name": "c", "image": "x"}]})), ""),
-            (pod(json!({"serviceAccountName": "default"})), ""),
-            (pod(json!({"serviceAccountName": "sa1"})), "the rights of service account sa1"),
-            (pod(json!({"serviceAccountName": "sa1", "automountServiceAccountToken": false})), ""),
+            (pod(json!({"serviceAccountName": "sa1"})), ""),
+            (
+                pod(json!({"serviceAccountName": "sa1", "volumes": [
+                    {"name": "kube-api-access-x7k2p", "projected": {"sources": [{"serviceAccountToken": {}}]}},
+                    {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+                ]})),
+                "a token of service account sa1",
+            ),
             (deployment(json!({"hostNetwork": true})), "hostNetwork of its node"),
             (deployment(json!({"nodeName": "n1"})), "node n1, past the scheduler"),
             (

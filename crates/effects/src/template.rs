@@ -98,6 +98,22 @@ pub(crate) fn changed(
     found
 }
 
+/// Whether what runs in pods differs: not by labels or a restart, nor by how much it may use.
+pub(crate) fn runs_other_code(resource: &str, changes: &[Change]) -> bool {
+    changes.iter().any(|change| {
+        let segments = segments(&change.path);
+        match within(resource, &segments).as_deref() {
+            None => false,
+            Some(["metadata", "annotations", key]) => triggers::template_annotation(key).is_some(),
+            Some(["metadata", ..] | ["spec", "resources", ..]) => false,
+            Some(["spec", list, _, field, ..]) if CONTAINERS.contains(list) => {
+                !matches!(*field, "resources" | "resizePolicy")
+            }
+            Some(_) => true,
+        }
+    })
+}
+
 fn added(list: &str, name: &str, rest: &[&str], change: &Change) -> Option<(EffectKind, String)> {
     // Named once, by its image, of all the fields that come with it.
     let image = change.new.as_ref().and_then(Value::as_str).filter(|_| rest == ["image"])?;

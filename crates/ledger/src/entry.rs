@@ -188,6 +188,9 @@ pub struct EffectRecord {
     pub uid: String,
     /// In plain words.
     pub detail: String,
+    /// A count before and after where the kind has one (replicas).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<(i64, i64)>,
 }
 
 impl From<&Effect> for EffectRecord {
@@ -200,6 +203,7 @@ impl From<&Effect> for EffectRecord {
             name: effect.object.name.clone(),
             uid: effect.object.uid.clone(),
             detail: effect.detail.clone(),
+            count: effect.count,
         }
     }
 }

@@ -171,7 +171,7 @@ pub(crate) const DEFAULT: &[Rule] = &[
         "taints of a node differ: NoExecute drains it"),
     rule!("evict-pod", "mission", Hold, Medium, Everywhere, Always, [Evict],
         "a pod is evicted"),
-    rule!("run-code", "Q7", Hold, High, Everywhere, Always, [RunCode],
+    rule!("run-code", "Q7", Hold, High, Production, Always, [RunCode],
         "exec, attach, port-forward, ephemeral containers, proxies to pods and services"),
     rule!("grant-access", "credentials and rights", Hold, Critical, Everywhere, Always, [GrantAccess],
         "RBAC, admission, API extensions, CSRs, bindings of pods to nodes"),

@@ -3,8 +3,9 @@
 //! The answer comes from the API server itself: its dry run of the agent's own bytes as the agent,
 //! against the live object. What cannot be previewed counts as the worst.
 
+use attributes::Attributes;
 use bytes::Bytes;
-use effects::{Change, Effect, Route};
+use effects::{Change, Effect, EffectKind, Route};
 use hold::{ChangeRecord, Preview, Target};
 use http::StatusCode;
 use ledger::{Entry, Identity, Outcome, RequestRecord, Stage};
@@ -84,12 +85,21 @@ impl Proxy {
         }
         let previewed = match plan.route {
             Route::Review | Route::DryRun | Route::Ordinary => Previewed::Seen(Seen::default()),
+            Route::Read | Route::Blind if attributes.is_connect() => self.connect(write).await,
             Route::Read | Route::Blind => self.blind(write, "").await,
             Route::Preview => self.preview_change(write).await,
             Route::PreviewDelete => self.preview_delete(write).await,
             Route::PreviewCollection => self.preview_collection(write).await,
         };
         let mut seen = match previewed {
+            // Whoever reaches for agent-shield itself is shown to a person, also where nothing is.
+            Previewed::Answered(answer)
+                if answer.status == StatusCode::NOT_FOUND && self.is_own(attributes) =>
+            {
+                let why = "agent-shield's own namespace: there is no such object now";
+                let effects = vec![effects::unknown(attributes, why)];
+                Seen { effects, notes: vec![why.to_owned()], ..Seen::default() }
+            }
             Previewed::Answered(answer) => return Judged::Answered(answer),
             Previewed::Seen(seen) => seen,
         };
@@ -99,9 +109,15 @@ impl Proxy {
             effects.retain(|it| it.kind != effect.kind || !it.object.uid.is_empty());
             effects.push(effect);
         }
+        self.weigh_accounts(&mut effects).await;
+        self.add_up(&mut effects).await;
         let verdict = self.decide(write, is_write, &effects);
         let preview = self.shown(write, &effects, seen, &verdict).await;
         Judged::Decided(Box::new(Judgement { effects, preview, verdict }))
+    }
+
+    fn is_own(&self, attributes: &Attributes) -> bool {
+        attributes.namespace == self.namespaces.config().own_namespace
     }
 
     fn decide(&self, write: &Write, is_write: bool, effects: &[Effect]) -> Verdict {
@@ -114,8 +130,8 @@ impl Proxy {
         })
     }
 
-    /// What cannot or must not be previewed. RBAC is asked on the agent's behalf, so that nobody is
-    /// asked to approve what the API server would refuse.
+    /// What cannot or must not be previewed. Discovery and RBAC are asked on the agent's behalf, so
+    /// that nobody is asked to approve what the API server would refuse.
     async fn blind(&self, write: &Write, why: &str) -> Previewed {
         let attributes = write.attributes();
         if attributes.is_resource_request {
@@ -131,11 +147,43 @@ impl Proxy {
                 return Previewed::Answered(forbidden(write, &access));
             }
         }
+        if let Some(refusal) = self.unserved(write).await {
+            return Previewed::Answered(refusal);
+        }
         let note = match why {
             "" => "this kind of request has no preview".to_owned(),
             why => why.to_owned(),
         };
         Previewed::Seen(Seen { notes: vec![note], ..Seen::default() })
+    }
+
+    /// A way into a pod is as powerful as the pod (DEFAULTS Q7); what is not known of it is the worst.
+    async fn connect(&self, write: &Write) -> Previewed {
+        let mut seen = match self.blind(write, "").await {
+            Previewed::Seen(seen) => seen,
+            answered => return answered,
+        };
+        let attributes = write.attributes();
+        let (namespace, name) = (&attributes.namespace, &attributes.name);
+        let pod = match attributes.resource.as_str() {
+            "pods" => {
+                // `[scheme:]name[:port]`: a name that is not the pod's finds no pod, and is held.
+                let target = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+                self.read_for_preview(write, "pods", Probe::get(&target), &target).await
+            }
+            _ => None,
+        };
+        seen.effects = match &pod {
+            Some(pod) => effects::of_entered(attributes, pod),
+            None => vec![Effect {
+                kind: EffectKind::Borrow,
+                object: effects::object_of(attributes),
+                detail: "takes whatever the other end may do, which is not known".to_owned(),
+                count: None,
+            }],
+        };
+        seen.live = pod;
+        Previewed::Seen(seen)
     }
 
     async fn preview_change(&self, write: &Write) -> Previewed {

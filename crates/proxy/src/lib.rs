@@ -5,6 +5,7 @@
 //! request and sent on another: [`attributes::read`] reads the target once, and the same bytes go
 //! upstream. The only ways to send are a [`hold::Permit`] and a [`upstream::Probe`].
 
+mod accounts;
 mod answers;
 mod body;
 mod bounds;
@@ -12,6 +13,7 @@ mod call;
 mod clients;
 mod error;
 mod held;
+mod history;
 mod judge;
 mod lanes;
 mod listener;
@@ -23,6 +25,7 @@ mod read;
 mod recorder;
 mod serve;
 mod tunnel;
+mod unserved;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -1,0 +1,77 @@
+//! Whether the API server serves what a write is to, by its own discovery.
+//!
+//! What it does not serve it would refuse: that is the answer then, and nobody is asked. This is
+//! believed of Kubernetes' own groups alone; what others serve comes and goes while a person decides,
+//! and an aggregated server need not tell all that it does.
+
+use bytes::Bytes;
+use effects::is_builtin_group;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use status::Status;
+use upstream::{Probe, ProbeAnswer};
+
+use crate::{Proxy, call::Write};
+
+impl Proxy {
+    /// The API server's refusal of a write to what it does not serve; `None` where it may serve it.
+    pub(crate) async fn unserved(&self, write: &Write) -> Option<ProbeAnswer> {
+        let a = write.attributes();
+        if !a.is_resource_request || a.is_connect() || !is_builtin_group(&a.api_group) {
+            return None;
+        }
+        let target = match a.api_group.as_str() {
+            "" => format!("/api/{}", a.api_version),
+            group => format!("/apis/{group}/{}", a.api_version),
+        };
+        let answer = self.ask(write, Probe::get(target), false).await.ok()?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Some(not_found());
+        }
+        let list = answer.json.filter(|_| answer.status.is_success())?;
+        let resources = list.get("resources")?.as_array()?;
+        let served = match a.subresource.as_str() {
+            "" => a.resource.clone(),
+            subresource => format!("{}/{subresource}", a.resource),
+        };
+        let found = resources.iter().find(|it| text(it, "name") == Some(&served));
+        let Some(found) = found else { return Some(not_found()) };
+        let namespaced = found.get("namespaced")?.as_bool()?;
+        let verbs = found.get("verbs")?.as_array()?;
+        // RequestInfo puts a Namespace into itself.
+        let in_namespace = !a.namespace.is_empty() && a.resource != "namespaces";
+        match (namespaced, in_namespace, a.name.is_empty()) {
+            (false, true, _) | (true, false, false) => return Some(not_found()),
+            (true, false, true) => return Some(not_allowed()),
+            _ => {}
+        }
+        // A create names its object in the body alone, except below one that is there.
+        let misplaced = match a.verb.as_str() {
+            "create" => a.subresource.is_empty() && !a.name.is_empty(),
+            "update" | "patch" | "delete" => a.name.is_empty(),
+            _ => false,
+        };
+        let has_verb = verbs.iter().any(|verb| verb.as_str() == Some(&a.verb));
+        (misplaced || !has_verb).then(not_allowed)
+    }
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field)?.as_str()
+}
+
+fn not_found() -> ProbeAnswer {
+    refusal(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
+}
+
+fn not_allowed() -> ProbeAnswer {
+    let message = "the server does not allow this method on the requested resource";
+    refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+}
+
+/// The words of client-go for an answer without a `Status`, as the API server's own is here.
+fn refusal(status: StatusCode, reason: &'static str, message: &str) -> ProbeAnswer {
+    let json = Status::failure(status.as_u16(), reason).message(message).to_json();
+    let bytes = Bytes::from(json.to_string());
+    ProbeAnswer { status, headers: HeaderMap::new(), bytes, json: Some(json) }
+}
