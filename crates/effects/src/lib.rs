@@ -91,6 +91,8 @@ pub enum EffectKind {
     Unprotect,
     /// A namespace gets more protected or more production.
     Protect,
+    /// A pod goes that its ReplicaSet replaces, while others are ready.
+    ReplacePod,
     /// A pod is evicted.
     Evict,
     /// A node stops taking pods.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{MediaType, PayloadError, read};
+use crate::{MediaType, PayloadError, protobuf, read};
 
 /// What a delete asks for besides its object.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,7 +27,7 @@ const FIELDS: [&str; 9] = [
 /// Reads the body of a delete; `None` where it is empty and the query counts.
 ///
 /// # Errors
-/// [`PayloadError`] for a body that is not plain JSON `DeleteOptions` with known fields.
+/// [`PayloadError`] for a body that is not plain `DeleteOptions` with known fields, in JSON or protobuf.
 pub fn delete_options(
     media: MediaType,
     body: &[u8],
@@ -35,10 +35,12 @@ pub fn delete_options(
     if body.is_empty() {
         return Ok(None);
     }
-    if !matches!(media, MediaType::Json | MediaType::Missing) {
-        return Err(PayloadError::Opaque(media));
-    }
-    let Value::Object(document) = read(media, body)? else {
+    let read = match media {
+        MediaType::Json | MediaType::Missing => read(media, body)?,
+        MediaType::Protobuf => protobuf::read(body, Some("DeleteOptions"))?,
+        _ => return Err(PayloadError::Opaque(media)),
+    };
+    let Value::Object(document) = read else {
         return Err(PayloadError::Unexpected("delete options must be a JSON object".into()));
     };
     let unexpected = |what: &str| Err(PayloadError::Unexpected(what.to_owned()));
@@ -84,6 +86,11 @@ impl DeleteOptions {
     /// Whether the server would only pretend: exactly `All`.
     pub fn is_dry_run(&self) -> bool {
         self.document.get("dryRun") == Some(&json!(["All"]))
+    }
+
+    /// How long the object may take to end, where the request says so.
+    pub fn grace_seconds(&self) -> Option<i64> {
+        self.document.get("gracePeriodSeconds").and_then(Value::as_i64)
     }
 
     /// The body of the same delete as a dry run.
@@ -164,13 +171,15 @@ mod tests {
         let all = Some("All");
         type Row =
             (&'static str, &'static str, MediaType, &'static [u8], Option<&'static str>, bool);
-        let table: [Row; 15] = [
+        let table: [Row; 17] = [
             ("DELETE", "", MediaType::Missing, b"", all, true),
             ("DELETE", "", MediaType::Missing, b"", None, false),
             ("DELETE", "", MediaType::Json, b"{}", all, false),
             ("DELETE", "", MediaType::Json, b"null", all, false),
             ("DELETE", "", MediaType::Yaml, b"kind: DeleteOptions\n", all, false),
             ("DELETE", "", MediaType::Protobuf, b"k8s\0", all, false),
+            ("DELETE", "", MediaType::Protobuf, b"k8s\0\x12\x05\x2a\x03All", None, true),
+            ("DELETE", "", MediaType::Protobuf, b"k8s\0\x12\x05\x2a\x03All\x12\0", None, false),
             ("DELETE", "", MediaType::Json, br#"{"dryRun":["All"]}"#, None, true),
             ("DELETE", "", MediaType::Json, br#"{"dryRun":["All"],"dryRun":[]}"#, None, false),
             ("DELETE", "", MediaType::Json, br#"{"dryRun":"All"}"#, None, false),

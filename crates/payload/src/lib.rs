@@ -5,6 +5,7 @@
 //! cannot be read in exactly one way is an error, and the caller turns that into a hold. Pure.
 
 mod delete_options;
+mod protobuf;
 mod redact;
 mod strict;
 
@@ -48,7 +49,7 @@ pub enum PayloadError {
     /// Neither JSON nor YAML, or read by two readers in two ways.
     #[error("it is not {format}: {why}")]
     Malformed {
-        /// `JSON` or `YAML`.
+        /// `JSON`, `YAML` or `Kubernetes protobuf`.
         format: &'static str,
         /// What the parser says.
         why: String,
@@ -77,7 +78,8 @@ pub fn media_type(content_type: Option<&str>) -> MediaType {
     }
 }
 
-/// Reads a body strictly: JSON without duplicate keys, or one YAML document without them.
+/// Reads a body strictly: JSON without duplicate keys, one YAML document without them, or Kubernetes
+/// protobuf of the few kinds that are judged by their own bytes.
 ///
 /// # Errors
 /// [`PayloadError`] for everything else.
@@ -90,7 +92,8 @@ pub fn read(media: MediaType, body: &[u8]) -> Result<Value, PayloadError> {
         | MediaType::Missing => strict::json(body),
         // kubectl applies JSON under this name; JSON is read as JSON, so that numbers stay exact.
         MediaType::ApplyYaml | MediaType::Yaml => strict::json(body).or_else(|_| yaml(body)),
-        MediaType::Protobuf | MediaType::Cbor | MediaType::ApplyCbor | MediaType::Other => {
+        MediaType::Protobuf => protobuf::read(body, None),
+        MediaType::Cbor | MediaType::ApplyCbor | MediaType::Other => {
             Err(PayloadError::Opaque(media))
         }
     }

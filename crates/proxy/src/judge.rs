@@ -106,7 +106,11 @@ impl Proxy {
         let mut effects = plan.effects;
         for effect in std::mem::take(&mut seen.effects) {
             // What the live object shows of an effect is more than what the URL says of it.
-            effects.retain(|it| it.kind != effect.kind || !it.object.uid.is_empty());
+            let shown = |it: &Effect| match effect.kind {
+                EffectKind::ReplacePod => it.kind == EffectKind::Delete,
+                kind => it.kind == kind && it.object.uid.is_empty(),
+            };
+            effects.retain(|it| !shown(it));
             effects.push(effect);
         }
         self.weigh_accounts(&mut effects).await;
@@ -263,8 +267,13 @@ impl Proxy {
         };
         match live {
             Live::Is(object) => {
-                let objects = std::slice::from_ref(&object);
-                seen.effects = effects::of_delete(attributes, objects);
+                let replaced = match attributes.resource.as_str() {
+                    "pods" => self.pod_replaced(write, &object).await,
+                    _ => None,
+                };
+                seen.effects = replaced.unwrap_or_else(|| {
+                    effects::of_delete(attributes, std::slice::from_ref(&object))
+                });
                 seen.changes = self.redacted_diff(write, Some(&object), None);
                 seen.live = Some(object);
             }

@@ -23,6 +23,7 @@ mod pin;
 mod reach;
 mod read;
 mod recorder;
+mod replaced;
 mod serve;
 mod tunnel;
 mod unserved;
@@ -81,6 +82,7 @@ pub struct Proxy {
     recorder: Recorder,
     redactor: Redactor,
     answers: answers::Answers,
+    replaced: replaced::Replaced,
     enqueueing: Mutex<()>,
     loads: Loads,
     bodies: Bodies,
@@ -134,6 +136,7 @@ impl Proxy {
             recorder,
             redactor: parts.redactor,
             answers: answers::Answers::default(),
+            replaced: replaced::Replaced::default(),
             enqueueing: Mutex::default(),
             loads: Loads::default(),
             bodies: Bodies::default(),

@@ -49,7 +49,9 @@ impl Proxy {
         let misplaced = match a.verb.as_str() {
             "create" => a.subresource.is_empty() && !a.name.is_empty(),
             "update" | "patch" | "delete" => a.name.is_empty(),
-            _ => false,
+            "deletecollection" => false,
+            // `/watch/` has no route but GET's.
+            _ => true,
         };
         let has_verb = verbs.iter().any(|verb| verb.as_str() == Some(&a.verb));
         (misplaced || !has_verb).then(not_allowed)

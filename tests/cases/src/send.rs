@@ -17,13 +17,24 @@ use testkit::http::{Answer, Connection};
 
 use crate::{api::Api, h2, row::Request};
 
+/// A request as it goes on the wire.
+pub(crate) struct Bytes {
+    bytes: Vec<u8>,
+    /// May hide a second request: every answer is waited for.
+    is_raw: bool,
+}
+
 /// The request as it goes on the wire, with this token.
-pub(crate) fn bytes(api: &Api, request: &Request, token: &str) -> Vec<u8> {
-    match (request.method.as_str(), &request.raw) {
-        ("H2", _) => return h2::frames(&request.headers, token),
-        (_, Some(raw)) => return raw_bytes(raw, &request.path, token),
-        _ => {}
-    }
+pub(crate) fn bytes(api: &Api, request: &Request, token: &str) -> Bytes {
+    let (bytes, is_raw) = match (request.method.as_str(), &request.raw) {
+        ("H2", _) => (h2::frames(&request.headers, token), false),
+        (_, Some(raw)) => (raw_bytes(raw, &request.path, token), true),
+        _ => (plain(api, request, token), false),
+    };
+    Bytes { bytes, is_raw }
+}
+
+fn plain(api: &Api, request: &Request, token: &str) -> Vec<u8> {
     let body = body(api, request);
     let in_headers = |text: &str| {
         text.replace("{token_b64url}", &URL_SAFE_NO_PAD.encode(token))
@@ -107,21 +118,35 @@ impl Sent {
 }
 
 /// Sends it, and reads the answer meanwhile; of a stream without end, the head.
-pub(crate) fn start(url: &str, ca: &Path, bytes: Vec<u8>) -> io::Result<Sent> {
+pub(crate) fn start(url: &str, ca: &Path, request: Bytes) -> io::Result<Sent> {
+    let Bytes { bytes, is_raw } = request;
     let is_h2 = bytes.starts_with(h2::PREFACE);
     let offered: &[&str] = if is_h2 { &["h2"] } else { &[] };
     let mut connection = Connection::open_offering(url, ca, offered)?;
     let socket = connection.socket()?;
     let (sender, answer) = mpsc::channel();
     thread::spawn(move || {
-        let read = connection.send(&bytes).and_then(|()| match is_h2 {
-            true => h2::answer(&mut connection),
-            false => read(&mut connection, &bytes),
+        let read = connection.send(&bytes).and_then(|()| match (is_h2, is_raw) {
+            (true, _) => h2::answer(&mut connection),
+            (_, true) => last(&mut connection),
+            _ => read(&mut connection, &bytes),
         });
         // Nobody listens any more once the row has failed.
         let _ = sender.send(read);
     });
     Ok(Sent { answer, socket })
+}
+
+/// The last answer before the server ends the connection.
+fn last(connection: &mut Connection) -> io::Result<Answer> {
+    let mut answer = connection.answer()?;
+    while let Ok(next) = connection.answer() {
+        match next.status {
+            0 => break,
+            _ => answer = next,
+        }
+    }
+    Ok(answer)
 }
 
 fn read(connection: &mut Connection, bytes: &[u8]) -> io::Result<Answer> {

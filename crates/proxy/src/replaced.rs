@@ -1,0 +1,202 @@
+//! One pod that its ReplicaSet replaces, while others serve, may go (DEFAULTS Q2): that is how a
+//! crash-looping pod is restarted. Many of them in a short time are a scale-down, and are held.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use effects::{Effect, EffectKind, ObjectRef};
+use jiff::Timestamp;
+use ledger::{Action, Call, Filter};
+use serde_json::Value;
+use upstream::Probe;
+
+use crate::{Proxy, call::Write, judge};
+
+/// So many others must be ready.
+const READY_MIN: usize = 2;
+/// With so many pods of one ReplicaSet in [`WINDOW`], deleting them is a scale-down.
+const PODS_MAX: usize = 5;
+const WINDOW: Duration = Duration::from_secs(10 * 60);
+/// Pods and calls that are looked through.
+const LIST_MAX: usize = 500;
+
+/// Pods that were let go lately, also those whose call is not in the ledger yet: requests at the same
+/// moment count each other.
+#[derive(Default)]
+pub(crate) struct Replaced(Mutex<Vec<(Instant, ObjectRef, String)>>);
+
+impl Replaced {
+    /// Those of one ReplicaSet, and this one from now on.
+    fn join(&self, owner: &ObjectRef, audit_id: &str) -> Vec<String> {
+        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.retain(|(at, _, id)| at.elapsed() < WINDOW && id != audit_id);
+        let same = lately.iter().filter(|(_, of, _)| of == owner);
+        let calls = same.map(|(_, _, id)| id.clone()).collect();
+        lately.push((Instant::now(), owner.clone(), audit_id.to_owned()));
+        calls
+    }
+
+    /// It is held: it does not go, or a person has agreed.
+    fn leave(&self, audit_id: &str) {
+        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.retain(|(_, _, id)| id != audit_id);
+    }
+}
+
+impl Proxy {
+    /// What deleting this pod does, where it is a restart or one too many of them; `None` where it is
+    /// simply a delete.
+    pub(crate) async fn pod_replaced(&self, write: &Write, pod: &Value) -> Option<Vec<Effect>> {
+        let owner = replica_set(pod)?;
+        if !is_gentle(write) {
+            return None;
+        }
+        let ready = self.others_ready(write, pod, &owner).await?;
+        if ready < READY_MIN {
+            return None;
+        }
+        let audit_id = write.call.audit_id.as_str();
+        let mut calls = self.replaced.join(&owner, audit_id);
+        let known = self.calls_before(&owner).await.ok()?;
+        calls.extend(known.into_iter().filter(|id| id != audit_id));
+        calls.sort();
+        calls.dedup();
+        let object = ObjectRef { resource: "pods".to_owned(), ..object(pod) };
+        if calls.len() + 1 < PODS_MAX {
+            let detail = format!(
+                "deletes pod {}/{}, {}; {ready} others are ready",
+                object.namespace,
+                object.name,
+                replaces(&owner)
+            );
+            return Some(vec![Effect {
+                kind: EffectKind::ReplacePod,
+                object,
+                detail,
+                count: None,
+            }]);
+        }
+        self.replaced.leave(audit_id);
+        let detail = format!(
+            "pod number {} of {} that goes in {} minutes, after the calls {}",
+            calls.len() + 1,
+            owner.words(),
+            WINDOW.as_secs() / 60,
+            calls.join(", ")
+        );
+        let mut effects = effects::of_delete(write.attributes(), std::slice::from_ref(pod));
+        effects.push(Effect { kind: EffectKind::ScaleDown, object: owner, detail, count: None });
+        Some(effects)
+    }
+
+    /// Ready pods of the same ReplicaSet, without this one.
+    async fn others_ready(&self, write: &Write, pod: &Value, owner: &ObjectRef) -> Option<usize> {
+        let target = format!("/api/v1/namespaces/{}/pods?limit={LIST_MAX}", owner.namespace);
+        let list = self.read_for_preview(write, "pods", Probe::get(&target), &target).await?;
+        let uid = |pod: &Value| pod.pointer("/metadata/uid").cloned();
+        let pods = list.get("items")?.as_array()?;
+        let others = pods.iter().filter(|other| uid(other) != uid(pod) && is_ready(other));
+        Some(others.filter(|other| replica_set(other).as_ref() == Some(owner)).count())
+    }
+
+    /// Calls that let pods of the same ReplicaSet go, by the ledger.
+    async fn calls_before(&self, owner: &ObjectRef) -> Result<Vec<String>, ledger::StoreError> {
+        let calls = self.queue.ledger().calls(Filter {
+            namespace: Some(owner.namespace.clone()),
+            resource: Some("pods".to_owned()),
+            verb: Some("delete".to_owned()),
+            action: Some(Action::Allow),
+            since: Some(Timestamp::now() - WINDOW),
+            limit: Some(LIST_MAX),
+            ..Filter::default()
+        });
+        let replaces = replaces(owner);
+        let is_of = |call: &Call| {
+            call.effects.iter().any(|it| it.kind == "ReplacePod" && it.detail.contains(&replaces))
+        };
+        Ok(calls.await?.into_iter().filter(is_of).map(|call| call.audit_id).collect())
+    }
+}
+
+/// How the ledger knows one ReplicaSet's pods.
+fn replaces(owner: &ObjectRef) -> String {
+    format!("which {} (uid {}) replaces", owner.words(), owner.uid)
+}
+
+/// The ReplicaSet that keeps up the number of a pod.
+fn replica_set(pod: &Value) -> Option<ObjectRef> {
+    let owners = pod.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners.iter().find(|it| it.get("controller") == Some(&Value::Bool(true)))?;
+    let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+    (text("kind") == "ReplicaSet" && text("apiVersion").starts_with("apps/")).then(|| ObjectRef {
+        api_group: "apps".to_owned(),
+        resource: "replicasets".to_owned(),
+        namespace: object(pod).namespace,
+        name: text("name").to_owned(),
+        uid: text("uid").to_owned(),
+    })
+}
+
+fn object(pod: &Value) -> ObjectRef {
+    let text = |path| pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    ObjectRef {
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+        uid: text("/metadata/uid"),
+        ..ObjectRef::default()
+    }
+}
+
+/// Whether the pod is given its time to end.
+fn is_gentle(write: &Write) -> bool {
+    judge::delete_options(write).is_ok_and(|options| options.grace_seconds() != Some(0))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let is = |condition: &Value| {
+        let text = |field| condition.get(field).and_then(Value::as_str);
+        text("type") == Some("Ready") && text("status") == Some("True")
+    };
+    pod.pointer("/metadata/deletionTimestamp").is_none() && conditions.into_iter().flatten().any(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn counts_pods_of_one_replica_set_and_no_others() {
+        let owner = |name: &str| ObjectRef { name: name.into(), ..ObjectRef::default() };
+        let replaced = Replaced::default();
+        assert_eq!(replaced.join(&owner("a"), "1").len(), 0);
+        assert_eq!(replaced.join(&owner("b"), "2").len(), 0);
+        assert_eq!(replaced.join(&owner("a"), "3"), ["1"]);
+        // Looked at again: still the same call.
+        assert_eq!(replaced.join(&owner("a"), "3"), ["1"]);
+        replaced.leave("1");
+        assert_eq!(replaced.join(&owner("a"), "4"), ["3"]);
+    }
+
+    #[test]
+    fn believes_a_controlling_replica_set_alone() {
+        let pod = |owner: Value| json!({"metadata": {"name": "p", "ownerReferences": [owner]}});
+        let owned = |kind: &str, api: &str, controller: bool| {
+            pod(json!({"kind": kind, "apiVersion": api, "name": "w", "controller": controller}))
+        };
+        let table = [
+            (owned("ReplicaSet", "apps/v1", true), true),
+            (owned("ReplicaSet", "apps/v1", false), false),
+            (owned("ReplicaSet", "ex.io/v1", true), false),
+            (owned("StatefulSet", "apps/v1", true), false),
+            (json!({"metadata": {"name": "p"}}), false),
+        ];
+        for (pod, want) in table {
+            assert_eq!(replica_set(&pod).is_some(), want, "{pod}");
+        }
+    }
+}
