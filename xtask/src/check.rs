@@ -12,6 +12,7 @@ const TIERS: &[(&str, u8)] = &[
     ("status", 0),
     ("attributes", 0),
     ("payload", 0),
+    ("expression", 0),
     ("effects", 1),
     ("policy", 2),
     ("ledger", 2),

@@ -2,7 +2,7 @@
 
 use hold::{Freeze, GoesWith, Hold, Target};
 use jiff::Timestamp;
-use ledger::{Call, EffectRecord, Identity, RequestRecord};
+use ledger::{Call, EffectRecord, Identity, RequestRecord, ShadowRecord};
 use serde::{Deserialize, Serialize};
 use upstream::Namespaces;
 
@@ -195,6 +195,12 @@ pub struct CallBody {
     pub rules: Vec<String>,
     /// Why, in plain words.
     pub reason: String,
+    /// Digest of the policy set that said so; empty where none was asked.
+    #[serde(default)]
+    pub policy: String,
+    /// Rules in shadow mode that would have asked, and those that an exception took back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<ShadowRecord>,
     /// What it would do.
     pub effects: Vec<EffectRecord>,
     /// Its hold.
@@ -318,6 +324,8 @@ impl From<&Call> for CallBody {
             decision: decision.map(|it| it.action.as_str().to_owned()).unwrap_or_default(),
             rules: decision.map(|it| it.rules.clone()).unwrap_or_default(),
             reason: decision.map(|it| it.reason.clone()).unwrap_or_default(),
+            policy: decision.map(|it| it.policy.clone()).unwrap_or_default(),
+            shadow: decision.map(|it| it.shadow.clone()).unwrap_or_default(),
             effects: call.effects.clone(),
             hold: call.hold_id().map(str::to_owned),
             hold_events: call

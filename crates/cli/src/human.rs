@@ -280,7 +280,7 @@ pub(crate) fn namespaces(namespaces: &[NamespaceBody]) -> String {
     table.trim_fmt()
 }
 
-fn table(header: &[&str]) -> Table {
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(header);

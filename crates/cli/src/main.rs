@@ -12,6 +12,7 @@ mod human;
 mod man;
 mod output;
 mod pick;
+mod policy;
 mod program;
 mod rbac;
 mod review;
@@ -73,6 +74,12 @@ enum Command {
     /// Rights in Kubernetes: what agent-shield itself needs.
     #[command(subcommand, after_help = "Examples:\n  agent-shield rbac own | kubectl apply -f -")]
     Rbac(rbac::RbacCommand),
+    /// Write, check, test and understand policies.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agent-shield policy init policies/\n  agent-shield policy test policies/\n  agent-shield serve --policy policies/"
+    )]
+    Policy(policy::PolicyCommand),
     /// Print the completion script of a shell.
     #[command(after_help = "\
 Examples:
@@ -126,6 +133,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Review(command) => review::run(command, cli.connection).await,
         Command::Agent(command) => agent::run(command, &cli.connection).await,
         Command::Rbac(command) => rbac::run(command),
+        Command::Policy(command) => policy::run(command),
         Command::Completion { shell } => output::print(&completion(shell)?),
         Command::Man(args) => man::run(&args, Cli::command()),
     }

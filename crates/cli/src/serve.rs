@@ -18,7 +18,6 @@ use hold::Holds;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use ledger::Ledger;
 use payload::Redactor;
-use policy::{Pack, Parameters};
 use proxy::{Bounds, Listener, Parts, Proxy};
 use review::Queue;
 use store::sqlite::Sqlite;
@@ -32,7 +31,7 @@ use upstream::{ApiServer, Namespaces, Own};
 use crate::{
     bounds::BoundsArgs,
     client::{Connection, certificates},
-    tls,
+    policy, tls,
 };
 
 /// Everything has ended so long after SIGTERM: a Kubernetes pod has 30 s, scripts are promised 10.
@@ -72,7 +71,8 @@ pub(crate) struct ServeArgs {
         default_value = "127.0.0.1:8444"
     )]
     review_listen: SocketAddr,
-    /// Policy file or directory. Not available yet: the default pack is in force.
+    /// Policy file, or directory of `*.yaml`; watched, and swapped whole when it changes.
+    /// Without settings that say otherwise, the default pack is in force beside it.
     #[arg(long, value_name = "PATH")]
     policy: Vec<PathBuf>,
     /// Certificate chain (PEM) to show instead of a made one.
@@ -132,13 +132,6 @@ pub(crate) fn default_data_dir() -> PathBuf {
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()> {
     log_to_stderr(&args.log_format);
-    if let Some(path) = args.policy.first() {
-        // Missing means hold: a policy that somebody counts on is never silently left out.
-        bail!(
-            "--policy {}: policy files cannot be read yet; the default pack is always in force, so start without --policy",
-            path.display()
-        );
-    }
     let dir = tls::private_dir(&args.data_dir)?;
     let (config, pod_namespace) = kube_config(connection, &args.service_account_dir).await?;
     let own_namespace = args.own_namespace.clone().or(pod_namespace);
@@ -200,15 +193,16 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         keep_trusting(own.clone(), Arc::clone(&certificates), trusted),
     ));
     let tokens = Tokens::new(own.clone()).context("this system has no randomness")?;
-    let pack = Arc::new(Pack::default_pack(Parameters::default()));
-    let rules = pack.rules().len();
+    let (policies, following) = policy::start(&args.policy, &own_namespace, &dir)?;
+    let (rules, digest) = (following.rules(), policies.load().digest().to_owned());
+    background.spawn(until(stopped.clone(), following.follow()));
     let (proxy, recording) = Proxy::new(Parts {
         api,
         own: own.clone(),
         tokens: tokens.clone(),
         certificates: Arc::clone(&certificates),
         namespaces: namespaces.clone(),
-        pack,
+        policies,
         queue: Arc::clone(&queue),
         redactor: Redactor::new(&key(&dir.join("digest.key"))?),
         settings: proxy::Settings {
@@ -246,7 +240,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     tls::write_private(&dir.join("endpoints.json"), format!("{endpoints}\n").as_bytes(), 0o600)?;
     tracing::info!(
         agent, review, cluster = %cluster, dataDir = %dir.display(), identity = "passThrough",
-        ownNamespace = own_namespace, policy = "default", rules, missingRights = missing.len(),
+        ownNamespace = own_namespace, policy = digest, rules, missingRights = missing.len(),
         "ready: writes are judged, reads pass; what agents' tokens do at the API server itself is \
          not seen here: only a network policy keeps agents from going there"
     );

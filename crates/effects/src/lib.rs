@@ -129,6 +129,49 @@ pub enum EffectKind {
     Unknown,
 }
 
+impl EffectKind {
+    /// Every kind.
+    pub const ALL: [Self; 32] = [
+        Self::Delete,
+        Self::ScaleDown,
+        Self::ScaleUp,
+        Self::ChangeImage,
+        Self::ChangeResources,
+        Self::ChangeTemplate,
+        Self::Restart,
+        Self::AddData,
+        Self::LoseData,
+        Self::ChangeOwners,
+        Self::ChangeFinalizers,
+        Self::ChangeLabels,
+        Self::ChangeTrigger,
+        Self::Unprotect,
+        Self::Protect,
+        Self::ReplacePod,
+        Self::Evict,
+        Self::Cordon,
+        Self::Uncordon,
+        Self::Taint,
+        Self::RunCode,
+        Self::ProxyToNode,
+        Self::ProxyToApiServer,
+        Self::GrantAccess,
+        Self::MintCredential,
+        Self::CreateInert,
+        Self::CreateActive,
+        Self::Borrow,
+        Self::WriteCustom,
+        Self::WriteActing,
+        Self::ChangeSpec,
+        Self::Unknown,
+    ];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| format!("{it:?}") == name)
+    }
+}
+
 /// One thing the request would do, to one object.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Effect {

@@ -11,6 +11,8 @@ pub struct NamespaceClass {
     pub production: bool,
     /// Why, for people: each sign that was seen.
     pub signs: Vec<Sign>,
+    /// Its labels; `None` for what is in no namespace, or could not be looked up.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// One reason for a class.
@@ -89,7 +91,7 @@ impl NamespaceClass {
         if !signs.iter().any(|sign| sign.means != "protected") {
             signs.push(Sign { seen: "no declaration".to_owned(), means: "production" });
         }
-        Self::signed(signs)
+        Self { labels: Some(labels.clone()), ..Self::signed(signs) }
     }
 
     /// Objects outside namespaces: production, not protected.
@@ -126,6 +128,7 @@ impl NamespaceClass {
             protected: says("protected"),
             production: says("production") || !says("non-production"),
             signs,
+            labels: None,
         }
     }
 }

@@ -104,7 +104,7 @@ mod tests {
             Entry { hold: Some(hold), ..entry("a", Stage::Held) }
         };
         let decision =
-            DecisionRecord { action: Action::Hold, rules: vec!["r".into()], reason: String::new() };
+            DecisionRecord { rules: vec!["r".into()], ..DecisionRecord::of(Action::Hold, "") };
         let answer =
             ResponseRecord { code: 403, outcome: Outcome::Refused, latency_micros: 5, bytes: 1 };
         let joined = calls([

@@ -257,6 +257,36 @@ pub struct DecisionRecord {
     /// In plain words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Digest of the policy set that said so; empty where none was asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub policy: String,
+    /// What did not count: rules in shadow mode, and those that an exception took back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<ShadowRecord>,
+}
+
+/// What a rule would have asked for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowRecord {
+    /// The rule.
+    pub rule: String,
+    /// `hold`, `deny`.
+    pub action: Action,
+    /// In plain words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The exception that took it back; empty for a rule in shadow mode.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub exception: String,
+}
+
+impl DecisionRecord {
+    /// A decision of the proxy itself, which no policy was asked about.
+    pub fn of(action: Action, reason: impl Into<String>) -> Self {
+        let (rules, shadow) = (Vec::new(), Vec::new());
+        Self { action, rules, reason: reason.into(), policy: String::new(), shadow }
+    }
 }
 
 /// A step in the life of a hold.

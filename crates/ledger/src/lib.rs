@@ -14,7 +14,7 @@ use std::{future::Future, pin::Pin};
 pub use call::{Call, calls};
 pub use entry::{
     Action, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity, Outcome,
-    RequestRecord, ResponseRecord, Stage,
+    RequestRecord, ResponseRecord, ShadowRecord, Stage,
 };
 use jiff::Timestamp;
 

@@ -1,21 +1,26 @@
 //! What is decided, and the rules that decided it.
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Duration};
 
-use crate::Severity;
+/// A rule's name: kebab-case, stable, part of the ledger format. Rules of the built-in packs have
+/// a name of their own, others stand after their policy's: `freeze/friday`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RuleName(pub Arc<str>);
 
-/// A rule's name: kebab-case, stable, part of the ledger format.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct RuleName(pub &'static str);
+impl From<&str> for RuleName {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
 
 impl fmt::Display for RuleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(&self.0)
     }
 }
 
 /// What policy says of one request, mildest first: the `max` of two decisions is the stricter.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Decision {
     /// Forward at once.
     Allow,
@@ -23,6 +28,44 @@ pub enum Decision {
     Hold,
     /// Refuse, whoever would approve.
     Deny,
+}
+
+/// How bad it is if a reviewer is wrong.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Severity {
+    /// Easily put back.
+    Low,
+    /// Costs somebody's time.
+    Medium,
+    /// An outage.
+    High,
+    /// An outage that cannot be undone, or rights over everything.
+    Critical,
+}
+
+impl Severity {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What a rule in shadow mode would have said, or what an exception took back.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Shadow {
+    /// The rule.
+    pub rule: RuleName,
+    /// What it would have asked for.
+    pub decision: Decision,
+    /// Its reason.
+    pub reason: String,
+    /// The exception that took it back; empty for a rule in shadow mode.
+    pub exception: String,
 }
 
 /// A decision with everything that asked for it.
@@ -34,32 +77,51 @@ pub struct Verdict {
     pub severity: Severity,
     /// Every rule that asked for this decision, with its reason; sorted.
     pub asked: Vec<(RuleName, String)>,
+    /// The shortest deadline that any of them gives.
+    pub deadline: Option<Duration>,
+    /// What did not count; sorted.
+    pub shadow: Vec<Shadow>,
 }
 
 impl Verdict {
     /// Nobody asked for anything.
     pub fn allow() -> Self {
-        Self { decision: Decision::Allow, severity: Severity::Low, asked: Vec::new() }
+        Self {
+            decision: Decision::Allow,
+            severity: Severity::Low,
+            asked: Vec::new(),
+            deadline: None,
+            shadow: Vec::new(),
+        }
     }
 
     /// One rule's voice.
     pub fn of(decision: Decision, severity: Severity, rule: RuleName, reason: String) -> Self {
-        Self { decision, severity, asked: vec![(rule, reason)] }
+        Self { decision, severity, asked: vec![(rule, reason)], ..Self::allow() }
     }
 
-    /// Joins two voices, in whatever order: the stricter wins, and equals speak together.
-    #[must_use]
-    pub fn join(mut self, mut other: Self) -> Self {
-        if other.decision > self.decision {
-            std::mem::swap(&mut self, &mut other);
+    /// Joins voices, in whatever order: the stricter wins, and equals speak together.
+    pub fn join(voices: impl IntoIterator<Item = Self>) -> Self {
+        let mut joined = Self::allow();
+        for mut voice in voices {
+            joined.shadow.append(&mut voice.shadow);
+            if voice.decision > joined.decision {
+                voice.shadow = std::mem::take(&mut joined.shadow);
+                joined = voice;
+            } else if voice.decision == joined.decision {
+                joined.severity = joined.severity.max(voice.severity);
+                joined.asked.append(&mut voice.asked);
+                joined.deadline = match (joined.deadline, voice.deadline) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+            }
         }
-        if other.decision == self.decision {
-            self.severity = self.severity.max(other.severity);
-            self.asked.append(&mut other.asked);
-            self.asked.sort();
-            self.asked.dedup();
-        }
-        self
+        joined.asked.sort();
+        joined.asked.dedup();
+        joined.shadow.sort();
+        joined.shadow.dedup();
+        joined
     }
 
     /// Names of the rules, each once.
@@ -94,7 +156,7 @@ mod tests {
         let decision =
             prop_oneof![Just(Decision::Allow), Just(Decision::Hold), Just(Decision::Deny)];
         let severity = prop_oneof![Just(Severity::Low), Just(Severity::High)];
-        let rule = prop_oneof![Just(RuleName("a")), Just(RuleName("b")), Just(RuleName("c"))];
+        let rule = prop_oneof![Just("a"), Just("b"), Just("c")].prop_map(RuleName::from);
         (decision, severity, rule, "[xy]").prop_map(|(decision, severity, rule, reason)| {
             match decision {
                 Decision::Allow => Verdict::allow(),
@@ -109,16 +171,13 @@ mod tests {
             verdicts in prop::collection::vec(verdict(), 0..8),
             added in verdict(),
         ) {
-            let join = |verdicts: Vec<Verdict>| {
-                verdicts.into_iter().fold(Verdict::allow(), Verdict::join)
-            };
             let mut reversed = verdicts.clone();
             reversed.reverse();
-            let joined = join(verdicts.clone());
-            prop_assert_eq!(&join(reversed), &joined);
+            let joined = Verdict::join(verdicts.clone());
+            prop_assert_eq!(&Verdict::join(reversed), &joined);
             let mut more = verdicts;
             more.push(added);
-            prop_assert!(join(more).decision >= joined.decision);
+            prop_assert!(Verdict::join(more).decision >= joined.decision);
         }
     }
 }

@@ -1,13 +1,31 @@
-//! What may be done: rules over attributes, identity, namespace and effects -> [`Decision`].
+//! What may be done: policy documents over attributes, identity, namespace, objects and effects ->
+//! a [`Verdict`].
 //!
-//! The strictest answer of all rules wins, so order never matters and adding a rule never loosens.
-//! Rules come in a [`Pack`]; today there is one, as typed data, and documents that people write
-//! will make others. Pure.
+//! Documents ([`document`]) are compiled once into a [`Pack`]: whatever is misspelt is an
+//! [`Issue`] with its line, and each rule knows what it has to look at. The strictest answer of all
+//! rules wins, so order never matters and adding a rule never loosens; only a named, expiring
+//! exception does, and never where a rule says `unconditional`. A rule that cannot be evaluated
+//! holds. Pure: time and objects come in as arguments.
 
+mod agents;
+pub mod case;
+mod compile;
 mod decision;
+pub mod document;
+mod facts;
+mod issue;
+mod matching;
 mod pack;
-mod rules;
+mod packs;
+mod trace;
 
-pub use decision::{Decision, RuleName, Verdict};
-pub use pack::{Input, Pack, Parameters};
-pub use rules::{Place, Rule, Severity};
+pub use compile::{Compiled, Source, compile};
+pub use decision::{Decision, RuleName, Severity, Shadow, Verdict};
+pub use facts::{Input, Objects, Pair, Past};
+pub use issue::Issue;
+pub use pack::{Exception, Pack, Rule};
+pub use packs::{DEFAULT, PACKS, SCHEMA};
+pub use trace::{Step, Trace};
+
+#[cfg(test)]
+mod tests;

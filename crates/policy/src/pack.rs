@@ -1,111 +1,634 @@
 //! A set of rules and what it says of one request.
 
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+    time::Duration,
+};
+
 use attributes::{Attributes, User};
-use effects::{Effect, NamespaceClass, Plan, Route};
+use effects::{Effect, EffectKind, NamespaceClass, Plan, Route};
+use expression::{Budget, Expression, Template, Value};
+use jiff::Timestamp;
+use serde_json::Value as Json;
 
-use crate::{Decision, Rule, Verdict, rules};
+use crate::{
+    Decision, Input, Objects, RuleName, Severity, Shadow, Step, Trace, Verdict, agents,
+    document::{Agents, MatchConstraints, Mode, Place},
+    facts::{self, Facts, View},
+    matching::{self, Operation},
+};
 
-/// Everything that a rule may look at.
-pub struct Input<'a> {
-    /// What is asked.
-    pub attributes: &'a Attributes,
-    /// Who asks.
-    pub user: &'a User,
-    /// Where.
-    pub class: &'a NamespaceClass,
-    /// Whether anything would be stored: false for reads, reviews and dry runs.
-    pub is_write: bool,
-    /// What it would do.
-    pub effects: &'a [Effect],
+/// Steps that one expression may take, and all of one decision.
+const EXPRESSION_STEPS: u64 = 100_000;
+const DECISION_STEPS: u64 = 2_000_000;
+/// Longest reason that one rule gives.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// Compiled policies.
+#[derive(Clone, Debug, Default)]
+pub struct Pack {
+    pub(crate) policies: Vec<Compiled>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) disabled: Vec<RuleName>,
+    pub(crate) digest: String,
+    table: Table,
+    own_namespace: String,
 }
 
-/// Numbers of the default pack (DEFAULTS Q4, Q6).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameters {
-    /// A cut to this share of the replicas, or less, is drastic.
-    pub drastic_share: f64,
-    /// Growth beyond this many times the replicas …
-    pub growth_times: i64,
-    /// … and by more than so many pods is held.
-    pub growth_pods: i64,
+/// Which rules a request has to be shown: the decision table.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    of_kind: HashMap<EffectKind, Vec<usize>>,
+    of_resource: HashMap<String, Vec<usize>>,
+    of_any: Vec<usize>,
+    reads_of_resource: HashMap<String, Vec<usize>>,
+    reads_of_any: Vec<usize>,
+    guarded_labels: Json,
 }
 
-impl Default for Parameters {
-    fn default() -> Self {
-        Self { drastic_share: 0.5, growth_times: 3, growth_pods: 50 }
+/// A policy, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) constraints: Option<MatchConstraints>,
+    pub(crate) agents: Option<Agents>,
+    pub(crate) conditions: Vec<(String, Expression)>,
+    pub(crate) variables: Vec<(String, Expression)>,
+    pub(crate) params: Json,
+    pub(crate) builtin: bool,
+}
+
+/// What a rule has to look at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Needs {
+    pub(crate) objects: bool,
+    pub(crate) diff: bool,
+    pub(crate) effects: bool,
+    pub(crate) window: bool,
+    pub(crate) namespace_object: bool,
+    pub(crate) variables: bool,
+}
+
+impl Needs {
+    pub(crate) fn of(&mut self, reads: impl Fn(usize) -> bool) {
+        self.objects |= reads(facts::OBJECT) || reads(facts::OLD_OBJECT);
+        self.diff |= reads(facts::DIFF);
+        self.effects |= reads(facts::EFFECTS);
+        self.window |= reads(facts::WINDOW);
+        self.namespace_object |= reads(facts::NAMESPACE_OBJECT);
+        self.variables |= reads(facts::VARIABLES);
+    }
+
+    /// Whether it cannot be answered before somebody has looked.
+    pub(crate) fn later(self) -> bool {
+        self.objects || self.diff || self.effects
     }
 }
 
-/// Rules with their parameters.
+/// One rule, compiled.
 #[derive(Clone, Debug)]
-pub struct Pack {
-    rules: &'static [Rule],
-    parameters: Parameters,
+pub struct Rule {
+    /// Its stable name.
+    pub name: RuleName,
+    /// What it asks about, in a line.
+    pub description: String,
+    /// What it asks for.
+    pub decision: Decision,
+    /// How bad.
+    pub severity: Severity,
+    /// Where.
+    pub place: Place,
+    /// Whether it counts.
+    pub mode: Mode,
+    /// Undecided for so long, its hold is denied.
+    pub deadline: Option<Duration>,
+    /// No exception and no setting loosens it.
+    pub unconditional: bool,
+    /// The file that it stands in.
+    pub file: String,
+    /// Its line there.
+    pub line: usize,
+    pub(crate) policy: usize,
+    pub(crate) kinds: Vec<EffectKind>,
+    pub(crate) when: Option<Expression>,
+    pub(crate) reason: Option<Template>,
+    pub(crate) is_of_reads: bool,
+    pub(crate) needs: Needs,
+}
+
+/// A named, expiring exception.
+#[derive(Clone, Debug)]
+pub struct Exception {
+    /// Its name.
+    pub name: String,
+    /// Why, and who agreed.
+    pub reason: String,
+    /// Afterwards it is worth nothing.
+    pub expires: Timestamp,
+    /// What it is from.
+    pub rules: Vec<RuleName>,
+    pub(crate) agents: Agents,
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) when: Option<Expression>,
+}
+
+/// What came of showing one rule one request.
+enum Outcome {
+    /// Not for it, and why.
+    Not(String),
+    Asks {
+        reason: String,
+        context: Context,
+    },
+    /// It could not be evaluated.
+    Failed(String),
+}
+
+/// What a rule is asked about: an object, an effect, or neither.
+#[derive(Clone, Copy, Default)]
+struct Context {
+    pair: Option<usize>,
+    effect: Option<usize>,
 }
 
 impl Pack {
     /// The pack that ships in the binary and states the mission.
-    pub fn default_pack(parameters: Parameters) -> Self {
-        Self { rules: rules::DEFAULT, parameters }
+    ///
+    /// # Errors
+    /// None but in a build that is broken: a test compiles it.
+    pub fn default_pack() -> Result<Self, Vec<crate::Issue>> {
+        crate::compile(&[], Timestamp::UNIX_EPOCH).map(|compiled| compiled.pack)
+    }
+
+    /// Where agent-shield itself runs: no exception reaches there.
+    #[must_use]
+    pub fn guarding(mut self, own_namespace: &str) -> Self {
+        own_namespace.clone_into(&mut self.own_namespace);
+        self
     }
 
     /// Its rules, for people.
-    pub fn rules(&self) -> &'static [Rule] {
-        self.rules
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Its exceptions, for people.
+    pub fn exceptions(&self) -> &[Exception] {
+        &self.exceptions
+    }
+
+    /// Rules that settings disable.
+    pub fn disabled(&self) -> &[RuleName] {
+        &self.disabled
+    }
+
+    /// Its policies by name, with their descriptions.
+    pub fn policies(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.policies.iter().map(|it| (it.name.as_str(), it.description.as_str()))
+    }
+
+    /// The policy of a rule.
+    pub fn policy_of(&self, rule: &Rule) -> &str {
+        self.policies.get(rule.policy).map_or("", |it| it.name.as_str())
+    }
+
+    /// Whether a rule ships in the binary.
+    pub fn is_builtin(&self, rule: &Rule) -> bool {
+        self.policies.get(rule.policy).is_some_and(|it| it.builtin)
+    }
+
+    /// Of every file's text: recorded with each decision.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Whether any rule looks at earlier calls.
+    pub fn needs_window(&self) -> bool {
+        self.rules.iter().any(|rule| rule.needs.window)
+    }
+
+    /// Whether any rule is about this read; all others need no user, no namespace and no decision.
+    pub fn asks_about_read(&self, attributes: &Attributes) -> bool {
+        !self.table.reads_of_any.is_empty()
+            || self.table.reads_of_resource.contains_key(&attributes.resource)
+    }
+
+    /// Whether a preview of this request could change the decision: whether a rule asks about
+    /// effects, objects or differences of it.
+    pub fn asks_about(&self, plan: &Plan, attributes: &Attributes, class: &NamespaceClass) -> bool {
+        let operation = Operation::of(attributes, None);
+        let of_objects = self.of_request(attributes).any(|rule| {
+            let policy = self.policies.get(rule.policy);
+            rule.needs.later()
+                && is_placed(rule.place, class)
+                && policy.is_some_and(|it| {
+                    matching::names(it.constraints.as_ref(), attributes, operation)
+                })
+        });
+        let of_effects = || {
+            let of_kinds = self.table.of_kind.values().flatten();
+            of_kinds.filter_map(|index| self.rules.get(*index)).any(|it| is_placed(it.place, class))
+        };
+        match plan.route {
+            Route::Read => false,
+            // Nothing is stored, or nothing that effects tell of.
+            Route::Review | Route::DryRun => false,
+            Route::Ordinary => of_objects,
+            _ => of_objects || of_effects(),
+        }
     }
 
     /// What the rules say, joined.
     pub fn decide(&self, input: &Input<'_>) -> Verdict {
-        let mut verdict = Verdict::allow();
-        for rule in self.rules {
-            let of_effects = input
-                .effects
-                .iter()
-                .filter_map(|effect| rule.asks_of_effect(effect, input, &self.parameters));
-            for reason in rule.asks_of_request(input).into_iter().chain(of_effects) {
-                let (decision, severity) = (rule.decision.clone(), rule.severity);
-                verdict = verdict.join(Verdict::of(decision, severity, rule.name, reason));
+        let facts = Facts::new(input, &self.table.guarded_labels);
+        let budget = Budget::new(DECISION_STEPS);
+        let mut voices = Vec::new();
+        for rule in self.candidates(input) {
+            for outcome in self.show(rule, &facts, &budget) {
+                voices.extend(self.voice(rule, outcome, &facts, &budget));
             }
         }
-        verdict
+        Verdict::join(voices)
     }
 
-    /// Whether a preview of this request could change the decision. False only where no rule asks,
-    /// in this class of namespace, about anything that such a request can turn out to do.
-    pub fn asks_about(&self, plan: &Plan, attributes: &Attributes, class: &NamespaceClass) -> bool {
-        match plan.route {
-            Route::Read | Route::Review | Route::DryRun | Route::Ordinary => false,
-            // A patch may do anything: change owners, take powers, unprotect.
-            Route::Blind | Route::Preview => true,
-            // A delete is what the attributes say, and of nothing else.
-            Route::PreviewDelete | Route::PreviewCollection => {
-                let input = Input {
-                    attributes,
-                    user: &User::default(),
-                    class,
-                    is_write: true,
-                    effects: &plan.effects,
+    /// What every rule makes of a request.
+    pub fn explain(&self, input: &Input<'_>) -> Trace {
+        let facts = Facts::new(input, &self.table.guarded_labels);
+        let budget = Budget::new(DECISION_STEPS);
+        let (mut voices, mut steps) = (Vec::new(), Vec::new());
+        for rule in &self.rules {
+            for outcome in self.show(rule, &facts, &budget) {
+                let (outcome_words, asked) = match &outcome {
+                    Outcome::Not(why) => (why.clone(), false),
+                    Outcome::Failed(why) => (format!("could not be evaluated: {why}"), true),
+                    Outcome::Asks { reason, .. } => (format!("asks: {reason}"), true),
                 };
-                self.decide(&input).decision != Decision::Allow
+                steps.push(Step { rule: rule.name.clone(), outcome: outcome_words, asked });
+                voices.extend(self.voice(rule, outcome, &facts, &budget));
             }
         }
+        Trace { verdict: Verdict::join(voices), steps }
+    }
+
+    /// Rules about a request as a whole.
+    fn of_request<'s>(&'s self, attributes: &Attributes) -> impl Iterator<Item = &'s Rule> {
+        let named = self.table.of_resource.get(&attributes.resource);
+        let all = named.into_iter().flatten().chain(&self.table.of_any);
+        all.filter_map(|index| self.rules.get(*index))
+    }
+
+    fn candidates(&self, input: &Input<'_>) -> Vec<&Rule> {
+        let resource = &input.attributes.resource;
+        if input.attributes.is_read() {
+            let named = self.table.reads_of_resource.get(resource);
+            let all = named.into_iter().flatten().chain(&self.table.reads_of_any);
+            return all.filter_map(|index| self.rules.get(*index)).collect();
+        }
+        let kinds: BTreeSet<EffectKind> = input.effects.iter().map(|effect| effect.kind).collect();
+        let of_kinds = kinds.iter().filter_map(|kind| self.table.of_kind.get(kind)).flatten();
+        let mut indices: Vec<usize> = of_kinds.copied().collect();
+        indices.sort_unstable();
+        indices.dedup();
+        let of_effects = indices.into_iter().filter_map(|index| self.rules.get(index));
+        match input.is_write {
+            true => self.of_request(input.attributes).chain(of_effects).collect(),
+            // What stores nothing is asked about by its effects alone.
+            false => of_effects.collect(),
+        }
+    }
+
+    /// Shows a rule a request: as a whole, or each object or effect that it is about.
+    fn show(&self, rule: &Rule, facts: &Facts<'_>, budget: &Budget) -> Vec<Outcome> {
+        let Some(policy) = self.policies.get(rule.policy) else { return Vec::new() };
+        let input = facts.input;
+        let not = |why: &str| vec![Outcome::Not(why.to_owned())];
+        if !is_placed(rule.place, input.class) {
+            return not("where: the namespace is not one of those");
+        }
+        if policy.agents.as_ref().is_some_and(|it| !agents::are(it, input.user)) {
+            return not("agents: it is about others");
+        }
+        if rule.is_of_reads != input.attributes.is_read() {
+            return not("matchConstraints: it is about other requests");
+        }
+        let selector = policy.constraints.as_ref().and_then(|it| it.namespace_selector.as_ref());
+        if let (Some(selector), Some(labels)) = (selector, &input.class.labels)
+            && !selector.selects(labels)
+        {
+            return not("namespaceSelector: the namespace has other labels");
+        }
+        if rule.needs.later() && matches!(input.objects, Objects::Later) {
+            return not("it looks at objects, which nobody has looked at yet");
+        }
+        let contexts = contexts(rule, facts);
+        if contexts.is_empty() {
+            return not("effects: it would have none of these");
+        }
+        let each = contexts.into_iter().map(|it| self.ask(rule, policy, facts, it, budget));
+        let mut outcomes: Vec<Outcome> = each.collect();
+        if outcomes.len() > 1 {
+            // Of many, those that ask are told; of none, one says why.
+            let asks = outcomes.iter().any(|it| !matches!(it, Outcome::Not(_)));
+            match asks {
+                true => outcomes.retain(|it| !matches!(it, Outcome::Not(_))),
+                false => outcomes.truncate(1),
+            }
+        }
+        outcomes
+    }
+
+    fn ask(
+        &self,
+        rule: &Rule,
+        policy: &Compiled,
+        facts: &Facts<'_>,
+        context: Context,
+        budget: &Budget,
+    ) -> Outcome {
+        let operation = facts.operation(context.pair);
+        let constraints = policy.constraints.as_ref();
+        if !matching::names(constraints, facts.input.attributes, operation) {
+            return Outcome::Not("matchConstraints: it is about other requests".to_owned());
+        }
+        if let Some(selector) = constraints.and_then(|it| it.object_selector.as_ref()) {
+            match selected(selector, facts, context) {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Outcome::Not("objectSelector: the object has other labels".to_owned());
+                }
+                Err(why) => return Outcome::Failed(why),
+            }
+        }
+        let view = self.view(rule, policy, facts, context, budget);
+        let mut failed = None;
+        for (name, condition) in &policy.conditions {
+            match self.limited(budget, |budget| condition.is_true(&view, budget)) {
+                Ok(true) => {}
+                Ok(false) => return Outcome::Not(format!("matchConditions: {name} is false")),
+                Err(why) => failed = failed.or(Some(format!("{name}: {why}"))),
+            }
+        }
+        if let Some(when) = &rule.when {
+            match self.limited(budget, |budget| when.is_true(&view, budget)) {
+                Ok(true) => {}
+                Ok(false) if failed.is_none() => {
+                    return Outcome::Not(format!("when: {} is false", when.source().trim()));
+                }
+                // The condition that failed may have been true; the rule's own says no either way.
+                Ok(false) => return Outcome::Not("when: is false".to_owned()),
+                Err(why) => failed = failed.or(Some(why)),
+            }
+        }
+        if let Some(why) = failed {
+            return Outcome::Failed(why);
+        }
+        let reason = match &rule.reason {
+            None => self.plain_reason(rule, facts, context),
+            Some(template) => {
+                let shown = View { redacted: true, ..view };
+                match self.limited(budget, |budget| template.render(&shown, budget)) {
+                    Ok(reason) => reason,
+                    // It does ask; only its sentence is missing.
+                    Err(_) => self.plain_reason(rule, facts, context),
+                }
+            }
+        };
+        Outcome::Asks { reason: reason.chars().take(REASON_CHARS_MAX).collect(), context }
+    }
+
+    fn plain_reason(&self, rule: &Rule, facts: &Facts<'_>, context: Context) -> String {
+        let effect = context.effect.and_then(|index| facts.input.effects.get(index));
+        match effect {
+            Some(effect) => facts::words(effect),
+            None if rule.description.is_empty() => format!("rule {}", rule.name),
+            None => rule.description.clone(),
+        }
+    }
+
+    /// Gives one expression its part of what is left.
+    fn limited<T>(
+        &self,
+        whole: &Budget,
+        evaluate: impl FnOnce(&Budget) -> Result<T, expression::EvalError>,
+    ) -> Result<T, String> {
+        let part = whole.left().min(EXPRESSION_STEPS);
+        let budget = Budget::new(part);
+        let value = evaluate(&budget);
+        whole.take(part - budget.left());
+        value.map_err(|error| error.message)
+    }
+
+    fn view<'a>(
+        &'a self,
+        rule: &Rule,
+        policy: &'a Compiled,
+        facts: &'a Facts<'a>,
+        context: Context,
+        budget: &Budget,
+    ) -> View<'a> {
+        let mut view = View {
+            facts,
+            params: &policy.params,
+            pair: context.pair,
+            effect: context.effect,
+            redacted: false,
+            variables: Rc::default(),
+        };
+        let variables = if rule.needs.variables { policy.variables.as_slice() } else { &[] };
+        for (name, expression) in variables {
+            let value = self.limited(budget, |budget| expression.evaluate(&view, budget));
+            // One without a value is not there, and whoever reads it fails.
+            if let Ok(value) = value {
+                let name = Value::Text(expression::Text::Borrowed(name));
+                Rc::make_mut(&mut view.variables).push((name, value));
+            }
+        }
+        view
+    }
+
+    fn voice(
+        &self,
+        rule: &Rule,
+        outcome: Outcome,
+        facts: &Facts<'_>,
+        budget: &Budget,
+    ) -> Option<Verdict> {
+        let is_read = facts.input.attributes.is_read();
+        let (decision, severity, reason, context) = match outcome {
+            Outcome::Not(_) => return None,
+            Outcome::Asks { reason, context } => {
+                (rule.decision, rule.severity, reason, Some(context))
+            }
+            Outcome::Failed(why) => {
+                let why: String = why.chars().take(REASON_CHARS_MAX).collect();
+                let reason = format!("the rule could not be evaluated: {why}");
+                // No answer is not consent; and a read is never held.
+                let decision = if is_read { Decision::Deny } else { Decision::Hold };
+                (decision, rule.severity.max(Severity::Medium), reason, None)
+            }
+        };
+        let shadow = |exception: String, reason: String| Verdict {
+            shadow: vec![Shadow { rule: rule.name.clone(), decision, reason, exception }],
+            ..Verdict::allow()
+        };
+        if rule.mode == Mode::Shadow {
+            return Some(shadow(String::new(), reason));
+        }
+        let excepted = context.and_then(|context| self.excepted(rule, facts, context, budget));
+        if let Some(exception) = excepted {
+            return Some(shadow(exception.name.clone(), reason));
+        }
+        let voice = Verdict::of(decision, severity, rule.name.clone(), reason);
+        Some(Verdict { deadline: rule.deadline, ..voice })
+    }
+
+    /// The exception that takes a rule's voice back, if there is one.
+    fn excepted<'s>(
+        &'s self,
+        rule: &Rule,
+        facts: &Facts<'_>,
+        context: Context,
+        budget: &Budget,
+    ) -> Option<&'s Exception> {
+        if rule.unconditional || self.exceptions.is_empty() {
+            return None;
+        }
+        let input = facts.input;
+        let effect = context.effect.and_then(|index| input.effects.get(index));
+        let touched = |effect: &Effect| match effect.object.resource.as_str() {
+            "namespaces" => effect.object.name.clone(),
+            _ => effect.object.namespace.clone(),
+        };
+        let mut places = vec![input.attributes.namespace.clone()];
+        places.extend(effect.map(touched));
+        if !self.own_namespace.is_empty() && places.contains(&self.own_namespace) {
+            return None;
+        }
+        self.exceptions.iter().find(|exception| {
+            let fits = |place: &String| {
+                exception.namespaces.iter().any(|pattern| agents::fits(pattern, place))
+            };
+            exception.expires > input.now
+                && exception.rules.contains(&rule.name)
+                && agents::are(&exception.agents, input.user)
+                && places.iter().all(fits)
+                && exception.when.as_ref().is_none_or(|when| {
+                    let nothing = Json::Null;
+                    let view = View {
+                        facts,
+                        params: &nothing,
+                        pair: context.pair,
+                        effect: context.effect,
+                        redacted: false,
+                        variables: Rc::default(),
+                    };
+                    // An exception that cannot be evaluated excepts nothing.
+                    self.limited(budget, |budget| when.is_true(&view, budget)).unwrap_or(false)
+                })
+        })
+    }
+
+    /// Builds the decision table.
+    pub(crate) fn finish(&mut self, guarded: BTreeSet<String>) {
+        let mut table = Table {
+            guarded_labels: Json::Array(guarded.into_iter().map(Json::String).collect()),
+            ..Table::default()
+        };
+        for (index, rule) in self.rules.iter().enumerate() {
+            if !rule.kinds.is_empty() {
+                for kind in &rule.kinds {
+                    table.of_kind.entry(*kind).or_default().push(index);
+                }
+                continue;
+            }
+            let constraints =
+                self.policies.get(rule.policy).and_then(|policy| policy.constraints.as_ref());
+            let (named, any) = match rule.is_of_reads {
+                true => (&mut table.reads_of_resource, &mut table.reads_of_any),
+                false => (&mut table.of_resource, &mut table.of_any),
+            };
+            match matching::resources(constraints) {
+                None => any.push(index),
+                Some(resources) => {
+                    for resource in resources {
+                        named.entry(resource).or_default().push(index);
+                    }
+                }
+            }
+        }
+        self.table = table;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Pack {
+    /// What the rules say of a read: allow or deny.
+    pub fn decide_read(
+        &self,
+        attributes: &Attributes,
+        user: &User,
+        class: &NamespaceClass,
+        now: Timestamp,
+    ) -> Verdict {
+        self.decide(&Input {
+            attributes,
+            user,
+            class,
+            is_write: false,
+            effects: &[],
+            objects: Objects::Unknown("reads are not looked at".to_owned()),
+            changes: &[],
+            earlier: &[],
+            redact: &Json::clone,
+            now,
+        })
+    }
+}
 
-    #[test]
-    fn the_guide_lists_every_rule() {
-        let guide = include_str!("../../../docs/guide/4-policy.md");
-        let listed: Vec<&str> = guide
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-            .map(|(name, _)| name)
+/// What a rule is asked about.
+fn contexts(rule: &Rule, facts: &Facts<'_>) -> Vec<Context> {
+    if !rule.kinds.is_empty() {
+        let effects = facts.input.effects.iter().enumerate();
+        return effects
+            .filter(|(_, effect)| rule.kinds.contains(&effect.kind))
+            .map(|(index, effect)| {
+                let pair = if rule.needs.objects { facts.pair_of(effect) } else { None };
+                Context { pair, effect: Some(index) }
+            })
             .collect();
-        let pack = Pack::default_pack(Parameters::default());
-        let rules: Vec<&str> = pack.rules().iter().map(|rule| rule.name.0).collect();
-        assert_eq!(listed, rules);
+    }
+    match (rule.needs.objects, facts.pairs().len()) {
+        (true, pairs @ 1..) => {
+            (0..pairs).map(|pair| Context { pair: Some(pair), effect: None }).collect()
+        }
+        // A collection with nothing in it, which asks nobody.
+        (true, 0) if matches!(facts.input.objects, Objects::Known(_)) => Vec::new(),
+        (_, 1) => vec![Context { pair: Some(0), effect: None }],
+        _ => vec![Context::default()],
+    }
+}
+
+fn selected(
+    selector: &crate::document::Selector,
+    facts: &Facts<'_>,
+    context: Context,
+) -> Result<bool, String> {
+    if let Objects::Unknown(why) = &facts.input.objects {
+        return Err(format!("the object is not known: {why}"));
+    }
+    let Some(pair) = context.pair.and_then(|index| facts.pairs().get(index)) else {
+        return Err("the object of this effect was not looked at".to_owned());
+    };
+    Ok([pair.old, pair.new].into_iter().flatten().any(|it| selector.selects_object(it)))
+}
+
+fn is_placed(place: Place, class: &NamespaceClass) -> bool {
+    match place {
+        Place::Everywhere => true,
+        Place::Production => class.production,
+        Place::Protected => class.protected,
+        Place::NonProduction => !class.production,
     }
 }

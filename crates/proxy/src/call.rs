@@ -182,5 +182,5 @@ impl Write {
 
 /// A decision without rules: made by the proxy itself.
 pub(crate) fn decided(action: Action, reason: impl ToString) -> DecisionRecord {
-    DecisionRecord { action, rules: Vec::new(), reason: reason.to_string() }
+    DecisionRecord::of(action, reason.to_string())
 }

@@ -85,6 +85,8 @@ pub(crate) enum ProxyError {
         rule: String,
         /// Why.
         reason: String,
+        /// As it is recorded.
+        decision: Box<ledger::DecisionRecord>,
     },
     /// A reviewer said no.
     #[error(

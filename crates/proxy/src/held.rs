@@ -14,6 +14,7 @@ use ledger::{
     Action, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome, Stage,
     StoreError,
 };
+use policy::Decision;
 use review::Waiter;
 use upstream::{Body, SendError};
 
@@ -168,12 +169,8 @@ impl Proxy {
         let effects: Vec<EffectRecord> = judgement.effects.iter().map(Into::into).collect();
         self.refuse_if_denied_lately(write, &effects).await?;
         self.refuse_if_too_many(write).await?;
+        let decision = judgement.decision(Action::Hold);
         let hold = self.new_hold(write, request_digest, effects, judgement);
-        let decision = DecisionRecord {
-            action: Action::Hold,
-            rules: hold.rules.clone(),
-            reason: hold.reason.clone(),
-        };
         let mut received = write.received(&self.redactor, decision);
         received.effects = hold.effects.clone();
         let id = hold.id.clone();
@@ -224,9 +221,9 @@ impl Proxy {
     ) -> Result<HoldId, ProxyError> {
         let id = hold.id.clone();
         let decision = DecisionRecord {
-            action: Action::Hold,
             rules: hold.rules.clone(),
             reason: hold.reason.clone(),
+            ..judgement.decision(Action::Hold)
         };
         let mut received = write.received(&self.redactor, decision);
         received.effects = judgement.effects.iter().map(Into::into).collect();
@@ -268,7 +265,7 @@ impl Proxy {
             revision: 0,
             created_at: now,
             changed_at: now,
-            deadline: now + self.queue.settings().deadline,
+            deadline: now + self.deadline(&judgement),
             user: Identity::from(&write.user),
             request_digest,
             audit_id: write.call.audit_id.to_string(),
@@ -283,6 +280,12 @@ impl Proxy {
             drifts: 0,
             state: State::Pending,
         }
+    }
+
+    /// The proxy's own deadline, or an earlier one that a rule gives.
+    fn deadline(&self, judgement: &Judgement) -> Duration {
+        let own = self.queue.settings().deadline;
+        judgement.verdict.deadline.map_or(own, |it| it.min(own))
     }
 
     fn payload_for_people(&self, write: &Write) -> String {
@@ -371,7 +374,13 @@ impl Proxy {
                     return self.settle_unsent(hold, &write, answer.status, answer.bytes).await;
                 }
             };
-            if judgement.preview.digest != hold.preview.digest {
+            if judgement.verdict.decision == Decision::Deny {
+                // The policies are others now, and this is what they are for.
+                return Run::Failed(self.denied(&judgement));
+            }
+            // Nor does an approval answer what nobody asked when it was given.
+            let asks_more = judgement.verdict.rules().iter().any(|rule| !hold.rules.contains(rule));
+            if asks_more || judgement.preview.digest != hold.preview.digest {
                 return match self.drift(hold, *judgement).await {
                     Ok(()) => Run::Again,
                     Err(error) => Run::Failed(error),
@@ -386,6 +395,7 @@ impl Proxy {
                 Ok(None) => return Run::Again,
                 Err(error) => return Run::Failed(error.into()),
             };
+            self.window.remember(&write.user.username, &judgement.effects, Timestamp::now());
             let Some(permit) = Permit::approved(&hold, &audit_id) else { return Run::Again };
             if let Some(upgrade) = &write.upgrade {
                 return match self.open(permit, &write, upgrade).await {
@@ -472,7 +482,7 @@ impl Proxy {
             Err(_) => return Ok(()),
         }
         hold.drifts = hold.drifts.saturating_add(1);
-        hold.deadline = Timestamp::now() + self.queue.settings().deadline;
+        hold.deadline = Timestamp::now() + self.deadline(&judgement);
         hold.effects = judgement.effects.iter().map(Into::into).collect();
         hold.preview = judgement.preview;
         let rules = judgement.verdict.rules();

@@ -3,18 +3,27 @@
 //! The answer comes from the API server itself: its dry run of the agent's own bytes as the agent,
 //! against the live object. What cannot be previewed counts as the worst.
 
+use std::sync::Arc;
+
 use attributes::Attributes;
 use bytes::Bytes;
 use effects::{Change, Effect, EffectKind, Route};
 use hold::{ChangeRecord, Preview, Target};
 use http::StatusCode;
-use ledger::{Entry, Identity, Outcome, RequestRecord, Stage};
+use ledger::{
+    Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, ShadowRecord, Stage,
+};
 use payload::{DeleteOptions, MediaType};
-use policy::{Decision, Input, Verdict};
+use policy::{Decision, Input, Objects, Pack, Pair, Verdict};
 use serde_json::Value;
 use upstream::{Access, Probe, ProbeAnswer};
 
-use crate::{Proxy, call::Write, reach};
+use crate::{
+    Proxy,
+    call::{Call, Write},
+    error::ProxyError,
+    reach,
+};
 
 /// A request made once more: an object that changes between its two readings is read again.
 const SNAPSHOT_TRIES: usize = 3;
@@ -35,6 +44,34 @@ pub(crate) struct Judgement {
     pub(crate) effects: Vec<Effect>,
     pub(crate) preview: Preview,
     pub(crate) verdict: Verdict,
+    /// Digest of the policies that said so.
+    policy: String,
+}
+
+impl Judgement {
+    /// As it is recorded.
+    pub(crate) fn decision(&self, action: Action) -> DecisionRecord {
+        decision(action, &self.verdict, &self.policy)
+    }
+}
+
+fn decision(action: Action, verdict: &Verdict, policy: &str) -> DecisionRecord {
+    let shadow = verdict.shadow.iter().map(|it| ShadowRecord {
+        rule: it.rule.to_string(),
+        action: match it.decision {
+            Decision::Allow => Action::Allow,
+            Decision::Hold => Action::Hold,
+            Decision::Deny => Action::Deny,
+        },
+        reason: it.reason.clone(),
+        exception: it.exception.clone(),
+    });
+    DecisionRecord {
+        rules: verdict.rules(),
+        policy: policy.to_owned(),
+        shadow: shadow.collect(),
+        ..DecisionRecord::of(action, verdict.reason())
+    }
 }
 
 /// What was seen of the cluster.
@@ -43,8 +80,29 @@ struct Seen {
     effects: Vec<Effect>,
     changes: Vec<Change>,
     live: Option<Value>,
+    /// As it would be.
+    new: Option<Value>,
+    /// Of a collection, each object.
+    items: Option<Vec<Value>>,
+    /// Why the objects are not known, where they are not.
+    unknown: Option<String>,
     targets: Vec<Target>,
     notes: Vec<String>,
+}
+
+impl Seen {
+    fn objects(&self) -> Objects<'_> {
+        match (&self.unknown, &self.items) {
+            (Some(why), _) => Objects::Unknown(why.clone()),
+            (None, None) => {
+                Objects::Known(vec![Pair { old: self.live.as_ref(), new: self.new.as_ref() }])
+            }
+            (None, Some(items)) => {
+                let pairs = items.iter().map(|item| Pair { old: Some(item), new: None });
+                Objects::Known(pairs.collect())
+            }
+        }
+    }
 }
 
 /// A preview that ended in an answer, or in what was seen.
@@ -70,21 +128,33 @@ enum Live {
 impl Proxy {
     /// Judges a write. Asking changes nothing in the cluster.
     pub(crate) async fn judge(&self, write: &Write) -> Judged {
+        // One set for the whole judgement, whoever swaps it meanwhile.
+        let pack = self.policies.load_full();
         let attributes = write.attributes();
         let plan = effects::plan(attributes, write.is_dry_run);
         // Reviews and dry runs store nothing, so that rules about writes do not ask about them.
         let is_write = !matches!(plan.route, Route::Review | Route::DryRun);
-        let first = self.decide(write, is_write, &plan.effects);
+        let first = self.decide(&pack, write, is_write, &plan.effects, None);
         if first.decision == Decision::Deny {
             let preview = Preview::default();
             return Judged::Decided(Box::new(Judgement {
                 effects: plan.effects,
                 preview,
                 verdict: first,
+                policy: pack.digest().to_owned(),
             }));
         }
+        // What nobody asks about is not looked at, unless a reviewer wants to see it.
+        let looks =
+            first.decision == Decision::Hold || pack.asks_about(&plan, attributes, &write.class);
         let previewed = match plan.route {
+            Route::Ordinary if pack.asks_about(&plan, attributes, &write.class) => {
+                self.preview_change(write).await
+            }
             Route::Review | Route::DryRun | Route::Ordinary => Previewed::Seen(Seen::default()),
+            Route::Preview | Route::PreviewDelete | Route::PreviewCollection if !looks => {
+                Previewed::Seen(Seen::default())
+            }
             Route::Read | Route::Blind if attributes.is_connect() => self.connect(write).await,
             Route::Read | Route::Blind => self.blind(write, "").await,
             Route::Preview => self.preview_change(write).await,
@@ -98,7 +168,8 @@ impl Proxy {
             {
                 let why = "agent-shield's own namespace: there is no such object now";
                 let effects = vec![effects::unknown(attributes, why)];
-                Seen { effects, notes: vec![why.to_owned()], ..Seen::default() }
+                let unknown = Some(why.to_owned());
+                Seen { effects, unknown, notes: vec![why.to_owned()], ..Seen::default() }
             }
             Previewed::Answered(answer) => return Judged::Answered(answer),
             Previewed::Seen(seen) => seen,
@@ -115,23 +186,78 @@ impl Proxy {
         }
         self.weigh_accounts(&mut effects).await;
         self.add_up(&mut effects).await;
-        let verdict = self.decide(write, is_write, &effects);
+        let verdict = self.decide(&pack, write, is_write, &effects, Some(&seen));
         let preview = self.shown(write, &effects, seen, &verdict).await;
-        Judged::Decided(Box::new(Judgement { effects, preview, verdict }))
+        let policy = pack.digest().to_owned();
+        Judged::Decided(Box::new(Judgement { effects, preview, verdict, policy }))
     }
 
     fn is_own(&self, attributes: &Attributes) -> bool {
         attributes.namespace == self.namespaces.config().own_namespace
     }
 
-    fn decide(&self, write: &Write, is_write: bool, effects: &[Effect]) -> Verdict {
-        self.pack.decide(&Input {
+    /// `seen` is what was seen of the cluster; nothing as long as nobody has looked.
+    fn decide(
+        &self,
+        pack: &Pack,
+        write: &Write,
+        is_write: bool,
+        effects: &[Effect],
+        seen: Option<&Seen>,
+    ) -> Verdict {
+        let now = jiff::Timestamp::now();
+        let earlier = match pack.needs_window() {
+            true => self.window.of(&write.user.username, now),
+            false => Vec::new(),
+        };
+        let resource = write.attributes().resource.as_str();
+        pack.decide(&Input {
             attributes: write.attributes(),
             user: &write.user,
             class: &write.class,
             is_write,
             effects,
+            objects: seen.map_or(Objects::Later, Seen::objects),
+            changes: seen.map(|seen| seen.changes.as_slice()).unwrap_or_default(),
+            earlier: &earlier,
+            redact: &|object| {
+                let mut object = object.clone();
+                self.redactor.redact_object(resource, &mut object);
+                object
+            },
+            now,
         })
+    }
+
+    /// Whether policy lets a read pass, and what it said. Of most reads no rule asks anything (`None`),
+    /// and nobody waits.
+    pub(crate) async fn judge_read(
+        &self,
+        call: &Call,
+    ) -> Result<Option<DecisionRecord>, ProxyError> {
+        let pack = match self.policies.load() {
+            pack if !pack.asks_about_read(&call.attributes) => return Ok(None),
+            pack => Arc::clone(&pack),
+        };
+        let user = match (call.known_user(), call.run_as.token()) {
+            (Some(user), _) => user,
+            (None, token) => self.tokens.user(token.map_or("", |it| it)).await?,
+        };
+        let class = self.class_of(&call.attributes).await;
+        let verdict = pack.decide_read(&call.attributes, &user, &class, jiff::Timestamp::now());
+        let action = match verdict.decision {
+            Decision::Allow => Action::Allow,
+            Decision::Hold | Decision::Deny => Action::Deny,
+        };
+        let decision = decision(action, &verdict, pack.digest());
+        match action {
+            Action::Allow => Ok(Some(decision)),
+            _ => Err(ProxyError::Denied {
+                rule: verdict.rules().join(", "),
+                reason: verdict.reason(),
+                decision: Box::new(decision),
+            }),
+        }
     }
 
     /// What cannot or must not be previewed. Discovery and RBAC are asked on the agent's behalf, so
@@ -158,7 +284,7 @@ impl Proxy {
             "" => "this kind of request has no preview".to_owned(),
             why => why.to_owned(),
         };
-        Previewed::Seen(Seen { notes: vec![note], ..Seen::default() })
+        Previewed::Seen(Seen { unknown: Some(note.clone()), notes: vec![note], ..Seen::default() })
     }
 
     /// A way into a pod is as powerful as the pod (DEFAULTS Q7); what is not known of it is the worst.
@@ -186,6 +312,9 @@ impl Proxy {
                 count: None,
             }],
         };
+        if pod.is_some() {
+            seen.unknown = None;
+        }
         seen.live = pod;
         Previewed::Seen(seen)
     }
@@ -221,6 +350,7 @@ impl Proxy {
                 Live::Is(old) => Some(old),
                 Live::IsNot => None,
                 Live::Hidden(why) => {
+                    seen.unknown = Some(why.clone());
                     seen.effects.push(effects::unknown(attributes, &why));
                     seen.notes.push(why);
                     None
@@ -234,6 +364,7 @@ impl Proxy {
                     continue;
                 }
                 let why = "the object kept changing while it was looked at";
+                seen.unknown = Some(why.to_owned());
                 seen.effects.push(effects::unknown(attributes, why));
                 seen.notes.push(why.to_owned());
             }
@@ -249,6 +380,10 @@ impl Proxy {
             }
             seen.changes = self.redacted_diff(write, old.as_ref(), Some(&new));
             seen.live = old;
+            seen.new = Some(new);
+            if attributes.subresource == "scale" {
+                seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
+            }
             break;
         }
         Previewed::Seen(seen)
@@ -275,10 +410,14 @@ impl Proxy {
                     effects::of_delete(attributes, std::slice::from_ref(&object))
                 });
                 seen.changes = self.redacted_diff(write, Some(&object), None);
+                seen.unknown = None;
                 seen.live = Some(object);
             }
             Live::IsNot => seen.notes.push("there is no such object now".to_owned()),
-            Live::Hidden(why) => seen.notes.push(why),
+            Live::Hidden(why) => {
+                seen.unknown = Some(why.clone());
+                seen.notes.push(why);
+            }
         }
         Previewed::Seen(seen)
     }
@@ -288,17 +427,18 @@ impl Proxy {
         let mut seen = Seen::default();
         match self.dry_run_of_delete(write).await {
             Ok(DryRun::Answered(answer)) => return Previewed::Answered(answer),
-            Ok(DryRun::Would(Some(list))) => {
-                let items = list.get("items").and_then(Value::as_array);
-                let Some(items) = items else {
+            Ok(DryRun::Would(Some(mut list))) => {
+                let items = list.get_mut("items").and_then(Value::as_array_mut);
+                let Some(items) = items.map(std::mem::take) else {
                     return self.blind_unknown(write, "what matches could not be listed").await;
                 };
-                seen.effects = effects::of_delete(attributes, items);
+                seen.effects = effects::of_delete(attributes, &items);
                 seen.targets = items.iter().map(target).collect();
                 seen.targets.sort();
                 if items.is_empty() {
                     seen.notes.push("nothing matches now".to_owned());
                 }
+                seen.items = Some(items);
             }
             Ok(DryRun::Would(None)) => {
                 return self.blind_unknown(write, "what matches could not be listed").await;
@@ -502,6 +642,15 @@ impl Proxy {
             goes_with,
             notes: seen.notes,
         }
+    }
+}
+
+/// A count of nothing is left out on the wire, and means 0: rules should find it all the same.
+fn with_count(scale: &mut Value) {
+    let Some(scale) = scale.as_object_mut() else { return };
+    let spec = scale.entry("spec").or_insert_with(|| serde_json::json!({}));
+    if let Some(spec) = spec.as_object_mut() {
+        spec.entry("replicas").or_insert_with(|| serde_json::json!(0));
     }
 }
 

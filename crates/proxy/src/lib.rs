@@ -27,9 +27,11 @@ mod replaced;
 mod serve;
 mod tunnel;
 mod unserved;
+mod window;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use authn::{Certificates, Tokens};
 pub use bounds::Bounds;
 pub use listener::{Listener, serve};
@@ -41,6 +43,7 @@ use review::Queue;
 use tokio::{runtime::Handle, sync::Mutex};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::{ApiServer, Namespaces, Own};
+use window::Window;
 
 /// Bounds and times that a deployment sets.
 #[derive(Clone, Debug)]
@@ -77,7 +80,8 @@ pub struct Proxy {
     tokens: Tokens,
     certificates: Arc<Certificates>,
     namespaces: Namespaces,
-    pack: Arc<Pack>,
+    policies: Arc<ArcSwap<Pack>>,
+    window: Window,
     queue: Arc<Queue>,
     recorder: Recorder,
     redactor: Redactor,
@@ -105,8 +109,8 @@ pub struct Parts {
     pub certificates: Arc<Certificates>,
     /// How namespaces are classed.
     pub namespaces: Namespaces,
-    /// The rules.
-    pub pack: Arc<Pack>,
+    /// The rules; whoever swaps them swaps all of them at once.
+    pub policies: Arc<ArcSwap<Pack>>,
     /// The queue of holds, and through it the ledger.
     pub queue: Arc<Queue>,
     /// Takes secrets out of what is stored.
@@ -131,7 +135,8 @@ impl Proxy {
             tokens: parts.tokens,
             certificates: parts.certificates,
             namespaces: parts.namespaces,
-            pack: parts.pack,
+            policies: parts.policies,
+            window: Window::default(),
             queue: parts.queue,
             recorder,
             redactor: parts.redactor,

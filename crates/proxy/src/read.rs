@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hold::Permit;
 use http::Response;
 use hyper::body::Incoming;
-use ledger::{Action, Entry, Identity, Outcome, Stage};
+use ledger::{Action, DecisionRecord, Entry, Identity, Outcome, Stage};
 use status::Status;
 use upstream::{Answer, Body, SendError};
 
@@ -26,7 +26,8 @@ impl Proxy {
         load: Load,
         body: Incoming,
     ) -> Response<Body> {
-        let mut told = Told { proxy: self, call: Some(call), code: 0, _load: load };
+        let decision = decided(Action::Allow, "");
+        let mut told = Told { proxy: self, call: Some(call), decision, code: 0, _load: load };
         match told.answer(body).await {
             Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| told.ended(&ended))),
             Err(error) => {
@@ -70,6 +71,7 @@ struct Told {
     proxy: Arc<Proxy>,
     /// Taken when it is told of.
     call: Option<Call>,
+    decision: DecisionRecord,
     /// Of the answer; 0 while there is none.
     code: u16,
     _load: Load,
@@ -80,6 +82,11 @@ impl Told {
         let proxy = &self.proxy;
         // Not to be reached without one: it is told of once, at the end.
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
+        if proxy.policies.load().asks_about_read(&call.attributes)
+            && let Some(decision) = Box::pin(proxy.judge_read(call)).await?
+        {
+            self.decision = decision;
+        }
         // A GET may carry a body that the API server ignores; it is passed on within the bounds.
         let mut taken = proxy.bodies.taken();
         let body = body::collect(body, &proxy.settings.bounds, &mut taken).await?;
@@ -94,7 +101,7 @@ impl Told {
         if streams(call) {
             let mut started = Entry {
                 request: Some(call.record(&proxy.redactor)),
-                decision: Some(decided(Action::Allow, "")),
+                decision: Some(self.decision.clone()),
                 response: Some(call.response(self.code, Outcome::Answered, 0)),
                 ..call.entry(Stage::ResponseStarted)
             };
@@ -111,13 +118,20 @@ impl Told {
 
     fn refused(mut self, code: u16, error: &ProxyError) {
         self.code = code;
-        self.tell(Outcome::Unsent, 0, Some(error.to_string()));
+        let outcome = match error {
+            ProxyError::Denied { decision, .. } => {
+                self.decision = DecisionRecord::clone(decision);
+                Outcome::Refused
+            }
+            _ => Outcome::Unsent,
+        };
+        self.tell(outcome, 0, Some(error.to_string()));
     }
 
     fn tell(&mut self, outcome: Outcome, bytes: u64, note: Option<String>) {
         let Some(call) = self.call.take() else { return };
         let mut entry = call.entry(Stage::ResponseComplete);
-        entry.decision = Some(decided(Action::Allow, ""));
+        entry.decision = Some(self.decision.clone());
         entry.response = Some(call.response(self.code, outcome, bytes));
         entry.user = call.known_user().as_ref().map(Identity::from);
         entry.note = note;

@@ -199,7 +199,7 @@ impl Proxy {
 
     /// The class of the namespace that a write is in; for a Namespace itself, its own. One that is
     /// being created has none yet, nor anything in it to protect.
-    async fn class_of(&self, attributes: &Attributes) -> NamespaceClass {
+    pub(crate) async fn class_of(&self, attributes: &Attributes) -> NamespaceClass {
         match attributes.namespace.as_str() {
             "" => NamespaceClass::cluster_scoped(),
             name => self.namespaces.class(name).await,
@@ -214,9 +214,10 @@ impl Proxy {
     ) -> Result<Response<Body>, ProxyError> {
         let decision = &judgement.verdict.decision;
         let permit = Permit::allowed(decision, &write.call.audit_id).ok_or(ProxyError::Unsent)?;
-        let mut received = write.received(&self.redactor, decided(Action::Allow, ""));
+        let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
         received.effects = judgement.effects.iter().map(Into::into).collect();
         self.recorder.now(vec![received]).await?;
+        self.window.remember(&write.user.username, &judgement.effects, jiff::Timestamp::now());
         // On its own: an agent that leaves in the middle must not leave an outcome unrecorded.
         let (proxy, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { proxy.send_allowed(permit, write).await });
@@ -260,10 +261,11 @@ impl Proxy {
         Ok(Response::from_parts(head, body))
     }
 
-    fn denied(&self, judgement: &Judgement) -> ProxyError {
+    pub(crate) fn denied(&self, judgement: &Judgement) -> ProxyError {
         ProxyError::Denied {
             rule: judgement.verdict.rules().join(", "),
             reason: judgement.verdict.reason(),
+            decision: Box::new(judgement.decision(Action::Deny)),
         }
     }
 
@@ -355,11 +357,7 @@ impl Proxy {
             ..write.call.entry(Stage::ResponseComplete)
         };
         entry.decision = match error {
-            ProxyError::Denied { rule, reason } => Some(DecisionRecord {
-                action: Action::Deny,
-                rules: vec![rule.clone()],
-                reason: reason.clone(),
-            }),
+            ProxyError::Denied { decision, .. } => Some(DecisionRecord::clone(decision)),
             ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
                 Some(decided(Action::Deny, error))
             }

@@ -106,5 +106,6 @@ fn stricter(fresh: NamespaceClass, watched: NamespaceClass) -> NamespaceClass {
         protected: fresh.protected || watched.protected,
         production: fresh.production || watched.production,
         signs: watched.signs,
+        labels: fresh.labels,
     }
 }

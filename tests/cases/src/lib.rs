@@ -13,4 +13,4 @@ mod send;
 mod steps;
 
 pub use row::{Row, Verdict, rows};
-pub use run::{Harness, Report};
+pub use run::{Harness, Held, Report};

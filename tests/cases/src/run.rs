@@ -9,14 +9,18 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Nodes, Shield, http::Answer, testbed, wait_until};
+use testkit::{
+    Agent, Cluster, Nodes, Shield,
+    http::{self, Answer},
+    testbed, wait_until,
+};
 
 use crate::{
     Row, Verdict,
     api::Api,
     fixtures, named, oracle,
     reviewer::Reviewer,
-    row::Operation,
+    row::{Operation, Request},
     send::{self, Bytes, Sent},
 };
 
@@ -51,6 +55,9 @@ pub struct Report {
     /// Held only because what would happen could not be worked out.
     pub blind: bool,
 }
+
+/// A hold with its preview, as the review API shows it.
+pub struct Held(pub Value);
 
 /// Why a row is not as it should be.
 #[derive(Debug)]
@@ -409,6 +416,57 @@ impl Harness {
             .filter_map(|line| serde_json::from_str(&line).ok())
             .filter(keep)
             .collect()
+    }
+
+    /// Makes a fixture anew.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn fixture(&self, key: &str) {
+        fixtures::reset(&self.api, key).expect("a fixture");
+    }
+
+    /// An object as it is now.
+    pub fn get(&self, path: &str) -> Value {
+        self.api.get(path).json()
+    }
+
+    /// What an administrator's dry run answers, in this media type.
+    pub fn dry_run(&self, method: &str, path: &str, body: &Value, accept: &str) -> Vec<u8> {
+        let authorization = format!("Bearer {}", self.api.token);
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Accept", accept),
+            ("Content-Type", "application/json"),
+            ("Connection", "close"),
+        ];
+        let target = format!("{path}?dryRun=All");
+        let body = body.to_string().into_bytes();
+        let answer =
+            http::request(&self.api.server, &self.api.ca, method, &target, &headers, &body);
+        answer.unwrap_or_default().body
+    }
+
+    /// What a reviewer is shown of a request that must be held; the agent then leaves.
+    ///
+    /// # Panics
+    /// Where it is answered.
+    pub fn held_for(&mut self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Held {
+        let request = Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            content_type: Some(content_type.to_owned()),
+            body_b64: Some(testkit::base64(body)),
+            ..Request::default()
+        };
+        let bytes = send::bytes(&self.api, &request, &self.agent.token);
+        let sent = self.send(bytes).expect("a connection");
+        let seen = self.first(&sent, |_| true).expect("a hold");
+        sent.leave();
+        match seen {
+            Seen::Held(hold) => Held(self.reviewer.show(hold["id"].as_str().unwrap_or_default())),
+            Seen::Answered(answer) => panic!("{path}: {} {}", answer.status, answer.text()),
+        }
     }
 
     /// Stops agent-shield, which must end in time.

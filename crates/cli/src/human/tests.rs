@@ -98,6 +98,8 @@ fn the_timeline_is_a_table() {
         decision: "hold".into(),
         rules: vec!["delete-namespace".into()],
         reason: "deletes namespaces payments".into(),
+        policy: String::new(),
+        shadow: Vec::new(),
         effects: Vec::new(),
         hold: Some("k3mq7xzw".into()),
         hold_events: vec![api::body::HoldEventBody { time: at(1), event: "denied".into() }],

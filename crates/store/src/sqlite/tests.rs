@@ -21,8 +21,7 @@ fn entry(audit_id: &str, namespace: &str, verb: &str, username: &str) -> Entry {
         name: "x".into(),
         ..RequestRecord::default()
     });
-    entry.decision =
-        Some(DecisionRecord { action: Action::Hold, rules: vec![], reason: String::new() });
+    entry.decision = Some(DecisionRecord::of(Action::Hold, ""));
     entry
 }
 

@@ -1,0 +1,75 @@
+//! Policy files on disk.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use ::policy::Source;
+use anyhow::{Context, Result, bail};
+
+/// Files that are read of one directory.
+const FILES_MAX: usize = 10_000;
+
+/// Every file that these paths stand for, in order; of directories those that end in `.yaml` or
+/// `.yml`, but for tests and hidden ones.
+pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let found =
+            fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if !found.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries =
+            fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut of_dir = Vec::new();
+        for entry in entries {
+            let file = entry?.path();
+            if is_policy(&file) && !is_test(&file) {
+                of_dir.push(file);
+            }
+        }
+        of_dir.sort();
+        files.append(&mut of_dir);
+    }
+    files.dedup();
+    if files.len() > FILES_MAX {
+        bail!("{} files are more than {FILES_MAX}", files.len());
+    }
+    Ok(files)
+}
+
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>> {
+    let read = |path: PathBuf| {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
+        Ok(Source { name, text })
+    };
+    find(paths)?.into_iter().map(read).collect()
+}
+
+/// Changes whenever a file does: cheap enough to ask every second.
+pub(crate) fn fingerprint(paths: &[PathBuf]) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+    let of = |path: PathBuf| {
+        let found = fs::metadata(&path).ok();
+        let state = found.and_then(|it| Some((it.modified().ok()?, it.len())));
+        (path, state)
+    };
+    match find(paths) {
+        Ok(files) => files.into_iter().map(of).collect(),
+        Err(_) => paths.iter().cloned().map(|path| (path, None)).collect(),
+    }
+}
+
+fn is_policy(path: &Path) -> bool {
+    let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+    (name.ends_with(".yaml") || name.ends_with(".yml")) && !name.starts_with('.')
+}
+
+pub(crate) fn is_test(path: &Path) -> bool {
+    let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}

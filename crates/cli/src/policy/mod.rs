@@ -1,0 +1,322 @@
+//! `policy`: write, check, test and understand policies. Nothing here needs a cluster.
+
+mod files;
+mod init;
+mod test;
+mod watch;
+
+use std::path::PathBuf;
+
+use ::policy::{
+    Compiled, Decision, Pack, Rule,
+    case::Case,
+    compile,
+    document::{Mode, Place},
+};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+pub(crate) use watch::start;
+
+use crate::{
+    escape::Escaped,
+    human,
+    output::{self, Output, print},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check policy files: syntax, names, types, places. Nothing is asked of a cluster.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy check policies/
+  agent-shield policy check freeze.yaml images.yaml
+
+It exits with 1 where `serve --policy` would refuse the same files.")]
+    Check(PathArgs),
+    /// List the rules that would be in force: the built-in pack's and those of the files.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy list
+  agent-shield policy list policies/ -o json | jq -r '.items[].name'")]
+    List(ListArgs),
+    /// Run the cases of `*.test.yaml` beside policies.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy test policies/
+  agent-shield policy test policies/ --junit report.xml")]
+    Test(test::TestArgs),
+    /// Tell what each rule makes of a request, and why.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy explain request.yaml policies/
+  agent-shield policy explain request.yaml
+
+The request is written as a case of `policy test`, without what is expected:
+  name: a scale to nothing
+  request: {verb: patch, resource: deployments.apps, namespace: shop, name: web}
+  oldObject: {spec: {replicas: 3}}
+  object: {spec: {replicas: 0}}")]
+    Explain(ExplainArgs),
+    /// Write a first policy with its test.
+    #[command(after_help = "Examples:\n  agent-shield policy init policies/")]
+    Init {
+        /// The directory; made where it is missing.
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Print the JSON schema of policy files, for editors.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy schema > policy.schema.json
+
+Editors with the YAML language server find it by a first line in a file:
+  # yaml-language-server: $schema=policy.schema.json")]
+    Schema,
+    /// Tell which policies a running agent-shield has in force, and why it refused others.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy status
+  agent-shield policy status -o json | jq -r .digest")]
+    Status(StatusArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PathArgs {
+    /// Files, and directories of `*.yaml` and `*.yml`.
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Files and directories; without any, the built-in default pack alone.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// The request.
+    #[arg(value_name = "REQUEST")]
+    request: PathBuf,
+    /// Files and directories of policies.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Also rules that the request has nothing to do with.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    /// The data directory of `serve`.
+    #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = crate::serve::default_data_dir())]
+    data_dir: PathBuf,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(crate) fn run(command: PolicyCommand) -> Result<()> {
+    match command {
+        PolicyCommand::Check(args) => check(&args),
+        PolicyCommand::List(args) => list(&args),
+        PolicyCommand::Test(args) => test::run(&args),
+        PolicyCommand::Explain(args) => explain(&args),
+        PolicyCommand::Init { dir } => init::run(&dir),
+        PolicyCommand::Schema => print(::policy::SCHEMA),
+        PolicyCommand::Status(args) => status(&args),
+    }
+}
+
+/// Compiles files; what is wrong with them is printed, and ends the command.
+fn compiled(paths: &[PathBuf]) -> Result<Compiled> {
+    let sources = files::read(paths)?;
+    match compile(&sources, Timestamp::now()) {
+        Ok(compiled) => {
+            for warning in &compiled.warnings {
+                anstream::eprintln!("{}", Escaped::lines(&warning.to_string()));
+            }
+            Ok(compiled)
+        }
+        Err(issues) => {
+            for issue in &issues {
+                anstream::eprintln!("{}", Escaped::lines(&issue.to_string()));
+            }
+            match issues.len() {
+                1 => bail!("one thing is wrong: none of it would be in force"),
+                count => bail!("{count} things are wrong: none of it would be in force"),
+            }
+        }
+    }
+}
+
+fn check(args: &PathArgs) -> Result<()> {
+    let Compiled { pack, .. } = compiled(&args.paths)?;
+    let own = pack.rules().iter().filter(|rule| !pack.is_builtin(rule)).count();
+    let builtin = pack.rules().len() - own;
+    print(&format!("{own} rules of these files and {builtin} built-in ones would be in force"))
+}
+
+/// A rule for scripts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    name: String,
+    policy: String,
+    action: &'static str,
+    #[serde(rename = "where")]
+    place: &'static str,
+    severity: &'static str,
+    mode: &'static str,
+    description: String,
+    unconditional: bool,
+    file: String,
+    line: usize,
+}
+
+#[derive(Serialize)]
+struct Listing {
+    digest: String,
+    items: Vec<Listed>,
+    disabled: Vec<String>,
+    exceptions: Vec<ListedException>,
+}
+
+#[derive(Serialize)]
+struct ListedException {
+    name: String,
+    rules: Vec<String>,
+    reason: String,
+    expires: Timestamp,
+}
+
+fn listed(pack: &Pack, rule: &Rule) -> Listed {
+    Listed {
+        name: rule.name.to_string(),
+        policy: pack.policy_of(rule).to_owned(),
+        action: match rule.decision {
+            Decision::Allow => "allow",
+            Decision::Hold => "hold",
+            Decision::Deny => "deny",
+        },
+        place: match rule.place {
+            Place::Everywhere => "everywhere",
+            Place::Production => "production",
+            Place::Protected => "protected",
+            Place::NonProduction => "nonProduction",
+        },
+        severity: rule.severity.as_str(),
+        mode: match rule.mode {
+            Mode::Enforce => "enforce",
+            Mode::Shadow => "shadow",
+        },
+        description: rule.description.clone(),
+        unconditional: rule.unconditional,
+        file: rule.file.clone(),
+        line: rule.line,
+    }
+}
+
+fn list(args: &ListArgs) -> Result<()> {
+    let Compiled { pack, .. } = compiled(&args.paths)?;
+    let exceptions = pack.exceptions().iter().map(|it| ListedException {
+        name: it.name.clone(),
+        rules: it.rules.iter().map(ToString::to_string).collect(),
+        reason: it.reason.clone(),
+        expires: it.expires,
+    });
+    let listing = Listing {
+        digest: pack.digest().to_owned(),
+        items: pack.rules().iter().map(|rule| listed(&pack, rule)).collect(),
+        disabled: pack.disabled().iter().map(ToString::to_string).collect(),
+        exceptions: exceptions.collect(),
+    };
+    let names = |it: &Listing| it.items.iter().map(|rule| rule.name.clone()).collect();
+    if output::for_scripts(args.output, &listing, names)? {
+        return Ok(());
+    }
+    let mut table = human::table(&["RULE", "ASKS FOR", "WHERE", "SEVERITY", "MODE", "ABOUT"]);
+    for rule in &listing.items {
+        let cells = [
+            &*rule.name,
+            rule.action,
+            rule.place,
+            rule.severity,
+            rule.mode,
+            rule.description.as_str(),
+        ];
+        table.add_row(cells.map(|cell| Escaped::line(cell).to_string()));
+    }
+    print(&table.trim_fmt())?;
+    for rule in &listing.disabled {
+        print(&format!("disabled: {}", Escaped::line(rule)))?;
+    }
+    for it in &listing.exceptions {
+        let line = format!("{} until {}: {}", it.name, it.expires, it.rules.join(", "));
+        print(&format!("exception: {}", Escaped::line(&line)))?;
+    }
+    Ok(())
+}
+
+fn explain(args: &ExplainArgs) -> Result<()> {
+    let Compiled { pack, .. } = compiled(&args.paths)?;
+    let name = args.request.display();
+    let text =
+        std::fs::read_to_string(&args.request).with_context(|| format!("cannot read {name}"))?;
+    let case: Case =
+        serde_saphyr::from_str(&text).with_context(|| format!("{name} is no request"))?;
+    let trace = case.judged(&pack).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
+    let decision = match trace.verdict.decision {
+        Decision::Allow => "allowed",
+        Decision::Hold => "held",
+        Decision::Deny => "denied",
+    };
+    print(&format!("{decision}, by the policy set {}", pack.digest()))?;
+    for step in trace.steps.iter().filter(|step| step.asked || args.all || is_near(&step.outcome)) {
+        let mark = if step.asked { "*" } else { " " };
+        let line = format!("{mark} {}: {}", step.rule, step.outcome);
+        print(Escaped::line(&line).as_str())?;
+    }
+    for shadow in &trace.verdict.shadow {
+        let why = match shadow.exception.as_str() {
+            "" => "mode: shadow".to_owned(),
+            name => format!("exception {name}"),
+        };
+        let line = format!("  {} did not count: {why}", shadow.rule);
+        print(Escaped::line(&line).as_str())?;
+    }
+    Ok(())
+}
+
+/// Whether a rule looked at the request before it had nothing to say.
+fn is_near(outcome: &str) -> bool {
+    outcome.starts_with("when:") || outcome.starts_with("matchConditions:")
+}
+
+fn status(args: &StatusArgs) -> Result<()> {
+    let path = args.data_dir.join(watch::STATUS_FILE);
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("no agent-shield has run with the data directory {}", args.data_dir.display())
+    })?;
+    let status: watch::Status = serde_json::from_str(&text)?;
+    if output::for_scripts(args.output, &status, |it| vec![it.digest.clone()])? {
+        return Ok(());
+    }
+    print(&format!("in force since {}: {} rules, {}", status.since, status.rules, status.digest))?;
+    for file in &status.files {
+        print(&format!("  {}", Escaped::line(file)))?;
+    }
+    if let Some(refused) = &status.refused {
+        print(&format!("refused at {}, and so not in force:", refused.at))?;
+        for issue in &refused.issues {
+            print(Escaped::lines(issue).as_str())?;
+        }
+    }
+    Ok(())
+}

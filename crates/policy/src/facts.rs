@@ -1,0 +1,493 @@
+//! What expressions see of one request. Each part is made at most once, and only if it is read.
+
+use std::{cell::OnceCell, collections::BTreeMap, rc::Rc};
+
+use attributes::{Attributes, User};
+use effects::{Change, Effect, EffectKind, NamespaceClass};
+use expression::{Map, Schema, Scope, Type, Value};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use crate::matching::Operation;
+
+/// Everything that a rule may look at.
+pub struct Input<'a> {
+    /// What is asked.
+    pub attributes: &'a Attributes,
+    /// Who asks.
+    pub user: &'a User,
+    /// Where.
+    pub class: &'a NamespaceClass,
+    /// Whether anything would be stored: false for reads, reviews and dry runs.
+    pub is_write: bool,
+    /// What it would do.
+    pub effects: &'a [Effect],
+    /// What it would be done to.
+    pub objects: Objects<'a>,
+    /// How the object would differ; values are redacted.
+    pub changes: &'a [Change],
+    /// What the same user did before, the newest first.
+    pub earlier: &'a [Past],
+    /// Takes secrets out of an object: of whatever may be shown, and of Secrets always.
+    pub redact: &'a dyn Fn(&Json) -> Json,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// The objects of a request.
+pub enum Objects<'a> {
+    /// Nobody has looked yet: rules that read them are asked later.
+    Later,
+    /// As they are and would be; of a collection, each.
+    Known(Vec<Pair<'a>>),
+    /// Why they are not known.
+    Unknown(String),
+}
+
+/// One object before and after.
+#[derive(Clone, Copy, Default)]
+pub struct Pair<'a> {
+    /// As it is; missing where it is made.
+    pub old: Option<&'a Json>,
+    /// As it would be; missing where it goes.
+    pub new: Option<&'a Json>,
+}
+
+/// An effect of an earlier call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Past {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// What it was.
+    pub kind: EffectKind,
+    /// Of what, as `deployments.apps`.
+    pub group_resource: String,
+    /// Where.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Past {
+    /// An effect that happens now.
+    pub fn of(effect: &Effect, at: Timestamp) -> Self {
+        Self {
+            at,
+            kind: effect.kind,
+            group_resource: group_resource(&effect.object.api_group, &effect.object.resource),
+            namespace: effect.object.namespace.clone(),
+            name: effect.object.name.clone(),
+        }
+    }
+}
+
+/// As kubectl writes it: `deployments.apps`, `secrets`.
+pub(crate) fn group_resource(group: &str, resource: &str) -> String {
+    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
+}
+
+pub(crate) const REQUEST: usize = 0;
+pub(crate) const OBJECT: usize = 1;
+pub(crate) const OLD_OBJECT: usize = 2;
+pub(crate) const NAMESPACE_OBJECT: usize = 3;
+pub(crate) const AGENT: usize = 4;
+pub(crate) const EFFECTS: usize = 5;
+pub(crate) const DIFF: usize = 6;
+pub(crate) const WINDOW: usize = 7;
+pub(crate) const NAMESPACE_CLASS: usize = 8;
+pub(crate) const NOW: usize = 9;
+pub(crate) const GUARDED_LABELS: usize = 10;
+pub(crate) const PARAMS: usize = 11;
+pub(crate) const VARIABLES: usize = 12;
+pub(crate) const EFFECT: usize = 13;
+
+/// The variables of an expression. `effect` is there for rules that name kinds of effects.
+pub(crate) fn schema(params: Type, variables: Type, with_effect: bool) -> Schema {
+    let text = || Type::Text;
+    let gvr = || {
+        let fields = [("group", text()), ("version", text()), ("resource", text())];
+        Type::object("request.resource", fields)
+    };
+    let user = [
+        ("username", text()),
+        ("uid", text()),
+        ("groups", Type::list(text())),
+        ("extra", Type::map(Type::list(text()))),
+    ];
+    let kind = [("group", text()), ("version", text()), ("kind", text())];
+    let request = Type::object(
+        "request",
+        [
+            ("operation", text()),
+            ("verb", text()),
+            ("kind", Type::object("request.kind", kind)),
+            ("resource", gvr()),
+            ("requestResource", gvr()),
+            ("subResource", text()),
+            ("requestSubResource", text()),
+            ("namespace", text()),
+            ("name", text()),
+            ("userInfo", Type::object("request.userInfo", user)),
+            ("dryRun", Type::Bool),
+            ("path", text()),
+            ("options", Type::map(text())),
+        ],
+    );
+    let namespace_object = Type::object(
+        "namespaceObject",
+        [(
+            "metadata",
+            Type::object(
+                "namespaceObject.metadata",
+                [("name", text()), ("labels", Type::map(text()))],
+            ),
+        )],
+    );
+    let account = [("namespace", text()), ("name", text())];
+    let agent = Type::object(
+        "agent",
+        [
+            ("username", text()),
+            ("uid", text()),
+            ("groups", Type::list(text())),
+            ("serviceAccount", Type::object("agent.serviceAccount", account)),
+        ],
+    );
+    let effect = || {
+        Type::object(
+            "an effect",
+            [
+                ("kind", text()),
+                ("groupResource", text()),
+                ("apiGroup", text()),
+                ("resource", text()),
+                ("namespace", text()),
+                ("name", text()),
+                ("detail", text()),
+                ("words", text()),
+                ("builtin", Type::Bool),
+                ("old", Type::Int),
+                ("new", Type::Int),
+            ],
+        )
+    };
+    let change =
+        Type::object("a difference", [("path", text()), ("old", Type::Dyn), ("new", Type::Dyn)]);
+    let past = Type::object(
+        "an earlier call",
+        [
+            ("ageSeconds", Type::Int),
+            ("kind", text()),
+            ("groupResource", text()),
+            ("namespace", text()),
+            ("name", text()),
+        ],
+    );
+    let class = [("production", Type::Bool), ("protected", Type::Bool)];
+    let schema = Schema::default()
+        .with("request", request)
+        .with("object", Type::Dyn)
+        .with("oldObject", Type::Dyn)
+        .with("namespaceObject", namespace_object)
+        .with("agent", agent)
+        .with("effects", Type::list(effect()))
+        .with("diff", Type::list(change))
+        .with("window", Type::list(past))
+        .with("namespaceClass", Type::object("namespaceClass", class))
+        .with("now", Type::Timestamp)
+        .with("guardedLabels", Type::list(text()))
+        .with("params", params)
+        .with("variables", variables);
+    if with_effect { schema.with("effect", effect()) } else { schema }
+}
+
+/// The parts that are made for one decision.
+pub(crate) struct Facts<'a> {
+    pub(crate) input: &'a Input<'a>,
+    guarded: &'a Json,
+    request: Vec<OnceCell<Json>>,
+    namespace: OnceCell<Json>,
+    agent: OnceCell<Json>,
+    effects: OnceCell<Json>,
+    diff: OnceCell<Json>,
+    window: OnceCell<Json>,
+    class: OnceCell<Json>,
+    redacted: Vec<OnceCell<[Option<Json>; 2]>>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(input: &'a Input<'a>, guarded: &'a Json) -> Self {
+        let pairs = match &input.objects {
+            Objects::Known(pairs) => pairs.len(),
+            Objects::Later | Objects::Unknown(_) => 0,
+        };
+        Self {
+            input,
+            guarded,
+            // The last is of the request without an object.
+            request: (0..=pairs).map(|_| OnceCell::new()).collect(),
+            namespace: OnceCell::new(),
+            agent: OnceCell::new(),
+            effects: OnceCell::new(),
+            diff: OnceCell::new(),
+            window: OnceCell::new(),
+            class: OnceCell::new(),
+            redacted: (0..pairs).map(|_| OnceCell::new()).collect(),
+        }
+    }
+
+    pub(crate) fn pairs(&self) -> &'a [Pair<'a>] {
+        match &self.input.objects {
+            Objects::Known(pairs) => pairs,
+            Objects::Later | Objects::Unknown(_) => &[],
+        }
+    }
+
+    /// The pair of an effect's object; the only one, where there is one.
+    pub(crate) fn pair_of(&self, effect: &Effect) -> Option<usize> {
+        let text = |object: &Json, path| {
+            object.pointer(path).and_then(Json::as_str).unwrap_or_default().to_owned()
+        };
+        match self.pairs() {
+            [_] => Some(0),
+            pairs => pairs.iter().position(|pair| {
+                let object = pair.old.or(pair.new);
+                object.is_some_and(|it| match effect.object.uid.as_str() {
+                    "" => text(it, "/metadata/name") == effect.object.name,
+                    uid => text(it, "/metadata/uid") == uid,
+                })
+            }),
+        }
+    }
+
+    pub(crate) fn operation(&self, pair: Option<usize>) -> Operation {
+        let pair = pair.and_then(|index| self.pairs().get(index));
+        Operation::of(self.input.attributes, pair.map(|pair| pair.old.is_some()))
+    }
+
+    /// The effects as expressions see them.
+    pub(crate) fn effects(&'a self) -> &'a [Json] {
+        let made = self
+            .effects
+            .get_or_init(|| Json::Array(self.input.effects.iter().map(effect_json).collect()));
+        made.as_array().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn request(&'a self, pair: Option<usize>) -> &'a Json {
+        static NOTHING: Json = Json::Null;
+        let cell = self.request.get(pair.unwrap_or(self.pairs().len()));
+        let Some(cell) = cell else { return &NOTHING };
+        cell.get_or_init(|| {
+            let a = self.input.attributes;
+            let user = self.input.user;
+            let object = pair.and_then(|index| self.pairs().get(index));
+            let object = object.and_then(|pair| pair.new.or(pair.old));
+            let kind = object.and_then(|it| it.get("kind")).and_then(Json::as_str);
+            let resource =
+                json!({"group": a.api_group, "version": a.api_version, "resource": a.resource});
+            let options: BTreeMap<&str, &str> =
+                a.query.0.iter().rev().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            let name = match object.and_then(|it| it.pointer("/metadata/name")) {
+                Some(Json::String(name)) if a.name.is_empty() => name,
+                _ => &a.name,
+            };
+            json!({
+                "operation": self.operation(pair).as_str(),
+                "verb": a.verb,
+                "kind": {
+                    "group": a.api_group,
+                    "version": a.api_version,
+                    "kind": kind.unwrap_or_default(),
+                },
+                "resource": resource,
+                "requestResource": resource,
+                "subResource": a.subresource,
+                "requestSubResource": a.subresource,
+                "namespace": a.namespace,
+                "name": name,
+                "userInfo": {
+                    "username": user.username,
+                    "uid": user.uid,
+                    "groups": user.groups,
+                    "extra": user.extra,
+                },
+                "dryRun": !self.input.is_write,
+                "path": a.path,
+                "options": options,
+            })
+        })
+    }
+
+    fn namespace(&'a self) -> Result<&'a Json, String> {
+        let name = &self.input.attributes.namespace;
+        if !name.is_empty() && self.input.class.labels.is_none() {
+            return Err(format!("the labels of namespace {name} are not known"));
+        }
+        Ok(self.namespace.get_or_init(|| match &self.input.class.labels {
+            Some(labels) => json!({"metadata": {"name": name, "labels": labels}}),
+            None => Json::Null,
+        }))
+    }
+
+    fn agent(&'a self) -> &'a Json {
+        self.agent.get_or_init(|| {
+            let user = self.input.user;
+            let (namespace, name) = user.service_account().unwrap_or_default();
+            json!({
+                "username": user.username,
+                "uid": user.uid,
+                "groups": user.groups,
+                "serviceAccount": {"namespace": namespace, "name": name},
+            })
+        })
+    }
+
+    fn diff(&'a self) -> &'a Json {
+        self.diff.get_or_init(|| {
+            let change = |it: &Change| json!({"path": it.path, "old": it.old, "new": it.new});
+            Json::Array(self.input.changes.iter().map(change).collect())
+        })
+    }
+
+    fn window(&'a self) -> &'a Json {
+        self.window.get_or_init(|| {
+            let past = |it: &Past| {
+                json!({
+                    "ageSeconds": self.input.now.duration_since(it.at).as_secs(),
+                    "kind": format!("{:?}", it.kind),
+                    "groupResource": it.group_resource,
+                    "namespace": it.namespace,
+                    "name": it.name,
+                })
+            };
+            Json::Array(self.input.earlier.iter().map(past).collect())
+        })
+    }
+
+    fn class(&'a self) -> &'a Json {
+        let class = self.input.class;
+        self.class
+            .get_or_init(|| json!({"production": class.production, "protected": class.protected}))
+    }
+
+    fn object(
+        &'a self,
+        pair: Option<usize>,
+        new: bool,
+        redacted: bool,
+    ) -> Result<&'a Json, String> {
+        static NOTHING: Json = Json::Null;
+        let index = match (&self.input.objects, pair) {
+            (Objects::Known(_), Some(index)) => index,
+            (Objects::Known(_), None) => {
+                return Err("the object of this effect was not looked at".to_owned());
+            }
+            (Objects::Unknown(why), _) => return Err(format!("the object is not known: {why}")),
+            (Objects::Later, _) => return Err("nobody has looked at the object yet".to_owned()),
+        };
+        let pair = self.pairs().get(index).copied().unwrap_or_default();
+        let side = if new { pair.new } else { pair.old };
+        let (Some(side), Some(cell)) = (side, self.redacted.get(index)) else {
+            return Ok(&NOTHING);
+        };
+        // Of a Secret nobody ever sees a value, whatever an expression does with it.
+        if !redacted && self.input.attributes.resource != "secrets" {
+            return Ok(side);
+        }
+        let redact = self.input.redact;
+        let made = cell.get_or_init(|| [pair.old.map(redact), pair.new.map(redact)]);
+        Ok(made.get(usize::from(new)).and_then(Option::as_ref).unwrap_or(&NOTHING))
+    }
+}
+
+fn effect_json(effect: &Effect) -> Json {
+    let object = &effect.object;
+    let mut json = json!({
+        "kind": format!("{:?}", effect.kind),
+        "groupResource": group_resource(&object.api_group, &object.resource),
+        "apiGroup": object.api_group,
+        "resource": object.resource,
+        "namespace": object.namespace,
+        "name": object.name,
+        "detail": effect.detail,
+        "words": words(effect),
+        "builtin": effects::is_builtin(&object.api_group, &object.resource),
+    });
+    if let (Some((old, new)), Some(fields)) = (effect.count, json.as_object_mut()) {
+        fields.insert("old".to_owned(), json!(old));
+        fields.insert("new".to_owned(), json!(new));
+    }
+    json
+}
+
+/// An effect in a sentence, as reviewers and agents read it.
+pub(crate) fn words(effect: &Effect) -> String {
+    use EffectKind as E;
+    let object = effect.object.words();
+    match effect.kind {
+        E::Delete
+        | E::Evict
+        | E::RunCode
+        | E::ProxyToNode
+        | E::ProxyToApiServer
+        | E::GrantAccess
+        | E::Unprotect
+        | E::Protect
+        | E::CreateActive
+        | E::CreateInert
+        | E::WriteCustom
+        | E::WriteActing
+        | E::Unknown => effect.detail.clone(), // These say the object themselves.
+        E::Cordon | E::Uncordon => format!("{object} {}", effect.detail),
+        E::ScaleDown => match effect.count {
+            Some((_, 0)) => format!("scales {object} to nothing: {}", effect.detail),
+            _ => format!("scales {object} down: {}", effect.detail),
+        },
+        E::ScaleUp => format!("scales {object} up: {}", effect.detail),
+        _ => format!("{object}: {}", effect.detail),
+    }
+}
+
+/// What one expression of one policy sees.
+pub(crate) struct View<'a> {
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) params: &'a Json,
+    pub(crate) pair: Option<usize>,
+    pub(crate) effect: Option<usize>,
+    /// Secrets taken out of objects: for what is shown.
+    pub(crate) redacted: bool,
+    /// The policy's variables so far; one that has no value is not there.
+    pub(crate) variables: Rc<Vec<(Value<'a>, Value<'a>)>>,
+}
+
+impl<'a> Scope<'a> for View<'a> {
+    fn variable(&self, index: usize) -> Result<Value<'a>, String> {
+        let facts = self.facts;
+        Ok(match index {
+            REQUEST => facts.request(self.pair).into(),
+            OBJECT => facts.object(self.pair, true, self.redacted)?.into(),
+            OLD_OBJECT => facts.object(self.pair, false, self.redacted)?.into(),
+            NAMESPACE_OBJECT => facts.namespace()?.into(),
+            AGENT => facts.agent().into(),
+            EFFECTS => {
+                facts.effects();
+                facts.effects.get().map_or(Value::Null, Value::from)
+            }
+            DIFF => match &facts.input.objects {
+                Objects::Unknown(why) => return Err(format!("the object is not known: {why}")),
+                _ => facts.diff().into(),
+            },
+            WINDOW => facts.window().into(),
+            NAMESPACE_CLASS => facts.class().into(),
+            NOW => Value::Timestamp(facts.input.now),
+            GUARDED_LABELS => facts.guarded.into(),
+            PARAMS => self.params.into(),
+            VARIABLES => Value::Map(Map::Made(Rc::clone(&self.variables))),
+            EFFECT => match self.effect.and_then(|index| facts.effects().get(index)) {
+                Some(effect) => effect.into(),
+                None => return Err("there is no effect here".to_owned()),
+            },
+            _ => return Err("there is no such variable".to_owned()),
+        })
+    }
+}

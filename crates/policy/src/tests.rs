@@ -1,0 +1,751 @@
+//! Policies as people write them, and what they say.
+
+use std::collections::BTreeMap;
+
+use attributes::{Attributes, User};
+use effects::{ClassConfig, Effect, EffectKind as E, NamespaceClass, ObjectRef, plan};
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-06-01T12:00:00Z".parse().expect("a time")
+}
+
+fn source(text: &str) -> Source {
+    Source { name: "p.yaml".into(), text: text.into() }
+}
+
+fn pack(text: &str) -> Pack {
+    match compile(&[source(text)], now()) {
+        Ok(compiled) => compiled.pack.guarding("agent-shield"),
+        Err(issues) => panic!("{}", words(&issues)),
+    }
+}
+
+fn words(issues: &[Issue]) -> String {
+    issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Settings that leave nothing of the default pack but what the policy says.
+const ALONE: &str = "---
+apiVersion: agent-shield.io/v1alpha1
+kind: PolicySettings
+metadata: {name: settings}
+spec: {packs: []}
+";
+
+fn policy(spec: &str) -> String {
+    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: agent-shield.io/v1alpha1\nkind: Policy\nmetadata:\n  name: test\nspec:\n{spec}"
+    )
+}
+
+fn class(labels: &[(&str, &str)]) -> NamespaceClass {
+    let labels: BTreeMap<String, String> =
+        labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    NamespaceClass::of("shop", Some(&labels), &ClassConfig::default())
+}
+
+struct Request {
+    method: &'static str,
+    path: &'static str,
+    user: &'static str,
+    labels: &'static [(&'static str, &'static str)],
+    old: Option<Json>,
+    new: Option<Json>,
+    effects: Vec<Effect>,
+    earlier: Vec<Past>,
+    unknown: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            method: "PATCH",
+            path: "/apis/apps/v1/namespaces/shop/deployments/web",
+            user: "system:serviceaccount:agents:triage",
+            labels: &[("team", "shop")],
+            old: Some(json!({"metadata": {"name": "web"}, "spec": {"replicas": 3}})),
+            new: Some(json!({"metadata": {"name": "web"}, "spec": {"replicas": 2}})),
+            effects: Vec::new(),
+            earlier: Vec::new(),
+            unknown: false,
+        }
+    }
+}
+
+impl Request {
+    fn judged(&self, pack: &Pack) -> Verdict {
+        let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
+        let attributes = attributes::read(&method, self.path, &HeaderMap::new()).expect("a path");
+        let user = User { username: self.user.into(), groups: vec!["g".into()], ..User::default() };
+        let class = class(self.labels);
+        if attributes.is_read() {
+            return pack.decide_read(&attributes, &user, &class, now());
+        }
+        let pair = Pair { old: self.old.as_ref(), new: self.new.as_ref() };
+        pack.decide(&Input {
+            attributes: &attributes,
+            user: &user,
+            class: &class,
+            is_write: true,
+            effects: &self.effects,
+            objects: match self.unknown {
+                true => Objects::Unknown("no dry run".into()),
+                false => Objects::Known(vec![pair]),
+            },
+            changes: &[],
+            earlier: &self.earlier,
+            redact: &|_| json!("redacted"),
+            now: now(),
+        })
+    }
+
+    fn says(&self, text: &str) -> String {
+        let verdict = self.judged(&pack(&format!("{text}{ALONE}")));
+        match verdict.decision {
+            Decision::Allow => "allow".into(),
+            decision => format!("{decision:?}: {}", verdict.reason()),
+        }
+    }
+}
+
+fn effect(kind: E, group: &str, resource: &str, count: Option<(i64, i64)>) -> Effect {
+    let object = ObjectRef {
+        api_group: group.into(),
+        resource: resource.into(),
+        namespace: "shop".into(),
+        name: "web".into(),
+        uid: String::new(),
+    };
+    Effect { kind, object, detail: "does it".into(), count }
+}
+
+fn default_says(kind: E, resource: &str, count: Option<(i64, i64)>, production: bool) -> String {
+    let group = if resource == "deployments" { "apps" } else { "" };
+    let labels: &[(&str, &str)] = if production { &[] } else { &[("env", "dev")] };
+    let request = Request {
+        labels,
+        effects: vec![effect(kind, group, resource, count)],
+        ..Request::default()
+    };
+    let verdict = request.judged(&Pack::default_pack().expect("the default pack"));
+    match verdict.rules().first() {
+        Some(rule) => format!("{:?} {rule}", verdict.decision),
+        None => format!("{:?}", verdict.decision),
+    }
+}
+
+#[test]
+fn the_default_pack_answers_as_the_defaults_do() {
+    let table = [
+        (E::Delete, "deployments", None, false, "Hold delete-workload"),
+        (E::Delete, "secrets", None, false, "Hold delete-secret"),
+        (E::Delete, "configmaps", None, false, "Allow"),
+        (E::Delete, "configmaps", None, true, "Hold delete-in-production"),
+        (E::ScaleDown, "deployments", Some((5, 4)), true, "Allow"),
+        (E::ScaleDown, "deployments", Some((3, 1)), true, "Hold scale-down-drastic"),
+        (E::ScaleDown, "deployments", Some((10, 5)), true, "Hold scale-down-drastic"),
+        (E::ScaleDown, "deployments", Some((10, 6)), true, "Allow"),
+        (E::ScaleDown, "deployments", Some((1, 0)), true, "Hold scale-down-drastic"),
+        (E::ScaleDown, "deployments", Some((2, 1)), true, "Hold scale-down-drastic"),
+        (E::ScaleDown, "deployments", None, true, "Hold scale-down-drastic"),
+        (E::ScaleDown, "deployments", Some((10, 0)), false, "Allow"),
+        (E::ScaleUp, "deployments", Some((5, 7)), true, "Allow"),
+        (E::ScaleUp, "deployments", Some((5, 100)), true, "Hold scale-up-sharp"),
+        (E::ScaleUp, "deployments", Some((i64::MAX / 2, i64::MAX)), true, "Hold scale-up-sharp"),
+        (E::ChangeImage, "deployments", None, true, "Hold change-image"),
+        (E::ChangeImage, "deployments", None, false, "Allow"),
+        (E::Restart, "deployments", None, true, "Allow"),
+        (E::ChangeLabels, "deployments", None, true, "Allow"),
+        (E::ChangeOwners, "configmaps", None, false, "Hold change-owners"),
+        (E::Unknown, "widgets", None, false, "Hold not-understood"),
+        (E::ProxyToNode, "nodes", None, true, "Deny proxy-to-node"),
+        (E::Uncordon, "nodes", None, true, "Allow"),
+        (E::CreateInert, "configmaps", None, true, "Allow"),
+        (E::CreateActive, "pods", None, true, "Hold create-in-production"),
+        (E::CreateActive, "pods", None, false, "Allow"),
+    ];
+    for (kind, resource, count, production, want) in table {
+        assert_eq!(default_says(kind, resource, count, production), want, "{kind:?} {resource}");
+    }
+    let request = Request {
+        labels: &[("env", "dev"), ("agent-shield.io/protected", "")],
+        ..Request::default()
+    };
+    let verdict = request.judged(&Pack::default_pack().expect("the default pack"));
+    assert_eq!(verdict.rules(), ["write-in-protected-namespace"]);
+    assert_eq!(verdict.reason(), "writes in protected namespace shop");
+}
+
+#[test]
+fn the_guide_lists_every_rule() {
+    let guide = include_str!("../../../docs/guide/4-policy.md");
+    let listed: Vec<String> = guide
+        .lines()
+        .filter(|line| line.contains("| hold |") || line.contains("| deny |"))
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let pack = Pack::default_pack().expect("the default pack");
+    let rules: Vec<String> = pack.rules().iter().map(|rule| rule.name.to_string()).collect();
+    assert_eq!(listed, rules);
+}
+
+#[test]
+fn every_built_in_pack_compiles() {
+    for (name, _) in PACKS {
+        let settings = ALONE.replace("packs: []", &format!("packs: [{name}]"));
+        let pack = pack(&settings);
+        assert!(pack.rules().len() > 30, "{name}");
+        let held = Request {
+            effects: vec![effect(E::Delete, "apps", "deployments", None)],
+            ..Request::default()
+        };
+        let verdict = held.judged(&pack);
+        match name {
+            "observe" => {
+                assert_eq!(verdict.decision, Decision::Allow);
+                assert_eq!(verdict.shadow[0].rule, RuleName::from("delete-workload"));
+                let node = Request {
+                    effects: vec![effect(E::ProxyToNode, "", "nodes", None)],
+                    ..Request::default()
+                };
+                assert_eq!(node.judged(&pack).decision, Decision::Deny, "self-protection stays");
+            }
+            _ => assert_eq!(verdict.decision, Decision::Hold, "{name}"),
+        }
+    }
+}
+
+#[test]
+fn conditions_are_of_everything_there_is() {
+    let when = |expression: &str| {
+        policy(&format!(
+            "parameters: {{limit: 3, names: [web, api]}}\nvariables:\n- name: cut\n  expression: oldObject.spec.replicas - object.spec.replicas\nrules:\n- name: rule\n  when: >-\n    {expression}\n  action: hold\n  reason: '{{{{request.name}}}} by {{{{agent.serviceAccount.name}}}}'"
+        ))
+    };
+    let table = [
+        ("object.spec.replicas < oldObject.spec.replicas", true),
+        ("variables.cut > 0 && params.limit == 3", true),
+        ("variables.cut > 1", false),
+        ("request.name in params.names", true),
+        ("request.operation == 'UPDATE' && request.resource.group == 'apps'", true),
+        ("request.userInfo.groups.exists(g, g == 'g')", true),
+        ("agent.serviceAccount.namespace == 'agents'", true),
+        ("namespaceObject.metadata.labels.team == 'shop'", true),
+        ("namespaceObject.metadata.name == 'shop'", true),
+        ("namespaceClass.production && !namespaceClass.protected", true),
+        ("now.getDayOfWeek() == 1", true),
+        ("effects.exists(e, e.kind == 'Delete')", false),
+        ("window.filter(c, c.kind == 'Restart' && c.ageSeconds < 3600).size() >= 1", true),
+        ("diff.exists(c, c.path == '/spec')", false),
+    ];
+    let earlier = vec![Past::of(
+        &effect(E::Restart, "apps", "deployments", None),
+        "2026-06-01T11:30:00Z".parse().expect("a time"),
+    )];
+    for (expression, holds) in table {
+        let request = Request { earlier: earlier.clone(), ..Request::default() };
+        let want = if holds { "Hold: web by triage" } else { "allow" };
+        assert_eq!(request.says(&when(expression)), want, "{expression}");
+    }
+    // What has no answer holds, whatever it would have asked for.
+    let failing = when("object.spec.nope == 1").replace("action: hold", "action: deny");
+    let said = Request::default().says(&failing);
+    assert_eq!(said, "Hold: the rule could not be evaluated: no such key: nope");
+    let unknown = Request { unknown: true, ..Request::default() };
+    let said = unknown.says(&when("object.spec.replicas == 0"));
+    assert_eq!(said, "Hold: the rule could not be evaluated: the object is not known: no dry run");
+}
+
+#[test]
+fn requests_are_matched_as_by_validating_admission_policy() {
+    let constraints = |it: &str| {
+        policy(&format!(
+            "matchConstraints:\n  {it}\nrules:\n- name: rule\n  action: hold\n  reason: r"
+        ))
+    };
+    let rules = |it: &str| constraints(&format!("resourceRules:\n  - {{{it}}}"));
+    let deployments = "apiGroups: [apps], resources: [deployments], operations";
+    let table = [
+        (rules(&format!("{deployments}: [UPDATE]")), true),
+        (rules(&format!("{deployments}: [CREATE, DELETE]")), false),
+        (rules(&format!("{deployments}: ['*']")), true),
+        (rules("apiGroups: [apps], resources: [deployments], verbs: [patch]"), true),
+        (rules("apiGroups: [apps], resources: [deployments], verbs: [delete]"), false),
+        (
+            rules(
+                "apiGroups: [apps], apiVersions: [v1beta1], resources: [deployments], operations: ['*']",
+            ),
+            true,
+        ),
+        (rules("resources: ['*'], operations: ['*']"), true),
+        (rules("resources: ['*/*'], operations: ['*']"), true),
+        (rules("resources: ['deployments/*'], operations: ['*']"), true),
+        (rules("resources: ['deployments/scale'], operations: ['*']"), false),
+        (rules("apiGroups: [''], resources: ['*'], operations: ['*']"), false),
+        (rules("resources: ['*'], operations: ['*'], resourceNames: [api]"), false),
+        (rules("resources: ['*'], operations: ['*'], scope: Cluster"), false),
+        (constraints("namespaceSelector: {matchLabels: {team: shop}}"), true),
+        (
+            constraints(
+                "namespaceSelector: {matchExpressions: [{key: team, operator: NotIn, values: [shop]}]}",
+            ),
+            false,
+        ),
+        (
+            constraints(
+                "namespaceSelector: {matchExpressions: [{key: x, operator: DoesNotExist}]}",
+            ),
+            true,
+        ),
+        (constraints("objectSelector: {matchLabels: {app: web}}"), false),
+        (
+            constraints("excludeResourceRules:\n  - {resources: [deployments], operations: ['*']}"),
+            false,
+        ),
+    ];
+    for (text, holds) in table {
+        let want = if holds { "Hold: r" } else { "allow" };
+        assert_eq!(Request::default().says(&text), want, "{text}");
+    }
+    // An apply that makes the object is a create, as admission sees it.
+    let created = Request { old: None, ..Request::default() };
+    assert_eq!(created.says(&rules(&format!("{deployments}: [CREATE]"))), "Hold: r");
+    assert_eq!(created.says(&rules(&format!("{deployments}: [UPDATE]"))), "allow");
+    let exec = Request {
+        method: "GET",
+        path: "/api/v1/namespaces/shop/pods/p/exec",
+        ..Request::default()
+    };
+    assert_eq!(exec.says(&rules("resources: ['pods/exec'], operations: [CONNECT]")), "Hold: r");
+    let labelled = Request {
+        old: Some(json!({"metadata": {"labels": {"app": "web"}}})),
+        ..Request::default()
+    };
+    assert_eq!(labelled.says(&constraints("objectSelector: {matchLabels: {app: web}}")), "Hold: r");
+}
+
+#[test]
+fn agents_are_matched_by_user_group_and_account() {
+    let agents = |it: &str| {
+        policy(&format!("agents: {it}\nrules:\n- name: rule\n  action: deny\n  reason: r"))
+    };
+    let table = [
+        ("{users: ['system:serviceaccount:agents:*']}", true),
+        ("{users: [alice]}", false),
+        ("{groups: [g]}", true),
+        ("{serviceAccounts: [{namespace: agents}]}", true),
+        ("{serviceAccounts: [{namespace: agents, name: 'tri*'}]}", true),
+        ("{serviceAccounts: [{namespace: other}]}", false),
+    ];
+    for (it, matches) in table {
+        let want = if matches { "Deny: r" } else { "allow" };
+        assert_eq!(Request::default().says(&agents(it)), want, "{it}");
+    }
+}
+
+#[test]
+fn reads_are_denied_or_allowed_and_never_held() {
+    let reads = "matchConstraints:\n  resourceRules:\n  - {apiGroups: [''], resources: [secrets], verbs: [get, list]}\nrules:\n- name: rule\n  when: request.verb == 'list' || request.name.startsWith('prod-')\n  action: deny\n  reason: r";
+    let of = |path| Request { method: "GET", path, ..Request::default() };
+    let text = policy(reads);
+    assert_eq!(of("/api/v1/namespaces/shop/secrets").says(&text), "Deny: r");
+    assert_eq!(of("/api/v1/namespaces/shop/secrets/prod-db").says(&text), "Deny: r");
+    assert_eq!(of("/api/v1/namespaces/shop/secrets/dev-db").says(&text), "allow");
+    assert_eq!(of("/api/v1/namespaces/shop/configmaps").says(&text), "allow");
+    let failing = policy(&reads.replace("request.verb == 'list'", "([1][2] == 1)"));
+    assert!(
+        of("/api/v1/namespaces/shop/secrets/x")
+            .says(&failing)
+            .starts_with("Deny: the rule could not")
+    );
+    let attributes =
+        |path| attributes::read(&Method::GET, path, &HeaderMap::new()).expect("a path");
+    let pack = pack(&format!("{text}{ALONE}"));
+    assert!(pack.asks_about_read(&attributes("/api/v1/namespaces/shop/secrets")));
+    assert!(!pack.asks_about_read(&attributes("/api/v1/namespaces/shop/pods")));
+    assert!(!Pack::default_pack().expect("a pack").asks_about_read(&attributes("/api/v1/pods")));
+}
+
+#[test]
+fn only_what_is_needed_is_looked_at() {
+    let asks = |spec: &str| {
+        let pack = pack(&format!("{}{ALONE}", policy(spec)));
+        let method = Method::PATCH;
+        let path = "/apis/apps/v1/namespaces/shop/deployments/web";
+        let attributes = attributes::read(&method, path, &HeaderMap::new()).expect("a path");
+        pack.asks_about(&plan(&attributes, false), &attributes, &class(&[]))
+    };
+    let rule = |it: &str| format!("rules:\n- name: rule\n  action: hold\n  {it}");
+    assert!(!asks(&rule("when: request.name == 'web' && agent.username != 'x'")));
+    assert!(!asks(&rule("when: namespaceObject.metadata.labels.team == 'x'")));
+    assert!(!asks(&rule("where: nonProduction\n  when: object.spec.replicas == 0")));
+    assert!(asks(&rule("when: object.spec.replicas == 0")));
+    assert!(asks(&rule("reason: '{{oldObject.spec.replicas}}'")));
+    assert!(asks(&rule("when: diff.size() > 3")));
+    assert!(asks(&rule("effects: [Delete]")));
+    let others = "matchConstraints: {resourceRules: [{resources: [pods], operations: ['*']}]}\n";
+    assert!(!asks(&format!("{others}{}", rule("when: object.spec.replicas == 0"))));
+}
+
+#[test]
+fn shadow_rules_are_recorded_and_decide_nothing() {
+    let text = policy(
+        "mode: shadow\nrules:\n- name: rule\n  action: deny\n  reason: r\n- name: other\n  mode: enforce\n  action: hold\n  deadline: 15m\n  reason: s",
+    );
+    let verdict = Request::default().judged(&pack(&format!("{text}{ALONE}")));
+    assert_eq!(verdict.decision, Decision::Hold);
+    assert_eq!(verdict.deadline, Some(std::time::Duration::from_secs(900)));
+    assert_eq!(verdict.shadow.len(), 1);
+    assert_eq!(verdict.shadow[0].decision, Decision::Deny);
+}
+
+fn exception(rules: &str, more: &str) -> String {
+    format!(
+        "---\napiVersion: agent-shield.io/v1alpha1\nkind: PolicyException\nmetadata: {{name: nightly}}\nspec:\n  reason: agreed\n  expires: 2026-07-01T00:00:00Z\n  rules: [{rules}]\n  agents: {{serviceAccounts: [{{namespace: agents}}]}}\n  namespaces: [shop]\n{more}"
+    )
+}
+
+#[test]
+fn exceptions_loosen_what_they_name_and_no_more() {
+    let deleted = |user| Request {
+        user,
+        effects: vec![effect(E::Delete, "apps", "deployments", None)],
+        ..Request::default()
+    };
+    let agent = "system:serviceaccount:agents:triage";
+    let with = |text: &str| pack(text);
+    let excepting = exception("delete-workload", "  when: request.name == 'web'\n");
+    let verdict = deleted(agent).judged(&with(&excepting));
+    assert_eq!(verdict.decision, Decision::Allow);
+    assert_eq!(verdict.shadow[0].exception, "nightly");
+    assert_eq!(deleted("alice").judged(&with(&excepting)).decision, Decision::Hold);
+    for wrong in ["request.name == 'api'", "object.nope == 1"] {
+        let text = excepting.replace("request.name == 'web'", wrong);
+        assert_eq!(deleted(agent).judged(&with(&text)).decision, Decision::Hold, "{wrong}");
+    }
+    let expired = excepting.replace("2026-07", "2026-05");
+    let compiled = compile(&[source(&expired)], now()).expect("a warning alone");
+    assert!(words(&compiled.warnings).contains("exception `nightly` has expired"));
+    assert_eq!(deleted(agent).judged(&compiled.pack).decision, Decision::Hold);
+    let elsewhere = excepting.replace("namespaces: [shop]", "namespaces: ['dev-*']");
+    assert_eq!(deleted(agent).judged(&with(&elsewhere)).decision, Decision::Hold);
+    // Never where agent-shield itself is, nor from what guards it.
+    let everywhere = excepting.replace("namespaces: [shop]", "namespaces: ['*']");
+    let own =
+        Request { path: "/apis/apps/v1/namespaces/agent-shield/deployments/web", ..deleted(agent) };
+    assert_eq!(own.judged(&with(&everywhere)).decision, Decision::Hold);
+    let mut through = deleted(agent);
+    through.effects[0].object.namespace = "agent-shield".into();
+    assert_eq!(through.judged(&with(&everywhere)).decision, Decision::Hold);
+    let guards =
+        compile(&[source(&exception("unprotect-namespace", ""))], now()).expect_err("refused");
+    assert!(words(&guards).contains("`unprotect-namespace` guards agent-shield itself"));
+}
+
+#[test]
+fn settings_change_parameters_and_disable_rules() {
+    let settings = |spec: &str| {
+        format!(
+            "apiVersion: agent-shield.io/v1alpha1\nkind: PolicySettings\nmetadata: {{name: s}}\nspec: {spec}\n"
+        )
+    };
+    let scaled = Request {
+        effects: vec![effect(E::ScaleDown, "apps", "deployments", Some((10, 6)))],
+        ..Request::default()
+    };
+    assert_eq!(scaled.judged(&Pack::default_pack().expect("a pack")).decision, Decision::Allow);
+    let stricter = pack(&settings("{parameters: {default: {drasticShare: 0.7}}}"));
+    assert_eq!(scaled.judged(&stricter).decision, Decision::Hold);
+    let disabled = "{parameters: {default: {drasticShare: 1}}, disabled: [{rule: scale-down-drastic, reason: agreed}]}";
+    assert_eq!(scaled.judged(&pack(&settings(disabled))).decision, Decision::Allow);
+    let table = [
+        (
+            "{parameters: {default: {drasticshare: 1}}}",
+            "no parameter `drasticshare`: did you mean `drasticShare`?",
+        ),
+        (
+            "{parameters: {default: {drasticShare: big}}}",
+            "parameter `drasticShare` is a double, and not a string",
+        ),
+        (
+            "{parameters: {defualt: {drasticShare: 1}}}",
+            "there is no policy `defualt`: did you mean `default`?",
+        ),
+        (
+            "{disabled: [{rule: scale-down-drastik, reason: x}]}",
+            "did you mean `scale-down-drastic`?",
+        ),
+        ("{disabled: [{rule: proxy-to-node, reason: x}]}", "guards agent-shield itself"),
+        ("{packs: [defualt]}", "did you mean `default`?"),
+        ("{packs: []}", "no rule of the whole set is in force"),
+    ];
+    for (spec, want) in table {
+        let issues = compile(&[source(&settings(spec))], now()).expect_err(spec);
+        assert!(words(&issues).contains(want), "{spec}: {}", words(&issues));
+    }
+}
+
+#[test]
+fn mistakes_have_their_place() {
+    let rules = |it: &str| policy(&format!("rules:\n- name: rule\n  action: hold\n{it}"));
+    let table = [
+        (
+            rules("  when: objet.spec.replicas == 0"),
+            "p.yaml:9:11: there is no variable `objet`: did you mean `object`?",
+        ),
+        (rules("  when: >-\n    true &&\n    request.nmae == 'x'"), "p.yaml:11:14: request has"),
+        (
+            rules("  when: |\n    true &&\n      request.nmae == 'x'"),
+            "p.yaml:11:16: request has no field `nmae`: did you mean `name`?",
+        ),
+        (rules("  when: \"reqest.name == 'x'\""), "p.yaml:9:12: there is no variable `reqest`"),
+        (
+            rules("  reason: 'by {{agnt.username}}'"),
+            "p.yaml:9:19: there is no variable `agnt`: did you mean `agent`?",
+        ),
+        (rules("  wen: x"), "unknown field `wen`"),
+        (
+            rules("  effects: [Deleet]"),
+            "p.yaml:9:15: there is no effect `Deleet`: did you mean `Delete`?",
+        ),
+        (
+            rules("  when: effect.kind == 'Delete'"),
+            "there is no variable `effect`: did you mean `effects`?",
+        ),
+        (
+            rules("  effects: [Delete]\n  when: effect.kid == 'x'"),
+            "an effect has no field `kid`: did you mean `kind`?",
+        ),
+        (rules("  when: request.name"), "must be true or false, and is a string"),
+        (rules("  when: params.nope == 1"), "params has no field `nope`"),
+        (rules("- name: rule\n  action: hold"), "there is a rule `test/rule` already, at p.yaml:7"),
+        (rules("  deadline: soon"), "p.yaml:9:"),
+        (policy("rules: []"), "has no rules, and so says nothing"),
+        (
+            policy(
+                "matchConstraints: {resourceRules: [{resources: [pods], verbs: [get]}]}\nrules:\n- name: rule\n  action: hold",
+            ),
+            "reads are allowed or denied, never held",
+        ),
+        (
+            policy(
+                "matchConstraints: {resourceRules: [{resources: [Pod], operations: [create]}]}\nrules:\n- name: rule\n  action: hold",
+            ),
+            "`Pod` is no resource: they are plural, as in `pods`",
+        ),
+        (
+            policy(
+                "matchConstraints: {resourceRules: [{resources: [pods], operations: [create]}]}\nrules:\n- name: rule\n  action: hold",
+            ),
+            "there is no operation `create`: did you mean `CREATE`?",
+        ),
+        (
+            "apiVersion: agent-shield.io/v1\nkind: Policy".into(),
+            "`agent-shield.io/v1` is not known here: did you mean `agent-shield.io/v1alpha1`?",
+        ),
+        (
+            "apiVersion: agent-shield.io/v1alpha1\nkind: Polcy".into(),
+            "there is no kind `Polcy` here: did you mean `Policy`?",
+        ),
+        ("kind: Policy".into(), "a document begins with `apiVersion"),
+        ("a: [".into(), "p.yaml:"),
+        (
+            format!("{}---\n{}", rules(""), rules("").replace("name: test", "name: Test")),
+            "p.yaml:13:9: `Test` is no name",
+        ),
+    ];
+    for (text, want) in table {
+        let issues = compile(&[source(&text)], now()).expect_err(&text);
+        assert!(words(&issues).contains(want), "wanted {want}\n{}\n{text}", words(&issues));
+    }
+}
+
+#[test]
+fn a_label_by_which_policies_choose_is_guarded() {
+    let text = policy(
+        "matchConstraints: {namespaceSelector: {matchLabels: {team: shop}}}\nrules:\n- name: rule\n  action: hold\n  when: 'false'",
+    );
+    let judged = |text: &str, path: &str| {
+        let pack = pack(text);
+        let attributes = Attributes::default();
+        let changes = [effects::Change { path: path.into(), old: None, new: Some(json!("other")) }];
+        let (user, class) = (User::default(), class(&[("env", "dev")]));
+        let mut relabels = effect(E::ChangeLabels, "", "namespaces", None);
+        relabels.object.namespace = String::new();
+        let verdict = pack.decide(&Input {
+            attributes: &attributes,
+            user: &user,
+            class: &class,
+            is_write: true,
+            effects: &[relabels],
+            objects: Objects::Known(vec![Pair::default()]),
+            changes: &changes,
+            earlier: &[],
+            redact: &Json::clone,
+            now: now(),
+        });
+        verdict.rules().join(",")
+    };
+    assert_eq!(judged(&text, "/metadata/labels/team"), "relabel-namespace");
+    assert_eq!(judged(&text, "/metadata/labels/other"), "");
+    let by_expression = policy(
+        "rules:\n- name: rule\n  action: hold\n  when: namespaceObject != null && namespaceObject.metadata.labels[?'a'].orValue('') == 'b'",
+    );
+    assert!(judged(&by_expression, "/metadata/labels/other").contains("relabel-namespace"));
+}
+
+#[test]
+fn a_collection_is_asked_about_object_by_object() {
+    let text = policy(
+        "rules:\n- name: rule\n  action: hold\n  when: oldObject.metadata.name == 'b'\n  reason: '{{oldObject.metadata.name}} goes'",
+    );
+    let pack = pack(&format!("{text}{ALONE}"));
+    let method = Method::DELETE;
+    let attributes = attributes::read(&method, "/api/v1/namespaces/shop/pods", &HeaderMap::new())
+        .expect("a path");
+    let objects = ["a", "b"].map(|name| json!({"metadata": {"name": name}}));
+    let pairs = objects.iter().map(|it| Pair { old: Some(it), new: None }).collect();
+    let (user, class) = (User::default(), class(&[]));
+    let verdict = pack.decide(&Input {
+        attributes: &attributes,
+        user: &user,
+        class: &class,
+        is_write: true,
+        effects: &[],
+        objects: Objects::Known(pairs),
+        changes: &[],
+        earlier: &[],
+        redact: &Json::clone,
+        now: now(),
+    });
+    assert_eq!(verdict.reason(), "b goes");
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let text = policy(
+        "rules:\n- name: rule\n  action: hold\n  reason: 'value {{object.data.password}}'\n- name: other\n  when: object.data.password == 'hunter2'\n  action: deny",
+    );
+    let new = json!({"metadata": {"name": "s"}, "data": {"password": "hunter2"}});
+    let request =
+        Request { path: "/api/v1/namespaces/shop/secrets/s", new: Some(new), ..Request::default() };
+    let said = request.says(&text);
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_decision_is_bounded() {
+    let text = policy(
+        "rules:\n- name: rule\n  action: deny\n  when: object.items.all(x, object.items.all(y, object.items.all(z, x + y + z >= 0)))",
+    );
+    let items: Vec<u32> = (0..5_000).collect();
+    let request = Request { new: Some(json!({"items": items})), ..Request::default() };
+    let said = request.says(&text);
+    assert_eq!(said, "Hold: the rule could not be evaluated: costs more than it may");
+}
+
+#[test]
+fn the_digest_is_of_what_is_in_force() {
+    let one = pack(&policy("rules:\n- name: rule\n  action: hold"));
+    let other = pack(&policy("rules:\n- name: rule\n  action: deny"));
+    assert_eq!(one.digest().len(), "sha256:".len() + 64);
+    assert_ne!(one.digest(), other.digest());
+    let sources =
+        [policy("rules:\n- name: rule\n  action: hold"), ALONE.into()].map(|it| source(&it));
+    let mut turned = sources.clone();
+    turned.reverse();
+    let digest = |it: &[Source]| compile(it, now()).expect("a set").pack.digest().to_owned();
+    assert_eq!(digest(&sources), digest(&turned));
+}
+
+/// Every policy of the cookbook has a test, and says what it expects.
+#[test]
+fn the_cookbook_says_what_its_tests_expect() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/cookbook");
+    let (mut policies, mut wrong) = (0, Vec::new());
+    for entry in std::fs::read_dir(dir).expect("the cookbook") {
+        let path = entry.expect("a file").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(".yaml").filter(|it| !it.ends_with(".test")) else {
+            continue;
+        };
+        policies += 1;
+        let text = std::fs::read_to_string(&path).expect("a policy");
+        let test = std::fs::read_to_string(path.with_file_name(format!("{stem}.test.yaml")));
+        let test: case::PolicyTest = serde_saphyr::from_str(&test.expect("its test"))
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        let sources = [Source { name: name.clone(), text }, source(ALONE)];
+        let pack = match compile(&sources, now()) {
+            Ok(compiled) => compiled.pack,
+            Err(issues) => {
+                wrong.push(words(&issues));
+                continue;
+            }
+        };
+        let cases = &test.spec.cases;
+        assert!(cases.iter().all(|it| it.expect.is_some()), "{name}: a case expects nothing");
+        for case in cases {
+            let differs = case.differs(&pack).unwrap_or_else(|why| vec![why]);
+            wrong.extend(differs.iter().map(|it| format!("{name}: {}: {it}", case.name.value)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(policies >= 25, "{policies} policies");
+}
+
+/// Follows a document through the schema; `None` where a field is not in it.
+fn in_schema(schema: &Json, document: &Json) -> Result<(), String> {
+    match document {
+        Json::Object(fields) if schema["properties"].is_object() => {
+            for (key, value) in fields {
+                let property = &schema["properties"][key];
+                if property.is_null() {
+                    return Err(format!("`{key}` is not in the schema"));
+                }
+                in_schema(property, value)?;
+            }
+            let required = schema["required"].as_array().into_iter().flatten();
+            match required.into_iter().find(|it| !fields.contains_key(it.as_str().unwrap_or(""))) {
+                Some(missing) => Err(format!("{missing} is missing")),
+                None => Ok(()),
+            }
+        }
+        Json::Array(items) => items.iter().try_for_each(|it| in_schema(&schema["items"], it)),
+        value => match schema["enum"].as_array() {
+            Some(values) if !values.contains(value) => Err(format!("{value} is not in {values:?}")),
+            _ => Ok(()),
+        },
+    }
+}
+
+#[test]
+fn the_schema_knows_what_is_written() {
+    let schema: Json = serde_json::from_str(SCHEMA).expect("a schema");
+    let policy = &schema["oneOf"][0];
+    let mut texts: Vec<String> = PACKS.iter().flat_map(|it| it.1).map(|it| it.1.into()).collect();
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/cookbook");
+    for entry in std::fs::read_dir(dir).expect("the cookbook") {
+        let path = entry.expect("a file").path();
+        if !path.to_string_lossy().ends_with(".test.yaml") {
+            texts.push(std::fs::read_to_string(path).expect("a policy"));
+        }
+    }
+    for text in texts.iter().flat_map(|it| it.split("\n---\n")) {
+        let document: Json = serde_saphyr::from_str(text).expect("YAML");
+        in_schema(policy, &document).unwrap_or_else(|why| panic!("{why}\n{text}"));
+    }
+    let rule = &policy["properties"]["spec"]["properties"]["rules"]["items"]["properties"];
+    let kinds: Vec<String> = E::ALL.iter().map(|it| format!("{it:?}")).collect();
+    assert_eq!(rule["effects"]["items"]["enum"], json!(kinds));
+    let unknown = json!({"apiVersion": API, "kind": "Policy", "metadata": {"name": "x"}, "spec": {"rulez": []}});
+    assert!(in_schema(policy, &unknown).is_err());
+}
+
+const API: &str = document::API_VERSION;

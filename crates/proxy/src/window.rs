@@ -1,0 +1,76 @@
+//! What each agent did lately: effects of what was sent, for rules that count (`window` in policy).
+//!
+//! In memory and bounded: a restart forgets. Whatever matters when it is forgotten belongs in a rule
+//! that does not count.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use effects::Effect;
+use jiff::Timestamp;
+use policy::Past;
+
+const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const EFFECTS_MAX: usize = 1_000;
+const AGENTS_MAX: usize = 10_000;
+
+/// By user name, the newest first.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    agents: Mutex<HashMap<String, VecDeque<Past>>>,
+}
+
+impl Window {
+    /// Remembers what was sent.
+    pub(crate) fn remember(&self, username: &str, effects: &[Effect], now: Timestamp) {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if agents.len() >= AGENTS_MAX && !agents.contains_key(username) {
+            agents.retain(|_, past| past.front().is_some_and(|it| is_recent(it, now)));
+        }
+        let past = agents.entry(username.to_owned()).or_default();
+        for effect in effects {
+            past.push_front(Past::of(effect, now));
+        }
+        past.truncate(EFFECTS_MAX);
+        while past.back().is_some_and(|it| !is_recent(it, now)) {
+            past.pop_back();
+        }
+    }
+
+    /// What this user did within a day.
+    pub(crate) fn of(&self, username: &str, now: Timestamp) -> Vec<Past> {
+        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = agents.get(username).into_iter().flatten();
+        past.take_while(|it| is_recent(it, now)).cloned().collect()
+    }
+}
+
+fn is_recent(past: &Past, now: Timestamp) -> bool {
+    now.duration_since(past.at).unsigned_abs() < TIME_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use effects::{EffectKind, ObjectRef};
+
+    use super::*;
+
+    #[test]
+    fn remembers_a_day_and_no_more_than_it_may() {
+        let window = Window::default();
+        let (object, detail) = (ObjectRef::default(), String::new());
+        let effect = Effect { kind: EffectKind::Restart, object, detail, count: None };
+        let at = |hours: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hours);
+        window.remember("a", &[effect.clone()], at(0));
+        window.remember("a", &[effect.clone()], at(2));
+        assert_eq!(window.of("a", at(3)).len(), 2);
+        assert_eq!(window.of("a", at(3))[0].at, at(2));
+        assert_eq!(window.of("a", at(25)).len(), 1);
+        assert_eq!(window.of("b", at(3)).len(), 0);
+        window.remember("a", &vec![effect; 2_000], at(3));
+        assert_eq!(window.of("a", at(3)).len(), EFFECTS_MAX);
+    }
+}

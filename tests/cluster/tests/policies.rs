@@ -1,0 +1,205 @@
+//! Policies that people write, in force on a real cluster: what they hold and deny, and how they
+//! are swapped while agents write.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+use cluster::{Scene, deployment, list};
+use serde_json::{Value, json};
+use testkit::{Shield, wait_until};
+
+const MERGE: Option<&str> = Some("application/merge-patch+json");
+const JSON: Option<&str> = Some("application/json");
+
+fn policy(name: &str, rest: &str) -> String {
+    format!(
+        "apiVersion: agent-shield.io/v1alpha1\nkind: Policy\nmetadata: {{name: {name}}}\nspec:\n{rest}"
+    )
+}
+
+/// No built-in rules: what is held, is held by the policy under test.
+const ALONE: &str = "apiVersion: agent-shield.io/v1alpha1
+kind: PolicySettings
+metadata: {name: settings}
+spec: {packs: []}
+";
+
+/// Two policies of one marker each, which deny the same writes: a request that is judged by both of
+/// one set tells the same marker twice.
+fn marked(marker: &str) -> String {
+    let one = |name: &str| {
+        policy(
+            name,
+            &format!(
+                "  rules:\n  - {{name: rule, where: production, action: deny, reason: 'by {marker}'}}\n"
+            ),
+        )
+    };
+    format!("{}---\n{}", one("one"), one("two"))
+}
+
+/// As editors and Kubernetes put a file in place: whole.
+fn put(dir: &Path, name: &str, text: &str) {
+    let new = dir.join(format!(".{name}.new"));
+    fs::write(&new, text).expect("a file");
+    fs::rename(new, dir.join(name)).expect("a file in place");
+}
+
+fn dir(scene: &Scene, name: &str) -> PathBuf {
+    let dir = scene.cluster.dir().join(scene.cluster.unique(name));
+    fs::create_dir_all(&dir).expect("a directory");
+    dir
+}
+
+fn status(shield: &Shield) -> Value {
+    let text = fs::read(shield.data_dir().join("policy.json")).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+#[test]
+fn a_policy_decides_on_what_the_api_server_would_make_of_a_request() {
+    let scene = Scene::new("policies");
+    let prod = &scene.prod;
+    let objects = [
+        deployment(prod, "web", 3),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": prod}, "stringData": {"k": "hunter2"}}),
+    ];
+    scene.cluster.apply(&list(&objects)).expect("objects");
+    let dir = dir(&scene, "policies");
+    let counts = "  matchConstraints: {resourceRules: [{apiGroups: [apps], resources: [deployments, deployments/scale], operations: [UPDATE]}]}
+  rules:
+  - name: rule
+    when: object.spec.replicas != oldObject.spec.replicas
+    action: deny
+    reason: '{{oldObject.spec.replicas}} to {{object.spec.replicas}}'
+";
+    let secrets = "  matchConstraints: {resourceRules: [{apiGroups: [''], resources: [secrets], verbs: [get, list]}]}
+  rules: [{name: rule, action: deny, reason: no Secrets}]
+";
+    let shown = "  matchConstraints: {resourceRules: [{apiGroups: [''], resources: [secrets], operations: [UPDATE]}]}
+  rules: [{name: rule, action: deny, reason: 'value {{object.data.k}}'}]
+";
+    put(&dir, "counts.yaml", &policy("counts", counts));
+    put(&dir, "secrets.yaml", &policy("secrets", secrets));
+    put(&dir, "shown.yaml", &policy("shown", shown));
+    put(&dir, "settings.yaml", ALONE);
+    let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
+    let web = format!("/apis/apps/v1/namespaces/{prod}/deployments/web");
+    let said = |method: &str, target: &str, media: Option<&str>, body: &str| {
+        let answer = shield.request(&scene.agent, method, target, media, body.as_bytes());
+        (answer.status, answer.json()["message"].as_str().unwrap_or_default().to_owned())
+    };
+    // Whatever form it has: a patch, a JSON patch, the scale subresource, a count that is left out.
+    let table = [
+        ("PATCH", web.clone(), MERGE, r#"{"spec":{"replicas":0}}"#, "3 to 0"),
+        ("PATCH", web.clone(), MERGE, r#"{"spec":{"replicas":null}}"#, "3 to 1"),
+        (
+            "PATCH",
+            web.clone(),
+            Some("application/json-patch+json"),
+            r#"[{"op":"replace","path":"/spec/replicas","value":7}]"#,
+            "3 to 7",
+        ),
+        ("PATCH", format!("{web}/scale"), MERGE, r#"{"spec":{"replicas":0}}"#, "3 to 0"),
+        ("PATCH", format!("{web}/scale"), MERGE, r#"{"spec":{"replicas":null}}"#, "3 to 0"),
+    ];
+    for (method, target, media, body, want) in table {
+        let (status, message) = said(method, &target, media, body);
+        assert_eq!(status, 403, "{target} {body}: {message}");
+        assert!(message.contains("counts/rule") && message.contains(want), "{body}: {message}");
+    }
+    let (status, message) = said("PATCH", &web, MERGE, r#"{"metadata":{"labels":{"a":"b"}}}"#);
+    assert_eq!(status, 200, "{message}");
+    // Reads: denied where a rule names them, untouched elsewhere.
+    let secret = format!("/api/v1/namespaces/{prod}/secrets/db");
+    assert_eq!(said("GET", &secret, None, "").0, 403);
+    assert_eq!(said("GET", &web, None, "").0, 200);
+    // The value of a Secret is in no answer and no record.
+    let (status, message) = said("PATCH", &secret, MERGE, r#"{"stringData":{"k":"hunter3"}}"#);
+    assert_eq!(status, 403, "{message}");
+    assert!(!message.contains("aHVudGVy") && !message.contains("hunter"), "{message}");
+    let entries = shield.cli_json(&scene.reviewer, &["timeline", "--since", "5m"]);
+    let digest = self::status(&shield)["digest"].as_str().expect("a digest").to_owned();
+    let text = entries.to_string();
+    assert!(text.contains(&digest), "the set's digest is recorded");
+    assert!(!text.contains("aHVudGVy") && !text.contains("hunter"), "a value was recorded");
+}
+
+#[test]
+fn a_broken_set_never_takes_effect() {
+    let scene = Scene::new("policies-broken");
+    let dir = dir(&scene, "policies");
+    put(&dir, "settings.yaml", ALONE);
+    put(&dir, "policy.yaml", &marked("good"));
+    let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
+    let good = status(&shield)["digest"].clone();
+    put(&dir, "policy.yaml", &marked("bad").replace("action", "acton"));
+    wait_until(Duration::from_secs(20), "the broken set is refused", || {
+        status(&shield)["refused"]["issues"][0].as_str().map(str::to_owned)
+    });
+    assert_eq!(status(&shield)["digest"], good);
+    let target = format!("/api/v1/namespaces/{}/configmaps", scene.prod);
+    let body = br#"{"metadata":{"name":"c"}}"#;
+    let answer = shield.request(&scene.agent, "POST", &target, JSON, body);
+    assert!(answer.json()["message"].as_str().unwrap_or_default().contains("by good"));
+    let issue = status(&shield)["refused"]["issues"][0].to_string();
+    assert!(issue.contains("policy.yaml:7:") && issue.contains("acton"), "{issue}");
+    assert!(shield.log().contains("the last good policies stay in force"));
+    // Every file gone is no set at all, and not an empty one.
+    fs::remove_file(dir.join("policy.yaml")).expect("a file to remove");
+    wait_until(Duration::from_secs(20), "the empty set is refused", || {
+        let refused = status(&shield)["refused"].to_string();
+        refused.contains("no rule of the whole set").then_some(())
+    });
+    put(&dir, "policy.yaml", &marked("better"));
+    wait_until(Duration::from_secs(20), "the better set is in force", || {
+        (status(&shield)["digest"] != good).then_some(())
+    });
+    let answer = shield.request(&scene.agent, "POST", &target, JSON, body);
+    assert!(answer.json()["message"].as_str().unwrap_or_default().contains("by better"));
+}
+
+#[test]
+fn no_request_is_judged_by_a_mixture() {
+    let scene = Scene::new("policies-swaps");
+    let dir = dir(&scene, "policies");
+    put(&dir, "settings.yaml", ALONE);
+    put(&dir, "policy.yaml", &marked("set-0"));
+    let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let target = format!("/api/v1/namespaces/{}/configmaps", scene.prod);
+    thread::scope(|scope| {
+        for client in 0..8 {
+            let (shield, scene, target, stop, answered) =
+                (&shield, &scene, &target, &stop, &answered);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let body = format!(r#"{{"metadata":{{"name":"c{client}"}}}}"#);
+                    let answer =
+                        shield.request(&scene.agent, "POST", target, JSON, body.as_bytes());
+                    let message = answer.json()["message"].to_string();
+                    assert_eq!(answer.status, 403, "{message}");
+                    // Equal reasons are told once: of a mixture there would be two.
+                    assert_eq!(message.matches("by set-").count(), 1, "{message}");
+                    assert!(message.contains("one/rule, two/rule"), "{message}");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let mut digest = status(&shield)["digest"].clone();
+        for swap in 1..=5 {
+            put(&dir, "policy.yaml", &marked(&format!("set-{swap}")));
+            digest = wait_until(Duration::from_secs(30), "a swap", || {
+                let now = status(&shield)["digest"].clone();
+                (now != digest).then_some(now)
+            });
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > 20, "clients were answered meanwhile");
+}
