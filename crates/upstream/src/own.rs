@@ -10,8 +10,12 @@ use k8s_openapi::api::{
         SubjectAccessReview, SubjectAccessReviewSpec,
     },
     core::v1::{ConfigMap, Namespace},
+    rbac::v1::RoleBinding,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client,
+    api::{ListParams, PostParams},
+};
 use serde_json::Value;
 
 use crate::{RIGHTS, Right};
@@ -141,6 +145,17 @@ impl Own {
         let api: Api<Namespace> = Api::all(self.client());
         let found = within(api.get_metadata_opt(name)).await?;
         Ok(found.map(|namespace| namespace.metadata.labels.unwrap_or_default()))
+    }
+
+    /// Every RoleBinding, as the API server's cache has them.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where there was no answer, or the proxy may not list them.
+    pub async fn role_bindings(&self) -> Result<Vec<RoleBinding>, Box<kube::Error>> {
+        let api: Api<RoleBinding> = Api::all(self.client());
+        // Version 0 is whatever the cache holds: nothing is read from storage.
+        let cached = ListParams::default().match_any();
+        Ok(within(api.list(&cached)).await?.items)
     }
 
     /// The PEM certificates by which the API server knows client certificates.

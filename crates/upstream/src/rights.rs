@@ -24,7 +24,7 @@ const CLUSTER: Right =
 
 /// Every right that agent-shield uses in any case. Impersonation comes on top for agents with client
 /// certificates, and only for the names that a deployment lists.
-pub const RIGHTS: [Right; 6] = [
+pub const RIGHTS: [Right; 7] = [
     Right {
         verb: "create",
         group: "authentication.k8s.io",
@@ -55,6 +55,13 @@ pub const RIGHTS: [Right; 6] = [
         verb: "watch",
         resource: "namespaces",
         without: "all namespaces are listed again and again instead of watched",
+        ..CLUSTER
+    },
+    Right {
+        verb: "list",
+        group: "rbac.authorization.k8s.io",
+        resource: "rolebindings",
+        without: "every new or changed pod is held, since nobody knows what its account may do",
         ..CLUSTER
     },
     Right {

@@ -285,12 +285,24 @@ fn namespaces_are_listed(scene: &Scene, shield: &Shield) -> bool {
         .is_some_and(|items| items.iter().any(|it| it["name"] == scene.prod.as_str()))
 }
 
+/// Outside production, and its account may do nothing: only who cannot know that asks a person.
+fn harmless_pod_passes(scene: &Scene, shield: &Shield) -> bool {
+    let target = format!("/api/v1/namespaces/{}/pods", scene.dev);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"},
+        "spec": {"containers": [{"name": "c", "image": "registry.example.com/c:1"}]},
+    });
+    let body = pod.to_string().into_bytes();
+    let json = Some("application/json");
+    shield.request(&scene.agent, "POST", &target, json, &body).status == 201
+}
+
 fn certificate_reads(scene: &Scene, shield: &Shield, groups: &[&str]) -> bool {
     let kubeconfig = certified(scene, shield, BOT, groups);
     kubectl(scene, &kubeconfig, &["get", "--raw", "/version"]).status.success()
 }
 
-const USED: [Used; 8] = [
+const USED: [Used; 9] = [
     Used { verb: "create", resource: "tokenreviews", works: |a, b| write(a, b) == 201 },
     Used { verb: "create", resource: "subjectaccessreviews", works: reviewer_lists },
     Used { verb: "get", resource: "namespaces", works: |a, b| write(a, b) == 201 },
@@ -304,6 +316,7 @@ const USED: [Used; 8] = [
             !shield.log().contains("the watch on namespaces broke")
         },
     },
+    Used { verb: "list", resource: "rolebindings", works: harmless_pod_passes },
     Used { verb: "get", resource: "configmaps", works: reviewer_lists },
     Used { verb: "impersonate", resource: "users", works: |a, b| certificate_reads(a, b, &[]) },
     Used {
