@@ -145,7 +145,7 @@ impl Compiler {
         let settings: Vec<_> = documents
             .iter()
             .filter_map(|(document, source, _)| match document {
-                Document::Settings(settings) => Some((settings, source)),
+                Document::Settings(settings) => Some((settings.as_ref(), source)),
                 _ => None,
             })
             .collect();
@@ -211,7 +211,7 @@ impl Compiler {
         &mut self,
         policy: &Policy,
         place: Place<'_>,
-        settings: &[(&Box<PolicySettings>, &Source)],
+        settings: &[(&PolicySettings, &Source)],
     ) {
         let spec = &policy.spec;
         let name = policy.metadata.name.value.as_str();
@@ -308,7 +308,7 @@ impl Compiler {
         schema: &Schema,
         inherited: Needs,
         (reads, writes): (bool, bool),
-        settings: &[(&Box<PolicySettings>, &Source)],
+        settings: &[(&PolicySettings, &Source)],
     ) {
         let source = place.source;
         let short = rule.name.value.as_str();
@@ -408,11 +408,7 @@ impl Compiler {
     }
 
     /// A policy's parameters, with what settings say.
-    fn parameters(
-        &mut self,
-        policy: &Policy,
-        settings: &[(&Box<PolicySettings>, &Source)],
-    ) -> Json {
+    fn parameters(&mut self, policy: &Policy, settings: &[(&PolicySettings, &Source)]) -> Json {
         let mut values = policy.spec.parameters.clone();
         for (settings, source) in settings {
             let Some(given) = settings.spec.parameters.get(&policy.metadata.name.value) else {
@@ -438,7 +434,7 @@ impl Compiler {
         Json::Object(values.into_iter().collect())
     }
 
-    fn check_settings(&mut self, settings: &[(&Box<PolicySettings>, &Source)]) {
+    fn check_settings(&mut self, settings: &[(&PolicySettings, &Source)]) {
         for (settings, source) in settings {
             for (name, given) in &settings.spec.parameters {
                 if !self.pack.policies.iter().any(|it| it.name == *name) {

@@ -64,8 +64,8 @@ mod tests {
         let (object, detail) = (ObjectRef::default(), String::new());
         let effect = Effect { kind: EffectKind::Restart, object, detail, count: None };
         let at = |hours: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hours);
-        window.remember("a", &[effect.clone()], at(0));
-        window.remember("a", &[effect.clone()], at(2));
+        window.remember("a", std::slice::from_ref(&effect), at(0));
+        window.remember("a", std::slice::from_ref(&effect), at(2));
         assert_eq!(window.of("a", at(3)).len(), 2);
         assert_eq!(window.of("a", at(3))[0].at, at(2));
         assert_eq!(window.of("a", at(25)).len(), 1);

@@ -175,7 +175,10 @@ impl Harness {
                 report.blind = named::check(row, &hold)?;
                 match answer {
                     Some(answer) => self.ran_once(row, &hold, mark, &answer, &before),
-                    None => Ok(sent.leave()),
+                    None => {
+                        sent.leave();
+                        Ok(())
+                    }
                 }
             }
             Seen::Answered(answer) => {

@@ -148,7 +148,7 @@ fn a_broken_set_never_takes_effect() {
     let answer = shield.request(&scene.agent, "POST", &target, JSON, body);
     assert!(answer.json()["message"].as_str().unwrap_or_default().contains("by good"));
     let issue = status(&shield)["refused"]["issues"][0].to_string();
-    assert!(issue.contains("policy.yaml:7:") && issue.contains("acton"), "{issue}");
+    assert!(issue.contains("policy.yaml:6:") && issue.contains("acton"), "{issue}");
     assert!(shield.log().contains("the last good policies stay in force"));
     // Every file gone is no set at all, and not an empty one.
     fs::remove_file(dir.join("policy.yaml")).expect("a file to remove");

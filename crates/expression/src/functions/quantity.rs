@@ -122,8 +122,11 @@ impl Quantity {
         Some(Self(if negative { -value } else { value }))
     }
 
+    /// One that was capped is no integer, as in Kubernetes: nobody knows what it was.
     fn whole(self) -> Option<i64> {
-        (self.0 % NANOS == 0).then(|| i64::try_from(self.0 / NANOS).ok()).flatten()
+        (self.0 % NANOS == 0 && self.0.abs() < MAX)
+            .then(|| i64::try_from(self.0 / NANOS).ok())
+            .flatten()
     }
 }
 
