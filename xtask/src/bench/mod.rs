@@ -6,6 +6,7 @@
 
 mod apiserver;
 mod load;
+mod policies;
 mod process;
 mod reads;
 mod report;
@@ -108,6 +109,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let progress = Progress { started: Instant::now() };
     let mut rows = reads::measure(&options, &progress)?;
+    rows.extend(policies::measure(&options, &progress)?);
     rows.extend(memory(&options, &progress)?);
     rows.extend(apiserver::measure(&options, &progress)?);
     progress.end();
@@ -155,7 +157,8 @@ fn memory(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
         // A new one each time: what an earlier part has left in memory is not of this one.
         let place = Place::new()?;
         let direct = place.stand_in()?;
-        for server in [place.nginx(&direct)?, place.haproxy(&direct)?, place.shield(&direct)?] {
+        for server in [place.nginx(&direct)?, place.haproxy(&direct)?, place.shield(&direct, &[])?]
+        {
             // Over HTTP/1.1 the others take two connections for each, more than a process may have.
             let possible = match protocol {
                 Protocol::Http1 => server.data_dir.is_some(),

@@ -52,13 +52,13 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
     }
     let place = Place::new()?;
     let direct = place.stand_in()?;
-    let servers = [place.nginx(&direct)?, place.haproxy(&direct)?, place.shield(&direct)?];
+    let servers = [place.nginx(&direct)?, place.haproxy(&direct)?, place.shield(&direct, &[])?];
     let [.., shield] = &servers;
     let speaks: Vec<(&Server, bool)> = std::iter::once(&direct)
         .chain(&servers)
         .map(|server| Ok((server, load::speaks_http2(&server.url)?)))
         .collect::<Result<_>>()?;
-    let token = "x".repeat(TOKEN_LENGTH);
+    let token = token();
     let mut rows = Vec::new();
     let mut cut_max = 0;
     for scenario in &scenarios {
@@ -73,6 +73,7 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
             target: scenario.target,
             token: &token,
             time,
+            paced: None,
         };
         for round in 0..options.rounds {
             for row in &mut of_scenario {
@@ -97,8 +98,13 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
     Ok(rows)
 }
 
+/// As long as those of service accounts.
+pub(super) fn token() -> String {
+    "x".repeat(TOKEN_LENGTH)
+}
+
 /// One run, with the processor time until everything that belongs to it is done.
-fn sample(
+pub(super) fn sample(
     load: Load<'_>,
     server: &Server,
     dir: &Path,

@@ -82,8 +82,9 @@ impl Place {
         self.start("haproxy", port, command, None)
     }
 
-    /// agent-shield as it ships, with everything on, on a data directory of its own.
-    pub(super) fn shield(&self, upstream: &Server) -> Result<Server> {
+    /// agent-shield as it ships, with everything on, on a data directory of its own; `more` are
+    /// further arguments.
+    pub(super) fn shield(&self, upstream: &Server, more: &[&str]) -> Result<Server> {
         let kubeconfig = self.dir().join("shield.kubeconfig");
         let cluster = json!({
             "server": upstream.url, "certificate-authority": self.dir().join("ca.crt"),
@@ -104,7 +105,8 @@ impl Place {
             .arg("--kubeconfig")
             .arg(&kubeconfig)
             .arg("--data-dir")
-            .arg(&data_dir);
+            .arg(&data_dir)
+            .args(more);
         self.start("agent-shield", port, command, Some(data_dir))
     }
 

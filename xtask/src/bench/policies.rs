@@ -1,0 +1,92 @@
+//! What a read costs at 1, 100 and 1,000 policies more than the built-in ones.
+
+use std::{fmt::Write, fs, path::Path};
+
+use anyhow::Result;
+
+use super::{
+    Options, Progress,
+    load::{Load, Protocol},
+    reads,
+    report::Row,
+    servers::{Place, Server},
+    stand_in::SMALL,
+};
+
+const COUNTS: [(usize, &str); 3] =
+    [(1, "1 policy"), (100, "100 policies"), (1_000, "1,000 policies")];
+
+/// Measures the same reads through agent-shields of so many policies, in turns.
+pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let scenario = format!("policies/1k/{}/c64", protocol.name());
+        if options.quick || !options.wants(&scenario) {
+            continue;
+        }
+        let place = Place::new()?;
+        let direct = place.stand_in()?;
+        let servers: Vec<(Server, &str)> = COUNTS
+            .iter()
+            .map(|(count, name)| {
+                let dir = place.dir().join(format!("policies-{count}"));
+                write(&dir, *count)?;
+                let dir = dir.display().to_string();
+                Ok((place.shield(&direct, &["--policy", &dir])?, *name))
+            })
+            .collect::<Result<_>>()?;
+        let token = reads::token();
+        let load = Load {
+            protocol,
+            connections: 64,
+            target: SMALL,
+            token: &token,
+            time: options.time,
+            paced: None,
+        };
+        let mut of_scenario: Vec<Row> =
+            servers.iter().map(|(_, name)| Row::new(&scenario, name)).collect();
+        for round in 0..options.rounds {
+            for (row, (server, name)) in of_scenario.iter_mut().zip(&servers) {
+                progress.say(&format!("{scenario} {name} round {}", round + 1));
+                row.samples.push(reads::sample(load, server, place.dir(), || Ok(()))?);
+            }
+        }
+        rows.extend(of_scenario);
+    }
+    Ok(rows)
+}
+
+/// Policies as teams have them: about reads of Secrets, and about writes, each of its own team.
+fn write(dir: &Path, count: usize) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let mut text = String::new();
+    for number in 0..count {
+        let (resources, verbs, when) = match number % 3 {
+            0 => ("apiGroups: [''], resources: [secrets]", "verbs: [get, list]", "request.name"),
+            1 => (
+                "apiGroups: [apps], resources: [deployments]",
+                "operations: [UPDATE]",
+                "object.metadata.name",
+            ),
+            _ => (
+                "apiGroups: [''], resources: [configmaps]",
+                "operations: [UPDATE, DELETE]",
+                "request.name",
+            ),
+        };
+        writeln!(
+            text,
+            "apiVersion: agent-shield.io/v1alpha1
+kind: Policy
+metadata: {{name: team-{number}}}
+spec:
+  matchConstraints: {{resourceRules: [{{{resources}, {verbs}}}]}}
+  rules:
+  - {{name: rule, when: \"{when}.startsWith('team-{number}-')\", action: deny, reason: not of this team}}
+---"
+        )?;
+    }
+    fs::write(dir.join("teams.yaml"), text)?;
+    Ok(())
+}
