@@ -9,28 +9,32 @@ use testkit::{Agent, Cluster, Nodes, Shield, testbed};
 use super::{
     Options, Progress,
     load::{self, Answered, Load, Protocol},
+    paced::{self, Asked},
     process,
     report::{Row, Sample},
 };
 
-/// Requests a second on each of 16 connections where the load is paced: about a fifth of what two
-/// cores can do, so that what agent-shield adds is not the wait for a core.
-const PACE: u32 = 15;
 const TARGET: &str = "/api/v1/namespaces/default/configmaps/bench";
 
 /// Measures GETs of 1 KB, directly and through agent-shield, in turns.
 pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
     let mut loads = Vec::new();
     for protocol in [Protocol::Http1, Protocol::Http2] {
-        for (connections, paced) in [(1, None), (16, None), (16, Some(PACE))] {
-            let how = if paced.is_some() { "/paced" } else { "" };
-            let name = format!("apiserver/1k/{}/c{connections}{how}", protocol.name());
+        for connections in [1, 16] {
+            let name = format!("apiserver/1k/{}/c{connections}", protocol.name());
             if options.wants(&name) && !options.quick {
-                loads.push((name, protocol, connections, paced));
+                loads.push((name, protocol, connections));
             }
         }
     }
-    if loads.is_empty() {
+    let mut paced = Vec::new();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let name = format!("apiserver/1k/{}/c16/paced", protocol.name());
+        if options.wants(&name) && !options.quick {
+            paced.push((name, protocol));
+        }
+    }
+    if loads.is_empty() && paced.is_empty() {
         return Ok(Vec::new());
     }
     progress.say("starting a kube-apiserver");
@@ -46,7 +50,7 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
         ("agent-shield", shield.agent_url.as_str(), shield.pid()),
     ];
     let mut rows = Vec::new();
-    for (scenario, protocol, connections, paced) in loads {
+    for (scenario, protocol, connections) in loads {
         if protocol == Protocol::Http2 && !speaks_http2 {
             continue;
         }
@@ -60,7 +64,6 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
                     target: TARGET,
                     token: &agent.token,
                     time: options.time,
-                    paced,
                 };
                 let before = process::cpu(pid)?;
                 let answered = load::run(load, url, dir)?;
@@ -77,6 +80,26 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
             }
         }
         rows.extend(of_scenario);
+    }
+    let asked = [
+        Asked { url: cluster.server().to_owned(), ca: cluster.ca() },
+        Asked { url: shield.agent_url.clone(), ca: shield.ca() },
+    ];
+    for (scenario, protocol) in paced {
+        progress.say(&scenario);
+        let before = servers.map(|(_, _, pid)| process::cpu(pid));
+        let times = paced::run(&asked, protocol, &agent.token, TARGET)?;
+        for ((times, (server, _, pid)), before) in times.iter().zip(servers).zip(before) {
+            let cpu = process::cpu(pid)?.saturating_sub(before?);
+            let sample = Sample {
+                requests: times.requests,
+                cpu_micros: cpu.as_secs_f64() * 1e6 / times.requests as f64,
+                per_second: times.per_second,
+                p50_micros: times.p50_micros,
+                p99_micros: times.p99_micros,
+            };
+            rows.push(Row { samples: vec![sample], ..Row::new(&scenario, server) });
+        }
     }
     Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! One run of load against one server: wrk for HTTP/1.1, h2load for HTTP/2 and where it is paced.
+//! One run of load against one server: wrk for HTTP/1.1, h2load for HTTP/2.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -30,9 +30,6 @@ pub(super) struct Load<'a> {
     pub(super) target: &'a str,
     pub(super) token: &'a str,
     pub(super) time: Duration,
-    /// Requests a second on each connection, whether or not answers come as fast; `None`: as many as
-    /// are answered.
-    pub(super) paced: Option<u32>,
 }
 
 /// What came back.
@@ -52,9 +49,9 @@ pub(super) fn speaks_http2(url: &str) -> Result<bool> {
 
 /// Runs it to its end; any request that fails makes the run worthless, and an error.
 pub(super) fn run(load: Load<'_>, url: &str, dir: &Path) -> Result<Answered> {
-    match (load.protocol, load.paced) {
-        (Protocol::Http1, None) => wrk(load, url, dir),
-        (Protocol::Http1, Some(_)) | (Protocol::Http2, _) => h2load(load, url, dir),
+    match load.protocol {
+        Protocol::Http1 => wrk(load, url, dir),
+        Protocol::Http2 => h2load(load, url, dir),
     }
 }
 
@@ -89,18 +86,7 @@ fn h2load(load: Load<'_>, url: &str, dir: &Path) -> Result<Answered> {
     let log = dir.join("h2load.log");
     let _ = fs::remove_file(&log);
     let connections = load.connections.to_string();
-    let mut command = Command::new(tools::program("h2load")?);
-    if let Some(each) = load.paced {
-        command.arg(format!("--rps={each}"));
-    }
-    let speaks = match load.protocol {
-        Protocol::Http1 => {
-            command.arg("--h1");
-            "Application protocol: http/1.1"
-        }
-        Protocol::Http2 => "Application protocol: h2",
-    };
-    let output = command
+    let output = Command::new(tools::program("h2load")?)
         .args(["--threads=1", "--max-concurrent-streams=1", "--clients", &connections])
         .arg(format!("--duration={}ms", load.time.as_millis()))
         .args(["--header", &format!("Authorization: Bearer {}", load.token)])
@@ -109,8 +95,8 @@ fn h2load(load: Load<'_>, url: &str, dir: &Path) -> Result<Answered> {
         .arg(format!("{url}{}", load.target))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    if !text.contains(speaks) {
-        bail!("{url}: h2load could not speak {}:\n{text}", load.protocol.name());
+    if !text.contains("Application protocol: h2") {
+        bail!("{url}: h2load could not speak HTTP/2:\n{text}");
     }
     let (mut micros, mut cut) = (Vec::new(), 0);
     for line in fs::read_to_string(&log)?.lines() {

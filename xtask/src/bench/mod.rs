@@ -5,7 +5,9 @@
 //! say little; the ratio to nginx in one run says something.
 
 mod apiserver;
+mod client;
 mod load;
+mod paced;
 mod policies;
 mod process;
 mod reads;

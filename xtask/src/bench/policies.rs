@@ -36,14 +36,8 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
             })
             .collect::<Result<_>>()?;
         let token = reads::token();
-        let load = Load {
-            protocol,
-            connections: 64,
-            target: SMALL,
-            token: &token,
-            time: options.time,
-            paced: None,
-        };
+        let load =
+            Load { protocol, connections: 64, target: SMALL, token: &token, time: options.time };
         let mut of_scenario: Vec<Row> =
             servers.iter().map(|(_, name)| Row::new(&scenario, name)).collect();
         for round in 0..options.rounds {

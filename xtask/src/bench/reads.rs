@@ -73,7 +73,6 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
             target: scenario.target,
             token: &token,
             time,
-            paced: None,
         };
         for round in 0..options.rounds {
             for row in &mut of_scenario {

@@ -1,34 +1,18 @@
 //! Many watches that say nothing, and the memory that they take.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
-use bytes::Bytes;
-use http::{Request, Response, header};
-use http_body_util::Empty;
-use hyper::{
-    body::Incoming,
-    client::conn::{http1, http2},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    runtime::Runtime,
-    task::JoinSet,
-};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use anyhow::{Context, Result};
+use http::Response;
+use hyper::body::Incoming;
+use tokio::{runtime::Runtime, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
-use super::{load::Protocol, stand_in::WATCH};
+use super::{
+    client::{self, Client, Connection},
+    load::Protocol,
+    stand_in::WATCH,
+};
 
 /// Watches of one agent, which are as many streams as a kube-apiserver takes on one connection by
 /// default; each agent has a token and an address of its own.
@@ -39,12 +23,7 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 /// Watches that stay open as long as this does.
 pub(super) struct Watches {
     _runtime: Runtime,
-    _open: Vec<Connection>,
-}
-
-enum Connection {
-    Http1 { _sender: http1::SendRequest<Empty<Bytes>>, _watch: Response<Incoming> },
-    Http2 { _sender: http2::SendRequest<Empty<Bytes>>, _watches: Vec<Response<Incoming>> },
+    _open: Vec<(Connection, Vec<Response<Incoming>>)>,
 }
 
 /// Opens so many, and returns when each has the head of its answer.
@@ -63,8 +42,8 @@ async fn open_all(
     ca: &Path,
     count: usize,
     protocol: Protocol,
-) -> Result<Vec<Connection>> {
-    let tls = connector(ca, protocol)?;
+) -> Result<Vec<(Connection, Vec<Response<Incoming>>)>> {
+    let tls = client::connector(ca, protocol)?;
     let streams = match protocol {
         Protocol::Http1 => 1,
         Protocol::Http2 => OF_AN_AGENT,
@@ -79,90 +58,25 @@ async fn open_all(
             open.extend(opening.join_next().await.transpose()?.transpose()?);
         }
         let agent = u8::try_from(number * streams / OF_AN_AGENT % 200)?;
-        let watch = Watch {
+        let client = Client {
             tls: tls.clone(),
             authority: url.trim_start_matches("https://").to_owned(),
             token: format!("agent-{agent}"),
             source: Ipv4Addr::new(127, 0, 1, agent + 1),
+            protocol,
             connections: connections.clone(),
         };
         opening.spawn(async move {
-            match protocol {
-                Protocol::Http1 => watch.http1().await,
-                Protocol::Http2 => watch.http2(streams).await,
+            let mut connection = client.open().await?;
+            let mut watches = Vec::with_capacity(streams);
+            for _ in 0..streams {
+                watches.push(client.get(&mut connection, WATCH).await?);
             }
+            anyhow::Ok((connection, watches))
         });
     }
     while let Some(connection) = opening.join_next().await {
         open.push(connection??);
     }
     Ok(open)
-}
-
-struct Watch {
-    tls: TlsConnector,
-    authority: String,
-    token: String,
-    source: Ipv4Addr,
-    connections: TaskTracker,
-}
-
-impl Watch {
-    async fn http1(&self) -> Result<Connection> {
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(self.connect().await?)).await?;
-        self.connections.spawn(connection);
-        let mut request = self.request(WATCH)?;
-        // HTTP/2 has the authority in its URL; nginx refuses both.
-        request.headers_mut().insert(header::HOST, self.authority.parse()?);
-        let watch = answered(sender.send_request(request).await?)?;
-        Ok(Connection::Http1 { _sender: sender, _watch: watch })
-    }
-
-    async fn http2(&self, streams: usize) -> Result<Connection> {
-        let io = TokioIo::new(self.connect().await?);
-        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
-        self.connections.spawn(connection);
-        let url = format!("https://{}{WATCH}", self.authority);
-        let mut watches = Vec::with_capacity(streams);
-        for _ in 0..streams {
-            sender.ready().await?;
-            watches.push(answered(sender.send_request(self.request(&url)?).await?)?);
-        }
-        Ok(Connection::Http2 { _sender: sender, _watches: watches })
-    }
-
-    async fn connect(&self) -> Result<TlsStream<TcpStream>> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((self.source, 0)))?;
-        let tcp = socket.connect(self.authority.parse()?).await?;
-        tcp.set_nodelay(true)?;
-        Ok(self.tls.connect(ServerName::try_from("127.0.0.1")?, tcp).await?)
-    }
-
-    fn request(&self, uri: &str) -> Result<Request<Empty<Bytes>>> {
-        Ok(Request::get(uri)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
-            .body(Empty::new())?)
-    }
-}
-
-fn answered(answer: Response<Incoming>) -> Result<Response<Incoming>> {
-    if answer.status() != 200 {
-        bail!("a watch was answered {}", answer.status());
-    }
-    Ok(answer)
-}
-
-fn connector(ca: &Path, protocol: Protocol) -> Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca)? {
-        roots.add(certificate?)?;
-    }
-    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![match protocol {
-        Protocol::Http1 => b"http/1.1".to_vec(),
-        Protocol::Http2 => b"h2".to_vec(),
-    }];
-    Ok(TlsConnector::from(Arc::new(config)))
 }
