@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 use attributes::{Attributes, AuditId, User};
 use bytes::Bytes;
 use effects::NamespaceClass;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
 use ledger::{
     Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage,
@@ -17,6 +17,13 @@ use crate::{load::Taken, tunnel::Upgrade};
 
 /// Longest client-written text that is kept of a header.
 const HEADER_TEXT_MAX: usize = 256;
+
+/// Headers that are recorded.
+const TOLD: [HeaderName; 3] = [
+    header::USER_AGENT,
+    HeaderName::from_static("kubectl-command"),
+    HeaderName::from_static("kubectl-session"),
+];
 
 /// A request whose head has been read.
 pub(crate) struct Call {
@@ -45,7 +52,7 @@ impl Call {
         self.run_as.token().cloned()
     }
 
-    pub(crate) fn header(&self, name: &str) -> String {
+    fn header(&self, name: &HeaderName) -> String {
         let value = self.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
         let text = String::from_utf8_lossy(value);
         match text.len() > HEADER_TEXT_MAX {
@@ -65,14 +72,28 @@ impl Call {
     }
 
     fn record_of(&self, attributes: Attributes, redactor: &Redactor) -> RequestRecord {
+        let [user_agent, kubectl_command, kubectl_session] = TOLD;
         let target = redactor.redact_target(&attributes.target);
         RequestRecord {
-            user_agent: self.header("user-agent"),
-            kubectl_command: self.header("kubectl-command"),
-            kubectl_session: self.header("kubectl-session"),
+            user_agent: self.header(&user_agent),
+            kubectl_command: self.header(&kubectl_command),
+            kubectl_session: self.header(&kubectl_session),
             source_ip: self.source.ip().to_string(),
             ..RequestRecord::of(attributes, target)
         }
+    }
+
+    /// Lets go of the head, and of the buffer that it was read into, but for what [`Call::record`] tells:
+    /// a watch may stay for hours.
+    pub(crate) fn let_go_of_head(&mut self) {
+        let mut kept = HeaderMap::new();
+        for name in TOLD {
+            let copied = self.headers.get(&name).map(|it| HeaderValue::from_bytes(it.as_bytes()));
+            if let Some(Ok(value)) = copied {
+                kept.insert(name, value);
+            }
+        }
+        self.headers = kept;
     }
 
     pub(crate) fn entry(&self, stage: Stage) -> Entry {

@@ -146,8 +146,10 @@ impl Peer {
         Some((known.run_as.clone(), known.agent.clone()))
     }
 
-    /// Remembers what an `Authorization` was read as.
-    pub(crate) fn remember(&self, authorization: HeaderValue, run_as: RunAs, agent: Agent) {
+    /// Remembers what an `Authorization` was read as; copied, since the buffer that it was read into
+    /// would stay as long as the connection.
+    pub(crate) fn remember(&self, authorization: &HeaderValue, run_as: RunAs, agent: Agent) {
+        let Ok(authorization) = HeaderValue::from_bytes(authorization.as_bytes()) else { return };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(Known { authorization, run_as, agent });
     }

@@ -107,6 +107,9 @@ impl Told {
             };
             started.user = call.known_user().as_ref().map(Identity::from);
             proxy.recorder.soon(started, call.token());
+            if let Some(call) = self.call.as_mut() {
+                call.let_go_of_head();
+            }
         }
         Ok(Response::from_parts(head, body))
     }

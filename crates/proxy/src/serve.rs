@@ -114,7 +114,7 @@ impl Proxy {
         let agent = self.loads.of(&run_as);
         // A certificate is verified for each request, whatever else is shown.
         if let (Some(authorization), RunAs::Bearer(_)) = (authorization, &run_as) {
-            peer.remember(authorization.clone(), run_as.clone(), agent.clone());
+            peer.remember(authorization, run_as.clone(), agent.clone());
         }
         Ok((run_as, agent))
     }
