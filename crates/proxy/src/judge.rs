@@ -22,7 +22,7 @@ use crate::{
     Proxy,
     call::{Call, Write},
     error::ProxyError,
-    reach,
+    reach, scale,
 };
 
 /// A request made once more: an object that changes between its two readings is read again.
@@ -156,6 +156,7 @@ impl Proxy {
                 Previewed::Seen(Seen::default())
             }
             Route::Read | Route::Blind if attributes.is_connect() => self.connect(write).await,
+            Route::Blind if is_custom_scale(attributes) => self.custom_scale(write).await,
             Route::Read | Route::Blind => self.blind(write, "").await,
             Route::Preview => self.preview_change(write).await,
             Route::PreviewDelete => self.preview_delete(write).await,
@@ -319,6 +320,42 @@ impl Proxy {
         Previewed::Seen(seen)
     }
 
+    /// A custom resource's count, which its own words tell: an aggregated API might take a dry run
+    /// for real.
+    async fn custom_scale(&self, write: &Write) -> Previewed {
+        let note = "what is said of the count is read from the request, not from a dry run";
+        let mut seen = match self.blind(write, note).await {
+            Previewed::Seen(seen) => seen,
+            answered => return answered,
+        };
+        let attributes = write.attributes();
+        let live = match self.live(write).await {
+            Live::Is(live) => Some(live),
+            Live::IsNot | Live::Hidden(_) => None,
+        };
+        let old = live.as_ref().map(scale::count);
+        let is_update = attributes.verb == "update";
+        let new = scale::said(write.media, is_update, &write.body, old.unwrap_or(0));
+        seen.effects.extend(effects::of_said_scale(attributes, old, new));
+        Previewed::Seen(seen)
+    }
+
+    /// Whether a smaller StatefulSet takes its claims with it, which its `Scale` does not say.
+    async fn weigh_claims(&self, write: &Write, effects: &mut Vec<Effect>) {
+        let path = write.attributes().target.split('?').next().unwrap_or_default();
+        let main = path.trim_end_matches('/').strip_suffix("/scale");
+        let (true, Some(main)) =
+            (effects.iter().any(|it| it.kind == EffectKind::LoseData), main)
+        else {
+            return;
+        };
+        let resource = write.attributes().resource.as_str();
+        if let Some(workload) = self.read_for_preview(write, resource, Probe::get(main), main).await
+        {
+            effects::of_scaled_workload(effects, &workload);
+        }
+    }
+
     async fn preview_change(&self, write: &Write) -> Previewed {
         let attributes = write.attributes();
         let mut seen = Seen::default();
@@ -332,7 +369,15 @@ impl Proxy {
             };
             let (live, dry) = tokio::join!(self.live(write), self.dry_run(write, probe));
             let new = match dry {
-                DryRun::Answered(answer) => return Previewed::Answered(answer),
+                DryRun::Answered(answer) => {
+                    // It comes before the delete that it belongs to.
+                    let Some(twin) = self.of_untimely_twin(write, &answer) else {
+                        return Previewed::Answered(answer);
+                    };
+                    seen.unknown = Some("there is such a namespace still".to_owned());
+                    seen.effects.push(twin);
+                    return Previewed::Seen(seen);
+                }
                 DryRun::Nothing(why) => return self.blind_unknown(write, &why).await,
                 DryRun::Would(new) => new,
             };
@@ -373,6 +418,7 @@ impl Proxy {
                     effects::of_change(attributes, self.namespaces.config(), old.as_ref(), &new);
                 seen.effects.extend(found);
             }
+            seen.effects.extend(self.of_twin(write, Some(&new)));
             if write.class.production && is_relative(write.media, &write.body) {
                 let why = "a JSON patch that copies or moves within the object can mean something \
                            else by the time it is sent";
@@ -382,6 +428,7 @@ impl Proxy {
             seen.live = old;
             seen.new = Some(new);
             if attributes.subresource == "scale" {
+                self.weigh_claims(write, &mut seen.effects).await;
                 seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
             }
             break;
@@ -462,6 +509,9 @@ impl Proxy {
     async fn dry_run_of_delete(&self, write: &Write) -> Result<DryRun, String> {
         let attributes = write.attributes();
         let options = delete_options(write)?;
+        if options.is_unsafe() {
+            return Err("it deletes also what cannot be read, past finalizers and admission".into());
+        }
         let probe = Probe::dry_run_delete(attributes, &options)
             .ok_or("this request has no dry run".to_owned())?;
         Ok(self.dry_run(write, probe).await)
@@ -643,6 +693,12 @@ impl Proxy {
             notes: seen.notes,
         }
     }
+}
+
+fn is_custom_scale(a: &Attributes) -> bool {
+    a.subresource == "scale"
+        && matches!(a.verb.as_str(), "update" | "patch")
+        && !effects::is_builtin(&a.api_group, &a.resource)
 }
 
 /// A count of nothing is left out on the wire, and means 0: rules should find it all the same.

@@ -24,8 +24,10 @@ mod reach;
 mod read;
 mod recorder;
 mod replaced;
+mod scale;
 mod serve;
 mod tunnel;
+mod twin;
 mod unserved;
 mod window;
 

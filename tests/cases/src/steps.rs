@@ -323,7 +323,8 @@ impl Sequence<'_> {
             }
             wait_until(HOLD_TIME_MAX, "they have left", || {
                 let pending = self.harness.reviewer.pending();
-                pending.iter().all(|hold| hold["waiting"] == 0).then_some(())
+                let of_these = |hold: &&Value| hold["user"]["username"] == *username;
+                pending.iter().filter(of_these).all(|hold| hold["waiting"] == 0).then_some(())
             });
         }
         // What a control plane does late would show by now.
