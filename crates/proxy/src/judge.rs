@@ -175,16 +175,7 @@ impl Proxy {
             Previewed::Answered(answer) => return Judged::Answered(answer),
             Previewed::Seen(seen) => seen,
         };
-        let mut effects = plan.effects;
-        for effect in std::mem::take(&mut seen.effects) {
-            // What the live object shows of an effect is more than what the URL says of it.
-            let shown = |it: &Effect| match effect.kind {
-                EffectKind::ReplacePod => it.kind == EffectKind::Delete,
-                kind => it.kind == kind && it.object.uid.is_empty(),
-            };
-            effects.retain(|it| !shown(it));
-            effects.push(effect);
-        }
+        let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
         self.weigh_accounts(&mut effects).await;
         self.add_up(&mut effects).await;
         let verdict = self.decide(&pack, write, is_write, &effects, Some(&seen));
@@ -344,8 +335,7 @@ impl Proxy {
     async fn weigh_claims(&self, write: &Write, effects: &mut Vec<Effect>) {
         let path = write.attributes().target.split('?').next().unwrap_or_default();
         let main = path.trim_end_matches('/').strip_suffix("/scale");
-        let (true, Some(main)) =
-            (effects.iter().any(|it| it.kind == EffectKind::LoseData), main)
+        let (true, Some(main)) = (effects.iter().any(|it| it.kind == EffectKind::LoseData), main)
         else {
             return;
         };
@@ -695,6 +685,21 @@ impl Proxy {
     }
 }
 
+/// What the URL says and what was seen: where the live object shows an effect, that is more than what
+/// the URL says of it. Of what was seen nothing is left out.
+fn more_than_said(said: Vec<Effect>, seen: Vec<Effect>) -> Vec<Effect> {
+    let is_shown = |it: &Effect| {
+        it.object.uid.is_empty()
+            && seen.iter().any(|effect| {
+                effect.kind == it.kind
+                    || (effect.kind, it.kind) == (EffectKind::ReplacePod, EffectKind::Delete)
+            })
+    };
+    let mut effects: Vec<Effect> = said.into_iter().filter(|it| !is_shown(it)).collect();
+    effects.extend(seen);
+    effects
+}
+
 fn is_custom_scale(a: &Attributes) -> bool {
     a.subresource == "scale"
         && matches!(a.verb.as_str(), "update" | "patch")
@@ -789,6 +794,27 @@ fn forbidden(write: &Write, access: &Access) -> ProbeAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leaves_out_nothing_that_was_seen() {
+        let effect = |kind, detail: &str| Effect {
+            kind,
+            object: effects::ObjectRef::default(),
+            detail: detail.into(),
+            count: None,
+        };
+        let said = vec![effect(EffectKind::Delete, "by the URL")];
+        let two =
+            || vec![effect(EffectKind::Borrow, "priority"), effect(EffectKind::Borrow, "account")];
+        let details = |seen| {
+            let all = more_than_said(said.clone(), seen);
+            all.into_iter().map(|it| it.detail).collect::<Vec<_>>()
+        };
+        // An account that turns out to be harmless must not take the other power with it.
+        assert_eq!(details(two()), ["by the URL", "priority", "account"]);
+        assert_eq!(details(vec![effect(EffectKind::Delete, "live")]), ["live"]);
+        assert_eq!(details(vec![effect(EffectKind::ReplacePod, "one")]), ["one"]);
+    }
 
     #[test]
     fn knows_patches_that_take_values_from_the_object() {

@@ -15,7 +15,10 @@ const NAMES: &[(&str, &[&str])] = &[
     ("data.overwrite", &["LoseData"]),
     ("delete", &["Delete", "ChangeOwners", "ChangeFinalizers", "ChangeSpec", "CreateActive"]),
     // By the next apply's hand, or by what does not find it any more.
-    ("delete.other", &["Delete", "ChangeOwners", "ChangeFinalizers", "ChangeSpec", "ChangeTrigger"]),
+    (
+        "delete.other",
+        &["Delete", "ChangeOwners", "ChangeFinalizers", "ChangeSpec", "ChangeTrigger"],
+    ),
     ("delete.pvc", &["Delete", "LoseData", "ChangeOwners", "ChangeFinalizers"]),
     ("detector.trap", &["Delete", "ScaleDown"]),
     ("evidence", &["Delete"]),
