@@ -248,7 +248,7 @@ impl Comparison<'_> {
         };
         let kind = (self.object.api_group.as_str(), self.object.resource.as_str());
         let mut inert = INERT.contains(&kind);
-        if decides_access(&self.object.api_group) {
+        if decides_access(self.attributes) {
             let detail = format!("{detail}, which decides what others may do");
             return self.found.add(EffectKind::GrantAccess, detail);
         }
@@ -290,7 +290,7 @@ impl Comparison<'_> {
         let paths = || {
             changes.iter().map(|change| change.path.as_str()).take(6).collect::<Vec<_>>().join(", ")
         };
-        if decides_access(&self.object.api_group) {
+        if decides_access(self.attributes) {
             let words = self.object.words();
             let detail = format!("changes {words}, which decides what others may do: {}", paths());
             self.found.add(EffectKind::GrantAccess, detail);

@@ -95,6 +95,13 @@ impl DeleteOptions {
         !matches!(self.document.get(field), None | Some(Value::Null | Value::Bool(false)))
     }
 
+    /// What becomes of the object's dependants: `Orphan`, `Background`, `Foreground`, or nothing said.
+    pub fn propagation(&self) -> Option<&str> {
+        let orphans = self.document.get("orphanDependents").and_then(Value::as_bool);
+        let old = orphans.map(|orphans| if orphans { "Orphan" } else { "Background" });
+        self.document.get("propagationPolicy").and_then(Value::as_str).or(old)
+    }
+
     /// How long the object may take to end, where the request says so.
     pub fn grace_seconds(&self) -> Option<i64> {
         self.document.get("gracePeriodSeconds").and_then(Value::as_i64)

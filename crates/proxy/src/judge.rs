@@ -163,14 +163,17 @@ impl Proxy {
             Route::PreviewCollection => self.preview_collection(write).await,
         };
         let mut seen = match previewed {
-            // Whoever reaches for agent-shield itself is shown to a person, also where nothing is.
-            Previewed::Answered(answer)
-                if answer.status == StatusCode::NOT_FOUND && self.is_own(attributes) =>
-            {
-                let why = "agent-shield's own namespace: there is no such object now";
-                let effects = vec![effects::unknown(attributes, why)];
-                let unknown = Some(why.to_owned());
-                Seen { effects, unknown, notes: vec![why.to_owned()], ..Seen::default() }
+            // Whoever reaches for what guards the cluster is shown to a person, also where the API server
+            // would refuse it now.
+            Previewed::Answered(answer) if guards(write, &answer) => {
+                let code = answer.status.as_u16();
+                let why = format!("the API server would answer {code} now");
+                Seen {
+                    effects: effects::of_refused(attributes, &why),
+                    unknown: Some(why.clone()),
+                    notes: vec![why],
+                    ..Seen::default()
+                }
             }
             Previewed::Answered(answer) => return Judged::Answered(answer),
             Previewed::Seen(seen) => seen,
@@ -182,10 +185,6 @@ impl Proxy {
         let preview = self.shown(write, &effects, seen, &verdict).await;
         let policy = pack.digest().to_owned();
         Judged::Decided(Box::new(Judgement { effects, preview, verdict, policy }))
-    }
-
-    fn is_own(&self, attributes: &Attributes) -> bool {
-        attributes.namespace == self.namespaces.config().own_namespace
     }
 
     /// `seen` is what was seen of the cluster; nothing as long as nobody has looked.
@@ -683,6 +682,17 @@ impl Proxy {
             notes: seen.notes,
         }
     }
+}
+
+/// Whether a write is to a protected namespace, or to what decides access, and would only fail for
+/// what is there now: an object that is not, or a value that is not valid.
+fn guards(write: &Write, answer: &ProbeAnswer) -> bool {
+    let fails_now =
+        matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
+    // What nobody serves is the API server's to refuse.
+    let is_object = answer.json.as_ref().is_some_and(|it| it.pointer("/details/kind").is_some());
+    let a = write.attributes();
+    fails_now && is_object && (write.class.protected || effects::decides_access(a))
 }
 
 /// What the URL says and what was seen: where the live object shows an effect, that is more than what

@@ -38,9 +38,10 @@ const NAMES: &[(&str, &[&str])] = &[
             "Borrow",
             "GrantAccess",
             "ChangeTemplate",
+            "CreateActive",
         ],
     ),
-    ("operator.cascade", &["WriteActing", "WriteCustom", "Delete", "Unknown"]),
+    ("operator.cascade", &["WriteActing", "WriteCustom", "Delete", "ChangeTrigger", "Unknown"]),
     (
         "outage.traffic",
         &["ChangeSpec", "Delete", "ChangeTrigger", "Borrow", "CreateActive", "WriteActing"],
@@ -80,7 +81,7 @@ const NAMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("smuggling", &["Delete"]),
-    ("storage", &["LoseData", "ChangeSpec", "Delete", "Borrow"]),
+    ("storage", &["LoseData", "ChangeSpec", "ChangeTrigger", "Delete", "Borrow"]),
 ];
 
 /// Checks what a hold says. `true`: it is held only because it could not be looked at, which is counted.

@@ -33,6 +33,7 @@ const EFFECT_TIME_MAX: u64 = 40;
 /// How often a row is tried whose effect did not show: controllers that still work on the last row's
 /// objects of the same names can take this one's away. A wrong verdict is never tried again.
 const TRIES_MAX: u32 = 3;
+const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers";
 pub(crate) const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often a reviewer looks again at what drifted.
 const APPROVALS_MAX: u32 = 4;
@@ -173,13 +174,29 @@ impl Harness {
         self.prepare(row)?;
         let oracles = row.oracle.clone().unwrap_or_default();
         let before = oracle::snapshot(&self.api, &oracles);
+        let ran = self.shielded(row, report, &direct, &oracles, &before);
+        // What it made must not stand in the way of the rows after it.
+        for path in oracle::paths(&oracles).filter(|path| !before.contains_key(*path)) {
+            self.api.ask("DELETE", path, None, "");
+        }
+        ran
+    }
+
+    fn shielded(
+        &mut self,
+        row: &Row,
+        report: &mut Report,
+        direct: &Direct,
+        oracles: &[Value],
+        before: &oracle::Snapshot,
+    ) -> Result<(), Failure> {
         let bytes = send::bytes(&self.api, &row.request, &self.agent.token);
         let mark = self.audit_end();
         let sent = self.send(bytes)?;
         match self.first(&sent, |_| true)? {
             Seen::Held(hold) => {
                 report.verdict = Some(Verdict::Hold);
-                let checked = self.held(row, &hold, direct.took, &oracles, &before);
+                let checked = self.held(row, &hold, direct.took, oracles, before);
                 // What was not seen to work need not; and some would take agent-shield itself away.
                 let answer = match row.basis.as_str() {
                     "live" => Some(self.approve(&hold, &sent)?),
@@ -191,7 +208,7 @@ impl Harness {
                 }
                 report.blind = named::check(row, &hold)?;
                 match answer {
-                    Some(answer) => self.ran_once(row, &hold, mark, &answer, &before),
+                    Some(answer) => self.ran_once(row, &hold, mark, &answer, before),
                     None => {
                         self.leave(sent, &hold);
                         Ok(())
@@ -207,10 +224,10 @@ impl Harness {
                     return Err(Failure::Wrong(why));
                 };
                 if *verdict == Verdict::Allow {
-                    return self.allowed(row, direct.answer.as_ref(), &answer, &before);
+                    return self.allowed(row, direct.answer.as_ref(), &answer, before);
                 }
                 thread::sleep(direct.took.min(Duration::from_secs(1)));
-                self.unchanged(&oracles, &before)?;
+                self.unchanged(oracles, before)?;
                 self.ran_nothing(mark, &[self.agent.username.as_str()])
             }
         }
@@ -255,6 +272,10 @@ impl Harness {
     }
 
     pub(crate) fn prepare(&self, row: &Row) -> Result<(), String> {
+        // One that an earlier row has left would scale this row's workloads.
+        if !row.needs.iter().any(|it| it.starts_with("hpa:")) {
+            self.api.ask("DELETE", AUTOSCALERS, None, "");
+        }
         for key in &row.needs {
             fixtures::reset(&self.api, key)?;
         }

@@ -279,6 +279,7 @@ impl Sequence<'_> {
         if !first.as_ref().is_ok_and(|answer| answer.status == 201) {
             return Err(format!("before the cut: {first:?}"));
         }
+        self.may_run += 1;
         relay.cut();
         for step in rest {
             let sent = ask(&step.request)?;

@@ -1,32 +1,46 @@
-//! What goes with a deleted object: counted as the agent sees it, by names only, within a second.
+//! How far a write reaches beyond its own object: what goes with a delete, who uses what goes, which
+//! pods a node loses.
+//!
+//! Counted as the agent sees it, then with the proxy's own rights (never Secrets), within a second.
+//! What could not be counted is said, never left out; nothing of it is part of what an approval
+//! binds to, as pods come and go meanwhile.
+
+mod dependents;
+mod kinds;
+mod node;
+mod users;
 
 use std::time::Duration;
 
 use effects::{Effect, EffectKind};
 use hold::GoesWith;
 use serde_json::Value;
+use tokio::time::Instant;
 use upstream::Probe;
 
 use crate::{Proxy, call::Write};
 
+/// How long a reviewer's hold may be late for it.
 const TIME_MAX: Duration = Duration::from_secs(1);
 const NAMES_MAX: usize = 8;
-/// Objects of one kind that are counted; more are given as that many and a note.
+/// Objects of one kind that are looked at; of more the API server tells the number.
 const LIST_MAX: usize = 500;
 
-/// What a namespace holds that somebody would miss, and where it is read.
-const IN_NAMESPACE: [(&str, &str); 8] = [
-    ("deployments", "/apis/apps/v1"),
-    ("statefulsets", "/apis/apps/v1"),
-    ("daemonsets", "/apis/apps/v1"),
-    ("pods", "/api/v1"),
-    ("persistentvolumeclaims", "/api/v1"),
-    ("services", "/api/v1"),
-    ("configmaps", "/api/v1"),
-    ("secrets", "/api/v1"),
-];
+/// Counting within a time, for one write.
+struct Reach<'a> {
+    proxy: &'a Proxy,
+    write: &'a Write,
+    until: Instant,
+}
 
-/// Counts what goes with a delete. What cannot be seen is said, never left out.
+/// What was found.
+#[derive(Default)]
+struct Reached {
+    goes_with: Vec<GoesWith>,
+    notes: Vec<String>,
+}
+
+/// Counts what goes with a write that is held.
 pub(crate) async fn goes_with(
     proxy: &Proxy,
     write: &Write,
@@ -34,80 +48,74 @@ pub(crate) async fn goes_with(
     live: Option<&Value>,
     notes: &mut Vec<String>,
 ) -> Vec<GoesWith> {
-    let deletes: Vec<&Effect> =
-        effects.iter().filter(|effect| effect.kind == EffectKind::Delete).collect();
-    let [delete] = deletes.as_slice() else { return Vec::new() };
-    let object = &delete.object;
-    let found = tokio::time::timeout(TIME_MAX, async {
-        match object.resource.as_str() {
-            "namespaces" => in_namespace(proxy, write, &object.name).await,
-            "persistentvolumeclaims" => {
-                vec![mounting_pods(proxy, write, &object.namespace, &object.name).await]
-            }
-            "deployments"
-            | "statefulsets"
-            | "replicasets"
-            | "daemonsets"
-            | "replicationcontrollers" => live.map(running_pods).into_iter().collect(),
-            _ => Vec::new(),
+    let reach = Reach { proxy, write, until: Instant::now() + TIME_MAX };
+    let mut reached = Reached::default();
+    reach.of_deletes(effects, live, &mut reached).await;
+    reach.of_nodes(effects, live, &mut reached).await;
+    reach.of_uses(effects, &mut reached).await;
+    notes.extend(reached.notes);
+    reached.goes_with
+}
+
+impl Reach<'_> {
+    async fn of_deletes(&self, effects: &[Effect], live: Option<&Value>, to: &mut Reached) {
+        let deletes: Vec<&Effect> = effects
+            .iter()
+            .filter(|it| matches!(it.kind, EffectKind::Delete | EffectKind::ReplacePod))
+            .collect();
+        let namespace = deletes.iter().map(|it| &it.object).find(|it| it.resource == "namespaces");
+        match namespace {
+            Some(namespace) => self.in_namespace(&namespace.name, to).await,
+            None if !deletes.is_empty() => self.of_owners(&deletes, live, to).await,
+            None => {}
         }
-    });
-    found.await.unwrap_or_else(|_| {
-        notes.push("what goes with it could not be counted within a second".to_owned());
-        Vec::new()
-    })
+    }
+
+    /// Reads as the agent, then with the proxy's own rights; `None` where neither may, or in time.
+    async fn read(&self, resource: &str, probe: Probe, target: &str) -> Option<Value> {
+        let read = self.proxy.read_for_preview(self.write, resource, probe, target);
+        tokio::time::timeout_at(self.until, read).await.ok().flatten()
+    }
+
+    /// Whole objects of a collection.
+    async fn whole(&self, resource: &str, collection: &str, query: &str) -> Option<Vec<Value>> {
+        let target = format!("{collection}?limit={LIST_MAX}{query}");
+        let mut list = self.read(resource, Probe::get(&target), &target).await?;
+        list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take)
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.until
+    }
 }
 
-async fn in_namespace(proxy: &Proxy, write: &Write, namespace: &str) -> Vec<GoesWith> {
-    let lists = IN_NAMESPACE.map(|(resource, prefix)| async move {
-        let target = format!("{prefix}/namespaces/{namespace}/{resource}?limit={LIST_MAX}");
-        named(resource, items(proxy, write, resource, &target).await)
-    });
-    futures_util::future::join_all(lists)
-        .await
-        .into_iter()
-        .filter(|found| found.count != Some(0))
-        .collect()
+/// `namespace/name`, or the name of what is in none.
+fn place(object: &Value) -> String {
+    match (text(object, "/metadata/namespace"), text(object, "/metadata/name")) {
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        (None, Some(name)) => name.to_owned(),
+        _ => String::new(),
+    }
 }
 
-async fn mounting_pods(proxy: &Proxy, write: &Write, namespace: &str, claim: &str) -> GoesWith {
-    let target = format!("/api/v1/namespaces/{namespace}/pods?limit={LIST_MAX}");
-    let read = proxy.read_for_preview(write, "pods", Probe::get(&target), &target).await;
-    let pods = read.map(|list| {
-        let pods = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-        pods.into_iter().filter(|pod| mounts(pod, claim)).collect()
-    });
-    named("pods that mount it", pods)
+fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path).and_then(Value::as_str)
 }
 
-fn mounts(pod: &Value, claim: &str) -> bool {
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
-    volumes.into_iter().flatten().any(|volume| {
-        let name = volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str);
-        name == Some(claim)
-    })
+fn counted(resource: &str, names: &[String]) -> GoesWith {
+    GoesWith {
+        resource: resource.to_owned(),
+        count: Some(names.len() as u64),
+        names: names.iter().take(NAMES_MAX).cloned().collect(),
+    }
 }
 
-fn running_pods(workload: &Value) -> GoesWith {
-    let count = ["/status/replicas", "/status/currentNumberScheduled"]
-        .iter()
-        .find_map(|path| workload.pointer(path).and_then(Value::as_u64));
-    GoesWith { resource: "pods".into(), count: Some(count.unwrap_or(0)), names: Vec::new() }
-}
-
-async fn items(proxy: &Proxy, write: &Write, resource: &str, target: &str) -> Option<Vec<Value>> {
-    let read = proxy.read_for_preview(write, resource, Probe::get_metadata(target), target).await;
-    read.map(|list| list.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
-}
-
-fn named(resource: &str, items: Option<Vec<Value>>) -> GoesWith {
-    let count = items.as_ref().map(|items| items.len() as u64);
-    let names = items
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|item| item.pointer("/metadata/name").and_then(Value::as_str))
-        .take(NAMES_MAX)
-        .map(str::to_owned)
-        .collect();
-    GoesWith { resource: resource.to_owned(), count, names }
+/// `a, b and 3 more`.
+fn some(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMES_MAX);
+    let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(String::as_str).collect();
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
