@@ -1,16 +1,14 @@
 //! How far a write reaches beyond its own object: what goes with a delete, who uses what goes, which
 //! pods a node loses.
 //!
-//! Counted as the agent sees it, then with the proxy's own rights (never Secrets), within a second.
-//! What could not be counted is said, never left out; nothing of it is part of what an approval
-//! binds to, as pods come and go meanwhile.
+//! Counted as the agent sees it, then with the proxy's own rights (never Secrets), within
+//! `Settings::count_time_max`. What could not be counted is said, never left out; nothing of it is part
+//! of what an approval binds to, as pods come and go meanwhile.
 
 mod dependents;
 mod kinds;
 mod node;
 mod users;
-
-use std::time::Duration;
 
 use effects::{Effect, EffectKind};
 use hold::GoesWith;
@@ -20,8 +18,6 @@ use upstream::Probe;
 
 use crate::{Proxy, call::Write};
 
-/// How long a reviewer's hold may be late for it.
-const TIME_MAX: Duration = Duration::from_secs(1);
 const NAMES_MAX: usize = 8;
 /// Objects of one kind that are looked at; of more the API server tells the number.
 const LIST_MAX: usize = 500;
@@ -48,7 +44,7 @@ pub(crate) async fn goes_with(
     live: Option<&Value>,
     notes: &mut Vec<String>,
 ) -> Vec<GoesWith> {
-    let reach = Reach { proxy, write, until: Instant::now() + TIME_MAX };
+    let reach = Reach { proxy, write, until: Instant::now() + proxy.settings.count_time_max };
     let mut reached = Reached::default();
     reach.of_deletes(effects, live, &mut reached).await;
     reach.of_nodes(effects, live, &mut reached).await;
