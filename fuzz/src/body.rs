@@ -19,15 +19,68 @@ pub fn body(data: &[u8]) {
     let (method, subresource) = (method.unwrap_or_default(), subresource.unwrap_or_default());
     let media = payload::media_type(content_type);
     if payload::is_dry_run(method, subresource, media, body, dry_run) {
-        assert!(pretends(method, subresource, body, dry_run), "not a dry run to the server");
+        let pretends = match (media, method) {
+            (MediaType::Protobuf, "DELETE") if !body.is_empty() => protobuf_dry_run(body),
+            _ => pretends(method, subresource, body, dry_run),
+        };
+        assert!(pretends, "not a dry run to the server");
     }
     delete_options(media, body);
     let Ok(tree) = payload::read(media, body) else { return };
-    if !matches!(media, MediaType::Yaml | MediaType::ApplyYaml) {
+    assert!(!matches!(media, MediaType::Cbor | MediaType::ApplyCbor), "nobody here reads CBOR");
+    if media == MediaType::Protobuf {
+        assert!(body.starts_with(b"k8s\0"), "not what Kubernetes calls protobuf");
+    } else if !matches!(media, MediaType::Yaml | MediaType::ApplyYaml) {
         let other = serde_json::from_slice::<Value>(body).ok();
         assert_eq!(other.as_ref(), Some(&tree), "another reader reads something else");
     }
     redacted(&tree);
+}
+
+/// Whether `DeleteOptions` in protobuf say `dryRun: ["All"]` and nothing else of it, by a reader of the
+/// wire format that knows two fields: `raw` of the envelope, and `dryRun` of what lies in it.
+fn protobuf_dry_run(body: &[u8]) -> bool {
+    let Some(envelope) = body.strip_prefix(b"k8s\0") else { return false };
+    let all = |message: &[u8], field: u64| -> Option<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        let mut rest = message;
+        while !rest.is_empty() {
+            let (key, value) = field_of(&mut rest)?;
+            found.extend(Some(value).filter(|_| key == field));
+        }
+        Some(found)
+    };
+    // Of a field that is told twice, the last counts.
+    let raw = all(envelope, 2).and_then(|it| it.last().cloned()).unwrap_or_default();
+    all(&raw, 5).is_some_and(|said| said == [b"All".to_vec()])
+}
+
+/// The next field of a message: its number, and its bytes where it has a length.
+fn field_of(rest: &mut &[u8]) -> Option<(u64, Vec<u8>)> {
+    let key = varint(rest)?;
+    let length = match key & 7 {
+        0 => return varint(rest).map(|_| (key >> 3, Vec::new())),
+        1 => 8,
+        2 => usize::try_from(varint(rest)?).ok()?,
+        5 => 4,
+        _ => return None,
+    };
+    let value = rest.get(..length)?.to_vec();
+    *rest = rest.get(length..)?;
+    Some((key >> 3, value))
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (first, more) = rest.split_first()?;
+        *rest = more;
+        value |= u64::from(first & 0x7f) << shift;
+        if first & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 /// Whether the API server would only pretend, whichever of duplicate keys it takes.

@@ -90,6 +90,9 @@ pub(crate) struct ServeArgs {
     /// How long a connection stays open on a hold before its client is asked to come again.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
     hold_open: Duration,
+    /// How long counting what goes with a held write may take; what is not counted by then is said.
+    #[arg(long, default_value = "1s", value_parser = parse_time)]
+    count_within: Duration,
     /// How long an approval waits for its request, when the agent has gone meanwhile.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
     grant_time: Duration,
@@ -208,6 +211,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         settings: proxy::Settings {
             bounds: Bounds::from(&args.bounds),
             open_time_max: args.hold_open,
+            count_time_max: args.count_within,
             session_time_max: args.session_time,
             ..proxy::Settings::default()
         },

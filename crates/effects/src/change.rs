@@ -75,6 +75,20 @@ pub fn of_scaled_workload(effects: &mut Vec<Effect>, workload: &Value) {
     }
 }
 
+/// What a write to the `/scale` of a custom resource does by its own words: from the live count to the
+/// one that is asked for, as far as either is known.
+pub fn of_said_scale(attributes: &Attributes, old: Option<i64>, new: Option<i64>) -> Vec<Effect> {
+    let object = object_of(attributes);
+    let (Some(old), Some(new)) = (old, new) else {
+        let kind = EffectKind::ScaleDown;
+        let detail = "replicas -> a count that is not known".to_owned();
+        return vec![Effect { kind, object, detail, count: None }];
+    };
+    let mut found = Found::default();
+    found.scaled(&object, "replicas", old, new);
+    found.effects(&object)
+}
+
 /// One `Delete` for each object, with its uid.
 pub fn of_delete(attributes: &Attributes, objects: &[Value]) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -180,6 +194,17 @@ impl Found {
         }
     }
 
+    fn scaled(&mut self, object: &ObjectRef, what: &str, old: i64, new: i64) {
+        let kind = match new.cmp(&old) {
+            Ordering::Less => EffectKind::ScaleDown,
+            Ordering::Greater => EffectKind::ScaleUp,
+            Ordering::Equal => return,
+        };
+        let detail = format!("{what} {old} -> {new}");
+        let (object, count) = (object.clone(), Some((old, new)));
+        self.others.push(Effect { kind, object, detail, count });
+    }
+
     fn effects(self, object: &ObjectRef) -> Vec<Effect> {
         const PARTS_MAX: usize = 6;
         let effect = |(kind, details): (EffectKind, Vec<String>)| {
@@ -209,7 +234,7 @@ impl Comparison<'_> {
             return self.found.add(EffectKind::Unknown, "scales what is not there");
         };
         let (old, new) = (count(old), count(self.new));
-        self.scaled("replicas", old, new);
+        self.found.scaled(&self.object, "replicas", old, new);
         if self.is("apps", "statefulsets") && new < old {
             let detail = "claims of the pods that go may be deleted with them";
             self.found.add(EffectKind::LoseData, detail);
@@ -223,7 +248,7 @@ impl Comparison<'_> {
         };
         let kind = (self.object.api_group.as_str(), self.object.resource.as_str());
         let mut inert = INERT.contains(&kind);
-        if decides_access(&self.object.api_group) {
+        if decides_access(self.attributes) {
             let detail = format!("{detail}, which decides what others may do");
             return self.found.add(EffectKind::GrantAccess, detail);
         }
@@ -265,7 +290,7 @@ impl Comparison<'_> {
         let paths = || {
             changes.iter().map(|change| change.path.as_str()).take(6).collect::<Vec<_>>().join(", ")
         };
-        if decides_access(&self.object.api_group) {
+        if decides_access(self.attributes) {
             let words = self.object.words();
             let detail = format!("changes {words}, which decides what others may do: {}", paths());
             self.found.add(EffectKind::GrantAccess, detail);
@@ -370,7 +395,7 @@ impl Comparison<'_> {
             {
                 let count = |side: &Option<Value>| side.as_ref().and_then(Value::as_i64);
                 let (old, new) = (count(&change.old).unwrap_or(1), count(&change.new).unwrap_or(1));
-                self.scaled(bound, old, new);
+                self.found.scaled(&self.object, bound, old, new);
             }
             ["spec", "unschedulable"] if self.is("", "nodes") => {
                 match change.new.as_ref().and_then(Value::as_bool).unwrap_or(false) {
@@ -417,22 +442,11 @@ impl Comparison<'_> {
         let count =
             |side: &Option<Value>| side.as_ref().map_or(Some(1), Value::as_i64).unwrap_or(0);
         let (before, after) = (count(&change.old), count(&change.new));
-        self.scaled("replicas", before, after);
+        self.found.scaled(&self.object, "replicas", before, after);
         let claims = deletes_claims(old, "whenScaled") || deletes_claims(self.new, "whenScaled");
         if after < before && self.is("apps", "statefulsets") && claims {
             self.found.others.push(claims_go(&self.object, "whenScaled"));
         }
-    }
-
-    fn scaled(&mut self, what: &str, old: i64, new: i64) {
-        let kind = match new.cmp(&old) {
-            Ordering::Less => EffectKind::ScaleDown,
-            Ordering::Greater => EffectKind::ScaleUp,
-            Ordering::Equal => return,
-        };
-        let detail = format!("{what} {old} -> {new}");
-        let (object, count) = (self.object.clone(), Some((old, new)));
-        self.found.others.push(Effect { kind, object, detail, count });
     }
 
     fn data(&mut self, segments: &[&str], change: &Change) {

@@ -16,10 +16,12 @@ mod powers;
 mod template;
 mod triggers;
 
-pub use change::{of_change, of_delete, of_entered, of_scaled_workload};
+pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_workload};
 pub use diff::{diff, digest_input, normalised};
 pub use namespace::{ClassConfig, NamespaceClass, Sign};
-pub use plan::{Plan, Route, is_builtin, is_builtin_group, object_of, plan, unknown};
+pub use plan::{
+    Plan, Route, decides_access, is_builtin, is_builtin_group, object_of, of_refused, plan, unknown,
+};
 
 /// The object an effect is done to.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -50,6 +50,9 @@ const ACCESS_GROUPS: [&str; 6] = [
     "certificates.k8s.io",
 ];
 
+/// ConfigMaps of `kube-system` by which an API server knows users.
+const ACCESS_MAPS: [&str; 2] = ["aws-auth", "extension-apiserver-authentication"];
+
 /// Reads the static table for one request. `is_dry_run` is by the server's own rule.
 pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
     let a = attributes;
@@ -146,10 +149,23 @@ pub fn object_of(a: &Attributes) -> ObjectRef {
     }
 }
 
-/// Whether objects of this group are rights, or decide what the API server does with requests: any
-/// change of theirs may give somebody more.
-pub(crate) fn decides_access(group: &str) -> bool {
-    ACCESS_GROUPS.contains(&group)
+/// What a write would do that the API server refuses as things are now.
+pub fn of_refused(attributes: &Attributes, why: &str) -> Vec<Effect> {
+    let mut effect = unknown(attributes, why);
+    if decides_access(attributes) {
+        effect.kind = EffectKind::GrantAccess;
+    }
+    vec![effect]
+}
+
+/// Whether the object is, or holds, rights, or decides what the API server does with requests: any
+/// change of it may give somebody more.
+pub fn decides_access(a: &Attributes) -> bool {
+    let is_database = a.api_group.is_empty()
+        && a.resource == "configmaps"
+        && a.namespace == "kube-system"
+        && ACCESS_MAPS.contains(&a.name.as_str());
+    ACCESS_GROUPS.contains(&a.api_group.as_str()) || is_database
 }
 
 /// A write that the table does not know. Custom resources lie among them, and cannot be told from

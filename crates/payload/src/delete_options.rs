@@ -88,6 +88,20 @@ impl DeleteOptions {
         self.document.get("dryRun") == Some(&json!(["All"]))
     }
 
+    /// Whether an object that cannot be read goes without its finalizers, preconditions and admission
+    /// (KEP-3926). The dry run of such a delete tells nothing.
+    pub fn is_unsafe(&self) -> bool {
+        let field = "ignoreStoreReadErrorWithClusterBreakingPotential";
+        !matches!(self.document.get(field), None | Some(Value::Null | Value::Bool(false)))
+    }
+
+    /// What becomes of the object's dependants: `Orphan`, `Background`, `Foreground`, or nothing said.
+    pub fn propagation(&self) -> Option<&str> {
+        let orphans = self.document.get("orphanDependents").and_then(Value::as_bool);
+        let old = orphans.map(|orphans| if orphans { "Orphan" } else { "Background" });
+        self.document.get("propagationPolicy").and_then(Value::as_str).or(old)
+    }
+
     /// How long the object may take to end, where the request says so.
     pub fn grace_seconds(&self) -> Option<i64> {
         self.document.get("gracePeriodSeconds").and_then(Value::as_i64)

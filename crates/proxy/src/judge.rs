@@ -22,7 +22,7 @@ use crate::{
     Proxy,
     call::{Call, Write},
     error::ProxyError,
-    reach,
+    reach, scale,
 };
 
 /// A request made once more: an object that changes between its two readings is read again.
@@ -156,44 +156,35 @@ impl Proxy {
                 Previewed::Seen(Seen::default())
             }
             Route::Read | Route::Blind if attributes.is_connect() => self.connect(write).await,
+            Route::Blind if is_custom_scale(attributes) => self.custom_scale(write).await,
             Route::Read | Route::Blind => self.blind(write, "").await,
             Route::Preview => self.preview_change(write).await,
             Route::PreviewDelete => self.preview_delete(write).await,
             Route::PreviewCollection => self.preview_collection(write).await,
         };
         let mut seen = match previewed {
-            // Whoever reaches for agent-shield itself is shown to a person, also where nothing is.
-            Previewed::Answered(answer)
-                if answer.status == StatusCode::NOT_FOUND && self.is_own(attributes) =>
-            {
-                let why = "agent-shield's own namespace: there is no such object now";
-                let effects = vec![effects::unknown(attributes, why)];
-                let unknown = Some(why.to_owned());
-                Seen { effects, unknown, notes: vec![why.to_owned()], ..Seen::default() }
+            // Whoever reaches for what guards the cluster is shown to a person, also where the API server
+            // would refuse it now.
+            Previewed::Answered(answer) if guards(write, &answer) => {
+                let code = answer.status.as_u16();
+                let why = format!("the API server would answer {code} now");
+                Seen {
+                    effects: effects::of_refused(attributes, &why),
+                    unknown: Some(why.clone()),
+                    notes: vec![why],
+                    ..Seen::default()
+                }
             }
             Previewed::Answered(answer) => return Judged::Answered(answer),
             Previewed::Seen(seen) => seen,
         };
-        let mut effects = plan.effects;
-        for effect in std::mem::take(&mut seen.effects) {
-            // What the live object shows of an effect is more than what the URL says of it.
-            let shown = |it: &Effect| match effect.kind {
-                EffectKind::ReplacePod => it.kind == EffectKind::Delete,
-                kind => it.kind == kind && it.object.uid.is_empty(),
-            };
-            effects.retain(|it| !shown(it));
-            effects.push(effect);
-        }
+        let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
         self.weigh_accounts(&mut effects).await;
         self.add_up(&mut effects).await;
         let verdict = self.decide(&pack, write, is_write, &effects, Some(&seen));
         let preview = self.shown(write, &effects, seen, &verdict).await;
         let policy = pack.digest().to_owned();
         Judged::Decided(Box::new(Judgement { effects, preview, verdict, policy }))
-    }
-
-    fn is_own(&self, attributes: &Attributes) -> bool {
-        attributes.namespace == self.namespaces.config().own_namespace
     }
 
     /// `seen` is what was seen of the cluster; nothing as long as nobody has looked.
@@ -319,6 +310,41 @@ impl Proxy {
         Previewed::Seen(seen)
     }
 
+    /// A custom resource's count, which its own words tell: an aggregated API might take a dry run
+    /// for real.
+    async fn custom_scale(&self, write: &Write) -> Previewed {
+        let note = "what is said of the count is read from the request, not from a dry run";
+        let mut seen = match self.blind(write, note).await {
+            Previewed::Seen(seen) => seen,
+            answered => return answered,
+        };
+        let attributes = write.attributes();
+        let live = match self.live(write).await {
+            Live::Is(live) => Some(live),
+            Live::IsNot | Live::Hidden(_) => None,
+        };
+        let old = live.as_ref().map(scale::count);
+        let is_update = attributes.verb == "update";
+        let new = scale::said(write.media, is_update, &write.body, old.unwrap_or(0));
+        seen.effects.extend(effects::of_said_scale(attributes, old, new));
+        Previewed::Seen(seen)
+    }
+
+    /// Whether a smaller StatefulSet takes its claims with it, which its `Scale` does not say.
+    async fn weigh_claims(&self, write: &Write, effects: &mut Vec<Effect>) {
+        let path = write.attributes().target.split('?').next().unwrap_or_default();
+        let main = path.trim_end_matches('/').strip_suffix("/scale");
+        let (true, Some(main)) = (effects.iter().any(|it| it.kind == EffectKind::LoseData), main)
+        else {
+            return;
+        };
+        let resource = write.attributes().resource.as_str();
+        if let Some(workload) = self.read_for_preview(write, resource, Probe::get(main), main).await
+        {
+            effects::of_scaled_workload(effects, &workload);
+        }
+    }
+
     async fn preview_change(&self, write: &Write) -> Previewed {
         let attributes = write.attributes();
         let mut seen = Seen::default();
@@ -332,7 +358,15 @@ impl Proxy {
             };
             let (live, dry) = tokio::join!(self.live(write), self.dry_run(write, probe));
             let new = match dry {
-                DryRun::Answered(answer) => return Previewed::Answered(answer),
+                DryRun::Answered(answer) => {
+                    // It comes before the delete that it belongs to.
+                    let Some(twin) = self.of_untimely_twin(write, &answer) else {
+                        return Previewed::Answered(answer);
+                    };
+                    seen.unknown = Some("there is such a namespace still".to_owned());
+                    seen.effects.push(twin);
+                    return Previewed::Seen(seen);
+                }
                 DryRun::Nothing(why) => return self.blind_unknown(write, &why).await,
                 DryRun::Would(new) => new,
             };
@@ -373,6 +407,7 @@ impl Proxy {
                     effects::of_change(attributes, self.namespaces.config(), old.as_ref(), &new);
                 seen.effects.extend(found);
             }
+            seen.effects.extend(self.of_twin(write, Some(&new)));
             if write.class.production && is_relative(write.media, &write.body) {
                 let why = "a JSON patch that copies or moves within the object can mean something \
                            else by the time it is sent";
@@ -382,6 +417,7 @@ impl Proxy {
             seen.live = old;
             seen.new = Some(new);
             if attributes.subresource == "scale" {
+                self.weigh_claims(write, &mut seen.effects).await;
                 seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
             }
             break;
@@ -462,6 +498,9 @@ impl Proxy {
     async fn dry_run_of_delete(&self, write: &Write) -> Result<DryRun, String> {
         let attributes = write.attributes();
         let options = delete_options(write)?;
+        if options.is_unsafe() {
+            return Err("it deletes also what cannot be read, past finalizers and admission".into());
+        }
         let probe = Probe::dry_run_delete(attributes, &options)
             .ok_or("this request has no dry run".to_owned())?;
         Ok(self.dry_run(write, probe).await)
@@ -645,6 +684,38 @@ impl Proxy {
     }
 }
 
+/// Whether a write is to a protected namespace, or to what decides access, and would only fail for
+/// what is there now: an object that is not, or a value that is not valid.
+fn guards(write: &Write, answer: &ProbeAnswer) -> bool {
+    let fails_now =
+        matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
+    // What nobody serves is the API server's to refuse.
+    let is_object = answer.json.as_ref().is_some_and(|it| it.pointer("/details/kind").is_some());
+    let a = write.attributes();
+    fails_now && is_object && (write.class.protected || effects::decides_access(a))
+}
+
+/// What the URL says and what was seen: where the live object shows an effect, that is more than what
+/// the URL says of it. Of what was seen nothing is left out.
+fn more_than_said(said: Vec<Effect>, seen: Vec<Effect>) -> Vec<Effect> {
+    let is_shown = |it: &Effect| {
+        it.object.uid.is_empty()
+            && seen.iter().any(|effect| {
+                effect.kind == it.kind
+                    || (effect.kind, it.kind) == (EffectKind::ReplacePod, EffectKind::Delete)
+            })
+    };
+    let mut effects: Vec<Effect> = said.into_iter().filter(|it| !is_shown(it)).collect();
+    effects.extend(seen);
+    effects
+}
+
+fn is_custom_scale(a: &Attributes) -> bool {
+    a.subresource == "scale"
+        && matches!(a.verb.as_str(), "update" | "patch")
+        && !effects::is_builtin(&a.api_group, &a.resource)
+}
+
 /// A count of nothing is left out on the wire, and means 0: rules should find it all the same.
 fn with_count(scale: &mut Value) {
     let Some(scale) = scale.as_object_mut() else { return };
@@ -733,6 +804,27 @@ fn forbidden(write: &Write, access: &Access) -> ProbeAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leaves_out_nothing_that_was_seen() {
+        let effect = |kind, detail: &str| Effect {
+            kind,
+            object: effects::ObjectRef::default(),
+            detail: detail.into(),
+            count: None,
+        };
+        let said = vec![effect(EffectKind::Delete, "by the URL")];
+        let two =
+            || vec![effect(EffectKind::Borrow, "priority"), effect(EffectKind::Borrow, "account")];
+        let details = |seen| {
+            let all = more_than_said(said.clone(), seen);
+            all.into_iter().map(|it| it.detail).collect::<Vec<_>>()
+        };
+        // An account that turns out to be harmless must not take the other power with it.
+        assert_eq!(details(two()), ["by the URL", "priority", "account"]);
+        assert_eq!(details(vec![effect(EffectKind::Delete, "live")]), ["live"]);
+        assert_eq!(details(vec![effect(EffectKind::ReplacePod, "one")]), ["one"]);
+    }
 
     #[test]
     fn knows_patches_that_take_values_from_the_object() {

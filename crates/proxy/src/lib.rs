@@ -24,8 +24,10 @@ mod reach;
 mod read;
 mod recorder;
 mod replaced;
+mod scale;
 mod serve;
 mod tunnel;
+mod twin;
 mod unserved;
 mod window;
 
@@ -52,6 +54,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// How long a connection stays open on a hold before its client is asked to come again.
     pub open_time_max: Duration,
+    /// How long a hold may be late for counting what goes with it.
+    pub count_time_max: Duration,
     /// How long a client is asked to wait when the proxy stops.
     pub restart_time: Duration,
     /// After so long without an answer, the outcome of a write is unknown.
@@ -65,6 +69,7 @@ impl Default for Settings {
         Self {
             bounds: Bounds::default(),
             open_time_max: Duration::from_secs(10 * 60),
+            count_time_max: Duration::from_secs(1),
             restart_time: Duration::from_secs(5),
             // The API server's own --request-timeout is 60 s.
             write_time_max: Duration::from_secs(75),

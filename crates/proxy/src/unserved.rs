@@ -17,7 +17,10 @@ impl Proxy {
     /// The API server's refusal of a write to what it does not serve; `None` where it may serve it.
     pub(crate) async fn unserved(&self, write: &Write) -> Option<ProbeAnswer> {
         let a = write.attributes();
-        if !a.is_resource_request || a.is_connect() || !is_builtin_group(&a.api_group) {
+        if !a.is_resource_request {
+            return self.unserved_path(write).await;
+        }
+        if a.is_connect() || !is_builtin_group(&a.api_group) {
             return None;
         }
         let target = match a.api_group.as_str() {
@@ -55,6 +58,25 @@ impl Proxy {
         };
         let has_verb = verbs.iter().any(|verb| verb.as_str() == Some(&a.verb));
         (misplaced || !has_verb).then(not_allowed)
+    }
+
+    /// Of a write to no resource: the API server finds its handlers by the path alone, so that what a
+    /// GET does not find is not there for any method.
+    async fn unserved_path(&self, write: &Write) -> Option<ProbeAnswer> {
+        let a = write.attributes();
+        let parts: Vec<&str> = a.path.trim_matches('/').split('/').collect();
+        match parts.as_slice() {
+            // Discovery: nothing but GET has a route.
+            ["version" | "api" | "apis"] | ["api", "v1"] => Some(not_allowed()),
+            ["apis", group] | ["apis", group, _] if is_builtin_group(group) => Some(not_allowed()),
+            // Below these others serve, each by rules of its own.
+            ["api" | "apis", ..] => None,
+            _ => {
+                let path = a.target.split('?').next().unwrap_or_default();
+                let answer = self.ask(write, Probe::get(path), false).await.ok()?;
+                (answer.status == StatusCode::NOT_FOUND).then(not_found)
+            }
+        }
     }
 }
 

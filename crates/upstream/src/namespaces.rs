@@ -1,6 +1,10 @@
 //! Labels of every namespace, from a watch, with a fresh GET where the watch cannot tell.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use effects::{ClassConfig, NamespaceClass};
 use futures_util::StreamExt;
@@ -21,7 +25,12 @@ pub struct Namespaces {
     own: Own,
     config: Arc<ClassConfig>,
     store: reflector::Store<Meta>,
+    /// As each was last seen, also those that are gone.
+    last: Arc<Mutex<BTreeMap<String, NamespaceClass>>>,
 }
+
+/// Names that are remembered: beyond them, those of namespaces that are gone are forgotten.
+const NAMES_MAX: usize = 20_000;
 
 impl Namespaces {
     /// Starts from nothing; the returned future follows the cluster and runs until it is dropped.
@@ -31,15 +40,20 @@ impl Namespaces {
         let stream = reflector(writer, watcher(api, watcher::Config::default()))
             .default_backoff()
             .touched_objects();
+        let namespaces = Self { own, config: Arc::new(config), store, last: Arc::default() };
+        let following = namespaces.clone();
         let follow = async move {
             let mut stream = std::pin::pin!(stream);
             while let Some(event) = stream.next().await {
-                if let Err(error) = event {
-                    tracing::warn!(%error, "the watch on namespaces broke; it is taken up again");
+                match event {
+                    Ok(namespace) => following.remember(&namespace),
+                    Err(error) => {
+                        tracing::warn!(%error, "the watch on namespaces broke; it is taken up again");
+                    }
                 }
             }
         };
-        (Self { own, config: Arc::new(config), store }, follow)
+        (namespaces, follow)
     }
 
     /// Waits for the first whole list, but not for longer than `time_max`.
@@ -63,6 +77,23 @@ impl Namespaces {
             Some(watched) => stricter(fresh, watched),
             None => fresh,
         }
+    }
+
+    /// How a namespace of this name was classed when it was last seen, also where it is gone; `None`
+    /// where none was seen since the process started.
+    pub fn last(&self, name: &str) -> Option<NamespaceClass> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn remember(&self, namespace: &Meta) {
+        let Some(name) = namespace.metadata.name.clone() else { return };
+        let labels = namespace.metadata.labels.clone().unwrap_or_default();
+        let class = self.of(&name, Some(&labels));
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() >= NAMES_MAX {
+            last.retain(|name, _| self.watched(name).is_some());
+        }
+        last.insert(name, class);
     }
 
     /// Every namespace that the watch knows, by name.

@@ -74,6 +74,14 @@ impl Probe {
         }
     }
 
+    /// What the API server serves: `/api` or `/apis`, each in one answer (KEP-3352).
+    pub fn discovery(target: impl Into<String>) -> Self {
+        Self {
+            accept: "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            ..Self::get(target)
+        }
+    }
+
     /// The server's dry run of a create, update or patch with the agent's own bytes. `None` for a
     /// delete, whose body would win over the query, and for a request that names `dryRun` itself.
     pub fn dry_run(

@@ -14,12 +14,18 @@ const NAMES: &[(&str, &[&str])] = &[
     ("credential", &["MintCredential", "GrantAccess"]),
     ("data.overwrite", &["LoseData"]),
     ("delete", &["Delete", "ChangeOwners", "ChangeFinalizers", "ChangeSpec", "CreateActive"]),
+    // By the next apply's hand, or by what does not find it any more.
+    (
+        "delete.other",
+        &["Delete", "ChangeOwners", "ChangeFinalizers", "ChangeSpec", "ChangeTrigger"],
+    ),
+    ("delete.pvc", &["Delete", "LoseData", "ChangeOwners", "ChangeFinalizers"]),
     ("detector.trap", &["Delete", "ScaleDown"]),
     ("evidence", &["Delete"]),
     ("exec", &["RunCode", "ProxyToNode", "ProxyToApiServer", "Unknown"]),
     ("identity.borrow", &["Borrow"]),
     ("identity.spoof", &["Delete", "ScaleDown"]),
-    ("node.cordon", &["Cordon"]),
+    ("node.cordon", &["Cordon", "Taint"]),
     ("node.delete", &["Delete"]),
     (
         "node.drain",
@@ -32,9 +38,10 @@ const NAMES: &[(&str, &[&str])] = &[
             "Borrow",
             "GrantAccess",
             "ChangeTemplate",
+            "CreateActive",
         ],
     ),
-    ("operator.cascade", &["WriteActing", "WriteCustom", "Delete", "Unknown"]),
+    ("operator.cascade", &["WriteActing", "WriteCustom", "Delete", "ChangeTrigger", "Unknown"]),
     (
         "outage.traffic",
         &["ChangeSpec", "Delete", "ChangeTrigger", "Borrow", "CreateActive", "WriteActing"],
@@ -54,12 +61,27 @@ const NAMES: &[(&str, &[&str])] = &[
     ),
     ("protected.touch", &["*"]),
     ("rbac.escalate", &["GrantAccess"]),
-    ("rollout.image", &["ChangeImage", "ChangeTemplate", "ChangeTrigger", "ChangeSpec"]),
-    ("rollout.limits", &["ChangeResources", "ChangeSpec"]),
+    (
+        "rollout.image",
+        &["ChangeImage", "ChangeTemplate", "ChangeTrigger", "ChangeSpec", "CreateActive"],
+    ),
+    ("rollout.limits", &["ChangeResources", "ChangeSpec", "CreateActive"]),
     ("rollout.spec", &["ChangeTemplate", "ChangeSpec"]),
-    ("scale", &["ScaleDown", "ScaleUp", "ChangeSpec", "Delete", "CreateActive", "ChangeTrigger"]),
+    // DaemonSets have no count: where they run is the template's to say.
+    (
+        "scale",
+        &[
+            "ScaleDown",
+            "ScaleUp",
+            "ChangeSpec",
+            "ChangeTemplate",
+            "Delete",
+            "CreateActive",
+            "ChangeTrigger",
+        ],
+    ),
     ("smuggling", &["Delete"]),
-    ("storage", &["LoseData", "ChangeSpec", "Delete", "Borrow"]),
+    ("storage", &["LoseData", "ChangeSpec", "ChangeTrigger", "Delete", "Borrow"]),
 ];
 
 /// Checks what a hold says. `true`: it is held only because it could not be looked at, which is counted.
@@ -67,8 +89,8 @@ pub(crate) fn check(row: &Row, hold: &Value) -> Result<bool, Failure> {
     let effects = hold["effects"].as_array().cloned().unwrap_or_default();
     let kinds: Vec<&str> = effects.iter().filter_map(|it| it["kind"].as_str()).collect();
     let family = row.effect.split('.').next().unwrap_or_default();
-    let names = NAMES.iter().find(|(effect, _)| *effect == row.effect || *effect == family);
-    let Some((_, names)) = names else {
+    let of = |name: &str| NAMES.iter().find(|(effect, _)| *effect == name);
+    let Some((_, names)) = of(&row.effect).or_else(|| of(family)) else {
         return Err(Failure::Wrong(format!("no name is known for {}", row.effect)));
     };
     if names.contains(&"*") || kinds.iter().any(|kind| names.contains(kind)) {

@@ -1,9 +1,11 @@
 //! One row: directly, then through agent-shield.
 
 use std::{
+    any::Any,
     collections::HashSet,
     fs::File,
-    io::{BufRead, BufReader, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Seek, SeekFrom},
+    panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
 };
@@ -31,6 +33,7 @@ const EFFECT_TIME_MAX: u64 = 40;
 /// How often a row is tried whose effect did not show: controllers that still work on the last row's
 /// objects of the same names can take this one's away. A wrong verdict is never tried again.
 const TRIES_MAX: u32 = 3;
+const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers";
 pub(crate) const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often a reviewer looks again at what drifted.
 const APPROVALS_MAX: u32 = 4;
@@ -106,6 +109,14 @@ pub(crate) fn all_rights() -> Value {
 impl Harness {
     /// Starts a cluster of its own.
     ///
+    /// # Errors
+    /// Where that fails.
+    pub fn try_start() -> Result<Self, String> {
+        catch_unwind(Self::start).map_err(|panic| words_of(&*panic))
+    }
+
+    /// Starts a cluster of its own.
+    ///
     /// # Panics
     /// Where that fails.
     pub fn start() -> Self {
@@ -126,8 +137,15 @@ impl Harness {
         Self { cluster, shield, agent, reviewer, api, seen: HashSet::new() }
     }
 
-    /// Runs a row.
-    pub fn run(&mut self, row: &Row) -> Report {
+    /// Runs a row. A panic is a failure of the row, and the harness is of no use after it.
+    ///
+    /// # Errors
+    /// What the panic said.
+    pub fn try_run(&mut self, row: &Row) -> Result<Report, String> {
+        catch_unwind(AssertUnwindSafe(|| self.run(row))).map_err(|panic| words_of(&*panic))
+    }
+
+    fn run(&mut self, row: &Row) -> Report {
         let mut report = Report::default();
         let mut tries = 0;
         loop {
@@ -156,13 +174,29 @@ impl Harness {
         self.prepare(row)?;
         let oracles = row.oracle.clone().unwrap_or_default();
         let before = oracle::snapshot(&self.api, &oracles);
+        let ran = self.shielded(row, report, &direct, &oracles, &before);
+        // What it made must not stand in the way of the rows after it.
+        for path in oracle::paths(&oracles).filter(|path| !before.contains_key(*path)) {
+            self.api.ask("DELETE", path, None, "");
+        }
+        ran
+    }
+
+    fn shielded(
+        &mut self,
+        row: &Row,
+        report: &mut Report,
+        direct: &Direct,
+        oracles: &[Value],
+        before: &oracle::Snapshot,
+    ) -> Result<(), Failure> {
         let bytes = send::bytes(&self.api, &row.request, &self.agent.token);
         let mark = self.audit_end();
         let sent = self.send(bytes)?;
         match self.first(&sent, |_| true)? {
             Seen::Held(hold) => {
                 report.verdict = Some(Verdict::Hold);
-                let checked = self.held(row, &hold, direct.took, &oracles, &before);
+                let checked = self.held(row, &hold, direct.took, oracles, before);
                 // What was not seen to work need not; and some would take agent-shield itself away.
                 let answer = match row.basis.as_str() {
                     "live" => Some(self.approve(&hold, &sent)?),
@@ -174,9 +208,9 @@ impl Harness {
                 }
                 report.blind = named::check(row, &hold)?;
                 match answer {
-                    Some(answer) => self.ran_once(row, &hold, mark, &answer, &before),
+                    Some(answer) => self.ran_once(row, &hold, mark, &answer, before),
                     None => {
-                        sent.leave();
+                        self.leave(sent, &hold);
                         Ok(())
                     }
                 }
@@ -190,10 +224,10 @@ impl Harness {
                     return Err(Failure::Wrong(why));
                 };
                 if *verdict == Verdict::Allow {
-                    return self.allowed(row, direct.answer.as_ref(), &answer, &before);
+                    return self.allowed(row, direct.answer.as_ref(), &answer, before);
                 }
                 thread::sleep(direct.took.min(Duration::from_secs(1)));
-                self.unchanged(&oracles, &before)?;
+                self.unchanged(oracles, before)?;
                 self.ran_nothing(mark, &[self.agent.username.as_str()])
             }
         }
@@ -210,7 +244,8 @@ impl Harness {
         let bytes = send::bytes(&self.api, &row.request, &self.agent.token);
         let started = Instant::now();
         let sent = send::start(self.cluster.server(), &self.cluster.ca(), bytes);
-        let answer = sent.and_then(|sent| sent.answer.recv().map_err(std::io::Error::other)?);
+        let answer = sent
+            .and_then(|sent| sent.answer.recv_timeout(HOLD_TIME_MAX).map_err(io::Error::other)?);
         let answer = answer.map_err(|error| format!("direct: {error}"))?;
         if row.basis == "live" && !self.becomes_true(row, &answer, &before) {
             let why = format!("direct: no effect, {}: {}", answer.status, short(&answer));
@@ -237,6 +272,10 @@ impl Harness {
     }
 
     pub(crate) fn prepare(&self, row: &Row) -> Result<(), String> {
+        // One that an earlier row has left would scale this row's workloads.
+        if !row.needs.iter().any(|it| it.starts_with("hpa:")) {
+            self.api.ask("DELETE", AUTOSCALERS, None, "");
+        }
         for key in &row.needs {
             fixtures::reset(&self.api, key)?;
         }
@@ -280,7 +319,9 @@ impl Harness {
                 Ok(Err(error)) => return Err(format!("shielded: {error}")),
                 Err(_) => {}
             }
-            for hold in self.reviewer.pending().into_iter().filter(|hold| is(hold)) {
+            // Whose agent has left is none that this request waits on.
+            let waits = |hold: &Value| hold["waiting"].as_u64() > Some(0);
+            for hold in self.reviewer.pending().into_iter().filter(|it| waits(it) && is(it)) {
                 let id = hold["id"].as_str().unwrap_or_default().to_owned();
                 if self.seen.insert(id) {
                     return Ok(Seen::Held(hold));
@@ -386,6 +427,16 @@ impl Harness {
         }
     }
 
+    /// The agent gives up; the same request of a later row will find the same hold.
+    fn leave(&mut self, sent: Sent, hold: &Value) {
+        let id = hold["id"].as_str().unwrap_or_default();
+        sent.leave();
+        wait_until(HOLD_TIME_MAX, "nobody waits on the hold", || {
+            (self.reviewer.show(id)["waiting"] == 0).then_some(())
+        });
+        self.seen.remove(id);
+    }
+
     pub(crate) fn approve(&self, hold: &Value, sent: &Sent) -> Result<Answer, String> {
         let id = hold["id"].as_str().unwrap_or_default();
         let started = Instant::now();
@@ -472,17 +523,35 @@ impl Harness {
         }
     }
 
-    /// Stops agent-shield, which must end in time.
+    /// Stops agent-shield, which must end in time, and the cluster.
     ///
-    /// # Panics
+    /// # Errors
     /// Where it does not.
-    pub fn stop(mut self) {
-        let status = self.shield.terminate();
-        assert!(status.success(), "agent-shield ended with {status}");
-        wait_until(Duration::from_secs(5), "the log is whole", || {
-            self.shield.log().contains("stopped").then_some(())
-        });
+    pub fn stop(mut self) -> Result<(), String> {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let status = self.shield.terminate();
+            assert!(status.success(), "agent-shield ended with {status}");
+            wait_until(Duration::from_secs(5), "the log is whole", || {
+                self.shield.log().contains("stopped").then_some(())
+            });
+        }));
+        ended.map_err(|panic| words_of(&*panic))
     }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        // Its processes would slow down the rows that other clusters still run.
+        let _ = Cluster::stop(self.cluster.dir());
+    }
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().cloned();
+    words
+        .or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()))
+        .unwrap_or_else(|| "a panic without words".to_owned())
 }
 
 /// Whether what is too long for CI runs too.

@@ -112,7 +112,12 @@ pub(crate) struct Sent {
 
 impl Sent {
     /// Ends the connection, as a client does that gives up.
-    pub(crate) fn leave(self) {
+    pub(crate) fn leave(self) {}
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // Also where the row failed: nobody may go on waiting in the rows after it.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }

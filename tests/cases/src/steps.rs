@@ -279,6 +279,7 @@ impl Sequence<'_> {
         if !first.as_ref().is_ok_and(|answer| answer.status == 201) {
             return Err(format!("before the cut: {first:?}"));
         }
+        self.may_run += 1;
         relay.cut();
         for step in rest {
             let sent = ask(&step.request)?;
@@ -323,7 +324,8 @@ impl Sequence<'_> {
             }
             wait_until(HOLD_TIME_MAX, "they have left", || {
                 let pending = self.harness.reviewer.pending();
-                pending.iter().all(|hold| hold["waiting"] == 0).then_some(())
+                let of_these = |hold: &&Value| hold["user"]["username"] == *username;
+                pending.iter().filter(of_these).all(|hold| hold["waiting"] == 0).then_some(())
             });
         }
         // What a control plane does late would show by now.

@@ -45,43 +45,81 @@ struct Done {
     took: Duration,
 }
 
-fn done(harness: &mut Harness, row: Row) -> Done {
-    let started = Instant::now();
-    let report = harness.run(&row);
-    let took = started.elapsed();
-    println!("{} {:?} {:.1} s {}", row.id, report.verdict, took.as_secs_f32(), row.title);
-    Done { row, report, took }
+/// Somebody who runs rows, on a cluster of their own that is started when it is needed.
+#[derive(Default)]
+struct Worker {
+    harness: Option<Harness>,
+    /// What went wrong beside the rows.
+    trouble: Vec<String>,
 }
 
-/// Runs rows on several clusters; those that break one get one of their own.
-fn run(rows: Vec<Row>) -> Vec<Done> {
+impl Worker {
+    fn run(&mut self, row: Row) -> Done {
+        let started = Instant::now();
+        let report = self.report(&row);
+        let took = started.elapsed();
+        let (verdict, title) = (&report.verdict, &row.title);
+        println!("{} {verdict:?} {:.1} s {title}", row.id, took.as_secs_f32());
+        if let Some(why) = &report.failure {
+            println!("{} is not as it should be: {why}", row.id);
+        }
+        Done { row, report, took }
+    }
+
+    fn report(&mut self, row: &Row) -> Report {
+        let failed = |why: String| Report { failure: Some(why), ..Report::default() };
+        let mut harness = match self.harness.take().map_or_else(Harness::try_start, Ok) {
+            Ok(harness) => harness,
+            Err(why) => return failed(format!("no cluster: {why}")),
+        };
+        match harness.try_run(row) {
+            Ok(report) => {
+                self.harness = Some(harness);
+                report
+            }
+            // The rows after it get a cluster that this one has not touched.
+            Err(why) => failed(why),
+        }
+    }
+
+    /// Whether agent-shield ends as it should.
+    fn stop(&mut self) {
+        let ended = self.harness.take().map_or(Ok(()), Harness::stop);
+        self.trouble.extend(ended.err());
+    }
+}
+
+/// Runs rows on several clusters; those that break one get one of their own. What went wrong beside
+/// the rows comes with them.
+fn run(rows: Vec<Row>) -> (Vec<Done>, Vec<String>) {
     let (breaking, rest): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::breaks_cluster);
     let clusters = CLUSTERS.min(rest.len());
     let rest = Mutex::new(VecDeque::from(rest));
     let next = || rest.lock().expect("the rows").pop_front();
-    let mut all: Vec<Done> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..clusters)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut harness = Harness::start();
-                    let mut mine = Vec::new();
-                    while let Some(row) = next() {
-                        mine.push(done(&mut harness, row));
-                    }
-                    harness.stop();
-                    mine
-                })
-            })
-            .collect();
-        workers.into_iter().flat_map(|it| it.join().expect("a worker")).collect()
+    let work = || {
+        let (mut worker, mut mine) = (Worker::default(), Vec::new());
+        while let Some(row) = next() {
+            mine.push(worker.run(row));
+        }
+        worker.stop();
+        (mine, worker.trouble)
+    };
+    let (mut all, mut trouble) = (Vec::new(), Vec::new());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..clusters).map(|_| scope.spawn(work)).collect();
+        for (mine, its) in workers.into_iter().map(|it| it.join().expect("a worker")) {
+            all.extend(mine);
+            trouble.extend(its);
+        }
     });
     for row in breaking {
-        let mut harness = Harness::start();
-        all.push(done(&mut harness, row));
-        harness.stop();
+        let mut worker = Worker::default();
+        all.push(worker.run(row));
+        worker.stop();
+        trouble.extend(worker.trouble);
     }
     all.sort_by(|a, b| a.row.id.cmp(&b.row.id));
-    all
+    (all, trouble)
 }
 
 #[test]
@@ -89,7 +127,7 @@ fn every_row_gets_its_verdict() {
     let rows = chosen();
     assert!(!rows.is_empty(), "no row was chosen");
     let started = Instant::now();
-    let all = run(rows);
+    let (all, trouble) = run(rows);
     let mut table: BTreeMap<&str, (usize, usize, usize, f32)> = BTreeMap::new();
     for Done { row, report, took } in &all {
         let (right, of, blind, seconds) = table.entry(&row.group).or_default();
@@ -108,13 +146,11 @@ fn every_row_gets_its_verdict() {
         println!("held because it could not be looked at: {} {}", row.id, row.title);
     }
     let holds = all.iter().filter(|it| it.report.verdict == Some(Verdict::Hold)).count();
-    let failures: Vec<String> = all
-        .iter()
-        .filter_map(|it| {
-            Some(format!("{} {}: {}", it.row.id, it.row.title, it.report.failure.as_ref()?))
-        })
-        .collect();
-    assert!(failures.is_empty(), "{} rows:\n{}", failures.len(), failures.join("\n"));
+    let failures = all.iter().filter_map(|it| {
+        Some(format!("{} {}: {}", it.row.id, it.row.title, it.report.failure.as_ref()?))
+    });
+    let failures: Vec<String> = failures.chain(trouble).collect();
+    assert!(failures.is_empty(), "{} wrong:\n{}", failures.len(), failures.join("\n"));
     // One row alone may be all of them.
     let blind_max = (holds * BLIND_PERCENT_MAX / 100).max(1);
     assert!(blind.len() <= blind_max, "{} of {holds} holds without a preview", blind.len());

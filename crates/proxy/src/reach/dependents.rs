@@ -1,0 +1,112 @@
+//! What garbage collection takes after a delete: dependants by owner reference, and theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use effects::Effect;
+use serde_json::Value;
+
+use super::{LIST_MAX, Reach, Reached, counted, kinds::Listed, place, text};
+use crate::judge;
+
+impl Reach<'_> {
+    pub(super) async fn of_owners(
+        &self,
+        deletes: &[&Effect],
+        live: Option<&Value>,
+        to: &mut Reached,
+    ) {
+        let owners: BTreeSet<String> =
+            deletes.iter().map(|it| it.object.uid.clone()).filter(|it| !it.is_empty()).collect();
+        let Some(first) = deletes.first().filter(|_| !owners.is_empty()) else { return };
+        if self.orphans(live) {
+            to.notes.push("what it owns is left behind, without an owner".to_owned());
+            return;
+        }
+        let Some(kinds) = self.kinds().await else {
+            to.notes.push("what it owns could not be counted: the API server's discovery did not answer in time".to_owned());
+            return;
+        };
+        let namespace = first.object.namespace.as_str();
+        let listed = match namespace {
+            // Owners outside of namespaces may own anything anywhere.
+            "" => self.list(kinds, None).await,
+            namespace => {
+                let inside = kinds.into_iter().filter(|it| it.is_namespaced).collect();
+                self.list(inside, Some(namespace)).await
+            }
+        };
+        let taken = taken(&listed, owners);
+        for it in &listed {
+            let Some(names) = taken.get(&it.kind.collection(None)) else { continue };
+            to.goes_with.push(counted(&it.kind.resource, names));
+        }
+        let cut: Vec<String> =
+            listed.iter().filter(|it| it.more > 0).map(|it| it.kind.resource.clone()).collect();
+        if !cut.is_empty() {
+            to.notes.push(format!(
+                "of these only the first {LIST_MAX} were looked at: {}",
+                super::some(&cut)
+            ));
+        }
+        self.note_all_unseen(&listed, to);
+    }
+
+    fn note_all_unseen(&self, listed: &[Listed], to: &mut Reached) {
+        let unseen: Vec<String> = listed
+            .iter()
+            .filter(|it| it.items.is_none())
+            .map(|it| it.kind.resource.clone())
+            .collect();
+        if !unseen.is_empty() {
+            let why = if self.is_late() { "not looked at in time" } else { "not visible" };
+            to.notes.push(format!("what it may own is {why}: {}", super::some(&unseen)));
+        }
+    }
+
+    /// Whether dependants stay: by the request, by the object's finalizers, or by the kind's default
+    /// (`DefaultGarbageCollectionPolicy` of each registry strategy).
+    fn orphans(&self, live: Option<&Value>) -> bool {
+        let Ok(options) = judge::delete_options(self.write) else { return false };
+        if let Some(policy) = options.propagation() {
+            return policy == "Orphan";
+        }
+        let finalizers =
+            live.and_then(|it| it.pointer("/metadata/finalizers")).and_then(Value::as_array);
+        let a = self.write.attributes();
+        finalizers.into_iter().flatten().any(|it| it == "orphan")
+            || matches!(
+                (a.api_group.as_str(), a.resource.as_str()),
+                ("", "replicationcontrollers") | ("batch", "jobs")
+            )
+    }
+}
+
+/// Names of what goes, by the collection that they are in: an object goes once all its owners do.
+fn taken(listed: &[Listed], mut gone: BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
+    let mut rest: Vec<(String, &Value)> = listed
+        .iter()
+        .flat_map(|it| {
+            let collection = it.kind.collection(None);
+            it.items.iter().flatten().map(move |item| (collection.clone(), item))
+        })
+        .filter(|(_, item)| item.pointer("/metadata/ownerReferences/0").is_some())
+        .collect();
+    let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    loop {
+        let before = rest.len();
+        rest.retain(|(collection, item)| {
+            let owners = item.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+            let all = owners.is_some_and(|owners| {
+                owners.iter().all(|owner| text(owner, "/uid").is_some_and(|uid| gone.contains(uid)))
+            });
+            if all {
+                gone.extend(text(item, "/metadata/uid").map(str::to_owned));
+                taken.entry(collection.clone()).or_default().push(place(item));
+            }
+            !all
+        });
+        if rest.len() == before {
+            return taken;
+        }
+    }
+}

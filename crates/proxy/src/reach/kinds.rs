@@ -1,0 +1,255 @@
+//! Every kind of object that the API server serves and that can be deleted, by its own discovery, and
+//! what there is of each.
+
+use futures_util::future::join_all;
+use hold::GoesWith;
+use serde_json::Value;
+use upstream::Probe;
+
+use super::{LIST_MAX, NAMES_MAX, Reach, Reached, some, text};
+
+/// Lists that are asked for at the same time.
+const AT_A_TIME: usize = 12;
+/// Kinds beyond this are not looked at.
+const KINDS_MAX: usize = 300;
+
+/// What somebody would miss first.
+const FIRST: [&str; 11] = [
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "cronjobs",
+    "jobs",
+    "pods",
+    "persistentvolumeclaims",
+    "services",
+    "ingresses",
+    "secrets",
+    "configmaps",
+];
+
+/// One kind of object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Kind {
+    pub(super) resource: String,
+    /// `/api/v1`, `/apis/apps/v1`.
+    prefix: String,
+    pub(super) is_namespaced: bool,
+}
+
+impl Kind {
+    pub(super) fn collection(&self, namespace: Option<&str>) -> String {
+        match namespace {
+            Some(namespace) => format!("{}/namespaces/{namespace}/{}", self.prefix, self.resource),
+            None => format!("{}/{}", self.prefix, self.resource),
+        }
+    }
+}
+
+/// What was seen of one kind: names, uids and owners.
+pub(super) struct Listed {
+    pub(super) kind: Kind,
+    /// `None` where nobody who was asked may see them, or it came too late.
+    pub(super) items: Option<Vec<Value>>,
+    /// Beside those.
+    pub(super) more: u64,
+}
+
+impl Reach<'_> {
+    /// Kinds that can be listed and deleted; events, which come and go by themselves, are none.
+    pub(super) async fn kinds(&self) -> Option<Vec<Kind>> {
+        let (core, groups) = tokio::join!(
+            self.read("", Probe::discovery("/api"), "/api"),
+            self.read("", Probe::discovery("/apis"), "/apis"),
+        );
+        let mut kinds: Vec<Kind> = [core?, groups?].iter().flat_map(read).collect();
+        let rank = |kind: &Kind| FIRST.iter().position(|it| *it == kind.resource);
+        kinds.sort_by_key(|kind| (rank(kind).unwrap_or(FIRST.len()), kind.resource.clone()));
+        kinds.truncate(KINDS_MAX);
+        Some(kinds)
+    }
+
+    /// Names, uids and owners of everything of these kinds.
+    pub(super) async fn list(&self, kinds: Vec<Kind>, namespace: Option<&str>) -> Vec<Listed> {
+        let mut listed = Vec::with_capacity(kinds.len());
+        for some in kinds.chunks(AT_A_TIME) {
+            let lists: Vec<_> = some.iter().map(|kind| self.list_one(kind, namespace)).collect();
+            listed.extend(join_all(lists).await);
+        }
+        listed
+    }
+
+    async fn list_one(&self, kind: &Kind, namespace: Option<&str>) -> Listed {
+        let target = format!("{}?limit={LIST_MAX}", kind.collection(namespace));
+        let list = self.read(&kind.resource, Probe::get_metadata(&target), &target).await;
+        let more = list.as_ref().and_then(|it| it.pointer("/metadata/remainingItemCount"));
+        let more = more.and_then(Value::as_u64).unwrap_or(0);
+        let items = list.and_then(|mut list| {
+            list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take)
+        });
+        Listed { kind: kind.clone(), items, more }
+    }
+
+    /// Says of which kinds nobody could tell.
+    pub(super) fn note_unseen(&self, listed: &[Listed], to: &mut Reached) {
+        let unseen: Vec<String> = listed
+            .iter()
+            .filter(|it| it.items.is_none() && !FIRST.contains(&it.kind.resource.as_str()))
+            .map(|it| it.kind.resource.clone())
+            .collect();
+        if !unseen.is_empty() {
+            let why = if self.is_late() { "not counted in time" } else { "not visible" };
+            to.notes.push(format!("{why}: {}", some(&unseen)));
+        }
+    }
+
+    pub(super) async fn in_namespace(&self, namespace: &str, to: &mut Reached) {
+        let Some(mut kinds) = self.kinds().await else {
+            to.notes.push("what is in it could not be counted: the API server's discovery did not answer in time".to_owned());
+            return;
+        };
+        kinds.retain(|kind| kind.is_namespaced);
+        let listed = self.list(kinds, Some(namespace)).await;
+        for Listed { kind, items, more } in &listed {
+            let names: Vec<String> = items
+                .iter()
+                .flatten()
+                .filter_map(|it| text(it, "/metadata/name").map(str::to_owned))
+                .collect();
+            let count = items.as_ref().map(|_| names.len() as u64 + more);
+            // A kind that nobody could see is a row of its own where somebody would miss it.
+            if count == Some(0) || count.is_none() && !FIRST.contains(&kind.resource.as_str()) {
+                continue;
+            }
+            let names = names.into_iter().take(NAMES_MAX).collect();
+            to.goes_with.push(GoesWith { resource: kind.resource.clone(), count, names });
+        }
+        self.note_unseen(&listed, to);
+        self.note_running(namespace, to).await;
+    }
+
+    /// What counts alone do not say: which of it is in use, and whose data is gone for good.
+    async fn note_running(&self, namespace: &str, to: &mut Reached) {
+        let within =
+            |prefix: &str, resource: &str| format!("{prefix}/namespaces/{namespace}/{resource}");
+        let (pods, slices, claims) = (
+            within("/api/v1", "pods"),
+            within("/apis/discovery.k8s.io/v1", "endpointslices"),
+            within("/api/v1", "persistentvolumeclaims"),
+        );
+        let (pods, slices, claims) = tokio::join!(
+            self.whole("pods", &pods, ""),
+            self.whole("endpointslices", &slices, ""),
+            self.whole("persistentvolumeclaims", &claims, ""),
+        );
+        let running =
+            pods.iter().flatten().filter(|it| text(it, "/status/phase") == Some("Running"));
+        let running = running.count();
+        if running > 0 {
+            to.notes.push(format!("running pods: {running}"));
+        }
+        let mut services: Vec<String> = slices
+            .iter()
+            .flatten()
+            .filter(|it| it.pointer("/endpoints/0").is_some())
+            .filter_map(|it| text(it, "/metadata/labels/kubernetes.io~1service-name"))
+            .map(str::to_owned)
+            .collect();
+        services.sort();
+        services.dedup();
+        if !services.is_empty() {
+            to.notes.push(format!("services with endpoints: {}", some(&services)));
+        }
+        self.note_volumes(claims.as_deref().unwrap_or_default(), to).await;
+    }
+
+    /// A claim that has a volume, and the volume's reclaim policy, where somebody may see it.
+    async fn volume_policy(&self, claim: &Value) -> Option<(String, Option<String>)> {
+        let (name, volume) = (text(claim, "/metadata/name")?, text(claim, "/spec/volumeName")?);
+        let target = format!("/api/v1/persistentvolumes/{volume}");
+        let found = self.read("persistentvolumes", Probe::get(&target), &target).await;
+        let policy = found.as_ref().and_then(|it| text(it, "/spec/persistentVolumeReclaimPolicy"));
+        Some((name.to_owned(), policy.map(str::to_owned)))
+    }
+
+    async fn note_volumes(&self, claims: &[Value], to: &mut Reached) {
+        let mut policies = Vec::new();
+        for some in claims.chunks(AT_A_TIME) {
+            let volumes: Vec<_> = some.iter().map(|claim| self.volume_policy(claim)).collect();
+            policies.extend(join_all(volumes).await.into_iter().flatten());
+        }
+        let of = |wanted: Option<&str>| -> Vec<String> {
+            let all = policies.iter().filter(|(_, policy)| policy.as_deref() == wanted);
+            all.map(|(claim, _)| claim.clone()).collect()
+        };
+        for (policy, words) in [
+            (Some("Delete"), "claims whose volume is deleted with them"),
+            (Some("Retain"), "claims whose volume stays"),
+            (None, "claims of whose volume nobody could see what becomes"),
+        ] {
+            let claims = of(policy);
+            if !claims.is_empty() {
+                to.notes.push(format!("{words}: {}", some(&claims)));
+            }
+        }
+    }
+}
+
+/// The kinds of one discovery document, each in its preferred version.
+fn read(document: &Value) -> Vec<Kind> {
+    let list = |value: &Value, field: &str| -> Vec<Value> {
+        value.get(field).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let mut kinds: Vec<Kind> = Vec::new();
+    for group in list(document, "items") {
+        let name = text(&group, "/metadata/name").unwrap_or_default();
+        if name == "events.k8s.io" {
+            continue;
+        }
+        let mut of_group: Vec<Kind> = Vec::new();
+        for version in list(&group, "versions") {
+            let version_name = text(&version, "/version").unwrap_or_default();
+            let prefix = match name {
+                "" => format!("/api/{version_name}"),
+                name => format!("/apis/{name}/{version_name}"),
+            };
+            for resource in list(&version, "resources") {
+                let name = text(&resource, "/resource").unwrap_or_default().to_owned();
+                let verbs = list(&resource, "verbs");
+                let has = |verb: &str| verbs.iter().any(|it| it == verb);
+                let is_new = of_group.iter().all(|it| it.resource != name);
+                if has("list") && has("delete") && is_new && name != "events" {
+                    let is_namespaced = text(&resource, "/scope") == Some("Namespaced");
+                    of_group.push(Kind { resource: name, prefix: prefix.clone(), is_namespaced });
+                }
+            }
+        }
+        kinds.extend(of_group);
+    }
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_each_kind_once_in_its_preferred_version() {
+        let resource = |name: &str, verbs: &[&str]| json!({"resource": name, "scope": "Namespaced", "verbs": verbs});
+        let all = ["list", "delete"];
+        let document = json!({"items": [
+            {"metadata": {}, "versions": [{"version": "v1", "resources": [
+                resource("pods", &all), resource("events", &all), resource("bindings", &["create"]),
+            ]}]},
+            {"metadata": {"name": "ex.io"}, "versions": [
+                {"version": "v2", "resources": [resource("widgets", &all)]},
+                {"version": "v1", "resources": [resource("widgets", &all)]},
+            ]},
+        ]});
+        let kinds = read(&document);
+        let paths: Vec<String> = kinds.iter().map(|it| it.collection(Some("a"))).collect();
+        assert_eq!(paths, ["/api/v1/namespaces/a/pods", "/apis/ex.io/v2/namespaces/a/widgets"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! How far a write reaches beyond its own object: what goes with a delete, who uses what goes, which
+//! pods a node loses.
+//!
+//! Counted as the agent sees it, then with the proxy's own rights (never Secrets), within
+//! `Settings::count_time_max`. What could not be counted is said, never left out; nothing of it is part
+//! of what an approval binds to, as pods come and go meanwhile.
+
+mod dependents;
+mod kinds;
+mod node;
+mod users;
+
+use effects::{Effect, EffectKind};
+use hold::GoesWith;
+use serde_json::Value;
+use tokio::time::Instant;
+use upstream::Probe;
+
+use crate::{Proxy, call::Write};
+
+const NAMES_MAX: usize = 8;
+/// Objects of one kind that are looked at; of more the API server tells the number.
+const LIST_MAX: usize = 500;
+
+/// Counting within a time, for one write.
+struct Reach<'a> {
+    proxy: &'a Proxy,
+    write: &'a Write,
+    until: Instant,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Reached {
+    goes_with: Vec<GoesWith>,
+    notes: Vec<String>,
+}
+
+/// Counts what goes with a write that is held.
+pub(crate) async fn goes_with(
+    proxy: &Proxy,
+    write: &Write,
+    effects: &[Effect],
+    live: Option<&Value>,
+    notes: &mut Vec<String>,
+) -> Vec<GoesWith> {
+    let reach = Reach { proxy, write, until: Instant::now() + proxy.settings.count_time_max };
+    let mut reached = Reached::default();
+    reach.of_deletes(effects, live, &mut reached).await;
+    reach.of_nodes(effects, live, &mut reached).await;
+    reach.of_uses(effects, &mut reached).await;
+    notes.extend(reached.notes);
+    reached.goes_with
+}
+
+impl Reach<'_> {
+    async fn of_deletes(&self, effects: &[Effect], live: Option<&Value>, to: &mut Reached) {
+        let deletes: Vec<&Effect> = effects
+            .iter()
+            .filter(|it| matches!(it.kind, EffectKind::Delete | EffectKind::ReplacePod))
+            .collect();
+        let namespace = deletes.iter().map(|it| &it.object).find(|it| it.resource == "namespaces");
+        match namespace {
+            Some(namespace) => self.in_namespace(&namespace.name, to).await,
+            None if !deletes.is_empty() => self.of_owners(&deletes, live, to).await,
+            None => {}
+        }
+    }
+
+    /// Reads as the agent, then with the proxy's own rights; `None` where neither may, or in time.
+    async fn read(&self, resource: &str, probe: Probe, target: &str) -> Option<Value> {
+        let read = self.proxy.read_for_preview(self.write, resource, probe, target);
+        tokio::time::timeout_at(self.until, read).await.ok().flatten()
+    }
+
+    /// Whole objects of a collection.
+    async fn whole(&self, resource: &str, collection: &str, query: &str) -> Option<Vec<Value>> {
+        let target = format!("{collection}?limit={LIST_MAX}{query}");
+        let mut list = self.read(resource, Probe::get(&target), &target).await?;
+        list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take)
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
+/// `namespace/name`, or the name of what is in none.
+fn place(object: &Value) -> String {
+    match (text(object, "/metadata/namespace"), text(object, "/metadata/name")) {
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        (None, Some(name)) => name.to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path).and_then(Value::as_str)
+}
+
+fn counted(resource: &str, names: &[String]) -> GoesWith {
+    GoesWith {
+        resource: resource.to_owned(),
+        count: Some(names.len() as u64),
+        names: names.iter().take(NAMES_MAX).cloned().collect(),
+    }
+}
+
+/// `a, b and 3 more`.
+fn some(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMES_MAX);
+    let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(String::as_str).collect();
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
