@@ -234,6 +234,9 @@ fn swapped_under_load(name: &str, swaps: usize) {
                     connection.request("POST", target, headers, body).expect("a request");
                     let answer = connection.answer().expect("an answer");
                     let message = answer.json()["message"].to_string();
+                    if answer.status == 503 && message.contains("cannot tell whose request") {
+                        continue; // The API server is too busy to say; nobody judged anything.
+                    }
                     assert_eq!(answer.status, 403, "{message}");
                     // Equal reasons are told once: of a mixture there would be two.
                     assert_eq!(message.matches("by set-").count(), 1, "{message}");

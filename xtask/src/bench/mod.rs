@@ -47,7 +47,7 @@ pub(crate) struct BenchArgs {
     /// A smoke test of less than half a minute, whose numbers mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only scenarios whose name contains this, like `read/1k/h1` `watch` or `decisions`.
+    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch` or `decisions`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Runs of each scenario on each server; the median counts.
