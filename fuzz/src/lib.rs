@@ -8,20 +8,29 @@
 mod attributes;
 mod body;
 mod diff;
+mod expression;
 mod head;
 mod headers;
 mod query;
 
-pub use self::{attributes::attributes, body::body, diff::diff, headers::headers, query::query};
+pub use self::{
+    attributes::attributes,
+    body::body,
+    diff::diff,
+    expression::{expression, held_where, judged},
+    headers::headers,
+    query::query,
+};
 
 /// A target of the fuzzer: its name, which is that of its corpus, and its laws.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("attributes", attributes),
     ("headers", headers),
     ("query", query),
     ("body", body),
     ("diff", diff),
+    ("expression", expression),
 ];

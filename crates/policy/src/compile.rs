@@ -19,7 +19,7 @@ use crate::{
     facts,
     matching::{self, OPERATIONS, READ_VERBS, WRITE_VERBS},
     pack::{Compiled as CompiledPolicy, Needs},
-    packs,
+    packs, unreachable,
 };
 
 /// Of one file, and of all.
@@ -173,6 +173,7 @@ impl Compiler {
                 self.exception(exception, source);
             }
         }
+        self.warn_of_unreachable(&documents, &settings);
         let asks = self.pack.rules.iter().any(|rule| rule.mode == Mode::Enforce);
         if !asks && self.issues.is_empty() {
             // Missing means hold: a set that says nothing was not meant. One in shadow mode was.
@@ -191,6 +192,35 @@ impl Compiler {
         match errors.is_empty() {
             true => Ok(Compiled { pack: self.pack, warnings }),
             false => Err(errors),
+        }
+    }
+
+    /// Rules that never decide; what is disabled is not meant to.
+    fn warn_of_unreachable(
+        &mut self,
+        documents: &[(Document, Source, bool)],
+        settings: &[(&PolicySettings, &Source)],
+    ) {
+        let disabled = settings.iter().flat_map(|(it, _)| &it.spec.disabled);
+        let disabled: BTreeSet<&str> = disabled.map(|it| it.rule.value.as_str()).collect();
+        let excepted: BTreeSet<String> = self
+            .pack
+            .exceptions
+            .iter()
+            .flat_map(|it| it.rules.iter().map(ToString::to_string))
+            .collect();
+        for (document, source, builtin) in documents {
+            let Document::Policy(policy) = document else { continue };
+            if *builtin {
+                continue; // A test says what they do.
+            }
+            let is_excepted = |rule: &str| {
+                let name = format!("{}/{rule}", policy.metadata.name.value);
+                disabled.contains(name.as_str()) || excepted.contains(&name)
+            };
+            for (at, message) in unreachable::find(policy, is_excepted) {
+                self.issues.push(issue_at(source, at, message).warning());
+            }
         }
     }
 

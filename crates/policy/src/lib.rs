@@ -18,6 +18,7 @@ mod matching;
 mod pack;
 mod packs;
 mod trace;
+mod unreachable;
 
 pub use compile::{Compiled, Source, compile};
 pub use decision::{Decision, RuleName, Severity, Shadow, Verdict};

@@ -493,6 +493,61 @@ fn settings_change_parameters_and_disable_rules() {
 }
 
 #[test]
+fn rules_that_never_decide_are_told_of() {
+    let constrained = |excluded: &str| {
+        format!(
+            "matchConstraints:
+  resourceRules: [{{apiGroups: [apps], resources: [deployments], operations: [UPDATE]}}]
+  excludeResourceRules: [{excluded}]
+rules: [{{name: rule, action: hold}}]"
+        )
+    };
+    let two = |deny: &str, hold: &str| {
+        format!(
+            "rules:\n- {{name: denies, action: deny, {deny}}}\n- {{name: holds, action: hold, {hold}}}"
+        )
+    };
+    let heard =
+        "p.yaml:8:12: warning: rule `holds` is never heard: wherever it asks, `denies` denies";
+    let table = [
+        (two("where: everywhere", "when: request.name == 'x'"), heard),
+        (two("when: request.name == 'x'", "when: request.name == 'x'"), heard),
+        (two("effects: [Delete, Evict]", "effects: [Delete]"), heard),
+        (two("where: production", "where: production"), heard),
+        (two("when: request.name == 'x'", "when: request.name == 'y'"), ""),
+        (two("effects: [Delete]", "effects: [Delete, Evict]"), ""),
+        (two("effects: [Delete]", "where: everywhere"), ""),
+        (two("where: production", "where: protected"), ""),
+        (two("mode: shadow", "where: everywhere"), ""),
+        (two("where: everywhere", "mode: shadow"), ""),
+        ("rules: [{name: rule, action: hold, when: 'false'}]".to_owned(), "`rule` never asks"),
+        (
+            "matchConditions: [{name: never, expression: 'false'}]
+rules: [{name: rule, action: hold}]"
+                .to_owned(),
+            "condition `never` is never true",
+        ),
+        (constrained("{resources: ['*/*'], operations: ['*']}"), "no request is left"),
+        (constrained("{resources: ['*'], operations: [UPDATE, DELETE]}"), "no request is left"),
+        (constrained("{resources: [deployments], operations: [DELETE]}"), ""),
+        (constrained("{resources: ['deployments/scale'], operations: ['*']}"), ""),
+        (constrained("{resources: ['*'], operations: ['*'], resourceNames: [web]}"), ""),
+        (constrained("{resources: ['*'], verbs: ['*']}"), ""),
+    ];
+    for (spec, want) in table {
+        let compiled = compile(&[source(&policy(&spec))], now()).expect("warnings alone");
+        let told = words(&compiled.warnings);
+        assert_eq!(told.is_empty(), want.is_empty(), "{spec}: {told}");
+        assert!(told.contains(want), "{spec}: {told}");
+    }
+    // Where an exception takes the denial back, the hold is heard.
+    let both = two("where: everywhere", "where: everywhere");
+    let text = policy(&both) + &exception("test/denies", "");
+    let compiled = compile(&[source(&text)], now()).expect("no warnings");
+    assert_eq!(words(&compiled.warnings), "");
+}
+
+#[test]
 fn mistakes_have_their_place() {
     let rules = |it: &str| policy(&format!("rules:\n- name: rule\n  action: hold\n{it}"));
     let table = [

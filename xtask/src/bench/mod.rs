@@ -6,6 +6,7 @@
 
 mod apiserver;
 mod client;
+mod decisions;
 mod load;
 mod paced;
 mod policies;
@@ -35,6 +36,9 @@ use servers::Place;
 
 use crate::root;
 
+/// The scenario that is a table of its own.
+const DECISIONS: &str = "decisions";
+
 /// Idle watches that are opened, and fewer for the smoke test.
 const WATCHES: [usize; 2] = [10_000, 200];
 
@@ -43,7 +47,7 @@ pub(crate) struct BenchArgs {
     /// A smoke test of less than half a minute, whose numbers mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only scenarios whose name contains this, like `read/1k/h1` or `watch`.
+    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch` or `decisions`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Runs of each scenario on each server; the median counts.
@@ -94,6 +98,15 @@ impl Progress {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<()> {
+    if args.only.as_deref() == Some(DECISIONS) {
+        // Needs no proxy, and nothing to compare it with.
+        if cfg!(debug_assertions) && !args.quick {
+            build(&["--release", "--package", "xtask"])?;
+            return as_release();
+        }
+        println!("{}", decisions::table(args.quick)?);
+        return Ok(());
+    }
     tools::install()?;
     if args.quick {
         // Shows that everything works, with whatever is built already.
@@ -120,6 +133,9 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
     }
     report::write(&rows, &machine(), &args.json)?;
     println!("{}", report::table(&rows));
+    if options.wants(DECISIONS) {
+        println!("{}", decisions::table(options.quick)?);
+    }
     println!("each round is in {}", args.json.display());
     Ok(())
 }
@@ -129,6 +145,10 @@ fn run_optimised() -> Result<()> {
     eprintln!("bench: building agent-shield as it ships (minutes, the first time)");
     build(&["--profile", "dist", "--package", "agent-shield"])?;
     build(&["--release", "--package", "xtask"])?;
+    as_release()
+}
+
+fn as_release() -> Result<()> {
     let target = root().join("target");
     let error = Command::new(target.join("release/xtask"))
         .args(std::env::args_os().skip(1))

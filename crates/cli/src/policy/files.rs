@@ -2,8 +2,8 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use ::policy::Source;
@@ -51,11 +51,14 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>> {
     find(paths)?.into_iter().map(read).collect()
 }
 
-/// Changes whenever a file does: cheap enough to ask every second.
-pub(crate) fn fingerprint(paths: &[PathBuf]) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+/// What files were there: of each its inode, when that last changed, and its length.
+pub(crate) type Fingerprint = Vec<(PathBuf, Option<(u64, i64, i64, u64)>)>;
+
+/// Changes whenever a file does, or another takes its place.
+pub(crate) fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
     let of = |path: PathBuf| {
         let found = fs::metadata(&path).ok();
-        let state = found.and_then(|it| Some((it.modified().ok()?, it.len())));
+        let state = found.map(|it| (it.ino(), it.ctime(), it.ctime_nsec(), it.len()));
         (path, state)
     };
     match find(paths) {

@@ -4,7 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ::policy::{Pack, compile};
@@ -13,12 +13,16 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::files;
+use super::files::{self, Fingerprint};
 use crate::{escape::Escaped, tls};
 
 /// In the data directory, for `policy status`.
 pub(crate) const STATUS_FILE: &str = "policy.json";
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Files are looked at so often, and more seldom where there are many of them: looking takes a
+/// fiftieth of one core at most.
+const LOOK_EVERY_MIN: Duration = Duration::from_millis(20);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
+const SHARE: u32 = 50;
 
 /// What is in force.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -105,24 +109,39 @@ impl Watch {
         if self.paths.is_empty() {
             return;
         }
-        let mut seen = files::fingerprint(&self.paths);
-        let mut every = tokio::time::interval(LOOK_EVERY);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut taken = self.look().await.0;
+        let mut before = taken.clone();
         loop {
-            every.tick().await;
-            let now = files::fingerprint(&self.paths);
-            if now != seen {
-                seen = now;
-                self.reload().await;
+            let (now, cost) = self.look().await;
+            // Twice the same: nobody is in the middle of writing.
+            if now != taken && now == before && self.reload(&now).await {
+                taken = now.clone();
             }
+            before = now;
+            tokio::time::sleep((cost * SHARE).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX)).await;
         }
     }
 
-    async fn reload(&mut self) {
+    async fn look(&self) -> (Fingerprint, Duration) {
+        let paths = self.paths.clone();
+        let look = move || {
+            let started = Instant::now();
+            (files::fingerprint(&paths), started.elapsed())
+        };
+        // A disk may be slow, and agents' writes are judged on these threads.
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+
+    /// Takes the set of this fingerprint, or refuses it; `false` where files changed meanwhile, and
+    /// what was read may be a part of this set and a part of another.
+    async fn reload(&mut self, fingerprint: &Fingerprint) -> bool {
         let (paths, own_namespace) = (self.paths.clone(), self.own_namespace.clone());
         // Compiling takes a thread for milliseconds.
         let loading = tokio::task::spawn_blocking(move || load(&paths, &own_namespace)).await;
         let loaded = loading.unwrap_or_else(|error| Err(vec![error.to_string()]));
+        if self.look().await.0 != *fingerprint {
+            return false;
+        }
         match loaded {
             Ok((pack, _)) if pack.digest() == self.status.digest => {
                 self.status.refused = None;
@@ -153,6 +172,7 @@ impl Watch {
                 self.tell();
             }
         }
+        true
     }
 
     fn tell(&self) {

@@ -10,8 +10,10 @@ use crate::{
 
 /// Kubernetes keeps no more precision than this.
 const NANOS: i128 = 1_000_000_000;
-/// And caps here.
-const MAX: i128 = i64::MAX as i128 * NANOS;
+/// And caps what has a binary suffix here.
+const BINARY_MAX: i128 = i64::MAX as i128 * NANOS;
+/// Others it does not cap. Here what is larger, some 4e28, counts as this; two of them add up.
+const MAX: i128 = 1 << 125;
 
 /// A quantity, in billionths.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -75,8 +77,8 @@ fn sum<'a>(values: &[Value<'a>], sign: i128) -> Answer<'a> {
         [Value::Quantity(a), Value::Int(b)] => (a.0, i128::from(*b) * NANOS),
         _ => return Err(unfit()),
     };
-    // Neither is above 2^93.
-    Ok(Value::Quantity(Quantity(a + sign * b)))
+    // Neither is above `MAX`.
+    Ok(Value::Quantity(Quantity((a + sign * b).clamp(-MAX, MAX))))
 }
 
 impl Quantity {
@@ -93,6 +95,7 @@ impl Quantity {
             return None;
         }
         let (binary, decimal) = suffix_of(suffix)?;
+        let max = if binary == 0 { MAX } else { BINARY_MAX };
         // The number is `mantissa`, times 10 to the power of `shift`, times 2 to that of `binary`.
         let mut mantissa: i128 = 0;
         let mut dropped = false;
@@ -106,25 +109,25 @@ impl Quantity {
                     shift -= i32::from(is_fraction);
                 }
                 _ if is_fraction => dropped |= digit != 0,
-                _ => return Some(Self(if negative { -MAX } else { MAX })),
+                _ => return Some(Self(if negative { -max } else { max })),
             }
         }
         let mut value = mantissa.checked_shl(binary).filter(|it| it >> binary == mantissa);
         for _ in 0..shift {
             value = value.and_then(|it| it.checked_mul(10));
         }
-        let mut value = value.unwrap_or(MAX);
+        let mut value = value.unwrap_or(max);
         for _ in shift..0 {
             dropped |= value % 10 != 0;
             value /= 10;
         }
-        let value = (value + i128::from(dropped)).min(MAX);
+        let value = (value + i128::from(dropped)).min(max);
         Some(Self(if negative { -value } else { value }))
     }
 
     /// One that was capped is no integer, as in Kubernetes: nobody knows what it was.
     fn whole(self) -> Option<i64> {
-        (self.0 % NANOS == 0 && self.0.abs() < MAX)
+        (self.0 % NANOS == 0 && self.0.abs() < BINARY_MAX)
             .then(|| i64::try_from(self.0 / NANOS).ok())
             .flatten()
     }

@@ -62,8 +62,10 @@ fn part<'a>(values: &[Value<'a>], of: impl Fn(&Url) -> String) -> Answer<'a> {
 }
 
 impl Url {
-    fn parse(text: &str) -> Option<Self> {
-        if text.bytes().any(|it| it <= b' ' || it == 0x7f) || !escapes_are_whole(text) {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        // What stands in a query nobody looks at.
+        let asked = text.split('?').next().unwrap_or_default();
+        if text.bytes().any(|it| it < b' ' || it == 0x7f) || !escapes_are_whole(asked) {
             return None;
         }
         let (scheme, rest) = match text.starts_with('/') {
@@ -85,7 +87,11 @@ impl Url {
             Some(rest) if !scheme.is_empty() => {
                 let end = rest.find('/').unwrap_or(rest.len());
                 let (authority, path) = rest.split_at(end);
-                (authority.rsplit('@').next().unwrap_or_default(), path)
+                let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+                if !is_of(user, ":%@") || !is_of(host, ":%[]<>\"") {
+                    return None;
+                }
+                (host, path)
             }
             _ => ("", rest),
         };
@@ -93,7 +99,7 @@ impl Url {
             text: text.to_owned(),
             scheme: scheme.to_ascii_lowercase(),
             host: host.to_owned(),
-            path: path.to_owned(),
+            path: escaped_path(path),
             query: query.to_owned(),
         };
         let port = url.host_and_port().1;
@@ -126,6 +132,30 @@ impl Url {
         let made = entries.into_iter().map(|(key, values)| (Value::made(key), Value::list(values)));
         Value::Map(Map::Made(Rc::new(made.collect())))
     }
+}
+
+/// Whether a part of an authority has no letter but those that may stand there.
+fn is_of(part: &str, more: &str) -> bool {
+    let fits =
+        |it: char| !it.is_ascii() || it.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(it);
+    part.chars().all(|it| fits(it) || more.contains(it))
+}
+
+/// As `EscapedPath` of Go: as it was written where all of that may stand in a path, otherwise
+/// escaped anew.
+fn escaped_path(path: &str) -> String {
+    let plain = |it: u8| it.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(&it);
+    if path.bytes().all(|it| plain(it) || b"!'()*[]%".contains(&it)) {
+        return path.to_owned();
+    }
+    let mut escaped = String::new();
+    for byte in percent_decode_str(path) {
+        match plain(byte) {
+            true => escaped.push(char::from(byte)),
+            false => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 fn escapes_are_whole(text: &str) -> bool {
