@@ -1,6 +1,6 @@
 //! CEL as Kubernetes has it: text -> a checked expression -> a value, within a bound.
 //!
-//! The grammar is the `cel` crate's parser ([`parse`] alone names it). Checking and evaluating are
+//! The grammar is the `cel` crate's parser (`parse` alone names it). Checking and evaluating are
 //! here, because an expression that somebody wrote meets objects that an agent wrote: every step
 //! and every byte that is made counts against a [`Budget`], values are borrowed from the JSON that
 //! they stand for instead of copied, and a name that nobody declared is an error before anything
