@@ -46,7 +46,7 @@ spec:
     Ok(())
 }
 
-/// Compiles what [`write`] wrote, beside the default pack.
+/// Compiles what [`write()`] wrote, beside the default pack.
 fn compiled(dir: &Path, count: usize) -> Result<(Pack, Duration)> {
     write(dir, count)?;
     let mut sources = Vec::new();
