@@ -8,7 +8,7 @@ use testkit::{Agent, Cluster, Nodes, Shield, testbed};
 
 use super::{
     Options, Progress,
-    load::{self, Answered, Load, Protocol},
+    load::{self, Load, Protocol},
     paced::{self, Asked},
     process,
     report::{Row, Sample},
@@ -68,15 +68,7 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
                 let before = process::cpu(pid)?;
                 let answered = load::run(load, url, dir)?;
                 let cpu = process::cpu(pid)?.saturating_sub(before);
-                let Answered { requests, per_second, p50_micros, p99_micros } = answered;
-                let cpu_micros = cpu.as_secs_f64() * 1e6 / requests as f64;
-                row.samples.push(Sample {
-                    requests,
-                    cpu_micros,
-                    per_second,
-                    p50_micros,
-                    p99_micros,
-                });
+                row.samples.push(Sample::of(answered, cpu));
             }
         }
         rows.extend(of_scenario);
@@ -88,16 +80,11 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
     for (scenario, protocol) in paced {
         progress.say(&scenario);
         let before = servers.map(|(_, _, pid)| process::cpu(pid));
-        let times = paced::run(&asked, protocol, &agent.token, TARGET)?;
-        for ((times, (server, _, pid)), before) in times.iter().zip(servers).zip(before) {
+        let answered = paced::run(&asked, protocol, &agent.token, TARGET)?;
+        for ((answered, (server, _, pid)), before) in answered.into_iter().zip(servers).zip(before)
+        {
             let cpu = process::cpu(pid)?.saturating_sub(before?);
-            let sample = Sample {
-                requests: times.requests,
-                cpu_micros: cpu.as_secs_f64() * 1e6 / times.requests as f64,
-                per_second: times.per_second,
-                p50_micros: times.p50_micros,
-                p99_micros: times.p99_micros,
-            };
+            let sample = Sample::of(answered, cpu);
             rows.push(Row { samples: vec![sample], ..Row::new(&scenario, server) });
         }
     }

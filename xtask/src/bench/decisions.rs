@@ -20,19 +20,16 @@ use crate::root;
 
 const COUNTS: [usize; 3] = [1, 100, 1_000];
 
-/// Writes a directory for `serve --policy` with so many policies, of which each tenth is about
-/// Deployments; each looks at the object before and after, and asks for nothing.
+/// Writes a directory for `serve --policy` with so many policies: of ten, one is about Deployments and
+/// six about StatefulSets, each looking at the object before and after, and three are about reads of
+/// Secrets. None asks for anything here.
 pub(super) fn write(dir: &Path, count: usize) -> Result<()> {
     let _ = fs::remove_dir_all(dir);
     fs::create_dir_all(dir)?;
     for index in 0..count {
-        let resource = if index.is_multiple_of(10) { "deployments" } else { "statefulsets" };
-        let text = format!(
-            "apiVersion: agent-shield.io/v1alpha1
-kind: Policy
-metadata: {{name: p{index}}}
-spec:
-  matchConstraints: {{resourceRules: [{{apiGroups: [apps], resources: [{resource}], operations: [UPDATE]}}]}}
+        let of_writes = |resource: &str| {
+            format!(
+                "{{apiGroups: [apps], resources: [{resource}], operations: [UPDATE]}}]}}
   rules:
   - name: rule
     when: >-
@@ -40,6 +37,24 @@ spec:
       && object.spec.replicas > oldObject.spec.replicas
     action: hold
 "
+            )
+        };
+        let rest = match index % 10 {
+            0 => of_writes("deployments"),
+            1..=3 => format!(
+                "{{apiGroups: [''], resources: [secrets], verbs: [get, list]}}]}}
+  rules:
+  - {{name: rule, when: request.name.startsWith('team-{index}-'), action: deny}}
+"
+            ),
+            _ => of_writes("statefulsets"),
+        };
+        let text = format!(
+            "apiVersion: agent-shield.io/v1alpha1
+kind: Policy
+metadata: {{name: p{index}}}
+spec:
+  matchConstraints: {{resourceRules: [{rest}"
         );
         fs::write(dir.join(format!("p{index:04}.yaml")), text)?;
     }

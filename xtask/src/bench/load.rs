@@ -41,6 +41,26 @@ pub(super) struct Answered {
     pub(super) p99_micros: f64,
 }
 
+impl Answered {
+    /// Of the time that each answer took, in microseconds, all of them within `took`.
+    ///
+    /// # Errors
+    /// Where nothing was answered.
+    pub(super) fn of(mut micros: Vec<u64>, took: Duration) -> Result<Self> {
+        micros.sort_unstable();
+        let at = |percent: usize| {
+            let found = micros.get(micros.len().saturating_sub(1) * percent / 100);
+            found.map(|it| *it as f64).context("nothing was answered")
+        };
+        Ok(Self {
+            requests: micros.len() as u64,
+            per_second: micros.len() as f64 / took.as_secs_f64(),
+            p50_micros: at(50)?,
+            p99_micros: at(99)?,
+        })
+    }
+}
+
 /// Whether a server speaks HTTP/2.
 pub(super) fn speaks_http2(url: &str) -> Result<bool> {
     let output = Command::new(tools::program("h2load")?).args(["-n1", "-c1", url]).output()?;
@@ -109,17 +129,5 @@ fn h2load(load: Load<'_>, url: &str, dir: &Path) -> Result<Answered> {
             _ => bail!("{url}: a request failed (h2load): {line}"),
         }
     }
-    micros.sort_unstable();
-    let at = |percent: usize| -> Result<f64> {
-        let place = micros.len().saturating_sub(1) * percent / 100;
-        let found: Option<&u32> = micros.get(place);
-        Ok(f64::from(*found.with_context(|| format!("h2load said: {text}"))?))
-    };
-    let requests = u64::try_from(micros.len())?;
-    Ok(Answered {
-        requests,
-        per_second: micros.len() as f64 / load.time.as_secs_f64(),
-        p50_micros: at(50)?,
-        p99_micros: at(99)?,
-    })
+    Answered::of(micros, load.time).with_context(|| format!("h2load said: {text}"))
 }

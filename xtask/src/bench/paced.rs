@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     client::{self, Client},
-    load::Protocol,
+    load::{Answered, Protocol},
 };
 
 const CONNECTIONS: usize = 16;
@@ -29,21 +29,13 @@ pub(super) struct Asked {
     pub(super) ca: PathBuf,
 }
 
-/// What came of one.
-pub(super) struct Times {
-    pub(super) requests: u64,
-    pub(super) per_second: f64,
-    pub(super) p50_micros: f64,
-    pub(super) p99_micros: f64,
-}
-
 /// Asks each in turn, on 16 connections each.
 pub(super) fn run(
     asked: &[Asked],
     protocol: Protocol,
     token: &str,
     target: &str,
-) -> Result<Vec<Times>> {
+) -> Result<Vec<Answered>> {
     Runtime::new()?.block_on(async {
         let mut lines = Vec::new();
         for it in asked {
@@ -70,7 +62,7 @@ pub(super) fn run(
 /// Connections to one server, and a task for each.
 struct Line {
     queues: Vec<mpsc::UnboundedSender<Instant>>,
-    answers: JoinSet<Result<Vec<Duration>>>,
+    answers: JoinSet<Result<Vec<u64>>>,
 }
 
 impl Line {
@@ -95,7 +87,7 @@ impl Line {
                 let mut times = Vec::new();
                 while let Some(at) = asked.recv().await {
                     client.get(&mut connection, &target).await?.into_body().collect().await?;
-                    times.push(at.elapsed());
+                    times.push(u64::try_from(at.elapsed().as_micros())?);
                 }
                 Ok(times)
             });
@@ -108,22 +100,12 @@ impl Line {
         Ok(queue.send(Instant::now())?)
     }
 
-    async fn end(mut self, took: Duration) -> Result<Times> {
+    async fn end(mut self, took: Duration) -> Result<Answered> {
         self.queues.clear();
         let mut times = Vec::new();
         while let Some(of_connection) = self.answers.join_next().await {
             times.extend(of_connection??);
         }
-        times.sort_unstable();
-        let at = |percent: usize| {
-            let found = times.get(times.len().saturating_sub(1) * percent / 100);
-            found.map(|it| it.as_secs_f64() * 1e6).context("nothing was answered")
-        };
-        Ok(Times {
-            requests: u64::try_from(times.len())?,
-            per_second: times.len() as f64 / took.as_secs_f64(),
-            p50_micros: at(50)?,
-            p99_micros: at(99)?,
-        })
+        Answered::of(times, took)
     }
 }

@@ -1,11 +1,9 @@
 //! What a read costs at 1, 100 and 1,000 policies more than the built-in ones.
 
-use std::{fmt::Write, fs, path::Path};
-
 use anyhow::Result;
 
 use super::{
-    Options, Progress,
+    Options, Progress, decisions,
     load::{Load, Protocol},
     reads,
     report::Row,
@@ -30,7 +28,7 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
             .iter()
             .map(|(count, name)| {
                 let dir = place.dir().join(format!("policies-{count}"));
-                write(&dir, *count)?;
+                decisions::write(&dir, *count)?;
                 let dir = dir.display().to_string();
                 Ok((place.shield(&direct, &["--policy", &dir])?, *name))
             })
@@ -49,38 +47,4 @@ pub(super) fn measure(options: &Options, progress: &Progress) -> Result<Vec<Row>
         rows.extend(of_scenario);
     }
     Ok(rows)
-}
-
-/// Policies as teams have them: about reads of Secrets, and about writes, each of its own team.
-fn write(dir: &Path, count: usize) -> Result<()> {
-    fs::create_dir_all(dir)?;
-    let mut text = String::new();
-    for number in 0..count {
-        let (resources, verbs, when) = match number % 3 {
-            0 => ("apiGroups: [''], resources: [secrets]", "verbs: [get, list]", "request.name"),
-            1 => (
-                "apiGroups: [apps], resources: [deployments]",
-                "operations: [UPDATE]",
-                "object.metadata.name",
-            ),
-            _ => (
-                "apiGroups: [''], resources: [configmaps]",
-                "operations: [UPDATE, DELETE]",
-                "request.name",
-            ),
-        };
-        writeln!(
-            text,
-            "apiVersion: agent-shield.io/v1alpha1
-kind: Policy
-metadata: {{name: team-{number}}}
-spec:
-  matchConstraints: {{resourceRules: [{{{resources}, {verbs}}}]}}
-  rules:
-  - {{name: rule, when: \"{when}.startsWith('team-{number}-')\", action: deny, reason: not of this team}}
----"
-        )?;
-    }
-    fs::write(dir.join("teams.yaml"), text)?;
-    Ok(())
 }

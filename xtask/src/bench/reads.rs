@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     Options, Progress,
-    load::{self, Answered, Load, Protocol},
+    load::{self, Load, Protocol},
     process,
     report::{Row, Sample},
     servers::{self, Place, Server},
@@ -113,9 +113,7 @@ pub(super) fn sample(
     let answered = load::run(load, &server.url, dir)?;
     until_done()?;
     let cpu = process::cpu(server.pid)?.saturating_sub(before);
-    let Answered { requests, per_second, p50_micros, p99_micros } = answered;
-    let cpu_micros = cpu.as_secs_f64() * 1e6 / requests as f64;
-    Ok(Sample { requests, cpu_micros, per_second, p50_micros, p99_micros })
+    Ok(Sample::of(answered, cpu))
 }
 
 /// Waits until everything is written down, and counts: each request that agent-shield sent upstream

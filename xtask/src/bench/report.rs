@@ -1,9 +1,11 @@
 //! What was measured, as one table and as JSON.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Result;
 use serde_json::{Value, json};
+
+use super::load::Answered;
 
 /// One run of load.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +15,15 @@ pub(super) struct Sample {
     pub(super) per_second: f64,
     pub(super) p50_micros: f64,
     pub(super) p99_micros: f64,
+}
+
+impl Sample {
+    /// What was answered, and the processor time that it took a server.
+    pub(super) fn of(answered: Answered, cpu: Duration) -> Self {
+        let Answered { requests, per_second, p50_micros, p99_micros } = answered;
+        let cpu_micros = cpu.as_secs_f64() * 1e6 / requests as f64;
+        Self { requests, cpu_micros, per_second, p50_micros, p99_micros }
+    }
 }
 
 /// All runs of one scenario against one server.
