@@ -155,11 +155,9 @@ impl Proxy {
             return Err("its rights could not be looked up");
         };
         let mut guarded = bound_in(&bindings, &user);
-        let classes = self.namespaces.all();
         // One that the watch does not know yet stays in: nobody knows that it is not guarded.
         guarded.retain(|name| {
-            let class = classes.iter().find(|(known, _)| known == name);
-            class.is_none_or(|(_, class)| class.production || class.protected)
+            self.namespaces.known(name).is_none_or(|class| class.production || class.protected)
         });
         if guarded.len() > NAMESPACES_MAX {
             return Err("which has roles in more namespaces than were looked into");
@@ -196,15 +194,11 @@ fn access((verb, group, resource, subresource): Telling, namespace: &str) -> Acc
 }
 
 fn words(access: &Access) -> String {
-    let subresource = match access.subresource.as_str() {
-        "" => String::new(),
-        subresource => format!("/{subresource}"),
-    };
     let place = match access.namespace.as_str() {
         "" => "everywhere".to_owned(),
         namespace => format!("in {namespace}"),
     };
-    format!("{} {}{subresource} {place}", access.verb, access.resource)
+    format!("{} {} {place}", access.verb, access.path())
 }
 
 #[cfg(test)]

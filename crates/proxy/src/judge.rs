@@ -145,12 +145,10 @@ impl Proxy {
             }));
         }
         // What nobody asks about is not looked at, unless a reviewer wants to see it.
-        let looks =
-            first.decision == Decision::Hold || pack.asks_about(&plan, attributes, &write.class);
+        let asks = pack.asks_about(&plan, attributes, &write.class);
+        let looks = asks || first.decision == Decision::Hold;
         let previewed = match plan.route {
-            Route::Ordinary if pack.asks_about(&plan, attributes, &write.class) => {
-                self.preview_change(write).await
-            }
+            Route::Ordinary if asks => self.preview_change(write).await,
             Route::Review | Route::DryRun | Route::Ordinary => Previewed::Seen(Seen::default()),
             Route::Preview | Route::PreviewDelete | Route::PreviewCollection if !looks => {
                 Previewed::Seen(Seen::default())
@@ -220,16 +218,18 @@ impl Proxy {
         })
     }
 
-    /// Whether policy lets a read pass, and what it said. Of most reads no rule asks anything (`None`),
-    /// and nobody waits.
+    /// The policies, where any of them asks about this read.
+    pub(crate) fn asked_about_read(&self, attributes: &Attributes) -> Option<Arc<Pack>> {
+        let pack = self.policies.load();
+        pack.asks_about_read(attributes).then(|| Arc::clone(&pack))
+    }
+
+    /// Whether policy lets a read pass, and what it said.
     pub(crate) async fn judge_read(
         &self,
+        pack: &Pack,
         call: &Call,
-    ) -> Result<Option<DecisionRecord>, ProxyError> {
-        let pack = match self.policies.load() {
-            pack if !pack.asks_about_read(&call.attributes) => return Ok(None),
-            pack => Arc::clone(&pack),
-        };
+    ) -> Result<DecisionRecord, ProxyError> {
         let user = match (call.known_user(), call.run_as.token()) {
             (Some(user), _) => user,
             (None, token) => self.tokens.user(token.map_or("", |it| it)).await?,
@@ -242,7 +242,7 @@ impl Proxy {
         };
         let decision = decision(action, &verdict, pack.digest());
         match action {
-            Action::Allow => Ok(Some(decision)),
+            Action::Allow => Ok(decision),
             _ => Err(ProxyError::Denied {
                 rule: verdict.rules().join(", "),
                 reason: verdict.reason(),
@@ -775,10 +775,7 @@ fn target(object: &Value) -> Target {
 
 /// The API server's own words for what RBAC forbids, for requests that have no dry run.
 fn forbidden(write: &Write, access: &Access) -> ProbeAnswer {
-    let resource = match access.subresource.as_str() {
-        "" => access.resource.clone(),
-        subresource => format!("{}/{subresource}", access.resource),
-    };
+    let resource = access.path();
     let group = match access.group.as_str() {
         "" => String::new(),
         group => format!(".{group}"),

@@ -20,6 +20,7 @@ mod listener;
 mod load;
 mod pace;
 mod pin;
+mod pod;
 mod reach;
 mod read;
 mod recorder;

@@ -12,7 +12,7 @@ use ledger::{Action, Call, Filter};
 use serde_json::Value;
 use upstream::Probe;
 
-use crate::{Proxy, call::Write, judge};
+use crate::{Proxy, call::Write, judge, pod};
 
 /// So many others must be ready.
 const READY_MIN: usize = 2;
@@ -97,7 +97,7 @@ impl Proxy {
         let list = self.read_for_preview(write, "pods", Probe::get(&target), &target).await?;
         let uid = |pod: &Value| pod.pointer("/metadata/uid").cloned();
         let pods = list.get("items")?.as_array()?;
-        let others = pods.iter().filter(|other| uid(other) != uid(pod) && is_ready(other));
+        let others = pods.iter().filter(|other| uid(other) != uid(pod) && stays_ready(other));
         Some(others.filter(|other| replica_set(other).as_ref() == Some(owner)).count())
     }
 
@@ -127,8 +127,7 @@ fn replaces(owner: &ObjectRef) -> String {
 
 /// The ReplicaSet that keeps up the number of a pod.
 fn replica_set(pod: &Value) -> Option<ObjectRef> {
-    let owners = pod.pointer("/metadata/ownerReferences")?.as_array()?;
-    let owner = owners.iter().find(|it| it.get("controller") == Some(&Value::Bool(true)))?;
+    let owner = pod::controller(pod)?;
     let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
     (text("kind") == "ReplicaSet" && text("apiVersion").starts_with("apps/")).then(|| ObjectRef {
         api_group: "apps".to_owned(),
@@ -154,13 +153,9 @@ fn is_gentle(write: &Write) -> bool {
     judge::delete_options(write).is_ok_and(|options| options.grace_seconds() != Some(0))
 }
 
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    let is = |condition: &Value| {
-        let text = |field| condition.get(field).and_then(Value::as_str);
-        text("type") == Some("Ready") && text("status") == Some("True")
-    };
-    pod.pointer("/metadata/deletionTimestamp").is_none() && conditions.into_iter().flatten().any(is)
+/// Whether it serves, and will go on.
+fn stays_ready(pod: &Value) -> bool {
+    pod.pointer("/metadata/deletionTimestamp").is_none() && pod::is_ready(pod)
 }
 
 #[cfg(test)]

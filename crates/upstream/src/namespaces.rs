@@ -65,7 +65,7 @@ impl Namespaces {
     /// only add strictness, so a label that somebody takes away counts until the watch agrees.
     /// What cannot be looked up is protected and production.
     pub async fn class(&self, name: &str) -> NamespaceClass {
-        let watched = self.watched(name).map(|labels| self.of(name, Some(&labels)));
+        let watched = self.known(name);
         let fresh = match self.own.namespace_labels(name).await {
             Ok(labels) => self.of(name, labels.as_ref()),
             Err(error) => {
@@ -77,6 +77,11 @@ impl Namespaces {
             Some(watched) => stricter(fresh, watched),
             None => fresh,
         }
+    }
+
+    /// The class of one namespace by the watch alone; `None` where it knows none.
+    pub fn known(&self, name: &str) -> Option<NamespaceClass> {
+        self.watched(name).map(|labels| self.of(name, Some(&labels)))
     }
 
     /// How a namespace of this name was classed when it was last seen, also where it is gone; `None`

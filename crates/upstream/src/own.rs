@@ -54,6 +54,16 @@ pub struct Access {
     pub name: String,
 }
 
+impl Access {
+    /// As RBAC writes it: `deployments`, `deployments/scale`.
+    pub fn path(&self) -> String {
+        match self.subresource.as_str() {
+            "" => self.resource.clone(),
+            subresource => format!("{}/{subresource}", self.resource),
+        }
+    }
+}
+
 impl Own {
     /// The proxy's own credential, as a kubeconfig or the in-cluster files give it; token files are
     /// read again as they rotate.

@@ -15,6 +15,16 @@ const FILES_MAX: usize = 10_000;
 /// Every file that these paths stand for, in order; of directories those that end in `.yaml` or
 /// `.yml`, but for tests and hidden ones.
 pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = listed(paths, |it| is_policy(it) && !is_test(it))?;
+    files.dedup();
+    if files.len() > FILES_MAX {
+        bail!("{} files are more than {FILES_MAX}", files.len());
+    }
+    Ok(files)
+}
+
+/// These files, and of directories those that are wanted.
+pub(crate) fn listed(paths: &[PathBuf], is_wanted: fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         let found =
@@ -28,16 +38,12 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let mut of_dir = Vec::new();
         for entry in entries {
             let file = entry?.path();
-            if is_policy(&file) && !is_test(&file) {
+            if is_wanted(&file) {
                 of_dir.push(file);
             }
         }
         of_dir.sort();
         files.append(&mut of_dir);
-    }
-    files.dedup();
-    if files.len() > FILES_MAX {
-        bail!("{} files are more than {FILES_MAX}", files.len());
     }
     Ok(files)
 }

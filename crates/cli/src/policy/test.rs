@@ -32,7 +32,7 @@ struct Ran {
 
 pub(super) fn run(args: &TestArgs) -> Result<()> {
     let mut ran = Vec::new();
-    for file in tests(&args.paths)? {
+    for file in files::listed(&args.paths, files::is_test)? {
         ran.extend(run_file(&file)?);
     }
     if ran.is_empty() {
@@ -54,26 +54,6 @@ pub(super) fn run(args: &TestArgs) -> Result<()> {
         0 => Ok(()),
         _ => bail!("policies say something else than their tests expect"),
     }
-}
-
-fn tests(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            found.push(path.clone());
-            continue;
-        }
-        let entries =
-            fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut of_dir = Vec::new();
-        for entry in entries {
-            of_dir.push(entry?.path());
-        }
-        of_dir.retain(|it| files::is_test(it));
-        of_dir.sort();
-        found.append(&mut of_dir);
-    }
-    Ok(found)
 }
 
 fn run_file(path: &Path) -> Result<Vec<Ran>> {

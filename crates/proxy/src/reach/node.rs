@@ -6,6 +6,7 @@ use effects::{Effect, EffectKind};
 use serde_json::Value;
 
 use super::{Reach, Reached, counted, place, some, text};
+use crate::pod;
 
 impl Reach<'_> {
     /// Pods on a node that is cordoned, tainted or deleted; of one that is evicted, what it leaves.
@@ -72,7 +73,7 @@ impl Reach<'_> {
                 text(other, "/spec/nodeName") != text(pod, "/spec/nodeName")
                     && owner(other).is_some()
                     && owner(other) == owner(pod)
-                    && is_ready(other)
+                    && pod::is_ready(other)
             };
             if !all.iter().any(|other| stays(&other)) {
                 alone.push(place(pod));
@@ -121,17 +122,7 @@ fn is_drained(pod: &Value) -> bool {
 }
 
 fn owner(pod: &Value) -> Option<&str> {
-    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array)?;
-    let owner = owners.iter().find(|it| it.get("controller") == Some(&Value::Bool(true)))?;
-    text(owner, "/uid")
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|it| text(it, "/type") == Some("Ready") && text(it, "/status") == Some("True"))
+    text(pod::controller(pod)?, "/uid")
 }
 
 /// A label selector (`metav1.LabelSelector`); what is not understood selects.

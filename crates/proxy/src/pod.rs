@@ -1,0 +1,19 @@
+//! What several judgements ask of a live pod.
+
+use serde_json::Value;
+
+/// The owner reference of the controller that keeps it up, where there is one.
+pub(crate) fn controller(pod: &Value) -> Option<&Value> {
+    let owners = pod.pointer("/metadata/ownerReferences")?.as_array()?;
+    owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))
+}
+
+/// Whether it takes requests, by its own condition.
+pub(crate) fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let is = |condition: &Value| {
+        let text = |field| condition.get(field).and_then(Value::as_str);
+        text("type") == Some("Ready") && text("status") == Some("True")
+    };
+    conditions.into_iter().flatten().any(is)
+}
