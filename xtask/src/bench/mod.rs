@@ -190,8 +190,16 @@ fn memory(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
                 continue;
             }
             progress.say(&format!("{scenario} {}", server.name));
-            let _watches = watches::open(&server.url, &place.ca(&server), count, protocol)
-                .with_context(|| format!("{scenario} {}", server.name))?;
+            let opened = watches::open(&server.url, &place.ca(&server), count, protocol)
+                .with_context(|| format!("{scenario} {}", server.name));
+            let _watches = match opened {
+                // What a rival cannot do is no figure, and no reason to lose those of the others.
+                Err(error) if server.data_dir.is_none() => {
+                    progress.say(&format!("{error:#}"));
+                    continue;
+                }
+                opened => opened?,
+            };
             let row = Row { rss: Some(settled(server.pid)?), ..Row::new(&scenario, server.name) };
             rows.push(row);
         }
