@@ -196,7 +196,7 @@ impl Harness {
         match self.first(&sent, |_| true)? {
             Seen::Held(hold) => {
                 report.verdict = Some(Verdict::Hold);
-                let checked = self.held(row, &hold, direct.took, oracles, before);
+                let checked = self.held(row, &hold, direct, mark, oracles, before);
                 // What was not seen to work need not; and some would take agent-shield itself away.
                 let answer = match row.basis.as_str() {
                     "live" => Some(self.approve(&hold, &sent)?),
@@ -331,26 +331,29 @@ impl Harness {
         Err("neither answered nor held".to_owned())
     }
 
-    /// A held request has done nothing, for longer than it took to show when sent directly.
+    /// A held request has done nothing, for longer than it took to show when sent directly. Where its
+    /// effect is there all the same, though the agent wrote nothing at all, a controller still worked on
+    /// what the control had left.
     fn held(
         &self,
         row: &Row,
         hold: &Value,
-        took: Duration,
+        direct: &Direct,
+        mark: u64,
         oracles: &[Value],
         before: &oracle::Snapshot,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let limit = Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX));
         thread::sleep(match full() {
             true => limit,
-            false => (took * 2).clamp(Duration::from_millis(300), limit),
+            false => (direct.took * 2).clamp(Duration::from_millis(300), limit),
         });
-        self.unchanged(oracles, before)?;
         let ran = self.cluster.audit_events(|event| event["auditID"] == hold["auditID"]);
-        match ran.first() {
-            None => Ok(()),
-            Some(event) => Err(format!("held, and yet {event}")),
+        if let Some(event) = ran.first() {
+            return Err(Failure::Wrong(format!("held, and yet {event}")));
         }
+        self.ran_nothing(mark, &[self.agent.username.as_str()])?;
+        self.unchanged(oracles, before).map_err(Failure::NotShown)
     }
 
     pub(crate) fn unchanged(
@@ -379,7 +382,7 @@ impl Harness {
         });
         match ran.first() {
             None => Ok(()),
-            Some(event) => Err(Failure::Wrong(format!("refused, and yet {event}"))),
+            Some(event) => Err(Failure::Wrong(format!("nobody approved, and yet {event}"))),
         }
     }
 
