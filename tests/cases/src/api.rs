@@ -3,7 +3,10 @@
 use std::{path::PathBuf, process::Command, thread, time::Duration};
 
 use serde_json::Value;
-use testkit::http::{self, Answer};
+use testkit::{
+    Agent,
+    http::{self, Answer},
+};
 
 use crate::row::Operation;
 
@@ -14,12 +17,13 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) struct Api {
     pub(crate) server: String,
     pub(crate) ca: PathBuf,
+    pub(crate) username: String,
     pub(crate) token: String,
     csr: String,
 }
 
 impl Api {
-    pub(crate) fn new(server: &str, ca: PathBuf, token: &str) -> Self {
+    pub(crate) fn new(server: &str, ca: PathBuf, administrator: &Agent) -> Self {
         let csr = Command::new("openssl")
             .args(["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null"])
             .args(["-subj", "/CN=x/O=ops"])
@@ -27,7 +31,8 @@ impl Api {
             .expect("openssl");
         assert!(csr.status.success(), "openssl req");
         let csr = testkit::base64(&csr.stdout);
-        Self { server: server.to_owned(), ca, token: token.to_owned(), csr }
+        let (username, token) = (administrator.username.clone(), administrator.token.clone());
+        Self { server: server.to_owned(), ca, username, token, csr }
     }
 
     /// One request; status 0 where the connection broke.

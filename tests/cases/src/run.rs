@@ -67,14 +67,24 @@ pub struct Held(pub Value);
 pub(crate) enum Failure {
     /// Of the control, or of what was approved: no effect was seen.
     NotShown(String),
+    /// Of an object that the API server no longer had, or not in the version that was read (404, 409).
+    Missed(String),
     /// Of agent-shield.
     Wrong(String),
 }
 
 impl Failure {
+    /// Of an answer that is not as it should be.
+    fn of(answer: &Answer, why: String) -> Self {
+        match answer.status {
+            404 | 409 => Self::Missed(why),
+            _ => Self::Wrong(why),
+        }
+    }
+
     fn into_words(self) -> String {
         match self {
-            Self::NotShown(why) | Self::Wrong(why) => why,
+            Self::NotShown(why) | Self::Missed(why) | Self::Wrong(why) => why,
         }
     }
 }
@@ -128,7 +138,7 @@ impl Harness {
         let harness = cluster.cluster_agent("default", "harness", &all).expect("an administrator");
         let agent = cluster.cluster_agent("default", "agent", &all).expect("an agent");
         let person = cluster.cluster_agent("default", "reviewer", &all).expect("a reviewer");
-        let api = Api::new(cluster.server(), cluster.ca(), &harness.token);
+        let api = Api::new(cluster.server(), cluster.ca(), &harness);
         for namespace in ["ns:prod", "ns:dev", "ns:vault", "ns:pay"] {
             fixtures::reset(&api, namespace).expect("a namespace");
         }
@@ -170,11 +180,15 @@ impl Harness {
     }
 
     fn single(&mut self, row: &Row, report: &mut Report) -> Result<(), Failure> {
-        let direct = self.direct(row)?;
+        let since = self.audit_end();
+        let direct = self.direct(row);
+        let direct = direct.map_err(|failure| self.unless_disturbed(row, since, failure))?;
+        let since = self.audit_end();
         self.prepare(row)?;
         let oracles = row.oracle.clone().unwrap_or_default();
         let before = oracle::snapshot(&self.api, &oracles);
         let ran = self.shielded(row, report, &direct, &oracles, &before);
+        let ran = ran.map_err(|failure| self.unless_disturbed(row, since, failure));
         // What it made must not stand in the way of the rows after it.
         for path in oracle::paths(&oracles).filter(|path| !before.contains_key(*path)) {
             self.api.ask("DELETE", path, None, "");
@@ -221,7 +235,7 @@ impl Harness {
                 report.verdict = verdict.or(read_as.first()).copied();
                 let Some(verdict) = verdict else {
                     let why = format!("{read_as:?}: {} {}", answer.status, short(&answer));
-                    return Err(Failure::Wrong(why));
+                    return Err(Failure::of(&answer, why));
                 };
                 if *verdict == Verdict::Allow {
                     return self.allowed(row, direct.answer.as_ref(), &answer, before);
@@ -356,6 +370,46 @@ impl Harness {
         self.unchanged(oracles, before).map_err(Failure::NotShown)
     }
 
+    /// A controller that still worked on what the control had left may have taken this try's objects
+    /// away or changed them: then the API server's 404 or 409 says nothing of agent-shield.
+    fn unless_disturbed(&self, row: &Row, since: u64, failure: Failure) -> Failure {
+        let others = self.others(row, since);
+        match failure {
+            Failure::NotShown(why) | Failure::Missed(why) if !others.is_empty() => {
+                Failure::NotShown(format!("{why}, after {others}"))
+            }
+            failure => failure,
+        }
+    }
+
+    /// What others than the agent and the harness have done to the objects that the row needs or looks at.
+    fn others(&self, row: &Row, since: u64) -> String {
+        let needed = row.needs.iter().filter(|it| !it.starts_with("ns:"));
+        let needed: Vec<String> = needed.map(|key| fixtures::path_of(key)).collect();
+        let paths = || {
+            let looked_at = oracle::paths(row.oracle.as_deref().unwrap_or_default());
+            needed.iter().map(String::as_str).chain(looked_at)
+        };
+        let events = self.audit_since(since, |event| {
+            let user = event["user"]["username"].as_str().unwrap_or_default();
+            let target = event["requestURI"].as_str().unwrap_or_default();
+            let path = target.split('?').next().unwrap_or_default();
+            // The object itself, or a subresource of it.
+            let is_of = |it: &str| {
+                path == it || path.rsplit_once('/').is_some_and(|(object, _)| object == it)
+            };
+            user != self.agent.username
+                && user != self.api.username
+                && paths().any(is_of)
+                && is_real_write(event)
+        });
+        let said = events.iter().map(|event| {
+            let text = |pointer| event.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+            format!("{} {} by {}", text("/verb"), text("/requestURI"), text("/user/username"))
+        });
+        said.collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn unchanged(
         &self,
         oracles: &[Value],
@@ -419,7 +473,7 @@ impl Harness {
         before: &oracle::Snapshot,
     ) -> Result<(), Failure> {
         if let Some(direct) = direct {
-            same_answer(direct, answer)?;
+            same_answer(direct, answer).map_err(|why| Failure::of(answer, why))?;
         }
         match row.basis != "live" || self.becomes_true(row, answer, before) {
             true => Ok(()),
