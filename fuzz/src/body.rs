@@ -6,6 +6,8 @@ use payload::{MediaType, Redactor};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
+use crate::wire;
+
 /// `METHOD SUBRESOURCE DRYRUN CONTENT-TYPE`, `-` for none, then the body from the second line on:
 /// what is called a dry run carries exactly `All`, what is read is read alike by another reader, and
 /// no value of a Secret is left after redaction.
@@ -45,7 +47,7 @@ fn protobuf_dry_run(body: &[u8]) -> bool {
         let mut found = Vec::new();
         let mut rest = message;
         while !rest.is_empty() {
-            let (key, value) = field_of(&mut rest)?;
+            let (key, value) = wire::field_of(&mut rest)?;
             found.extend(Some(value).filter(|_| key == field));
         }
         Some(found)
@@ -53,34 +55,6 @@ fn protobuf_dry_run(body: &[u8]) -> bool {
     // Of a field that is told twice, the last counts.
     let raw = all(envelope, 2).and_then(|it| it.last().cloned()).unwrap_or_default();
     all(&raw, 5).is_some_and(|said| said == [b"All".to_vec()])
-}
-
-/// The next field of a message: its number, and its bytes where it has a length.
-fn field_of(rest: &mut &[u8]) -> Option<(u64, Vec<u8>)> {
-    let key = varint(rest)?;
-    let length = match key & 7 {
-        0 => return varint(rest).map(|_| (key >> 3, Vec::new())),
-        1 => 8,
-        2 => usize::try_from(varint(rest)?).ok()?,
-        5 => 4,
-        _ => return None,
-    };
-    let value = rest.get(..length)?.to_vec();
-    *rest = rest.get(length..)?;
-    Some((key >> 3, value))
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (first, more) = rest.split_first()?;
-        *rest = more;
-        value |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 /// Whether the API server would only pretend, whichever of duplicate keys it takes.

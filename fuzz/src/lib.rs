@@ -11,7 +11,9 @@ mod diff;
 mod expression;
 mod head;
 mod headers;
+mod protobuf;
 mod query;
+mod wire;
 
 pub use self::{
     attributes::attributes,
@@ -19,6 +21,7 @@ pub use self::{
     diff::diff,
     expression::{expression, held_where, judged},
     headers::headers,
+    protobuf::protobuf,
     query::query,
 };
 
@@ -26,11 +29,12 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("attributes", attributes),
     ("headers", headers),
     ("query", query),
     ("body", body),
+    ("protobuf", protobuf),
     ("diff", diff),
     ("expression", expression),
 ];
