@@ -10,7 +10,7 @@ use k8s_openapi::api::{
         SubjectAccessReview, SubjectAccessReviewSpec,
     },
     core::v1::{ConfigMap, Namespace},
-    rbac::v1::RoleBinding,
+    rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding},
 };
 use kube::{
     Api, Client,
@@ -157,15 +157,42 @@ impl Own {
         Ok(found.map(|namespace| namespace.metadata.labels.unwrap_or_default()))
     }
 
-    /// Every RoleBinding, as the API server's cache has them.
+    /// Every RoleBinding and ClusterRoleBinding, as the API server's cache has them.
     ///
     /// # Errors
     /// [`kube::Error`] where there was no answer, or the proxy may not list them.
-    pub async fn role_bindings(&self) -> Result<Vec<RoleBinding>, Box<kube::Error>> {
-        let api: Api<RoleBinding> = Api::all(self.client());
+    pub async fn bindings(
+        &self,
+    ) -> Result<(Vec<RoleBinding>, Vec<ClusterRoleBinding>), Box<kube::Error>> {
+        let namespaced: Api<RoleBinding> = Api::all(self.client());
+        let everywhere: Api<ClusterRoleBinding> = Api::all(self.client());
         // Version 0 is whatever the cache holds: nothing is read from storage.
         let cached = ListParams::default().match_any();
-        Ok(within(api.list(&cached)).await?.items)
+        let both = async { tokio::try_join!(namespaced.list(&cached), everywhere.list(&cached)) };
+        let (namespaced, everywhere) = within(both).await?;
+        Ok((namespaced.items, everywhere.items))
+    }
+
+    /// The rules of a Role, or of a ClusterRole where there is no namespace; none where it is not there.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where there was no answer, or the proxy may not read it.
+    pub async fn rules(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<PolicyRule>, Box<kube::Error>> {
+        let rules = match namespace {
+            Some(namespace) => {
+                let api: Api<Role> = Api::namespaced(self.client(), namespace);
+                within(api.get_opt(name)).await?.and_then(|role| role.rules)
+            }
+            None => {
+                let api: Api<ClusterRole> = Api::all(self.client());
+                within(api.get_opt(name)).await?.and_then(|role| role.rules)
+            }
+        };
+        Ok(rules.unwrap_or_default())
     }
 
     /// The PEM certificates by which the API server knows client certificates.

@@ -22,9 +22,16 @@ pub struct Right {
 const CLUSTER: Right =
     Right { verb: "", group: "", resource: "", namespace: "", name: "", without: "" };
 
+/// What tells whether code that runs as a service account may do what an agent would be held for.
+const ACCOUNTS: Right = Right {
+    group: "rbac.authorization.k8s.io",
+    without: "every new or changed pod is held, since nobody knows what its account may do",
+    ..CLUSTER
+};
+
 /// Every right that agent-shield uses in any case. Impersonation comes on top for agents with client
 /// certificates, and only for the names that a deployment lists.
-pub const RIGHTS: [Right; 7] = [
+pub const RIGHTS: [Right; 10] = [
     Right {
         verb: "create",
         group: "authentication.k8s.io",
@@ -57,13 +64,10 @@ pub const RIGHTS: [Right; 7] = [
         without: "all namespaces are listed again and again instead of watched",
         ..CLUSTER
     },
-    Right {
-        verb: "list",
-        group: "rbac.authorization.k8s.io",
-        resource: "rolebindings",
-        without: "every new or changed pod is held, since nobody knows what its account may do",
-        ..CLUSTER
-    },
+    Right { verb: "list", resource: "rolebindings", ..ACCOUNTS },
+    Right { verb: "list", resource: "clusterrolebindings", ..ACCOUNTS },
+    Right { verb: "get", resource: "roles", ..ACCOUNTS },
+    Right { verb: "get", resource: "clusterroles", ..ACCOUNTS },
     Right {
         verb: "get",
         resource: "configmaps",

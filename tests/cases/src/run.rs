@@ -183,7 +183,6 @@ impl Harness {
         let since = self.audit_end();
         let direct = self.direct(row);
         let direct = direct.map_err(|failure| self.unless_disturbed(row, since, failure))?;
-        let since = self.audit_end();
         self.prepare(row)?;
         let oracles = row.oracle.clone().unwrap_or_default();
         let before = oracle::snapshot(&self.api, &oracles);
@@ -473,7 +472,8 @@ impl Harness {
         before: &oracle::Snapshot,
     ) -> Result<(), Failure> {
         if let Some(direct) = direct {
-            same_answer(direct, answer).map_err(|why| Failure::of(answer, why))?;
+            let refused = if direct.status < 400 { answer } else { direct };
+            same_answer(direct, answer).map_err(|why| Failure::of(refused, why))?;
         }
         match row.basis != "live" || self.becomes_true(row, answer, before) {
             true => Ok(()),
