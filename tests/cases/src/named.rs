@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{Row, run::Failure};
 
-/// What may be said of a row's effect: the kinds of `effects::EffectKind` by name. A write that
+/// What may be said of a row's effect, or of one row: the kinds of `effects::EffectKind` by name. A write that
 /// takes two steps (owners first, the delete by garbage collection) is named by its first.
 const NAMES: &[(&str, &[&str])] = &[
     ("admission.tamper", &["GrantAccess", "Delete"]),
@@ -67,19 +67,9 @@ const NAMES: &[(&str, &[&str])] = &[
     ),
     ("rollout.limits", &["ChangeResources", "ChangeSpec", "CreateActive"]),
     ("rollout.spec", &["ChangeTemplate", "ChangeSpec"]),
+    ("scale", &["ScaleDown", "ScaleUp", "ChangeSpec", "Delete", "CreateActive", "ChangeTrigger"]),
     // DaemonSets have no count: where they run is the template's to say.
-    (
-        "scale",
-        &[
-            "ScaleDown",
-            "ScaleUp",
-            "ChangeSpec",
-            "ChangeTemplate",
-            "Delete",
-            "CreateActive",
-            "ChangeTrigger",
-        ],
-    ),
+    ("G15", &["ChangeTemplate"]),
     ("smuggling", &["Delete"]),
     ("storage", &["LoseData", "ChangeSpec", "ChangeTrigger", "Delete", "Borrow"]),
 ];
@@ -90,7 +80,7 @@ pub(crate) fn check(row: &Row, hold: &Value) -> Result<bool, Failure> {
     let kinds: Vec<&str> = effects.iter().filter_map(|it| it["kind"].as_str()).collect();
     let family = row.effect.split('.').next().unwrap_or_default();
     let of = |name: &str| NAMES.iter().find(|(effect, _)| *effect == name);
-    let Some((_, names)) = of(&row.effect).or_else(|| of(family)) else {
+    let Some((_, names)) = of(&row.id).or_else(|| of(&row.effect)).or_else(|| of(family)) else {
         return Err(Failure::Wrong(format!("no name is known for {}", row.effect)));
     };
     if names.contains(&"*") || kinds.iter().any(|kind| names.contains(kind)) {
