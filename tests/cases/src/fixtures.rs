@@ -1,12 +1,18 @@
 //! Objects that rows need, made anew for each.
 
-use std::{collections::HashMap, sync::OnceLock, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     api::{Api, JSON, MERGE},
+    oracle,
     row::Operation,
 };
 
@@ -16,7 +22,12 @@ struct Fixture {
     object: Value,
     #[serde(default)]
     post: Vec<Operation>,
+    /// What a controller still has to do.
+    until: Option<Value>,
 }
+
+/// How long a controller may take.
+const CONTROLLER_TIME_MAX: Duration = Duration::from_secs(40);
 
 fn fixture(key: &str) -> &'static Fixture {
     static ALL: OnceLock<HashMap<String, Fixture>> = OnceLock::new();
@@ -55,12 +66,26 @@ pub(crate) fn reset(api: &Api, key: &str) -> Result<(), String> {
             for operation in &fixture.post {
                 api.run(operation);
             }
-            return Ok(());
+            return match &fixture.until {
+                Some(until) => wait(api, key, until),
+                None => Ok(()),
+            };
         }
         said = answer.text();
         thread::sleep(Duration::from_millis(250));
     }
     Err(format!("fixture {key}: {said}"))
+}
+
+fn wait(api: &Api, key: &str, until: &Value) -> Result<(), String> {
+    let started = Instant::now();
+    while !oracle::is_true(api, until, None, &oracle::Snapshot::new()) {
+        if started.elapsed() > CONTROLLER_TIME_MAX {
+            return Err(format!("fixture {key}: not yet {until}"));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 fn remove(api: &Api, key: &str, path: &str) {

@@ -10,6 +10,7 @@ mod decisions;
 mod load;
 mod paced;
 mod policies;
+mod previews;
 mod process;
 mod reads;
 mod report;
@@ -36,8 +37,11 @@ use servers::Place;
 
 use crate::root;
 
-/// The scenario that is a table of its own.
-const DECISIONS: &str = "decisions";
+/// The scenarios that are a table of their own, and need nothing to compare agent-shield with.
+const TABLES: [(&str, Table); 2] = [("decisions", decisions::table), ("previews", previews::table)];
+
+/// Measures, quickly or well, and says in Markdown what came out.
+type Table = fn(quick: bool) -> Result<String>;
 
 /// Idle watches that are opened, and fewer for the smoke test.
 const WATCHES: [usize; 2] = [10_000, 200];
@@ -47,7 +51,7 @@ pub(crate) struct BenchArgs {
     /// A smoke test of less than half a minute, whose numbers mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch` or `decisions`.
+    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch` or `previews`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Runs of each scenario on each server; the median counts.
@@ -98,21 +102,19 @@ impl Progress {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<()> {
-    if args.only.as_deref() == Some(DECISIONS) {
-        // Needs no proxy, and nothing to compare it with.
-        if cfg!(debug_assertions) && !args.quick {
-            build(&["--release", "--package", "xtask"])?;
-            return as_release();
-        }
-        println!("{}", decisions::table(args.quick)?);
-        return Ok(());
+    let table = TABLES.iter().find(|(name, _)| args.only.as_deref() == Some(name));
+    if table.is_none() {
+        tools::install()?;
     }
-    tools::install()?;
     if args.quick {
         // Shows that everything works, with whatever is built already.
         build(&["--package", "agent-shield"])?;
     } else if cfg!(debug_assertions) {
         return run_optimised();
+    }
+    if let Some((_, table)) = table {
+        println!("{}", table(args.quick)?);
+        return Ok(());
     }
     let options = Options {
         quick: args.quick,
@@ -133,8 +135,8 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
     }
     report::write(&rows, &machine(), &args.json)?;
     println!("{}", report::table(&rows));
-    if options.wants(DECISIONS) {
-        println!("{}", decisions::table(options.quick)?);
+    for (_, table) in TABLES.iter().filter(|(name, _)| options.wants(name)) {
+        println!("{}", table(options.quick)?);
     }
     println!("each round is in {}", args.json.display());
     Ok(())
