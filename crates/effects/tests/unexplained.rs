@@ -1,81 +1,10 @@
-//! A law: where no effect is reported, nothing that matters differs. What matters is written here by
-//! hand, path by path, and is not the engine's own list.
+//! A law: where no effect is reported, nothing that matters differs. What matters is testkit's list,
+//! written by hand, and not the engine's own. `tests/cases` asks the same of the API server's dry runs.
 
 use attributes::Attributes;
 use effects::{ClassConfig, EffectKind, of_change};
 use serde_json::{Value, json};
-
-/// What controllers, schedulers and garbage collection act on, of every kind.
-const MATTERS: &[&str] = &[
-    "/metadata/labels",
-    "/metadata/annotations",
-    "/metadata/ownerReferences",
-    "/metadata/finalizers",
-    "/metadata/deletionTimestamp",
-    "/data",
-    "/binaryData",
-    "/stringData",
-    "/immutable",
-    "/type",
-    "/spec/replicas",
-    "/spec/selector",
-    "/spec/template/metadata",
-    "/spec/template/spec/containers",
-    "/spec/template/spec/initContainers",
-    "/spec/template/spec/volumes",
-    "/spec/template/spec/nodeSelector",
-    "/spec/template/spec/serviceAccountName",
-    "/spec/template/spec/hostNetwork",
-    "/spec/template/spec/tolerations",
-    "/spec/template/spec/terminationGracePeriodSeconds",
-    "/spec/strategy",
-    "/spec/updateStrategy",
-    "/spec/paused",
-    "/spec/minReadySeconds",
-    "/spec/revisionHistoryLimit",
-    "/spec/persistentVolumeClaimRetentionPolicy",
-    "/spec/ordinals",
-    "/spec/suspend",
-    "/spec/schedule",
-    "/spec/jobTemplate",
-    "/spec/parallelism",
-    "/spec/minReplicas",
-    "/spec/maxReplicas",
-    "/spec/scaleTargetRef",
-    "/spec/unschedulable",
-    "/spec/taints",
-    "/spec/ports",
-    "/spec/externalIPs",
-    "/spec/claimRef",
-    "/spec/persistentVolumeReclaimPolicy",
-    "/spec/resources",
-    "/spec/hard",
-    "/status/allocatable",
-    "/status/phase",
-    "/status/hard",
-];
-
-/// What random edits put in place of what was there.
-fn values() -> Vec<Value> {
-    vec![
-        json!(null),
-        json!(0),
-        json!(1),
-        json!(10),
-        json!(-1),
-        json!(true),
-        json!(false),
-        json!(""),
-        json!("x"),
-        json!("Delete"),
-        json!("evil:1"),
-        json!([]),
-        json!({}),
-        json!({"name": "c", "image": "evil:1"}),
-        json!([{"name": "c", "image": "evil:1"}]),
-        json!({"x": "y"}),
-    ]
-}
+use testkit::edits::{self, Random};
 
 fn objects() -> Vec<(&'static str, &'static str, Value)> {
     let metadata = json!({
@@ -181,79 +110,16 @@ fn objects() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Every place of an object, as a pointer.
-fn places(value: &Value, at: &str, all: &mut Vec<String>) {
-    let mut step = |key: &str, value: &Value| {
-        let place = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
-        places(value, &place, all);
-        all.push(place);
-    };
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| step(key, value)),
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(i, it)| step(&i.to_string(), it))
-        }
-        _ => {}
-    }
-}
-
-/// One edit: a place gets another value, goes, or gets something beside it.
-fn edit(object: &mut Value, place: &str, how: usize, value: &Value) {
-    let value = value.clone();
-    let Some((parent, key)) = place.rsplit_once('/') else { return };
-    let key = key.replace("~1", "/").replace("~0", "~");
-    match (object.pointer_mut(parent), how) {
-        (Some(Value::Object(fields)), 0) => drop(fields.insert(key, value)),
-        (Some(Value::Object(fields)), 1) => drop(fields.remove(&key)),
-        (Some(Value::Object(fields)), _) => drop(fields.insert(format!("{key}2"), value)),
-        (Some(Value::Array(items)), 0) => {
-            if let Some(item) = key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
-                *item = value;
-            }
-        }
-        (Some(Value::Array(items)), 1) => drop(items.pop()),
-        (Some(Value::Array(items)), _) => items.push(value),
-        _ => {}
-    }
-}
-
-/// Absent, null and empty are one value to the API server.
-fn at(object: &Value, path: &str) -> Option<Value> {
-    object.pointer(path).cloned().filter(|it| {
-        !it.is_null()
-            && it.as_object().is_none_or(|it| !it.is_empty())
-            && it.as_array().is_none_or(|it| !it.is_empty())
-    })
-}
-
 /// Random patches; each has its number, by which it is made again.
 const PATCHES: usize = 100_000;
 const THREADS: usize = 4;
 
-/// Numbers that follow from a seed (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap_or(0) % limit
-    }
-}
-
 /// What is wrong about one random patch of a random object.
 fn wrong(kind: &Kind, random: &mut Random, values: &[Value]) -> Option<String> {
     let Kind { attributes, old, places } = kind;
-    let mut new = old.clone();
-    for _ in 0..=random.below(3) {
-        let place = places.get(random.below(places.len()))?;
-        let value = values.get(random.below(values.len()))?;
-        edit(&mut new, place, random.below(3), value);
-    }
+    let new = random.edited(old, places, values);
     let effects = of_change(attributes, &ClassConfig::default(), Some(old), &new);
-    let differs: Vec<&&str> = MATTERS.iter().filter(|it| at(old, it) != at(&new, it)).collect();
+    let differs = edits::differing(old, &new);
     if !differs.is_empty() && effects.is_empty() {
         return Some(format!("{differs:?} without an effect: {old} {new}"));
     }
@@ -262,13 +128,8 @@ fn wrong(kind: &Kind, random: &mut Random, values: &[Value]) -> Option<String> {
     if !effects.iter().all(|it| inert(it.kind)) {
         return None;
     }
-    let inert = ["/metadata/labels", "/metadata/annotations", "/spec/template/metadata"];
-    let more: Vec<_> = differs.iter().filter(|it| !inert.contains(**it)).collect();
-    // Where the template of a CronJob's pods lies deeper, its annotations do too.
-    let deep = more.iter().all(|it| ***it == "/spec/jobTemplate")
-        && at(old, "/spec/jobTemplate/spec/template/spec")
-            == at(&new, "/spec/jobTemplate/spec/template/spec");
-    (!more.is_empty() && !deep).then(|| format!("{more:?} only {effects:?}: {old} {new}"))
+    let more = edits::beside_labels(old, &new);
+    (!more.is_empty()).then(|| format!("{more:?} only {effects:?}: {old} {new}"))
 }
 
 struct Kind {
@@ -294,11 +155,11 @@ fn what_matters_never_differs_without_an_effect() {
                 ..Attributes::default()
             };
             let mut all = Vec::new();
-            places(&old, "", &mut all);
+            edits::places(&old, "", &mut all);
             Kind { attributes, old, places: all }
         })
         .collect();
-    let values = values();
+    let values = edits::values();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (kinds, values) = (&kinds, &values);
@@ -320,7 +181,7 @@ fn the_list_is_looked_at() {
     let (_, _, old) = objects().swap_remove(0);
     for path in ["/spec/replicas", "/metadata/labels", "/spec/template/spec/containers"] {
         let mut new = old.clone();
-        edit(&mut new, path, 1, &Value::Null);
-        assert!(MATTERS.iter().any(|it| at(&old, it) != at(&new, it)), "{path}");
+        edits::edit(&mut new, path, 1, &Value::Null);
+        assert_eq!(edits::differing(&old, &new), [path]);
     }
 }

@@ -6,6 +6,7 @@
 //! sets it) a cluster that runs already is used.
 
 pub mod cluster;
+pub mod edits;
 pub mod http;
 pub mod pki;
 mod shield;
