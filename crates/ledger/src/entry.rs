@@ -340,7 +340,7 @@ pub enum HoldEvent {
 pub enum Outcome {
     /// The API server answered.
     Answered,
-    /// We answered; nothing was sent, but probes.
+    /// We answered, most often with a refusal; nothing was sent, but probes.
     Refused,
     /// It never left: the API server could not be reached.
     Unsent,

@@ -1,5 +1,6 @@
 //! Kubernetes protobuf, as far as a request is judged or shown by its own bytes: delete options,
-//! evictions, scales, bindings and token requests. Everything else is the API server's to read.
+//! evictions, scales, bindings, token requests, and reviews of one's own access. Everything else is
+//! the API server's to read.
 //!
 //! `k8s\0`, then a `runtime.Unknown` (k8s.io/apimachinery, pkg/runtime/generated.proto) around the
 //! object. Go's readers let the last of two fields win, merge messages and skip what they do not
@@ -103,6 +104,43 @@ const TOKEN_REQUEST: &[Field] = &[
         ]),
     ),
 ];
+const ACCESS_REVIEW: &[Field] = &[
+    Field(1, "metadata", Of::Message(META)),
+    Field(
+        2,
+        "spec",
+        Of::Message(&[
+            Field(
+                1,
+                "resourceAttributes",
+                Of::Message(&[
+                    Field(1, "namespace", Of::Text),
+                    Field(2, "verb", Of::Text),
+                    Field(3, "group", Of::Text),
+                    Field(4, "version", Of::Text),
+                    Field(5, "resource", Of::Text),
+                    Field(6, "subresource", Of::Text),
+                    Field(7, "name", Of::Text),
+                ]),
+            ),
+            Field(
+                2,
+                "nonResourceAttributes",
+                Of::Message(&[Field(1, "path", Of::Text), Field(2, "verb", Of::Text)]),
+            ),
+        ]),
+    ),
+    Field(
+        3,
+        "status",
+        Of::Message(&[
+            Field(1, "allowed", Of::Flag),
+            Field(2, "reason", Of::Text),
+            Field(3, "evaluationError", Of::Text),
+            Field(4, "denied", Of::Flag),
+        ]),
+    ),
+];
 const TYPE_META: &[Field] = &[Field(1, "apiVersion", Of::Text), Field(2, "kind", Of::Text)];
 
 /// Reads an object of one of the kinds above; `kind` is the route's, for bytes that name none.
@@ -128,6 +166,7 @@ pub(crate) fn read(body: &[u8], kind: Option<&str>) -> Result<Value, PayloadErro
         Some("Scale") => SCALE,
         Some("Binding") => BINDING,
         Some("TokenRequest") => TOKEN_REQUEST,
+        Some("SelfSubjectAccessReview") => ACCESS_REVIEW,
         _ => return Err(malformed("it is of a kind that is not read here")),
     };
     let mut object = message(raw, fields)?;

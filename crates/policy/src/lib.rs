@@ -15,6 +15,7 @@ pub mod document;
 mod facts;
 mod issue;
 mod matching;
+mod own;
 mod pack;
 mod packs;
 mod trace;

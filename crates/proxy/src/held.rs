@@ -26,6 +26,7 @@ use crate::{
     judge::{Judged, Judgement},
     pin,
     tunnel::Opening,
+    warning,
 };
 
 /// Sent again after a 409 for so many times, then it goes back to the queue.
@@ -510,7 +511,7 @@ impl Proxy {
         let mut headers = attributes::headers::downstream_headers(head.headers);
         headers.remove(header::CONTENT_LENGTH);
         if let Some(verdict) = hold.state.verdict() {
-            headers.append(header::WARNING, warning(&hold.id, verdict));
+            headers.append(header::WARNING, approved_by(&hold.id, verdict));
         }
         if complete {
             let kept = Kept { status: head.status, headers, body: bytes.clone() };
@@ -606,19 +607,12 @@ fn pending(hold: &Hold, retry: Duration) -> ProxyError {
 }
 
 /// `Warning: 299 - "…"`, which kubectl prints (k8s.io/apimachinery, pkg/util/net/http.go).
-fn warning(id: &HoldId, verdict: &hold::Verdict) -> HeaderValue {
+fn approved_by(id: &HoldId, verdict: &hold::Verdict) -> HeaderValue {
     let said = match verdict.reason.as_str() {
         "" => String::new(),
         reason => format!(": {reason}"),
     };
-    let text: String = format!("approved by {} (hold {id}){said}", verdict.reviewer.username)
-        .chars()
-        .map(|char| if char.is_ascii_graphic() || char == ' ' { char } else { '?' })
-        .filter(|char| !matches!(char, '"' | '\\'))
-        .take(500)
-        .collect();
-    HeaderValue::from_str(&format!("299 agent-shield \"{text}\""))
-        .unwrap_or_else(|_| HeaderValue::from_static("299 agent-shield \"approved\""))
+    warning::of(&format!("approved by {} (hold {id}){said}", verdict.reviewer.username))
 }
 
 /// What a collection's answer shows deleted that nobody approved.

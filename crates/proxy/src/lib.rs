@@ -7,6 +7,7 @@
 
 mod accounts;
 mod answers;
+mod ask_first;
 mod body;
 mod bounds;
 mod call;
@@ -30,6 +31,7 @@ mod serve;
 mod tunnel;
 mod twin;
 mod unserved;
+mod warning;
 mod window;
 
 use std::{future::Future, sync::Arc, time::Duration};

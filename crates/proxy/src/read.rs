@@ -11,7 +11,7 @@ use status::Status;
 use upstream::{Answer, Body, SendError};
 
 use crate::{
-    Proxy,
+    Proxy, ask_first,
     body::{self, Counted, Ended},
     call::{Call, decided},
     error::ProxyError,
@@ -27,7 +27,14 @@ impl Proxy {
         body: Incoming,
     ) -> Response<Body> {
         let decision = decided(Action::Allow, "");
-        let mut told = Told { proxy: self, call: Some(call), decision, code: 0, _load: load };
+        let mut told = Told {
+            proxy: self,
+            call: Some(call),
+            decision,
+            code: 0,
+            outcome: Outcome::Answered,
+            _load: load,
+        };
         match told.answer(body).await {
             Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| told.ended(&ended))),
             Err(error) => {
@@ -74,6 +81,8 @@ struct Told {
     decision: DecisionRecord,
     /// Of the answer; 0 while there is none.
     code: u16,
+    /// How it ended, once its answer has left whole.
+    outcome: Outcome,
     _load: Load,
 }
 
@@ -85,6 +94,11 @@ impl Told {
         // Of most reads no rule asks anything, and nobody waits.
         if let Some(pack) = proxy.asked_about_read(&call.attributes) {
             self.decision = Box::pin(proxy.judge_read(&pack, call)).await?;
+        }
+        if ask_first::is_for_rules(&call.attributes) {
+            let answer = proxy.own_rules(call).await?;
+            (self.code, self.outcome) = (answer.status().as_u16(), Outcome::Refused);
+            return Ok(answer);
         }
         // A GET may carry a body that the API server ignores; it is passed on within the bounds.
         let mut taken = proxy.bodies.taken();
@@ -114,7 +128,7 @@ impl Told {
     }
 
     fn ended(mut self, ended: &Ended) {
-        let outcome = if ended.complete { Outcome::Answered } else { Outcome::ClientGone };
+        let outcome = if ended.complete { self.outcome } else { Outcome::ClientGone };
         self.tell(outcome, ended.bytes, None);
     }
 

@@ -11,7 +11,7 @@ use ::policy::{
     Compiled, Decision, Pack, Rule,
     case::Case,
     compile,
-    document::{Mode, Place},
+    document::Mode,
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -205,12 +205,7 @@ fn listed(pack: &Pack, rule: &Rule) -> Listed {
             Decision::Hold => "hold",
             Decision::Deny => "deny",
         },
-        place: match rule.place {
-            Place::Everywhere => "everywhere",
-            Place::Production => "production",
-            Place::Protected => "protected",
-            Place::NonProduction => "nonProduction",
-        },
+        place: rule.place.as_str(),
         severity: rule.severity.as_str(),
         mode: match rule.mode {
             Mode::Enforce => "enforce",

@@ -1,0 +1,142 @@
+//! Agents may ask first: which rules are about them, and whether a call would wait for a person.
+//!
+//! The API server's own answers to access reviews say what RBAC allows. They pass unchanged; a warning
+//! beside them says what agent-shield would do with such a call, as far as the call's attributes tell.
+
+use attributes::Attributes;
+use effects::Route;
+use http::{HeaderMap, HeaderValue, Method, Response, header};
+use policy::{Decision, Input, Objects};
+use serde_json::Value;
+use upstream::{Body, RunAs};
+
+use crate::{
+    Proxy, body,
+    call::{Call, Write},
+    error::ProxyError,
+    warning,
+};
+
+/// Where an agent reads its own rules. The API server has nothing there.
+const RULES: &str = "/.well-known/agent-shield";
+
+/// Whether a read asks for the agent's own rules.
+pub(crate) fn is_for_rules(attributes: &Attributes) -> bool {
+    attributes.path == RULES && matches!(attributes.method.as_str(), "GET" | "HEAD")
+}
+
+impl Proxy {
+    /// The rules that are about whoever asks.
+    pub(crate) async fn own_rules(&self, call: &Call) -> Result<Response<Body>, ProxyError> {
+        let user = match (call.known_user(), call.run_as.token()) {
+            _ if matches!(call.run_as, RunAs::Nobody) => return Err(ProxyError::Unauthenticated),
+            (Some(user), _) => user,
+            (None, token) => self.tokens.user(token.map_or("", |it| it)).await?,
+        };
+        let mut told = self.policies.load().told_to(&user, jiff::Timestamp::now());
+        if let Some(told) = told.as_object_mut() {
+            told.insert("apiVersion".to_owned(), "agent-shield.io/v1alpha1".into());
+            told.insert("kind".to_owned(), "AgentRules".into());
+            told.insert("username".to_owned(), user.username.clone().into());
+            told.insert("frozen".to_owned(), self.queue.frozen(&user.username).is_some().into());
+        }
+        let mut bytes = told.to_string().into_bytes();
+        if call.attributes.method == "HEAD" {
+            bytes.clear();
+        }
+        let mut response = Response::new(body::full(bytes));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    /// What agent-shield would do with the call that a write only asks about.
+    pub(crate) async fn forewarning(&self, write: &Write) -> Option<HeaderValue> {
+        let a = write.attributes();
+        if a.api_group != "authorization.k8s.io" || a.verb != "create" {
+            return None;
+        }
+        let text = match a.resource.as_str() {
+            "selfsubjectaccessreviews" => match asked_about(write) {
+                Some(asked) => self.foreseen(write, &asked).await?,
+                None => format!("whether it would be held could not be read; see {RULES}"),
+            },
+            "selfsubjectrulesreviews" => {
+                format!("a person may have to approve some of these calls first; see {RULES}")
+            }
+            _ => return None,
+        };
+        Some(warning::of(&text))
+    }
+
+    async fn foreseen(&self, write: &Write, asked: &Attributes) -> Option<String> {
+        let pack = self.policies.load_full();
+        let class = self.class_of(asked).await;
+        let plan = effects::plan(asked, false);
+        let now = jiff::Timestamp::now();
+        let verdict = match plan.route {
+            Route::Read => pack.decide_read(asked, &write.user, &class, now),
+            _ => pack.decide(&Input {
+                attributes: asked,
+                user: &write.user,
+                class: &class,
+                is_write: !matches!(plan.route, Route::Review),
+                effects: &plan.effects,
+                objects: Objects::Later,
+                changes: &[],
+                earlier: &[],
+                redact: &Value::clone,
+                now,
+            }),
+        };
+        let rules = verdict.rules().join(", ");
+        match verdict.decision {
+            Decision::Deny => Some(format!("`{asked}` is denied here ({rules})")),
+            Decision::Hold => Some(format!("`{asked}` waits for a person's approval ({rules})")),
+            Decision::Allow if pack.asks_about(&plan, asked, &class) => {
+                Some(format!("`{asked}` may wait for a person's approval, by what it changes"))
+            }
+            Decision::Allow => None,
+        }
+    }
+}
+
+/// The call that a SelfSubjectAccessReview asks about, as if it were made.
+fn asked_about(write: &Write) -> Option<Attributes> {
+    let review = payload::read(write.media, &write.body).ok()?;
+    let text = |path: &str| review.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let of_resource = |field: &str| text(&format!("/spec/resourceAttributes/{field}"));
+    let resource = of_resource("resource");
+    if resource.is_empty() {
+        let verb = text("/spec/nonResourceAttributes/verb").to_ascii_uppercase();
+        let method = Method::from_bytes(verb.as_bytes()).ok()?;
+        let path = text("/spec/nonResourceAttributes/path");
+        return attributes::read(&method, path, &HeaderMap::new()).ok();
+    }
+    let verb = of_resource("verb");
+    let method = match verb {
+        "get" | "list" | "watch" => "GET",
+        "create" => "POST",
+        "update" => "PUT",
+        "patch" => "PATCH",
+        "delete" | "deletecollection" => "DELETE",
+        // Of RBAC alone, like `impersonate`: no request has it.
+        _ => return None,
+    };
+    let (group, version) = (of_resource("group"), of_resource("version"));
+    let api_prefix = if group.is_empty() { "api" } else { "apis" };
+    Some(Attributes {
+        method: method.to_owned(),
+        is_resource_request: true,
+        verb: verb.to_owned(),
+        api_prefix: api_prefix.to_owned(),
+        api_group: group.to_owned(),
+        api_version: if matches!(version, "" | "*") { "v1" } else { version }.to_owned(),
+        resource: resource.to_owned(),
+        subresource: of_resource("subresource").to_owned(),
+        namespace: of_resource("namespace").to_owned(),
+        name: of_resource("name").to_owned(),
+        ..Attributes::default()
+    })
+}

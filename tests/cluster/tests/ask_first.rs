@@ -1,0 +1,120 @@
+//! Agents ask first: their own rules, and access reviews that say what would be held.
+
+use std::{fs, time::Duration};
+
+use cluster::Scene;
+use serde_json::{Value, json};
+use testkit::{Shield, http, wait_until};
+
+const RULES: &str = "/.well-known/agent-shield";
+
+/// A rule about this scene's agent, one about somebody else, and one that only watches.
+fn policies(agent: &str) -> String {
+    let policy = |name: &str, user: &str, mode: &str| {
+        format!(
+            "---
+apiVersion: agent-shield.io/v1alpha1
+kind: Policy
+metadata: {{name: {name}}}
+spec:
+  agents: {{users: ['{user}']}}
+  matchConstraints: {{resourceRules: [{{resources: [configmaps], operations: [CREATE]}}]}}
+  rules: [{{name: rule, action: deny, reason: not here{mode}}}]
+"
+        )
+    };
+    [
+        policy("mine", agent, ""),
+        policy("theirs", "somebody", ""),
+        policy("quiet", agent, ", mode: shadow"),
+    ]
+    .concat()
+}
+
+fn review(namespace: &str, verb: &str, group: &str, resource: &str) -> Value {
+    json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "namespace": namespace, "verb": verb, "group": group, "resource": resource,
+        }},
+    })
+}
+
+#[test]
+fn an_agent_is_told_its_own_rules_and_no_others() {
+    let scene = Scene::new("ask-rules");
+    let dir = scene.cluster.dir().join(scene.cluster.unique("ask-rules"));
+    fs::create_dir_all(&dir).expect("a directory");
+    fs::write(dir.join("p.yaml"), policies(&scene.agent.username)).expect("a file");
+    let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
+    let answer = shield.request(&scene.agent, "GET", RULES, None, b"");
+    let told = answer.json();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!((&told["kind"], &told["frozen"]), (&json!("AgentRules"), &json!(false)));
+    assert_eq!(told["username"], scene.agent.username.as_str());
+    let rule = |name: &str| {
+        let rules = told["rules"].as_array().expect("rules");
+        rules.iter().find(|it| it["name"] == name).cloned()
+    };
+    let mine = rule("mine/rule").expect("a rule about the agent");
+    assert_eq!((&mine["action"], &mine["where"]), (&json!("deny"), &json!("everywhere")));
+    assert_eq!(mine["requests"][0]["resources"], json!(["configmaps"]));
+    assert_eq!(rule("delete-namespace").expect("a built-in rule")["action"], "hold");
+    let text = answer.text();
+    assert!(!text.contains("theirs") && !text.contains("somebody"), "what others may do: {text}");
+    assert!(rule("quiet/rule").is_none(), "a shadow rule asks nobody");
+
+    // Nobody is nobody's agent, and nothing else is served there.
+    let ask = |method, headers: &[(&str, &str)], body: &[u8]| {
+        let answer = http::request(&shield.agent_url, &shield.ca(), method, RULES, headers, body);
+        answer.expect("an answer")
+    };
+    assert_eq!(ask("GET", &[("Connection", "close")], b"").status, 401);
+    let bad = [("Authorization", "Bearer nonsense"), ("Connection", "close")];
+    assert_eq!(ask("GET", &bad, b"").status, 401);
+    wait_until(Duration::from_secs(20), "it is recorded like any read", || {
+        let entries = shield.cli_json(&scene.reviewer, &["timeline", "--since", "5m"]);
+        entries.to_string().contains(RULES).then_some(())
+    });
+}
+
+#[test]
+fn an_access_review_says_what_would_be_held() {
+    let scene = Scene::new("ask-review");
+    let target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let table = [
+        (&scene.prod, "delete", "apps", "deployments", "waits for a person's approval"),
+        (&scene.prod, "patch", "apps", "deployments", "may wait for a person's approval"),
+        (&scene.dev, "delete", "apps", "deployments", "waits for a person's approval"),
+        // What hangs on it is not known yet.
+        (&scene.dev, "delete", "", "configmaps", "may wait for a person's approval"),
+        (&scene.prod, "get", "", "pods", ""),
+        (&scene.prod, "create", "authorization.k8s.io", "selfsubjectaccessreviews", ""),
+    ];
+    for (namespace, verb, group, resource, want) in table {
+        let body = review(namespace, verb, group, resource).to_string();
+        let json = Some("application/json");
+        let answer = scene.shield.request(&scene.agent, "POST", target, json, body.as_bytes());
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        assert_eq!(answer.json()["status"]["allowed"], true, "as the API server answers");
+        let warning = answer.header("warning").unwrap_or_default();
+        let fits = if want.is_empty() { warning.is_empty() } else { warning.contains(want) };
+        assert!(fits, "{verb} {resource} in {namespace}: {warning}");
+    }
+    // kubectl asks in protobuf, and prints what it is warned of.
+    let kubectl = |args: &[&str]| {
+        let mut command = scene.cluster.kubectl_as(&scene.shield.kubeconfig(&scene.agent));
+        let output = command.args(args).output().expect("kubectl");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (said, warned) =
+        kubectl(&["auth", "can-i", "delete", "deployments.apps", "-n", &scene.prod]);
+    assert_eq!(said.trim(), "yes");
+    assert!(warned.contains("waits for a person's approval (delete-workload"), "{warned}");
+    let (said, warned) = kubectl(&["auth", "can-i", "list", "pods", "-n", &scene.prod]);
+    assert_eq!((said.trim(), warned.contains("approval")), ("yes", false), "{warned}");
+    let (said, warned) = kubectl(&["auth", "can-i", "--list", "-n", &scene.prod]);
+    assert!(said.contains("*.*"), "{said}");
+    assert!(warned.contains(RULES), "{warned}");
+}
