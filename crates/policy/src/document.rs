@@ -407,7 +407,8 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
-        let whole = units.into_iter().find(|(each, _)| seconds >= *each && seconds % each == 0);
+        let whole =
+            units.into_iter().find(|(each, _)| seconds >= *each && seconds.is_multiple_of(*each));
         let (each, unit) = whole.unwrap_or((1, 's'));
         write!(f, "{}{unit}", seconds / each)
     }

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Barrier,
     thread,
@@ -67,20 +67,20 @@ impl Stage {
         self.scene.shield.cli_json(&self.scene.reviewer, &["show", id])
     }
 
-    fn command(&self, person: &PathBuf, args: &[&str]) -> Command {
+    fn command(&self, person: &Path, args: &[&str]) -> Command {
         let mut command = self.scene.shield.cli(person);
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// What the command says to a person, and how it ends.
-    fn says(&self, person: &PathBuf, args: &[&str]) -> (Option<i32>, String) {
+    fn says(&self, person: &Path, args: &[&str]) -> (Option<i32>, String) {
         let output = self.command(person, args).output().expect("a CLI");
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&text).into_owned())
     }
 
-    fn approves(&self, person: &PathBuf, id: &str) -> (Option<i32>, String) {
+    fn approves(&self, person: &Path, id: &str) -> (Option<i32>, String) {
         self.says(person, &["approve", id, "--reason", "checked it"])
     }
 
@@ -99,7 +99,7 @@ impl Stage {
 }
 
 /// As editors put a file in place: whole.
-fn put(policies: &std::path::Path, rule: &str) {
+fn put(policies: &Path, rule: &str) {
     let text = format!(
         "apiVersion: agent-shield.io/v1alpha1
 kind: Policy
@@ -159,7 +159,7 @@ fn a_delete_takes_two_people_of_the_right_group_and_runs_once() {
 
     // Whoever comes as alice once more is alice: with the same certificate, with one of another
     // group, by a name in another case.
-    let twice = |stage: &Stage, who: &PathBuf, what: &str| {
+    let twice = |stage: &Stage, who: &Path, what: &str| {
         let (code, text) = stage.approves(who, &id);
         assert_eq!(code, Some(6), "{what}: {text}");
         assert!(text.contains("you already approved") && text.contains(needed), "{what}: {text}");
