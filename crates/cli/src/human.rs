@@ -148,12 +148,11 @@ fn approvals(hold: &HoldSummary) -> String {
         return String::new();
     }
     let mut text = String::new();
-    if hold.state != "denied" {
-        for approval in &hold.approvals {
-            let (by, reason) = (e(&approval.reviewer.username), e(&approval.reason));
-            let at = approval.at.strftime("%F %T");
-            text.push_str(&format!("\nApproved by {by} at {at}: {reason}"));
-        }
+    for approval in &hold.approvals {
+        let (by, reason) = (e(&approval.reviewer.username), e(&approval.reason));
+        let said = if reason.is_empty() { reason } else { format!(": {reason}") };
+        let at = approval.at.strftime("%F %T");
+        text.push_str(&format!("\nApproved by {by} at {at}{said}."));
     }
     if !hold.missing.is_empty() {
         let with = if hold.reason_required { ", with a reason" } else { "" };

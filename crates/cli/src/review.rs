@@ -52,7 +52,7 @@ pub(crate) enum ReviewCommand {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
-    /// Approve a hold, in your name, exactly as it stands now. Where others must too, it waits for them.
+    /// Approve a hold, in your name, exactly as it stands now.
     #[command(
         after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq --digest \"$(agent-shield show k3mq -o json | jq -r .preview.digest)\""
     )]

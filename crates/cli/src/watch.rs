@@ -40,8 +40,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Watch what waits for a decision, and decide it.
 ///
 /// On a terminal: j and k or the arrows move, Enter shows a hold, a approves it (it is shown first,
-/// and y confirms, or a reason where a rule requires one), d denies it with a reason, q quits. Elsewhere, and with --once, a line for each
-/// new or changed hold: TIME ID STATE SENTENCE.
+/// and y confirms, or a reason where a rule requires one), d denies it with a reason, q quits.
+/// Elsewhere, and with --once, a line for each new or changed hold: TIME ID STATE SENTENCE.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

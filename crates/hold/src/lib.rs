@@ -2,8 +2,8 @@
 //!
 //! A hold is stored before anybody waits on it and outlives every process. [`State`] says where it
 //! stands; its transitions consume it, and nothing but the approvals that its [`Quorum`] demands, of
-//! exactly what was seen, leads to [`State::Running`]. [`Permit`] is that right as a value: whoever sends a request upstream
-//! must spend one. Pure: time comes in as an argument; [`Holds`] names what is needed of storage.
+//! exactly what was seen, leads to [`State::Running`]. [`Permit`] is that right as a value: whoever
+//! sends a request upstream must spend one. Pure: time comes in as an argument; [`Holds`] names what is needed of storage.
 
 mod document;
 mod freeze;

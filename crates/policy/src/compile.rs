@@ -31,6 +31,7 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 const RULES_MAX: usize = 20_000;
 /// People that one rule may ask for: more are a mistake, and would never meet a deadline.
 const REVIEWERS_MAX: i64 = 10;
+const GROUPS_MAX: usize = 20;
 /// Nobody reads a hold in less, and one that is older is asked about the cluster of last week.
 const DEADLINE_MIN: Time = Time(Duration::from_secs(10));
 const DEADLINE_MAX: Time = Time(Duration::from_secs(7 * 86_400));
@@ -385,6 +386,7 @@ impl Compiler {
             let message = "a read has no effects".to_owned();
             self.issues.push(issue_at(source, rule.name.referenced, message));
         }
+        self.check_deadline(source, rule);
         let reviewers = self.reviewers(source, rule);
         let when = rule
             .when
@@ -443,41 +445,26 @@ impl Compiler {
         });
     }
 
-    /// Whom a rule asks, and until when: both are of holds.
+    fn check_deadline(&mut self, source: &Source, rule: &RuleDocument) {
+        let Some(deadline) = &rule.deadline else { return };
+        if !(DEADLINE_MIN.0..=DEADLINE_MAX.0).contains(&deadline.value.0) {
+            let message =
+                format!("a deadline is {DEADLINE_MIN} at least and {DEADLINE_MAX} at most");
+            self.issues.push(issue_at(source, deadline.referenced, message));
+        }
+        self.check_holds(source, rule, deadline.referenced, "deadline");
+    }
+
+    /// Whom a rule asks.
     fn reviewers(&mut self, source: &Source, rule: &RuleDocument) -> Option<Reviewers> {
+        let asked = rule.reviewers.as_ref()?;
+        self.check_holds(source, rule, asked.referenced, "reviewers");
         let mut wrong =
             |at: Location, message: String| self.issues.push(issue_at(source, at, message));
-        if let Some(deadline) = &rule.deadline {
-            let Time(time) = deadline.value;
-            if time < DEADLINE_MIN.0 || time > DEADLINE_MAX.0 {
-                let message =
-                    format!("a deadline is {DEADLINE_MIN} at least and {DEADLINE_MAX} at most");
-                wrong(deadline.referenced, message);
-            }
-            if rule.action == Action::Deny {
-                wrong(
-                    deadline.referenced,
-                    "a rule that denies asks nobody: leave out `deadline`".to_owned(),
-                );
-            }
-        }
-        let asked = rule.reviewers.as_ref()?;
-        if rule.action == Action::Deny {
-            wrong(
-                asked.referenced,
-                "a rule that denies asks nobody: leave out `reviewers`".to_owned(),
-            );
-        }
         let ReviewersDocument { groups, count, reason_required } = &asked.value;
         if groups.is_none() && count.is_none() && !reason_required {
             let message = "`reviewers` says nothing: give groups, count or reasonRequired";
             wrong(asked.referenced, message.to_owned());
-        }
-        if let Some(groups) = groups
-            && (groups.value.is_empty() || groups.value.iter().any(|it| it.trim().is_empty()))
-        {
-            let message = "name a group at least, and none by an empty name; without `groups`, whoever may approve counts";
-            wrong(groups.referenced, message.to_owned());
         }
         let people = count.as_ref().map_or(1, |it| it.value);
         if let Some(count) = count
@@ -486,11 +473,28 @@ impl Compiler {
             let message = format!("a hold needs 1 to {REVIEWERS_MAX} approvals, and not {people}");
             wrong(count.referenced, message);
         }
+        let names = groups.as_ref().map(|it| it.value.as_slice()).unwrap_or_default();
+        if let Some(groups) = groups
+            && (!(1..=GROUPS_MAX).contains(&names.len())
+                || names.iter().any(|it| it.trim().is_empty()))
+        {
+            let message = format!(
+                "name 1 to {GROUPS_MAX} groups, none of them empty; without `groups`, whoever may approve counts"
+            );
+            wrong(groups.referenced, message);
+        }
         Some(Reviewers {
-            groups: groups.iter().flat_map(|it| it.value.iter().cloned()).collect(),
+            groups: names.iter().cloned().collect(),
             count: u32::try_from(people).unwrap_or(u32::MAX),
             reason_required: *reason_required,
         })
+    }
+
+    fn check_holds(&mut self, source: &Source, rule: &RuleDocument, at: Location, field: &str) {
+        if rule.action == Action::Deny {
+            let message = format!("a rule that denies asks nobody: leave out `{field}`");
+            self.issues.push(issue_at(source, at, message));
+        }
     }
 
     /// A policy's parameters, with what settings say.

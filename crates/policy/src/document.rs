@@ -253,7 +253,7 @@ pub struct Rule {
 }
 
 /// Who must approve what a rule holds. Every field may be left out, but not all of them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reviewers {
     /// An approval counts where its reviewer is in one of these; without any, whoever may approve.

@@ -327,7 +327,7 @@ fn explain(args: &ExplainArgs) -> Result<()> {
 fn asked(verdict: &Verdict) -> String {
     let people: Vec<String> = verdict.reviewers.iter().map(ToString::to_string).collect();
     let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
-    let within = verdict.deadline.map(|it| format!(" within {}", Time(it))).unwrap_or_default();
+    let within = verdict.deadline.map(|it| format!(", within {}", Time(it))).unwrap_or_default();
     format!("to be approved by {people}{within}; severity {}", verdict.severity.as_str())
 }
 
