@@ -66,9 +66,18 @@ impl From<&ApiError> for Status {
 fn review(error: &ReviewError) -> Status {
     match error {
         ReviewError::NotFound { .. } => Status::failure(404, "NotFound"),
-        ReviewError::Username => Status::failure(400, "BadRequest"),
-        ReviewError::Hold(HoldError::Settled(_) | HoldError::Expired(_) | HoldError::Stale)
+        ReviewError::Username | ReviewError::Hold(HoldError::NoReason) => {
+            Status::failure(400, "BadRequest")
+        }
+        ReviewError::Hold(
+            HoldError::Settled(_)
+            | HoldError::Expired(_)
+            | HoldError::Stale
+            | HoldError::Twice(_)
+            | HoldError::NotApproved,
+        )
         | ReviewError::Store(StoreError::Conflict) => Status::failure(409, "Conflict"),
+        ReviewError::Hold(HoldError::NotAsked { .. }) => Status::failure(403, "Forbidden"),
         ReviewError::Reviewer(ReviewerError::Never { .. } | ReviewerError::Forbidden { .. }) => {
             Status::failure(403, "Forbidden")
         }

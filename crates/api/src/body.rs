@@ -39,6 +39,18 @@ pub struct HoldSummary {
     pub reason: String,
     /// `low`, `medium`, `high` or `critical`.
     pub severity: String,
+    /// Whose approvals it needs: each of these.
+    #[serde(default)]
+    pub reviewers: Vec<ReviewersBody>,
+    /// Whether an approval must say why.
+    #[serde(default)]
+    pub reason_required: bool,
+    /// Who approved what is shown.
+    #[serde(default)]
+    pub approvals: Vec<VerdictBody>,
+    /// While it is pending, which approvals are missing, in plain words.
+    #[serde(default)]
+    pub missing: String,
     /// What it would do.
     pub effects: Vec<EffectRecord>,
     /// How often it came back because it would do something else than what was approved.
@@ -46,12 +58,23 @@ pub struct HoldSummary {
     /// The call that made it.
     #[serde(rename = "auditID")]
     pub audit_id: String,
-    /// What a person decided, once one did.
+    /// What decided it: a denial, or the last approval that was missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<VerdictBody>,
     /// The API server's answer, once it was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u16>,
+}
+
+/// So many different people of some groups.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ReviewersBody {
+    /// An approval counts where its reviewer is in one of these; empty, whoever may approve.
+    pub groups: Vec<String>,
+    /// How many.
+    pub count: u32,
+    /// How many of them are missing.
+    pub missing: u32,
 }
 
 /// A decision of a person.
@@ -124,7 +147,7 @@ pub struct Approval {
     pub digest: String,
 }
 
-/// The body of a denial, a freeze and a thaw.
+/// The body of a denial, a withdrawal, a freeze and a thaw.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reason {
@@ -234,8 +257,14 @@ pub struct CallBody {
 pub struct HoldEventBody {
     /// When.
     pub time: Timestamp,
-    /// `created`, `approved`, `running`, …
+    /// `created`, `partlyApproved`, `approved`, `running`, …
     pub event: String,
+    /// In whose name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewer: Option<String>,
+    /// What they said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// A namespace and how it is seen.
@@ -273,16 +302,33 @@ impl HoldSummary {
             rules: hold.rules.clone(),
             reason: hold.reason.clone(),
             severity: hold.severity.clone(),
+            reviewers: reviewers(hold),
+            reason_required: hold.quorum.reason_required(),
+            approvals: hold.state.approvals().iter().map(VerdictBody::from).collect(),
+            missing: hold.missing(),
             effects: hold.effects.clone(),
             drifts: hold.drifts,
             audit_id: hold.audit_id.clone(),
-            verdict: hold.state.verdict().map(|verdict| VerdictBody {
-                reviewer: verdict.reviewer.clone(),
-                reason: verdict.reason.clone(),
-                at: verdict.at,
-            }),
+            verdict: hold.state.verdict().map(VerdictBody::from),
             code,
         }
+    }
+}
+
+fn reviewers(hold: &Hold) -> Vec<ReviewersBody> {
+    let (approvals, digest) = (hold.state.approvals(), &hold.preview.digest);
+    let body = |demand: &hold::Demand| ReviewersBody {
+        groups: demand.groups.clone(),
+        count: demand.count,
+        missing: demand.missing(approvals, digest),
+    };
+    hold.quorum.demands().iter().map(body).collect()
+}
+
+impl From<&hold::Verdict> for VerdictBody {
+    fn from(verdict: &hold::Verdict) -> Self {
+        let hold::Verdict { reviewer, reason, at, digest: _ } = verdict.clone();
+        Self { reviewer, reason, at }
     }
 }
 
@@ -331,7 +377,12 @@ impl From<&Call> for CallBody {
             hold_events: call
                 .holds
                 .iter()
-                .map(|(time, hold)| HoldEventBody { time: *time, event: word(&hold.event) })
+                .map(|(time, hold)| HoldEventBody {
+                    time: *time,
+                    event: word(&hold.event),
+                    reviewer: hold.reviewer.as_ref().map(|it| it.username.clone()),
+                    reason: hold.reason.clone(),
+                })
                 .collect(),
             reviewer: verdict
                 .and_then(|it| it.reviewer.as_ref())

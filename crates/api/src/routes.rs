@@ -43,6 +43,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/holds", get(list))
         .route("/v1/holds/{id}", get(show))
         .route("/v1/holds/{id}/approve", post(approve))
+        .route("/v1/holds/{id}/withdraw", post(withdraw))
         .route("/v1/holds/{id}/deny", post(deny))
         .route("/v1/timeline", get(timeline))
         .route("/v1/timeline/lookup", post(lookup))
@@ -193,6 +194,18 @@ async fn approve(
     let approval: Approval = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.approve(&id, &reviewer, &approval.reason, &approval.digest).await?;
+    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+}
+
+async fn withdraw(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<HoldDetail>, ApiError> {
+    let withdrawal: Reason = read(&body)?;
+    let id = HoldId::parse(&id);
+    let hold = api.queue.withdraw(&id, &reviewer, &withdrawal.reason).await?;
     Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
 }
 

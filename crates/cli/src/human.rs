@@ -1,7 +1,7 @@
 //! What people read: one sentence first, then what they decide on. All of it escaped.
 
 use anstyle::{AnsiColor, Style};
-use api::body::{CallBody, FreezeBody, HoldDetail, HoldSummary, NamespaceBody};
+use api::body::{CallBody, FreezeBody, HoldDetail, HoldSummary, NamespaceBody, ReviewersBody};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
@@ -22,13 +22,13 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
     }
     let mut header = vec!["ID", "STATE", "AGE", "SEVERITY", "AGENT", "WHAT", "RULE"];
     if wide {
-        header.extend(["WAITING", "DEADLINE", "COMMAND", "REASON"]);
+        header.extend(["WAITING", "DEADLINE", "STILL NEEDED", "COMMAND", "REASON"]);
     }
     let mut table = table(&header);
     for hold in holds {
         let mut row = vec![
             e(&hold.id),
-            e(&hold.state),
+            e(&state(hold)),
             age(hold.created_at, now),
             e(&hold.severity),
             e(short_user(&hold.user.username)),
@@ -39,6 +39,7 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
             row.extend([
                 hold.waiting.to_string(),
                 hold.deadline.to_string(),
+                e(&hold.missing),
                 e(&hold.request.kubectl_command),
                 e(&hold.reason),
             ]);
@@ -46,6 +47,22 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
         table.add_row(row);
     }
     table.trim_fmt()
+}
+
+/// Whether one approval of anybody who may will do, which goes without saying.
+pub(crate) fn takes_one(hold: &HoldSummary) -> bool {
+    let one = |it: &ReviewersBody| it.count == 1 && it.groups.is_empty();
+    hold.reviewers.iter().all(one) && !hold.reason_required
+}
+
+/// `pending 1/2`: so many of the people that it needs have approved.
+pub(crate) fn state(hold: &HoldSummary) -> String {
+    let missing = hold.reviewers.iter().map(|it| it.missing).max().unwrap_or(0);
+    let given = u32::try_from(hold.approvals.len()).unwrap_or(u32::MAX);
+    match given.saturating_add(missing) {
+        2.. if hold.state == "pending" => format!("pending {given}/{}", given + missing),
+        _ => hold.state.clone(),
+    }
 }
 
 /// Agents whose writes are refused.
@@ -73,6 +90,7 @@ pub(crate) fn hold(hold: &HoldDetail, now: Timestamp) -> String {
     if !s.reason.is_empty() {
         text.push_str(&format!("\nHeld because: {}.", e(&s.reason)));
     }
+    text.push_str(&approvals(s));
     section(&mut text, "What it would do");
     for effect in &s.effects {
         text.push_str(&format!("\n  {:<16} {}", e(&effect.kind), e(&effect.detail)));
@@ -122,6 +140,25 @@ fn standing(hold: &HoldSummary, now: Timestamp) -> String {
         "unknown" => format!("Approved{by}. It was sent, and whether it ran is not known."),
         state => format!("It is {}.", e(state)),
     }
+}
+
+/// Who has approved it and who still must, where it takes more than one approval of anybody.
+fn approvals(hold: &HoldSummary) -> String {
+    if takes_one(hold) {
+        return String::new();
+    }
+    let mut text = String::new();
+    for approval in &hold.approvals {
+        let (by, reason) = (e(&approval.reviewer.username), e(&approval.reason));
+        let said = if reason.is_empty() { reason } else { format!(": {reason}") };
+        let at = approval.at.strftime("%F %T");
+        text.push_str(&format!("\nApproved by {by} at {at}{said}."));
+    }
+    if !hold.missing.is_empty() {
+        let with = if hold.reason_required { ", with a reason" } else { "" };
+        text.push_str(&format!("\n{BOLD}Still needed: {}{with}.{BOLD:#}", e(&hold.missing)));
+    }
+    text
 }
 
 /// Who asked, and how: what the cluster knows first, then the client's own word.
@@ -254,11 +291,21 @@ pub(crate) fn timeline(calls: &[CallBody], wide: bool) -> String {
             ]);
         }
         table.add_row(row);
+        for event in call.hold_events.iter().filter(|it| decides_nothing_alone(&it.event)) {
+            let by = event.reviewer.as_deref().unwrap_or_default();
+            let text = format!("  {}: {by}: {}", event.event, event.reason);
+            table.add_row(vec![String::new(), String::new(), e(&text)]);
+        }
         for note in call.notes.iter().filter(|note| !note.is_empty()) {
             table.add_row(vec![String::new(), String::new(), format!("  note: {}", e(note))]);
         }
     }
     table.trim_fmt()
+}
+
+/// Approvals of which it takes more than one, and those that were taken back.
+fn decides_nothing_alone(event: &str) -> bool {
+    matches!(event, "partlyApproved" | "withdrawn")
 }
 
 /// How namespaces are seen.

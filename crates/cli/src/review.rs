@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     audit_join::{self, EventFilter, JoinedTimeline},
     client::{Client, ClientError, Connection},
+    escape::Escaped,
     freeze::{self, FreezeCommand},
     human,
     output::{Output, for_scripts, print},
@@ -21,7 +22,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReviewCommand {
-    /// List what waits for a decision.
+    /// List what waits for a decision, the most severe first.
     #[command(
         after_help = "Examples:\n  agent-shield holds\n  agent-shield holds --state all -o wide\n  agent-shield holds -o json | jq -r '.items[].id'"
     )]
@@ -58,7 +59,7 @@ pub(crate) enum ReviewCommand {
     Approve {
         /// The hold's id, from `holds`, or enough of its beginning.
         id: String,
-        /// Why; the agent sees it, and it is recorded.
+        /// Why; the agent sees it, and it is recorded. Some rules require one.
         #[arg(long, default_value = "")]
         reason: String,
         /// Approve only if the preview still has this digest (`preview.digest` of `show -o json`).
@@ -71,6 +72,17 @@ pub(crate) enum ReviewCommand {
         /// The hold's id, from `holds`, or enough of its beginning.
         id: String,
         /// Why; the agent sees it, and it is recorded.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Take your own approval back, as long as it was not used.
+    #[command(
+        after_help = "Examples:\n  agent-shield withdraw k3mq7xzw --reason 'the backup is older than I thought'"
+    )]
+    Withdraw {
+        /// The hold's id, from `holds`, or enough of its beginning.
+        id: String,
+        /// Why; it is recorded.
         #[arg(long, default_value = "")]
         reason: String,
     },
@@ -146,8 +158,13 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
     let client = Client::new(&connection).await?;
     match command {
         ReviewCommand::Holds { state, namespace, agent, output } => {
+            // What is over is history, and stays in the order of time.
+            let is_queue = state.as_deref().is_none_or(|it| it == "pending");
             let query = query(&[("state", state), ("namespace", namespace), ("user", agent)]);
-            let holds: List<HoldSummary> = client.get(&format!("/v1/holds{query}")).await?;
+            let mut holds: List<HoldSummary> = client.get(&format!("/v1/holds{query}")).await?;
+            if is_queue {
+                holds.items.sort_by_key(urgency);
+            }
             let names =
                 |list: &List<HoldSummary>| list.items.iter().map(|hold| hold.id.clone()).collect();
             if !for_scripts(output, &holds, names)? {
@@ -173,6 +190,13 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
             print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
             print(&deny(&client, &hold.summary.id, reason).await?)?;
+        }
+        ReviewCommand::Withdraw { id, reason } => {
+            let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
+            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
+            let path = format!("/v1/holds/{}/withdraw", segment(&hold.summary.id));
+            let hold: HoldDetail = client.post(&path, &Reason { reason }).await?;
+            print(&format!("withdrawn; still needed: {}", Escaped::line(&hold.summary.missing)))?;
         }
         ReviewCommand::Freeze(command) => freeze::run(command, &client).await?,
         ReviewCommand::Timeline(args) => timeline(&client, *args).await?,
@@ -243,11 +267,21 @@ pub(crate) async fn approve(
 ) -> Result<String> {
     let path = format!("/v1/holds/{}/approve", segment(id));
     let decided: HoldDetail = client.post(&path, &Approval { reason, digest }).await?;
-    let becomes = match decided.summary.waiting {
-        0 => "approved; the agent has gone: its next identical request runs, once",
-        _ => "approved; the agent waits: its request runs now",
-    };
-    Ok(becomes.to_owned())
+    let HoldSummary { missing, waiting, .. } = &decided.summary;
+    Ok(match (missing.as_str(), waiting) {
+        ("", 0) => "approved; the agent has gone: its next identical request runs, once".to_owned(),
+        ("", _) => "approved; the agent waits: its request runs now".to_owned(),
+        (missing, _) => {
+            format!("your approval is recorded; still needed: {}", Escaped::line(missing))
+        }
+    })
+}
+
+/// What a reviewer should look at first has the smallest: the worst, then the nearest deadline.
+pub(crate) fn urgency(hold: &HoldSummary) -> (usize, Timestamp, String) {
+    const WORST_FIRST: [&str; 4] = ["critical", "high", "medium", "low"];
+    let severity = WORST_FIRST.iter().position(|it| *it == hold.severity);
+    (severity.unwrap_or(0), hold.deadline, hold.id.clone())
 }
 
 /// Denies a hold. Answers with what becomes of the request.

@@ -40,8 +40,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Watch what waits for a decision, and decide it.
 ///
 /// On a terminal: j and k or the arrows move, Enter shows a hold, a approves it (it is shown first,
-/// and y confirms), d denies it with a reason, q quits. Elsewhere, and with --once, a line for each
-/// new or changed hold: TIME ID STATE SENTENCE.
+/// and y confirms, or a reason where a rule requires one), d denies it with a reason, q quits.
+/// Elsewhere, and with --once, a line for each new or changed hold: TIME ID STATE SENTENCE.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -205,8 +205,8 @@ async fn ask(client: &Client, action: Action) -> Answer {
             let hold = in_time(review::fetch(client, &id)).await;
             Answer::Read(id, hold.map(Box::new))
         }
-        Action::Approve { id, digest } => {
-            Answer::Decided(in_time(review::approve(client, &id, String::new(), digest)).await)
+        Action::Approve { id, digest, reason } => {
+            Answer::Decided(in_time(review::approve(client, &id, reason, digest)).await)
         }
         Action::Deny { id, reason } => {
             Answer::Decided(in_time(review::deny(client, &id, reason)).await)

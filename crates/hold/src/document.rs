@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use ledger::{EffectRecord, Identity, RequestRecord};
 use serde::{Deserialize, Serialize};
 
-use crate::State;
+use crate::{Quorum, State};
 
 /// A hold's name: short enough to be typed from a phone's screen.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -84,11 +84,26 @@ pub struct Hold {
     pub effects: Vec<EffectRecord>,
     /// How that was learned.
     pub preview: Preview,
+    /// Whose approvals it needs.
+    #[serde(default)]
+    pub quorum: Quorum,
     /// How often it came back to the queue because it would do something else than approved.
     #[serde(default)]
     pub drifts: u32,
     /// Where it stands.
     pub state: State,
+}
+
+impl Hold {
+    /// Which approvals are missing, for people; empty where none is, or none is asked for any more.
+    pub fn missing(&self) -> String {
+        match &self.state {
+            State::Pending { approvals } | State::Expired { approvals, .. } => {
+                self.quorum.missing(approvals, &self.preview.digest)
+            }
+            _ => String::new(),
+        }
+    }
 }
 
 /// What was seen of the live object, and what an approval binds to.

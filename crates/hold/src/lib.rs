@@ -1,13 +1,14 @@
 //! One held request: what it is, what was decided of it, and the right to send it once.
 //!
 //! A hold is stored before anybody waits on it and outlives every process. [`State`] says where it
-//! stands; its transitions consume it, and nothing but an approval of exactly what was seen leads
-//! to [`State::Running`]. [`Permit`] is that right as a value: whoever sends a request upstream
-//! must spend one. Pure: time comes in as an argument; [`Holds`] names what is needed of storage.
+//! stands; its transitions consume it, and nothing but the approvals that its [`Quorum`] demands, of
+//! exactly what was seen, leads to [`State::Running`]. [`Permit`] is that right as a value: whoever
+//! sends a request upstream must spend one. Pure: time comes in as an argument; [`Holds`] names what is needed of storage.
 
 mod document;
 mod freeze;
 mod permit;
+mod quorum;
 mod state;
 
 pub use document::{ChangeRecord, GoesWith, Hold, HoldId, Preview, Target};
@@ -15,6 +16,7 @@ pub use freeze::Freeze;
 pub use ledger::Task;
 use ledger::{Entry, StoreError};
 pub use permit::Permit;
+pub use quorum::{Demand, Quorum, is_same_person};
 pub use state::{HoldError, State, Verdict};
 
 /// Where holds are kept. Every change goes with the ledger entries that tell of it, both or none.

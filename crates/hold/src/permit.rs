@@ -25,7 +25,12 @@ impl Permit {
     /// For a hold whose approval was just spent on this very call; `None` for anything else.
     pub fn approved(hold: &Hold, audit_id: &AuditId) -> Option<Self> {
         match &hold.state {
-            State::Running { audit_id: running, .. } if running == audit_id.as_str() => {
+            // INVARIANT: only State::start makes one, from what State::approve made. Counted again all
+            // the same, as it has been on disk since.
+            State::Running { audit_id: running, approvals, .. }
+                if running == audit_id.as_str()
+                    && hold.quorum.is_met(approvals, &hold.preview.digest) =>
+            {
                 Some(Self(audit_id.clone()))
             }
             _ => None,

@@ -4,16 +4,21 @@
 //! Pending ─ approve → Approved ─ start → Running ─ finish → Done
 //!    │ ↑                 │  ↑                │ └── lose ──→ Unknown
 //!    │ │                 │  └─── unspend ────┘
-//!    │ └────── drift ────┘─ expire → Expired
+//!    │ └─ drift, withdraw┘─ expire → Expired
 //!    ├─ deny → Denied
 //!    └─ expire → Expired
 //! ```
+//! A hold that needs several approvals is pending until the last of them. Whatever changes what it
+//! would do takes all of them back: each was of what was shown.
+//!
 //! Every arrow consumes the state it leaves, so a settled hold cannot be decided again and an
 //! approval cannot be spent twice. Time is given, so tests need no clock.
 
 use jiff::Timestamp;
 use ledger::Identity;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{Quorum, is_same_person};
 
 /// What a reviewer decided.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -34,12 +39,17 @@ pub struct Verdict {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "name", rename_all = "camelCase")]
 pub enum State {
-    /// A person is asked.
-    Pending,
+    /// People are asked.
+    Pending {
+        /// Who has approved what is shown now; others must too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<Verdict>,
+    },
     /// Approved; waits for its request, which may use it once, until a moment.
     Approved {
-        /// By whom.
-        verdict: Verdict,
+        /// By whom, in their order.
+        #[serde(alias = "verdict", deserialize_with = "one_or_more")]
+        approvals: Vec<Verdict>,
         /// Unused at this moment, it is worth nothing.
         until: Timestamp,
     },
@@ -48,15 +58,19 @@ pub enum State {
         /// Who, and why.
         verdict: Verdict,
     },
-    /// Nobody decided in time, or nobody used the approval.
+    /// Not enough people decided in time, or nobody used the approval.
     Expired {
         /// When.
         at: Timestamp,
+        /// Who had approved it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<Verdict>,
     },
     /// Written down before the bytes leave; found after a crash, it means `Unknown`.
     Running {
         /// By whom it was approved.
-        verdict: Verdict,
+        #[serde(alias = "verdict", deserialize_with = "one_or_more")]
+        approvals: Vec<Verdict>,
         /// The call that is sent: the API server logs this id.
         #[serde(rename = "auditID")]
         audit_id: String,
@@ -66,7 +80,8 @@ pub enum State {
     /// Sent and answered.
     Done {
         /// By whom it was approved.
-        verdict: Verdict,
+        #[serde(alias = "verdict", deserialize_with = "one_or_more")]
+        approvals: Vec<Verdict>,
         /// The call that was sent.
         #[serde(rename = "auditID")]
         audit_id: String,
@@ -78,7 +93,8 @@ pub enum State {
     /// Sent, and no answer came: it may have run. Never sent again by itself.
     Unknown {
         /// By whom it was approved.
-        verdict: Verdict,
+        #[serde(alias = "verdict", deserialize_with = "one_or_more")]
+        approvals: Vec<Verdict>,
         /// The call that was sent.
         #[serde(rename = "auditID")]
         audit_id: String,
@@ -87,6 +103,20 @@ pub enum State {
         /// When.
         at: Timestamp,
     },
+}
+
+/// As it is stored now, or as it was when one approval was always enough.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Verdict>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(Verdict),
+        More(Vec<Verdict>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(verdict) => vec![verdict],
+        OneOrMore::More(verdicts) => verdicts,
+    })
 }
 
 /// Why a hold cannot do what was asked of it.
@@ -101,16 +131,43 @@ pub enum HoldError {
     /// What the reviewer saw is not what would happen now.
     #[error("what the request would do has changed since it was shown")]
     Stale,
+    /// One person is one voice.
+    #[error("you already approved; still needed: {0}")]
+    Twice(String),
+    /// The approval would count for nothing that is missing.
+    #[error(
+        "your approval does not count here: your groups are {}; still needed: {missing}",
+        named(.groups)
+    )]
+    NotAsked {
+        /// The reviewer's.
+        groups: Vec<String>,
+        /// Whose approval would.
+        missing: String,
+    },
+    /// A rule asks for one.
+    #[error("a rule that holds this asks for a reason: approve it with one")]
+    NoReason,
+    /// There is nothing to take back.
+    #[error("you have not approved this")]
+    NotApproved,
+}
+
+fn named(groups: &[String]) -> String {
+    if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }
 }
 
 impl State {
+    /// Nobody has decided anything.
+    pub const PENDING: Self = Self::Pending { approvals: Vec::new() };
+
     /// The names of the states in which a hold can still run.
     pub const OPEN: [&'static str; 3] = ["pending", "approved", "running"];
 
     /// As in JSON and in `holds`.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Pending => "pending",
+            Self::Pending { .. } => "pending",
             Self::Approved { .. } => "approved",
             Self::Denied { .. } => "denied",
             Self::Expired { .. } => "expired",
@@ -125,15 +182,25 @@ impl State {
         !Self::OPEN.contains(&self.name())
     }
 
-    /// The decision of a person, if there was one.
+    /// What decided it, if anything did: a denial, or the last approval that was missing.
     pub fn verdict(&self) -> Option<&Verdict> {
         match self {
-            Self::Pending | Self::Expired { .. } => None,
-            Self::Approved { verdict, .. }
-            | Self::Denied { verdict }
-            | Self::Running { verdict, .. }
-            | Self::Done { verdict, .. }
-            | Self::Unknown { verdict, .. } => Some(verdict),
+            Self::Pending { .. } | Self::Expired { .. } => None,
+            Self::Denied { verdict } => Some(verdict),
+            approved => approved.approvals().last(),
+        }
+    }
+
+    /// Who approved what is shown, or what was sent.
+    pub fn approvals(&self) -> &[Verdict] {
+        match self {
+            Self::Denied { .. } => &[],
+            Self::Pending { approvals }
+            | Self::Expired { approvals, .. }
+            | Self::Approved { approvals, .. }
+            | Self::Running { approvals, .. }
+            | Self::Done { approvals, .. }
+            | Self::Unknown { approvals, .. } => approvals,
         }
     }
 
@@ -147,23 +214,65 @@ impl State {
         }
     }
 
-    /// Approves what the reviewer saw; the approval can be used until `until`.
+    /// Adds an approval of what the reviewer saw. It is approved by the last one that `quorum` asks
+    /// for, and can then be used until `until`.
     ///
     /// # Errors
     /// [`HoldError::Stale`] where `current_digest` is not what the verdict is of;
-    /// [`HoldError::Settled`] or [`HoldError::Expired`] where it is too late.
+    /// [`HoldError::Settled`] or [`HoldError::Expired`] where it is too late; [`HoldError::Twice`],
+    /// [`HoldError::NotAsked`] or [`HoldError::NoReason`] where it does not count.
     pub fn approve(
         self,
         verdict: Verdict,
+        quorum: &Quorum,
         current_digest: &str,
         deadline: Timestamp,
         until: Timestamp,
     ) -> Result<Self, HoldError> {
-        self.undecided(verdict.at, deadline)?;
+        let mut approvals = self.undecided(verdict.at, deadline)?;
         if verdict.digest != current_digest {
             return Err(HoldError::Stale);
         }
-        Ok(Self::Approved { verdict, until })
+        let reviewer = &verdict.reviewer;
+        let missing = || quorum.missing(&approvals, current_digest);
+        if approvals.iter().any(|it| is_same_person(&it.reviewer, reviewer)) {
+            return Err(HoldError::Twice(missing()));
+        }
+        if !quorum.needs(reviewer, &approvals, current_digest) {
+            let groups = reviewer.groups.clone();
+            return Err(HoldError::NotAsked { groups, missing: missing() });
+        }
+        if quorum.reason_required() && verdict.reason.trim().is_empty() {
+            return Err(HoldError::NoReason);
+        }
+        approvals.push(verdict);
+        Ok(match quorum.is_met(&approvals, current_digest) {
+            true => Self::Approved { approvals, until },
+            false => Self::Pending { approvals },
+        })
+    }
+
+    /// Takes a reviewer's own approval back, as long as it was not used.
+    ///
+    /// # Errors
+    /// [`HoldError::NotApproved`] where there is none of theirs; [`HoldError::Settled`] or
+    /// [`HoldError::Expired`] where it is too late.
+    pub fn withdraw(
+        self,
+        reviewer: &Identity,
+        now: Timestamp,
+        deadline: Timestamp,
+    ) -> Result<Self, HoldError> {
+        let mut approvals = match self {
+            Self::Approved { approvals, .. } => approvals,
+            other => other.undecided(now, deadline)?,
+        };
+        let before = approvals.len();
+        approvals.retain(|it| !is_same_person(&it.reviewer, reviewer));
+        match approvals.len() {
+            after if after == before => Err(HoldError::NotApproved),
+            _ => Ok(Self::Pending { approvals }),
+        }
     }
 
     /// Denies, whatever the reviewer saw: a no needs no fresh preview.
@@ -186,18 +295,20 @@ impl State {
     pub fn start(self, audit_id: String, now: Timestamp) -> Result<Self, HoldError> {
         match self {
             Self::Approved { until, .. } if now >= until => Err(HoldError::Expired(until)),
-            Self::Approved { verdict, .. } => Ok(Self::Running { verdict, audit_id, since: now }),
+            Self::Approved { approvals, .. } => {
+                Ok(Self::Running { approvals, audit_id, since: now })
+            }
             other => Err(HoldError::Settled(other.name())),
         }
     }
 
-    /// Back to the queue: what it would do is not what was approved.
+    /// Back to the queue: what it would do is not what was approved, by whomever.
     ///
     /// # Errors
     /// [`HoldError::Settled`] for anything but an unused approval or a pending hold.
     pub fn drift(self) -> Result<Self, HoldError> {
         match self {
-            Self::Pending | Self::Approved { .. } => Ok(Self::Pending),
+            Self::Pending { .. } | Self::Approved { .. } => Ok(Self::PENDING),
             other => Err(HoldError::Settled(other.name())),
         }
     }
@@ -209,7 +320,7 @@ impl State {
     /// [`HoldError::Settled`] for anything that is not running.
     pub fn unspend(self, until: Timestamp) -> Result<Self, HoldError> {
         match self {
-            Self::Running { verdict, .. } => Ok(Self::Approved { verdict, until }),
+            Self::Running { approvals, .. } => Ok(Self::Approved { approvals, until }),
             other => Err(HoldError::Settled(other.name())),
         }
     }
@@ -220,8 +331,8 @@ impl State {
     /// [`HoldError::Settled`] for anything that is not running.
     pub fn finish(self, code: u16, at: Timestamp) -> Result<Self, HoldError> {
         match self {
-            Self::Running { verdict, audit_id, .. } => {
-                Ok(Self::Done { verdict, audit_id, code, at })
+            Self::Running { approvals, audit_id, .. } => {
+                Ok(Self::Done { approvals, audit_id, code, at })
             }
             other => Err(HoldError::Settled(other.name())),
         }
@@ -233,8 +344,8 @@ impl State {
     /// [`HoldError::Settled`] for anything that is not running.
     pub fn lose(self, why: String, at: Timestamp) -> Result<Self, HoldError> {
         match self {
-            Self::Running { verdict, audit_id, .. } => {
-                Ok(Self::Unknown { verdict, audit_id, why, at })
+            Self::Running { approvals, audit_id, .. } => {
+                Ok(Self::Unknown { approvals, audit_id, why, at })
             }
             other => Err(HoldError::Settled(other.name())),
         }
@@ -245,16 +356,21 @@ impl State {
     #[must_use]
     pub fn at(self, now: Timestamp, deadline: Timestamp) -> Self {
         match self {
-            Self::Pending if now >= deadline => Self::Expired { at: deadline },
-            Self::Approved { until, .. } if now >= until => Self::Expired { at: until },
+            Self::Pending { approvals } if now >= deadline => {
+                Self::Expired { at: deadline, approvals }
+            }
+            Self::Approved { until, approvals } if now >= until => {
+                Self::Expired { at: until, approvals }
+            }
             other => other,
         }
     }
 
-    fn undecided(&self, now: Timestamp, deadline: Timestamp) -> Result<(), HoldError> {
+    /// The approvals so far, of what can still be decided.
+    fn undecided(self, now: Timestamp, deadline: Timestamp) -> Result<Vec<Verdict>, HoldError> {
         match self {
-            Self::Pending if now < deadline => Ok(()),
-            Self::Pending => Err(HoldError::Expired(deadline)),
+            Self::Pending { approvals } if now < deadline => Ok(approvals),
+            Self::Pending { .. } => Err(HoldError::Expired(deadline)),
             other => Err(HoldError::Settled(other.name())),
         }
     }
@@ -262,6 +378,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use policy::{Decision, Reviewers, RuleName, Severity, Verdict as Judgement};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn second(n: i64) -> Timestamp {
@@ -269,28 +388,57 @@ mod tests {
     }
 
     fn verdict(at: i64, digest: &str) -> Verdict {
+        by(0, at, digest)
+    }
+
+    /// The second is the first, as a careless authenticator writes her.
+    const PEOPLE: [(&str, &[&str]); 5] = [
+        ("alice", &["dba"]),
+        ("Alice", &["dba", "sre"]),
+        ("bob", &["dba"]),
+        ("carol", &["sre"]),
+        ("dave", &["devs"]),
+    ];
+
+    fn by(person: usize, at: i64, digest: &str) -> Verdict {
+        let (username, groups) = PEOPLE[person];
+        let groups = groups.iter().map(|it| (*it).to_owned()).collect();
         Verdict {
-            reviewer: Identity { username: "alice".into(), ..Identity::default() },
+            reviewer: Identity { username: username.into(), groups, ..Identity::default() },
             reason: "ok".into(),
             at: second(at),
             digest: digest.into(),
         }
     }
 
+    fn needs(demands: &[(&[&str], u32)]) -> Quorum {
+        let rule = RuleName::from("rule");
+        let voice = Judgement::of(Decision::Hold, Severity::Low, rule, String::new());
+        let reviewers = demands.iter().map(|(groups, count)| Reviewers {
+            groups: groups.iter().map(|it| (*it).to_owned()).collect(),
+            count: *count,
+            reason_required: true,
+        });
+        Quorum::of(&Judgement { reviewers: reviewers.collect(), ..voice })
+    }
+
+    fn approve(state: State, verdict: Verdict, quorum: &Quorum) -> Result<State, HoldError> {
+        state.approve(verdict, quorum, "d", second(100), second(50))
+    }
+
     fn approved() -> State {
-        State::Pending
-            .approve(verdict(1, "d"), "d", second(100), second(50))
-            .unwrap_or(State::Pending)
+        approve(State::PENDING, verdict(1, "d"), &Quorum::default()).unwrap_or(State::PENDING)
     }
 
     #[test]
     fn only_an_approval_of_what_was_seen_runs_and_only_once() {
+        let one = Quorum::default();
         assert_eq!(
-            State::Pending.approve(verdict(1, "seen"), "now", second(100), second(50)),
+            State::PENDING.approve(verdict(1, "seen"), &one, "now", second(100), second(50)),
             Err(HoldError::Stale)
         );
         assert_eq!(
-            State::Pending.approve(verdict(100, "d"), "d", second(100), second(200)),
+            State::PENDING.approve(verdict(100, "d"), &one, "d", second(100), second(200)),
             Err(HoldError::Expired(second(100)))
         );
         let running = approved().start("a".into(), second(2));
@@ -299,10 +447,12 @@ mod tests {
             running.clone().and_then(|it| it.finish(200, second(3))),
             running.clone().and_then(|it| it.lose("cut".into(), second(3))),
         ] {
-            let settled = settled.unwrap_or(State::Pending);
+            let settled = settled.unwrap_or(State::PENDING);
             assert!(settled.is_settled());
             assert!(settled.clone().start("b".into(), second(4)).is_err());
-            assert!(settled.clone().approve(verdict(4, "d"), "d", second(100), second(9)).is_err());
+            assert!(approve(settled.clone(), verdict(4, "d"), &one).is_err());
+            let alice = verdict(4, "d").reviewer;
+            assert!(settled.clone().withdraw(&alice, second(4), second(100)).is_err());
             assert!(settled.deny(verdict(4, "d"), second(100)).is_err());
         }
         assert!(running.and_then(|it| it.start("b".into(), second(3))).is_err());
@@ -310,29 +460,241 @@ mod tests {
 
     #[test]
     fn time_ends_what_nobody_decided_or_used() {
-        assert_eq!(State::Pending.at(second(99), second(100)).name(), "pending");
-        assert_eq!(State::Pending.at(second(100), second(100)).name(), "expired");
+        assert_eq!(State::PENDING.at(second(99), second(100)).name(), "pending");
+        assert_eq!(State::PENDING.at(second(100), second(100)).name(), "expired");
         assert_eq!(approved().at(second(50), second(100)).name(), "expired");
         assert!(matches!(approved().start("a".into(), second(50)), Err(HoldError::Expired(_))));
-        assert!(State::Expired { at: second(1) }.start("a".into(), second(1)).is_err());
+        let expired = State::Expired { at: second(1), approvals: vec![verdict(1, "d")] };
+        assert!(expired.start("a".into(), second(1)).is_err());
     }
 
     #[test]
     fn what_is_denied_or_pending_never_starts() {
-        let denied = State::Pending.deny(verdict(1, ""), second(100)).unwrap_or(State::Pending);
+        let denied = State::PENDING.deny(verdict(1, ""), second(100)).unwrap_or(State::PENDING);
         assert_eq!(denied.name(), "denied");
         assert!(denied.start("a".into(), second(2)).is_err());
-        assert!(State::Pending.start("a".into(), second(2)).is_err());
+        assert!(State::PENDING.start("a".into(), second(2)).is_err());
         // An unused approval can be taken back, and drift asks again.
         assert_eq!(approved().deny(verdict(2, ""), second(100)).map(|it| it.name()), Ok("denied"));
-        assert_eq!(approved().drift(), Ok(State::Pending));
+        assert_eq!(approved().drift(), Ok(State::PENDING));
+    }
+
+    #[test]
+    fn says_why_an_approval_does_not_count() {
+        let two = needs(&[(&["dba"], 2)]);
+        let first = approve(State::PENDING, by(0, 1, "d"), &two).expect("one of two");
+        assert_eq!((first.name(), first.verdict()), ("pending", None));
+        assert!(first.clone().start("a".into(), second(2)).is_err());
+        let said = |person, quorum: &Quorum| {
+            approve(first.clone(), by(person, 2, "d"), quorum).map_err(|it| it.to_string())
+        };
+        let table = [
+            (0, "you already approved; still needed: 1 more approval by another member of dba"),
+            (1, "you already approved; still needed: 1 more approval by another member of dba"),
+            (
+                3,
+                "your approval does not count here: your groups are sre; still needed: 1 more \
+                 approval by another member of dba",
+            ),
+        ];
+        for (person, want) in table {
+            assert_eq!(said(person, &two), Err(want.to_owned()));
+        }
+        let wordless = Verdict { reason: " ".into(), ..by(2, 2, "d") };
+        assert_eq!(approve(first.clone(), wordless, &two), Err(HoldError::NoReason));
+        let done = said(2, &two).expect("two of two");
+        assert_eq!(done.name(), "approved");
+        assert_eq!(done.verdict().map(|it| it.reviewer.username.as_str()), Some("bob"));
+
+        // Taken back by whom it was given, while it is unused.
+        let take = |state: State, person| {
+            state.withdraw(&by(person, 3, "d").reviewer, second(3), second(100))
+        };
+        assert_eq!(take(first.clone(), 2), Err(HoldError::NotApproved));
+        assert_eq!(take(first, 0), Ok(State::PENDING));
+        let left = take(done.clone(), 0).expect("one is left");
+        assert_eq!((left.name(), left.approvals().len()), ("pending", 1));
+        let running = done.start("a".into(), second(4)).expect("running");
+        assert_eq!(take(running, 0), Err(HoldError::Settled("running")));
     }
 
     #[test]
     fn is_stored_and_read_back() {
-        let state = approved();
-        let text = serde_json::to_string(&state).unwrap_or_default();
-        assert!(text.starts_with(r#"{"name":"approved""#), "{text}");
-        assert_eq!(serde_json::from_str::<State>(&text).ok(), Some(state));
+        let two = needs(&[(&[], 2)]);
+        let partly = approve(State::PENDING, by(0, 1, "d"), &two).expect("one of two");
+        for state in [State::PENDING, partly, approved()] {
+            let text = serde_json::to_string(&state).unwrap_or_default();
+            assert!(text.starts_with(&format!(r#"{{"name":"{}""#, state.name())), "{text}");
+            assert_eq!(serde_json::from_str::<State>(&text).ok(), Some(state));
+        }
+        // As holds of one approval were stored.
+        let text = serde_json::to_value(approved()).expect("JSON");
+        let mut before = text.clone();
+        before["verdict"] = text["approvals"][0].clone();
+        before.as_object_mut().expect("an object").remove("approvals");
+        assert_eq!(serde_json::from_value::<State>(before).ok(), Some(approved()));
+    }
+
+    /// Whatever can happen to a hold, in one step.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Approve(usize),
+        /// Of what was shown before it last changed.
+        ApproveStale(usize),
+        Withdraw(usize),
+        Deny,
+        /// It would do something else now, or what it would have done before that.
+        Drift(&'static str),
+        Start,
+        Unspend,
+        Reload,
+    }
+
+    const DIGESTS: [&str; 2] = ["one", "two"];
+
+    fn events() -> Vec<Event> {
+        let people = 0..PEOPLE.len();
+        let mut events: Vec<Event> = people.clone().map(Event::Approve).collect();
+        events.extend(people.map(Event::Withdraw));
+        events.extend([Event::ApproveStale(0), Event::ApproveStale(2)]);
+        events.extend(DIGESTS.map(Event::Drift));
+        events.extend([Event::Deny, Event::Start, Event::Unspend, Event::Reload]);
+        events
+    }
+
+    /// A hold, and beside it who has approved what is shown, counted without it.
+    #[derive(Clone)]
+    struct World {
+        state: State,
+        shown: &'static str,
+        approved: Vec<usize>,
+        runs: usize,
+    }
+
+    impl World {
+        const NEW: Self =
+            Self { state: State::PENDING, shown: "one", approved: Vec::new(), runs: 0 };
+
+        fn step(&mut self, event: Event, quorum: &Quorum) {
+            let (now, deadline, until) = (second(1), second(100), second(50));
+            let state = self.state.clone();
+            let next = match event {
+                Event::Approve(person) => {
+                    let verdict = by(person, 1, self.shown);
+                    state.approve(verdict, quorum, self.shown, deadline, until)
+                }
+                Event::ApproveStale(person) => {
+                    let other = DIGESTS.into_iter().find(|it| *it != self.shown).unwrap_or("");
+                    state.approve(by(person, 1, other), quorum, self.shown, deadline, until)
+                }
+                Event::Withdraw(person) => {
+                    state.withdraw(&by(person, 1, self.shown).reviewer, now, deadline)
+                }
+                Event::Deny => state.deny(by(0, 1, self.shown), deadline),
+                Event::Drift(_) => state.drift(),
+                Event::Start => state.start("a".into(), now),
+                Event::Unspend => state.unspend(until),
+                Event::Reload => {
+                    let text = serde_json::to_string(&state).expect("JSON");
+                    Ok(serde_json::from_str(&text).expect("a state"))
+                }
+            };
+            let Ok(next) = next else { return };
+            self.state = next;
+            match event {
+                Event::Approve(person) => self.approved.push(person),
+                Event::ApproveStale(_) => panic!("an approval of something else was taken"),
+                Event::Withdraw(person) => {
+                    let name = |it: usize| PEOPLE[it].0.to_lowercase();
+                    self.approved.retain(|it| name(*it) != name(person));
+                }
+                Event::Drift(shown) => {
+                    self.shown = shown;
+                    self.approved.clear();
+                }
+                Event::Start => self.runs += 1,
+                Event::Deny | Event::Unspend | Event::Reload => {}
+            }
+        }
+
+        /// So many different people of any of these groups, in the plainest way.
+        fn has(&self, groups: &[&str], count: u32) -> bool {
+            let is_of = |it: &&usize| {
+                groups.is_empty() || PEOPLE[**it].1.iter().any(|group| groups.contains(group))
+            };
+            let mut people: Vec<String> =
+                self.approved.iter().filter(is_of).map(|it| PEOPLE[*it].0.to_lowercase()).collect();
+            people.sort();
+            people.dedup();
+            people.len() >= count as usize
+        }
+
+        fn check(&self, demands: &[(&[&str], u32)], history: &[Event]) {
+            let may_run = matches!(
+                self.state,
+                State::Approved { .. } | State::Running { .. } | State::Done { .. }
+            );
+            let is_met = demands.iter().all(|(groups, count)| self.has(groups, *count));
+            assert!(!may_run || is_met, "{demands:?}: {history:?} leads to {:?}", self.state);
+        }
+    }
+
+    const DEMANDS: [&[(&[&str], u32)]; 5] = [
+        &[(&[], 2)],
+        &[(&["dba"], 2)],
+        &[(&["dba", "sre"], 3)],
+        &[(&["dba"], 1), (&["sre"], 1)],
+        &[(&["dba"], 2), (&["sre"], 1), (&[], 3)],
+    ];
+
+    fn walk(
+        world: &World,
+        depth: usize,
+        quorum: &Quorum,
+        demands: &[(&[&str], u32)],
+        history: &mut Vec<Event>,
+    ) -> usize {
+        let mut ran = usize::from(matches!(world.state, State::Running { .. }));
+        if depth == 0 {
+            return ran;
+        }
+        for event in events() {
+            let mut next = world.clone();
+            next.step(event, quorum);
+            if next.state == world.state && next.shown == world.shown {
+                continue; // Refused: what follows was looked at already.
+            }
+            history.push(event);
+            next.check(demands, history);
+            ran += walk(&next, depth - 1, quorum, demands, history);
+            history.pop();
+        }
+        ran
+    }
+
+    /// Every sequence of so many events that are taken.
+    #[test]
+    fn no_sequence_of_events_runs_without_every_approval_of_what_is_shown() {
+        for demands in DEMANDS {
+            let quorum = needs(demands);
+            let ran = walk(&World::NEW, 6, &quorum, demands, &mut Vec::new());
+            assert!(ran > 0, "{demands:?}: nothing ever runs, so that nothing was shown");
+        }
+    }
+
+    proptest! {
+        /// Long ones by chance.
+        #[test]
+        fn nor_does_a_long_one(
+            which in 0..DEMANDS.len(),
+            steps in prop::collection::vec(0..events().len(), 0..200),
+        ) {
+            let (demands, quorum) = (DEMANDS[which], needs(DEMANDS[which]));
+            let (mut world, events) = (World::NEW, events());
+            for step in steps {
+                world.step(events[step], &quorum);
+                world.check(demands, &[]);
+            }
+        }
     }
 }

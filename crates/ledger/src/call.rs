@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::{
-    DecisionRecord, EffectRecord, Entry, HoldRecord, Identity, RequestRecord, ResponseRecord,
+    DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity, RequestRecord,
+    ResponseRecord,
 };
 
 /// One call with everything that is known of it.
@@ -34,9 +35,14 @@ pub struct Call {
 }
 
 impl Call {
-    /// The last thing that was done to its hold in a reviewer's name.
+    /// The last thing that was done to its hold in a reviewer's name; one approval of several that
+    /// are needed decides nothing.
     pub fn verdict(&self) -> Option<&HoldRecord> {
-        self.holds.iter().rev().map(|(_, hold)| hold).find(|hold| hold.reviewer.is_some())
+        let mut holds = self.holds.iter().rev().map(|(_, hold)| hold);
+        holds.find(|hold| {
+            hold.reviewer.is_some()
+                && !matches!(hold.event, HoldEvent::PartlyApproved | HoldEvent::Withdrawn)
+        })
     }
 
     /// The hold that this call waited on.
@@ -92,15 +98,16 @@ pub fn calls(entries: impl IntoIterator<Item = Entry>) -> Vec<Call> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, HoldEvent, Outcome, Stage};
+    use crate::{Action, Outcome, Stage};
 
     #[test]
     fn joins_what_belongs_to_one_call() {
         let at = Timestamp::UNIX_EPOCH;
         let entry = |id: &str, stage| Entry::new(at, id, stage);
         let held = |event| {
-            let reviewer = (event == HoldEvent::Denied).then(Identity::default);
-            let hold = HoldRecord { id: "h-1".into(), event, reviewer, reason: "no".into() };
+            let reviewer = (event != HoldEvent::Created).then(Identity::default);
+            let (id, reason, digest) = ("h-1".into(), "no".into(), String::new());
+            let hold = HoldRecord { id, event, reviewer, reason, digest };
             Entry { hold: Some(hold), ..entry("a", Stage::Held) }
         };
         let decision =
@@ -112,6 +119,8 @@ mod tests {
             entry("b", Stage::RequestReceived),
             held(HoldEvent::Created),
             held(HoldEvent::Denied),
+            held(HoldEvent::PartlyApproved),
+            held(HoldEvent::Withdrawn),
             Entry { response: Some(answer), ..entry("a", Stage::ResponseComplete) },
         ]);
         assert_eq!(joined.len(), 2);

@@ -303,6 +303,9 @@ pub struct HoldRecord {
     /// Their reason, as they wrote it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Digest of the preview that a reviewer decided on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
 }
 
 /// What can happen to a hold.
@@ -315,7 +318,11 @@ pub enum HoldEvent {
     Joined,
     /// The agent's connection ended while the hold was open.
     Left,
-    /// A reviewer approved.
+    /// A reviewer approved, and others must too: nothing runs by it.
+    PartlyApproved,
+    /// A reviewer took an approval back.
+    Withdrawn,
+    /// A reviewer approved, and no other approval is missing.
     Approved,
     /// A reviewer denied.
     Denied,

@@ -11,7 +11,10 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_saphyr::Spanned;
 
-use crate::{Decision, Input, Objects, Pack, Pair, Past, Trace, document::Metadata};
+use crate::{
+    Decision, Input, Objects, Pack, Pair, Past, Severity, Trace, Verdict,
+    document::{Level, Metadata, Time},
+};
 
 /// Hours since 1970.
 const NEW_YEAR_2026: i64 = 20_454 * 24;
@@ -152,7 +155,7 @@ fn once() -> usize {
 
 /// What should be said.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expect {
     /// `allow`, `hold`, `deny`.
     pub decision: String,
@@ -162,6 +165,44 @@ pub struct Expect {
     /// What the reason holds, if it matters.
     #[serde(default)]
     pub reason: String,
+    /// How many different people must approve, if it matters.
+    pub reviewers: Option<u32>,
+    /// Groups whose approval is asked for, if they matter.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Whether an approval says why, if it matters.
+    pub reason_required: Option<bool>,
+    /// Undecided for so long, the hold is denied, if it matters.
+    pub deadline: Option<Time>,
+    /// How bad, if it matters.
+    pub severity: Option<Level>,
+}
+
+impl Expect {
+    /// What differs in whom a hold asks, how, and until when.
+    fn of_holds(&self, verdict: &Verdict) -> Vec<String> {
+        let mut differs = Vec::new();
+        let mut compare = |what: &str, expected: Option<String>, got: String| {
+            if let Some(expected) = expected.filter(|it| *it != got) {
+                differs.push(format!("expected {what} {expected}, got {got}"));
+            }
+        };
+        let people = self.reviewers.map(|it| it.to_string());
+        compare("reviewers:", people, verdict.approvals_min().to_string());
+        let with_reason = verdict.reviewers.iter().any(|it| it.reason_required);
+        let reason = self.reason_required.map(|it| it.to_string());
+        compare("reasonRequired:", reason, with_reason.to_string());
+        let deadline = verdict.deadline.map_or("none".to_owned(), |it| Time(it).to_string());
+        compare("the deadline", self.deadline.map(|it| it.to_string()), deadline);
+        let severity = self.severity.map(|it| Severity::from(it).as_str().to_owned());
+        compare("severity", severity, verdict.severity.as_str().to_owned());
+        let is_asked =
+            |group: &&String| verdict.reviewers.iter().any(|it| it.groups.contains(*group));
+        for group in self.groups.iter().filter(|it| !is_asked(it)) {
+            differs.push(format!("group {group} is not asked"));
+        }
+        differs
+    }
 }
 
 impl Case {
@@ -242,6 +283,7 @@ impl Case {
         if !reason.contains(&expect.reason) {
             differs.push(format!("expected the reason `{}`, got `{reason}`", expect.reason));
         }
+        differs.extend(expect.of_holds(&verdict));
         Ok(differs)
     }
 

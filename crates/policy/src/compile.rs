@@ -1,6 +1,9 @@
 //! Documents -> a [`Pack`], or everything that is wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use effects::EffectKind;
 use expression::{Expression, Problem, Schema, Template, Type};
@@ -11,10 +14,11 @@ use serde_saphyr::{Location, Spanned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Decision, Exception, Issue, Pack, Rule, RuleName, Severity, agents,
+    Decision, Exception, Issue, Pack, Reviewers, Rule, RuleName, agents,
     document::{
-        API_VERSION, Action, Document, Head, KINDS, Level, MatchConstraints, Mode, Policy,
-        PolicyException, PolicySettings, Rule as RuleDocument,
+        API_VERSION, Action, Document, Head, KINDS, MatchConstraints, Mode, Policy,
+        PolicyException, PolicySettings, Reviewers as ReviewersDocument, Rule as RuleDocument,
+        Time,
     },
     facts,
     matching::{self, OPERATIONS, READ_VERBS, WRITE_VERBS},
@@ -25,6 +29,12 @@ use crate::{
 /// Of one file, and of all.
 const FILE_BYTES_MAX: usize = 1 << 20;
 const RULES_MAX: usize = 20_000;
+/// People that one rule may ask for: more are a mistake, and would never meet a deadline.
+const REVIEWERS_MAX: i64 = 10;
+const GROUPS_MAX: usize = 20;
+/// Nobody reads a hold in less, and one that is older is asked about the cluster of last week.
+const DEADLINE_MIN: Time = Time(Duration::from_secs(10));
+const DEADLINE_MAX: Time = Time(Duration::from_secs(7 * 86_400));
 
 /// A file, or what stands for one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -376,6 +386,8 @@ impl Compiler {
             let message = "a read has no effects".to_owned();
             self.issues.push(issue_at(source, rule.name.referenced, message));
         }
+        self.check_deadline(source, rule);
+        let reviewers = self.reviewers(source, rule);
         let when = rule
             .when
             .as_ref()
@@ -421,20 +433,68 @@ impl Compiler {
                 Action::Hold => Decision::Hold,
                 Action::Deny => Decision::Deny,
             },
-            severity: match rule.severity {
-                Level::Low => Severity::Low,
-                Level::Medium => Severity::Medium,
-                Level::High => Severity::High,
-                Level::Critical => Severity::Critical,
-            },
+            severity: rule.severity.into(),
             mode,
-            deadline: rule.deadline.map(|it| it.0),
+            deadline: rule.deadline.as_ref().map(|it| it.value.0),
+            reviewers,
             unconditional: rule.unconditional,
             is_of_reads: reads,
             needs,
             file: source.name.clone(),
             line,
         });
+    }
+
+    fn check_deadline(&mut self, source: &Source, rule: &RuleDocument) {
+        let Some(deadline) = &rule.deadline else { return };
+        if !(DEADLINE_MIN.0..=DEADLINE_MAX.0).contains(&deadline.value.0) {
+            let message =
+                format!("a deadline is {DEADLINE_MIN} at least and {DEADLINE_MAX} at most");
+            self.issues.push(issue_at(source, deadline.referenced, message));
+        }
+        self.check_holds(source, rule, deadline.referenced, "deadline");
+    }
+
+    /// Whom a rule asks.
+    fn reviewers(&mut self, source: &Source, rule: &RuleDocument) -> Option<Reviewers> {
+        let asked = rule.reviewers.as_ref()?;
+        self.check_holds(source, rule, asked.referenced, "reviewers");
+        let mut wrong =
+            |at: Location, message: String| self.issues.push(issue_at(source, at, message));
+        let ReviewersDocument { groups, count, reason_required } = &asked.value;
+        if groups.is_none() && count.is_none() && !reason_required {
+            let message = "`reviewers` says nothing: give groups, count or reasonRequired";
+            wrong(asked.referenced, message.to_owned());
+        }
+        let people = count.as_ref().map_or(1, |it| it.value);
+        if let Some(count) = count
+            && !(1..=REVIEWERS_MAX).contains(&people)
+        {
+            let message = format!("a hold needs 1 to {REVIEWERS_MAX} approvals, and not {people}");
+            wrong(count.referenced, message);
+        }
+        let names = groups.as_ref().map(|it| it.value.as_slice()).unwrap_or_default();
+        if let Some(groups) = groups
+            && (!(1..=GROUPS_MAX).contains(&names.len())
+                || names.iter().any(|it| it.trim().is_empty()))
+        {
+            let message = format!(
+                "name 1 to {GROUPS_MAX} groups, none of them empty; without `groups`, whoever may approve counts"
+            );
+            wrong(groups.referenced, message);
+        }
+        Some(Reviewers {
+            groups: names.iter().cloned().collect(),
+            count: u32::try_from(people).unwrap_or(u32::MAX),
+            reason_required: *reason_required,
+        })
+    }
+
+    fn check_holds(&mut self, source: &Source, rule: &RuleDocument, at: Location, field: &str) {
+        if rule.action == Action::Deny {
+            let message = format!("a rule that denies asks nobody: leave out `{field}`");
+            self.issues.push(issue_at(source, at, message));
+        }
     }
 
     /// A policy's parameters, with what settings say.

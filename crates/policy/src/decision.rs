@@ -1,6 +1,8 @@
 //! What is decided, and the rules that decided it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use crate::document::Level;
 
 /// A rule's name: kebab-case, stable, part of the ledger format. Rules of the built-in packs have
 /// a name of their own, others stand after their policy's: `freeze/friday`.
@@ -55,6 +57,39 @@ impl Severity {
     }
 }
 
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Low => Self::Low,
+            Level::Medium => Self::Medium,
+            Level::High => Self::High,
+            Level::Critical => Self::Critical,
+        }
+    }
+}
+
+/// Who must approve what a rule holds, beside what RBAC says.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Reviewers {
+    /// An approval counts where its reviewer is in one of these; empty, whoever may approve.
+    pub groups: BTreeSet<String>,
+    /// So many different people.
+    pub count: u32,
+    /// An approval says why.
+    pub reason_required: bool,
+}
+
+impl fmt::Display for Reviewers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.count)?;
+        if !self.groups.is_empty() {
+            let groups: Vec<&str> = self.groups.iter().map(String::as_str).collect();
+            write!(f, " of {}", groups.join(" or "))?;
+        }
+        f.write_str(if self.reason_required { ", with a reason" } else { "" })
+    }
+}
+
 /// What a rule in shadow mode would have said, or what an exception took back.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Shadow {
@@ -79,6 +114,9 @@ pub struct Verdict {
     pub asked: Vec<(RuleName, String)>,
     /// The shortest deadline that any of them gives.
     pub deadline: Option<Duration>,
+    /// What each of them demands of those who approve, where it is more than one person; all of it
+    /// counts.
+    pub reviewers: BTreeSet<Reviewers>,
     /// What did not count; sorted.
     pub shadow: Vec<Shadow>,
 }
@@ -91,6 +129,7 @@ impl Verdict {
             severity: Severity::Low,
             asked: Vec::new(),
             deadline: None,
+            reviewers: BTreeSet::new(),
             shadow: Vec::new(),
         }
     }
@@ -115,6 +154,7 @@ impl Verdict {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
+                joined.reviewers.append(&mut voice.reviewers);
             }
         }
         joined.asked.sort();
@@ -122,6 +162,14 @@ impl Verdict {
         joined.shadow.sort();
         joined.shadow.dedup();
         joined
+    }
+
+    /// How many different people must approve, at the least: one may speak for several rules.
+    pub fn approvals_min(&self) -> u32 {
+        match self.decision {
+            Decision::Hold => self.reviewers.iter().map(|it| it.count).fold(1, u32::max),
+            Decision::Allow | Decision::Deny => 0,
+        }
     }
 
     /// Names of the rules, each once.
@@ -157,12 +205,20 @@ mod tests {
             prop_oneof![Just(Decision::Allow), Just(Decision::Hold), Just(Decision::Deny)];
         let severity = prop_oneof![Just(Severity::Low), Just(Severity::High)];
         let rule = prop_oneof![Just("a"), Just("b"), Just("c")].prop_map(RuleName::from);
-        (decision, severity, rule, "[xy]").prop_map(|(decision, severity, rule, reason)| {
-            match decision {
+        let deadline = prop::option::of((1_u64..4).prop_map(Duration::from_secs));
+        let reviewers = ("[a-c]", 1_u32..4, any::<bool>()).prop_map(|(group, count, reason)| {
+            Reviewers { groups: [group].into(), count, reason_required: reason }
+        });
+        let demands = (deadline, prop::collection::btree_set(reviewers, 0..2));
+        (decision, severity, rule, "[xy]", demands).prop_map(
+            |(decision, severity, rule, reason, (deadline, reviewers))| match decision {
                 Decision::Allow => Verdict::allow(),
-                decision => Verdict::of(decision, severity, rule, reason),
-            }
-        })
+                decision => {
+                    let voice = Verdict::of(decision, severity, rule, reason);
+                    Verdict { deadline, reviewers, ..voice }
+                }
+            },
+        )
     }
 
     proptest! {
@@ -177,7 +233,15 @@ mod tests {
             prop_assert_eq!(&Verdict::join(reversed), &joined);
             let mut more = verdicts;
             more.push(added);
-            prop_assert!(Verdict::join(more).decision >= joined.decision);
+            let more = Verdict::join(more);
+            prop_assert!(more.decision >= joined.decision);
+            if more.decision == joined.decision {
+                prop_assert!(more.severity >= joined.severity);
+                prop_assert!(more.reviewers.is_superset(&joined.reviewers));
+                prop_assert!(more.approvals_min() >= joined.approvals_min());
+                let longest = Duration::MAX;
+                prop_assert!(more.deadline.unwrap_or(longest) <= joined.deadline.unwrap_or(longest));
+            }
         }
     }
 }

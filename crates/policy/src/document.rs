@@ -244,10 +244,25 @@ pub struct Rule {
     /// Whether it counts.
     pub mode: Option<Mode>,
     /// Undecided for so long, the hold is denied: `15m`. The proxy's own deadline still holds.
-    pub deadline: Option<Time>,
+    pub deadline: Option<Spanned<Time>>,
+    /// Who must approve; without it, one person whom RBAC lets.
+    pub reviewers: Option<Spanned<Reviewers>>,
     /// No exception and no setting loosens it.
     #[serde(default)]
     pub unconditional: bool,
+}
+
+/// Who must approve what a rule holds. Every field may be left out, but not all of them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reviewers {
+    /// An approval counts where its reviewer is in one of these; without any, whoever may approve.
+    pub groups: Option<Spanned<Vec<String>>>,
+    /// So many different people; without it, one.
+    pub count: Option<Spanned<i64>>,
+    /// An approval says why.
+    #[serde(default)]
+    pub reason_required: bool,
 }
 
 /// Where a rule applies.
@@ -385,6 +400,17 @@ impl<'de> Deserialize<'de> for Time {
             }
         }
         deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+        let whole =
+            units.into_iter().find(|(each, _)| seconds >= *each && seconds.is_multiple_of(*each));
+        let (each, unit) = whole.unwrap_or((1, 's'));
+        write!(f, "{}{unit}", seconds / each)
     }
 }
 

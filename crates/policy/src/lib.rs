@@ -22,7 +22,7 @@ mod trace;
 mod unreachable;
 
 pub use compile::{Compiled, Source, compile};
-pub use decision::{Decision, RuleName, Severity, Shadow, Verdict};
+pub use decision::{Decision, Reviewers, RuleName, Severity, Shadow, Verdict};
 pub use facts::{Input, Objects, Pair, Past};
 pub use issue::Issue;
 pub use pack::{Exception, Pack, Rule};

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::{
-    Decision, Input, Objects, RuleName, Severity, Shadow, Step, Trace, Verdict, agents,
+    Decision, Input, Objects, Reviewers, RuleName, Severity, Shadow, Step, Trace, Verdict, agents,
     document::{Agents, MatchConstraints, Mode, Place},
     facts::{self, Facts, View},
     matching::{self, Operation},
@@ -105,6 +105,8 @@ pub struct Rule {
     pub mode: Mode,
     /// Undecided for so long, its hold is denied.
     pub deadline: Option<Duration>,
+    /// Who must approve; `None` is one person whom RBAC lets.
+    pub reviewers: Option<Reviewers>,
     /// No exception and no setting loosens it.
     pub unconditional: bool,
     /// The file that it stands in.
@@ -482,7 +484,8 @@ impl Pack {
             return Some(shadow(exception.name.clone(), reason));
         }
         let voice = Verdict::of(decision, severity, rule.name.clone(), reason);
-        Some(Verdict { deadline: rule.deadline, ..voice })
+        let reviewers = rule.reviewers.iter().cloned().collect();
+        Some(Verdict { deadline: rule.deadline, reviewers, ..voice })
     }
 
     /// The exception that takes a rule's voice back, if there is one.

@@ -406,6 +406,54 @@ fn shadow_rules_are_recorded_and_decide_nothing() {
     assert_eq!(verdict.shadow[0].decision, Decision::Deny);
 }
 
+#[test]
+fn of_what_rules_demand_of_reviewers_all_counts() {
+    let rules = |last: &str| {
+        policy(&format!(
+            "rules:
+- name: plain
+  action: hold
+- name: data
+  action: hold
+  severity: critical
+  deadline: 2h
+  reviewers: {{groups: [storage, dba], count: 2}}
+- name: on-call
+  action: hold
+  severity: low
+  deadline: 15m
+  reviewers: {{groups: [sre], reasonRequired: true}}
+- name: last
+  {last}
+  reviewers: {{groups: [chief], count: 3}}"
+        ))
+    };
+    let judged = |last: &str| {
+        let verdict = Request::default().judged(&pack(&format!("{}{ALONE}", rules(last))));
+        let demands: Vec<String> = verdict.reviewers.iter().map(ToString::to_string).collect();
+        let deadline = verdict.deadline.map(|it| document::Time(it).to_string());
+        (
+            demands.join("; "),
+            verdict.approvals_min(),
+            deadline.unwrap_or_default(),
+            verdict.severity,
+        )
+    };
+    let two = "2 of dba or storage; 1 of sre, with a reason";
+    let want = (two.to_owned(), 2, "15m".to_owned(), Severity::Critical);
+    assert_eq!(judged("when: 'false'\n  action: hold"), want);
+    assert_eq!(judged("mode: shadow\n  action: hold"), want);
+    // A rule without an answer asks whom it would have asked.
+    let three = ("3 of chief; ".to_owned() + two, 3, "15m".to_owned(), Severity::Critical);
+    assert_eq!(judged("when: object.nope == 1\n  action: hold"), three);
+    // A denial is nobody's to approve.
+    let text = format!("{}{ALONE}", rules("action: hold"))
+        .replace("- name: plain\n    action: hold", "- name: plain\n    action: deny");
+    let verdict = Request::default().judged(&pack(&text));
+    assert_eq!((verdict.decision, verdict.approvals_min()), (Decision::Deny, 0));
+    assert!(verdict.reviewers.is_empty());
+}
+
 fn exception(rules: &str, more: &str) -> String {
     format!(
         "---\napiVersion: agent-shield.io/v1alpha1\nkind: PolicyException\nmetadata: {{name: nightly}}\nspec:\n  reason: agreed\n  expires: 2026-07-01T00:00:00Z\n  rules: [{rules}]\n  agents: {{serviceAccounts: [{{namespace: agents}}]}}\n  namespaces: [shop]\n{more}"
@@ -582,6 +630,27 @@ fn mistakes_have_their_place() {
         (rules("  when: params.nope == 1"), "params has no field `nope`"),
         (rules("- name: rule\n  action: hold"), "there is a rule `test/rule` already, at p.yaml:7"),
         (rules("  deadline: soon"), "p.yaml:9:"),
+        (rules("  deadline: 9s"), "p.yaml:9:15: a deadline is 10s at least and 7d at most"),
+        (rules("  deadline: 8d"), "p.yaml:9:15: a deadline is 10s at least and 7d at most"),
+        (
+            rules("  reviewers: {count: 0}"),
+            "p.yaml:9:24: a hold needs 1 to 10 approvals, and not 0",
+        ),
+        (rules("  reviewers:\n    count: 11"), "p.yaml:10:14: a hold needs 1 to 10 approvals"),
+        (rules("  reviewers: {count: -1}"), "1 to 10 approvals, and not -1"),
+        (rules("  reviewers: {count: two}"), "p.yaml:9:"),
+        (rules("  reviewers:\n    count: 2\n    groups: []"), "p.yaml:11:15: name 1 to 20 groups"),
+        (rules("  reviewers: {groups: [dba, '']}"), "p.yaml:9:25: name 1 to 20 groups"),
+        (rules("  reviewers: {}"), "p.yaml:9:16: `reviewers` says nothing"),
+        (rules("  reviewers: {group: [dba]}"), "unknown field `group`"),
+        (
+            rules("  reviewers: {count: 2}").replace("action: hold", "action: deny"),
+            "p.yaml:9:16: a rule that denies asks nobody: leave out `reviewers`",
+        ),
+        (
+            rules("  deadline: 15m").replace("action: hold", "action: deny"),
+            "p.yaml:9:15: a rule that denies asks nobody: leave out `deadline`",
+        ),
         (policy("rules: []"), "has no rules, and so says nothing"),
         (
             policy(
@@ -801,6 +870,11 @@ fn the_schema_knows_what_is_written() {
     assert_eq!(rule["effects"]["items"]["enum"], json!(kinds));
     let unknown = json!({"apiVersion": API, "kind": "Policy", "metadata": {"name": "x"}, "spec": {"rulez": []}});
     assert!(in_schema(policy, &unknown).is_err());
+    for limit in ["minimum", "maximum"] {
+        let count = &rule["reviewers"]["properties"]["count"][limit];
+        let reviewers = format!("reviewers: {{count: {count}}}");
+        pack(&self::policy(&format!("rules: [{{name: rule, action: hold, {reviewers}}}]")));
+    }
 }
 
 const API: &str = document::API_VERSION;

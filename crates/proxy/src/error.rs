@@ -127,19 +127,21 @@ pub(crate) enum ProxyError {
     Frozen(Box<hold::Freeze>),
     /// Nobody decided in time.
     #[error(
-        "agent-shield: nobody decided on this request in time (hold {id}, rule {rule}); it was not \
-         run"
+        "agent-shield: nobody decided on this request in time (hold {id}, rule {rule}){needed}; it \
+         was not run"
     )]
     Expired {
         /// The hold.
         id: HoldId,
         /// The rules that held it.
         rule: String,
+        /// `; still needed: …`, where one approval of anybody would not do.
+        needed: String,
     },
     /// It waits, and the connection cannot be kept open any longer.
     #[error(
-        "agent-shield holds this request for a reviewer (hold {id}, rule {rule}: {reason}); send \
-         the same request again to wait on"
+        "agent-shield holds this request for a reviewer (hold {id}, rule {rule}: {reason}){needed}; \
+         send the same request again to wait on"
     )]
     Pending {
         /// The hold.
@@ -148,6 +150,8 @@ pub(crate) enum ProxyError {
         rule: String,
         /// Why.
         reason: String,
+        /// `; still needed: …`, where one approval of anybody would not do.
+        needed: String,
         /// When to ask again.
         retry: Duration,
     },

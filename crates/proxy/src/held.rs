@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hold::{Hold, HoldFilter, HoldId, Permit, State};
+use hold::{Hold, HoldFilter, HoldId, Permit, Quorum, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
@@ -71,6 +71,7 @@ impl Drop for Left<'_> {
             event: HoldEvent::Left,
             reviewer: None,
             reason: String::new(),
+            digest: String::new(),
         });
         entry.response = Some(self.write.call.response(0, Outcome::ClientGone, 0));
         self.proxy.recorder.soon(entry, None);
@@ -104,7 +105,7 @@ impl Proxy {
             let hold = self.queue.load(id).await?;
             let hold = hold.ok_or_else(|| StoreError::Corrupt(format!("hold `{id}` is gone")))?;
             match &hold.state {
-                State::Pending | State::Running { .. } => {
+                State::Pending { .. } | State::Running { .. } => {
                     let settings = &self.settings;
                     let retry = tokio::select! {
                         () = waiter.changed() => continue,
@@ -136,8 +137,8 @@ impl Proxy {
                     return Err(ProxyError::Rejected { id: id.clone(), rule, verdict });
                 }
                 State::Expired { .. } => {
-                    let rule = hold.rules.join(", ");
-                    return Err(ProxyError::Expired { id: id.clone(), rule });
+                    let (rule, needed) = (hold.rules.join(", "), needed(&hold));
+                    return Err(ProxyError::Expired { id: id.clone(), rule, needed });
                 }
                 State::Done { code, .. } => {
                     return match self.answers.give(id) {
@@ -233,10 +234,11 @@ impl Proxy {
             event: HoldEvent::Joined,
             reviewer: None,
             reason: String::new(),
+            digest: String::new(),
         });
         // What a reviewer looks at is what would happen now.
-        let drifted =
-            matches!(hold.state, State::Pending) && hold.preview.digest != judgement.preview.digest;
+        let drifted = matches!(hold.state, State::Pending { .. })
+            && hold.preview.digest != judgement.preview.digest;
         if drifted {
             self.drift(hold, judgement).await?;
         }
@@ -277,9 +279,10 @@ impl Proxy {
             reason: judgement.verdict.reason(),
             severity: judgement.verdict.severity.as_str().to_owned(),
             effects,
+            quorum: Quorum::of(&judgement.verdict),
             preview: judgement.preview,
             drifts: 0,
-            state: State::Pending,
+            state: State::PENDING,
         }
     }
 
@@ -379,9 +382,12 @@ impl Proxy {
                 // The policies are others now, and this is what they are for.
                 return Run::Failed(self.denied(&judgement));
             }
-            // Nor does an approval answer what nobody asked when it was given.
-            let asks_more = judgement.verdict.rules().iter().any(|rule| !hold.rules.contains(rule));
-            if asks_more || judgement.preview.digest != hold.preview.digest {
+            // Nor does an approval answer what nobody asked when it was given, or what takes more of
+            // them by the policies of now.
+            let digest = &judgement.preview.digest;
+            let asks_more = judgement.verdict.rules().iter().any(|rule| !hold.rules.contains(rule))
+                || !Quorum::of(&judgement.verdict).is_met(hold.state.approvals(), digest);
+            if asks_more || *digest != hold.preview.digest {
                 return match self.drift(hold, *judgement).await {
                     Ok(()) => Run::Again,
                     Err(error) => Run::Failed(error),
@@ -490,6 +496,8 @@ impl Proxy {
         if !rules.is_empty() {
             hold.rules = rules;
             hold.reason = judgement.verdict.reason();
+            judgement.verdict.severity.as_str().clone_into(&mut hold.severity);
+            hold.quorum = Quorum::of(&judgement.verdict);
         }
         match self.queue.change(hold, HoldEvent::Drifted, None, Vec::new()).await {
             Ok(_) | Err(StoreError::Conflict) => Ok(()),
@@ -510,9 +518,7 @@ impl Proxy {
         let code = head.status.as_u16();
         let mut headers = attributes::headers::downstream_headers(head.headers);
         headers.remove(header::CONTENT_LENGTH);
-        if let Some(verdict) = hold.state.verdict() {
-            headers.append(header::WARNING, approved_by(&hold.id, verdict));
-        }
+        headers.append(header::WARNING, approved_by(&hold));
         if complete {
             let kept = Kept { status: head.status, headers, body: bytes.clone() };
             self.answers.keep(&hold.id, kept);
@@ -602,17 +608,29 @@ fn pending(hold: &Hold, retry: Duration) -> ProxyError {
         id: hold.id.clone(),
         rule: hold.rules.join(", "),
         reason: hold.reason.clone(),
+        needed: needed(hold),
         retry,
     }
 }
 
+/// Whose approvals a hold still needs, for the agent; that one of anybody does goes without saying.
+fn needed(hold: &Hold) -> String {
+    match hold.missing() {
+        missing if missing.is_empty() || hold.quorum == Quorum::default() => String::new(),
+        missing => format!("; still needed: {missing}"),
+    }
+}
+
 /// `Warning: 299 - "…"`, which kubectl prints (k8s.io/apimachinery, pkg/util/net/http.go).
-fn approved_by(id: &HoldId, verdict: &hold::Verdict) -> HeaderValue {
-    let said = match verdict.reason.as_str() {
-        "" => String::new(),
-        reason => format!(": {reason}"),
+fn approved_by(hold: &Hold) -> HeaderValue {
+    let approvals = hold.state.approvals();
+    let names: Vec<&str> = approvals.iter().map(|it| it.reviewer.username.as_str()).collect();
+    let reasons = approvals.iter().map(|it| it.reason.as_str()).filter(|it| !it.is_empty());
+    let said = match reasons.collect::<Vec<_>>() {
+        reasons if reasons.is_empty() => String::new(),
+        reasons => format!(": {}", reasons.join("; ")),
     };
-    warning::of(&format!("approved by {} (hold {id}){said}", verdict.reviewer.username))
+    warning::of(&format!("approved by {} (hold {}){said}", names.join(" and "), hold.id))
 }
 
 /// What a collection's answer shows deleted that nobody approved.

@@ -1,8 +1,8 @@
 //! Who may review at all, before RBAC is asked what.
 
 use attributes::User;
-use hold::Hold;
-use ledger::StoreError;
+use hold::{Hold, is_same_person};
+use ledger::{Identity, StoreError};
 use upstream::Access;
 
 use crate::Queue;
@@ -110,7 +110,7 @@ impl Queue {
 
     /// The agent of a hold never decides on it, whatever RBAC says.
     pub(crate) fn not_own(reviewer: &Reviewer, hold: &Hold) -> Result<(), ReviewerError> {
-        if reviewer.user().username == hold.user.username {
+        if is_same_person(&Identity::from(reviewer.user()), &hold.user) {
             return Err(ReviewerError::Never {
                 username: hold.user.username.clone(),
                 why: "it is the hold's own agent",

@@ -14,6 +14,9 @@ use upstream::Own;
 
 use crate::{Reviewer, ReviewerError, freezes::Freezes};
 
+/// Reviewers who decide on one hold at the same moment take their turns; so many of them.
+const DECIDE_TRIES: usize = 16;
+
 /// Times and names that a deployment sets.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -207,7 +210,8 @@ impl Queue {
         Ok(hold)
     }
 
-    /// Approves what the reviewer saw (`digest`), in their name.
+    /// Approves what the reviewer saw (`digest`), in their name. Where others must too, it is written
+    /// down and stays pending.
     ///
     /// # Errors
     /// [`ReviewError`]: nothing was decided.
@@ -218,13 +222,38 @@ impl Queue {
         reason: &str,
         digest: &str,
     ) -> Result<Hold, ReviewError> {
-        let mut hold = self.decidable(id, reviewer, "approve").await?;
-        let at = now();
-        let until = at + self.settings.grant_time;
-        let verdict = self.verdict(reviewer, reason, at, digest);
-        let current = hold.preview.digest.clone();
-        hold.state = hold.state.approve(verdict, &current, hold.deadline, until)?;
-        Ok(self.change(hold, HoldEvent::Approved, Some((reviewer, reason)), Vec::new()).await?)
+        self.decide(id, reviewer, "approve", reason, |hold| {
+            let at = now();
+            let until = at + self.settings.grant_time;
+            let verdict = self.verdict(reviewer, reason, at, digest);
+            let (current, deadline) = (&hold.preview.digest, hold.deadline);
+            let state =
+                hold.state.clone().approve(verdict, &hold.quorum, current, deadline, until)?;
+            let event = match state {
+                State::Pending { .. } => HoldEvent::PartlyApproved,
+                _ => HoldEvent::Approved,
+            };
+            Ok((state, event))
+        })
+        .await
+    }
+
+    /// Takes the reviewer's own approval back, as long as it was not used.
+    ///
+    /// # Errors
+    /// [`ReviewError`]: it stands.
+    pub async fn withdraw(
+        &self,
+        id: &HoldId,
+        reviewer: &Reviewer,
+        reason: &str,
+    ) -> Result<Hold, ReviewError> {
+        let who = Identity::from(reviewer.user());
+        self.decide(id, reviewer, "approve", reason, |hold| {
+            let state = hold.state.clone().withdraw(&who, now(), hold.deadline)?;
+            Ok((state, HoldEvent::Withdrawn))
+        })
+        .await
     }
 
     /// Denies, in the reviewer's name.
@@ -237,10 +266,11 @@ impl Queue {
         reviewer: &Reviewer,
         reason: &str,
     ) -> Result<Hold, ReviewError> {
-        let mut hold = self.decidable(id, reviewer, "deny").await?;
-        let verdict = self.verdict(reviewer, reason, now(), &hold.preview.digest);
-        hold.state = hold.state.deny(verdict, hold.deadline)?;
-        Ok(self.change(hold, HoldEvent::Denied, Some((reviewer, reason)), Vec::new()).await?)
+        self.decide(id, reviewer, "deny", reason, |hold| {
+            let verdict = self.verdict(reviewer, reason, now(), &hold.preview.digest);
+            Ok((hold.state.clone().deny(verdict, hold.deadline)?, HoldEvent::Denied))
+        })
+        .await
     }
 
     /// One hold that the reviewer may see.
@@ -300,6 +330,45 @@ impl Queue {
         }
     }
 
+    /// Loads, decides and stores; where somebody else was first, decides anew on what they left.
+    async fn decide(
+        &self,
+        id: &HoldId,
+        reviewer: &Reviewer,
+        verb: &str,
+        reason: &str,
+        decide: impl Fn(&Hold) -> Result<(State, HoldEvent), HoldError>,
+    ) -> Result<Hold, ReviewError> {
+        for _ in 0..DECIDE_TRIES {
+            let mut hold = self.decidable(id, reviewer, verb).await?;
+            let struck = self.strike_agents(&mut hold).await?;
+            let (state, event) = decide(&hold)?;
+            hold.state = state;
+            match self.change(hold, event, Some((reviewer, reason)), struck).await {
+                Err(StoreError::Conflict) => {}
+                changed => return Ok(changed?),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Takes back the approvals of those who were seen as agents since they gave them.
+    async fn strike_agents(&self, hold: &mut Hold) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        for Verdict { reviewer, .. } in hold.state.approvals().to_vec() {
+            if !self.ledger.is_agent(&reviewer.username).await? {
+                continue;
+            }
+            let at = now();
+            if let Ok(state) = hold.state.clone().withdraw(&reviewer, at, hold.deadline) {
+                hold.state = state;
+                let why = "it has sent requests as an agent since".to_owned();
+                entries.push(told(hold, HoldEvent::Withdrawn, Some(reviewer), why, at));
+            }
+        }
+        Ok(entries)
+    }
+
     async fn decidable(
         &self,
         id: &HoldId,
@@ -352,6 +421,7 @@ fn told(
     reason: String,
     time: Timestamp,
 ) -> Entry {
+    let digest = reviewer.as_ref().map(|_| hold.preview.digest.clone()).unwrap_or_default();
     let (mut reviewer, mut reason) = (reviewer, reason);
     if reviewer.is_none()
         && let Some(verdict) = hold.state.verdict()
@@ -362,7 +432,7 @@ fn told(
     }
     // The call that runs may be another one than the call that was held first.
     let audit_id = hold.state.audit_id().unwrap_or(&hold.audit_id);
-    let record = HoldRecord { id: hold.id.to_string(), event, reviewer, reason };
+    let record = HoldRecord { id: hold.id.to_string(), event, reviewer, reason, digest };
     Entry { hold: Some(record), ..Entry::new(time, audit_id, Stage::Held) }
 }
 

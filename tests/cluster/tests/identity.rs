@@ -94,6 +94,7 @@ fn an_agent_never_decides() {
         ("GET", format!("/v1/holds/{id}")),
         ("POST", format!("/v1/holds/{id}/approve")),
         ("POST", format!("/v1/holds/{id}/deny")),
+        ("POST", format!("/v1/holds/{id}/withdraw")),
         ("GET", "/v1/timeline".to_owned()),
         ("GET", "/v1/namespaces".to_owned()),
         ("GET", "/nope".to_owned()),

@@ -4,7 +4,7 @@ use hold::GoesWith;
 use ledger::{EffectRecord, Identity, RequestRecord};
 
 use super::*;
-use api::body::{ChangeBody, PreviewBody};
+use api::body::{ChangeBody, HoldEventBody, PreviewBody, VerdictBody};
 
 /// A moment, in seconds after the fixture's first.
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -38,6 +38,10 @@ pub(crate) fn detail() -> HoldDetail {
             rules: vec!["delete-namespace".into()],
             reason: "deletes namespace payments".into(),
             severity: "critical".into(),
+            reviewers: vec![ReviewersBody { groups: vec![], count: 1, missing: 1 }],
+            reason_required: false,
+            approvals: vec![],
+            missing: "1 approval".into(),
             effects: vec![EffectRecord {
                 kind: "Delete".into(),
                 resource: "namespaces".into(),
@@ -89,7 +93,41 @@ fn the_queue_is_a_table() {
 }
 
 #[test]
+fn a_hold_of_two_says_who_is_missing() {
+    let mut half = detail();
+    half.summary.reviewers =
+        vec![ReviewersBody { groups: vec!["dba\u{1b}".into()], count: 2, missing: 1 }];
+    half.summary.reason_required = true;
+    half.summary.missing = "1 more approval by another member of dba\u{1b}".into();
+    half.summary.approvals = vec![VerdictBody {
+        reviewer: Identity { username: "alice\u{1b}[2J".into(), ..Identity::default() },
+        reason: "restored\nyesterday".into(),
+        at: at(30),
+    }];
+    let text = plain(&hold(&half, at(42)));
+    let told: Vec<&str> = text.lines().skip(3).take(2).collect();
+    assert_eq!(
+        told,
+        [
+            "Approved by alice\\u{1b}[2J at 2027-01-15 08:00:30: restored\\u{a}yesterday.",
+            "Still needed: 1 more approval by another member of dba\\u{1b}, with a reason.",
+        ]
+    );
+    let table = plain(&holds(&[half.summary.clone()], true, at(300)));
+    assert!(table.contains("pending 1/2") && table.contains("another member of dba\\u{1b}"));
+    half.summary.reviewers = vec![ReviewersBody { groups: vec![], count: 1, missing: 0 }];
+    half.summary.state = "approved".into();
+    assert_eq!(state(&half.summary), "approved");
+}
+
+#[test]
 fn the_timeline_is_a_table() {
+    let event = |event: &str, by: &str, reason: &str| HoldEventBody {
+        time: at(1),
+        event: event.into(),
+        reviewer: Some(by.into()),
+        reason: reason.into(),
+    };
     let call = CallBody {
         time: at(0),
         audit_id: "a-1".into(),
@@ -102,7 +140,7 @@ fn the_timeline_is_a_table() {
         shadow: Vec::new(),
         effects: Vec::new(),
         hold: Some("k3mq7xzw".into()),
-        hold_events: vec![api::body::HoldEventBody { time: at(1), event: "denied".into() }],
+        hold_events: vec![event("partlyApproved", "bob", "fine"), event("denied", "alice", "no")],
         reviewer: Some("alice".into()),
         verdict_reason: "wrong\u{1b} namespace".into(),
         outcome: "refused".into(),

@@ -5,13 +5,13 @@ mod init;
 mod test;
 mod watch;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use ::policy::{
-    Compiled, Decision, Pack, Rule,
+    Compiled, Decision, Pack, Reviewers, Rule, Verdict,
     case::Case,
     compile,
-    document::Mode,
+    document::{Mode, Time},
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -174,10 +174,30 @@ struct Listed {
     place: &'static str,
     severity: &'static str,
     mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reviewers: Option<ListedReviewers>,
     description: String,
     unconditional: bool,
     file: String,
     line: usize,
+}
+
+/// As a policy writes them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedReviewers {
+    groups: BTreeSet<String>,
+    count: u32,
+    reason_required: bool,
+}
+
+impl From<&Reviewers> for ListedReviewers {
+    fn from(reviewers: &Reviewers) -> Self {
+        let Reviewers { groups, count, reason_required } = reviewers.clone();
+        Self { groups, count, reason_required }
+    }
 }
 
 #[derive(Serialize)]
@@ -211,6 +231,8 @@ fn listed(pack: &Pack, rule: &Rule) -> Listed {
             Mode::Enforce => "enforce",
             Mode::Shadow => "shadow",
         },
+        deadline: rule.deadline.map(|it| Time(it).to_string()),
+        reviewers: rule.reviewers.as_ref().map(ListedReviewers::from),
         description: rule.description.clone(),
         unconditional: rule.unconditional,
         file: rule.file.clone(),
@@ -236,11 +258,15 @@ fn list(args: &ListArgs) -> Result<()> {
     if output::for_scripts(args.output, &listing, names)? {
         return Ok(());
     }
-    let mut table = human::table(&["RULE", "ASKS FOR", "WHERE", "SEVERITY", "MODE", "ABOUT"]);
-    for rule in &listing.items {
+    let header = ["RULE", "ASKS FOR", "BY", "WITHIN", "WHERE", "SEVERITY", "MODE", "ABOUT"];
+    let mut table = human::table(&header);
+    for (rule, compiled) in listing.items.iter().zip(pack.rules()) {
+        let by = compiled.reviewers.as_ref().map(ToString::to_string).unwrap_or_default();
         let cells = [
             &*rule.name,
             rule.action,
+            by.as_str(),
+            rule.deadline.as_deref().unwrap_or_default(),
             rule.place,
             rule.severity,
             rule.mode,
@@ -273,6 +299,9 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         Decision::Deny => "denied",
     };
     print(&format!("{decision}, by the policy set {}", pack.digest()))?;
+    if trace.verdict.decision == Decision::Hold {
+        print(Escaped::line(&asked(&trace.verdict)).as_str())?;
+    }
     for step in trace.steps.iter().filter(|step| step.asked || args.all || is_near(&step.outcome)) {
         let mark = if step.asked { "*" } else { " " };
         let line = format!("{mark} {}: {}", step.rule, step.outcome);
@@ -287,6 +316,14 @@ fn explain(args: &ExplainArgs) -> Result<()> {
         print(Escaped::line(&line).as_str())?;
     }
     Ok(())
+}
+
+/// Whom a hold asks, until when, and how bad it is.
+fn asked(verdict: &Verdict) -> String {
+    let people: Vec<String> = verdict.reviewers.iter().map(ToString::to_string).collect();
+    let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
+    let within = verdict.deadline.map(|it| format!(", within {}", Time(it))).unwrap_or_default();
+    format!("to be approved by {people}{within}; severity {}", verdict.severity.as_str())
 }
 
 /// Whether a rule looked at the request before it had nothing to say.

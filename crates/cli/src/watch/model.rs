@@ -3,6 +3,8 @@
 
 use api::body::{HoldDetail, HoldSummary};
 
+use crate::review;
+
 /// A longer reason is a document, and has a better place.
 const REASON_CHARS_MAX: usize = 500;
 
@@ -30,7 +32,7 @@ pub(crate) enum Key {
 pub(crate) enum Action {
     Quit,
     Read { id: String },
-    Approve { id: String, digest: String },
+    Approve { id: String, digest: String, reason: String },
     Deny { id: String, reason: String },
 }
 
@@ -60,8 +62,20 @@ pub(crate) enum Page {
 /// A question that the next keys answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Prompt {
-    Approve { id: String, digest: String },
-    Deny { id: String, reason: String },
+    Approve {
+        id: String,
+        digest: String,
+    },
+    /// A rule requires a reason.
+    ApproveWithReason {
+        id: String,
+        digest: String,
+        reason: String,
+    },
+    Deny {
+        id: String,
+        reason: String,
+    },
 }
 
 /// What the server is asked now.
@@ -82,7 +96,7 @@ pub(crate) struct Size {
 /// Everything that is on the screen.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    /// Pending ones, the nearest deadline first.
+    /// Pending ones, the most severe first, and of these the nearest deadline.
     pub(crate) holds: Vec<HoldSummary>,
     pub(crate) page: Page,
     pub(crate) prompt: Option<Prompt>,
@@ -145,7 +159,7 @@ impl Model {
             }
         };
         self.silence = None;
-        holds.sort_by(|a, b| (a.deadline, &a.id).cmp(&(b.deadline, &b.id)));
+        holds.sort_by_key(review::urgency);
         let row = self.row();
         self.holds = holds;
         if !self.holds.iter().any(|hold| Some(&hold.id) == self.selected.as_ref()) {
@@ -227,7 +241,10 @@ impl Model {
         }
         match self.prompt.take() {
             Some(Prompt::Approve { id, digest }) => self.answer_approval(key, id, digest),
-            Some(Prompt::Deny { id, reason }) => self.answer_denial(key, id, reason),
+            Some(Prompt::ApproveWithReason { id, digest, reason }) => {
+                self.answer_approval_with_reason(&key, id, digest, reason)
+            }
+            Some(Prompt::Deny { id, reason }) => self.answer_denial(&key, id, reason),
             None => match &self.page {
                 Page::Queue => self.press_on_queue(key),
                 Page::Hold { .. } => self.press_on_hold(key),
@@ -281,20 +298,17 @@ impl Model {
         } else if let Some(why) = outdated {
             self.notice = Some(format!("{why} since it was read: Enter reads it again"));
         } else {
-            self.prompt = Some(Prompt::Approve { id, digest: hold.preview.digest.clone() });
+            let digest = hold.preview.digest.clone();
+            self.prompt = Some(match hold.summary.reason_required {
+                true => Prompt::ApproveWithReason { id, digest, reason: String::new() },
+                false => Prompt::Approve { id, digest },
+            });
         }
     }
 
     fn answer_approval(&mut self, key: Key, id: String, digest: String) -> Option<Action> {
         match key {
-            Key::Char('y') => {
-                if let Some(why) = self.outdated() {
-                    self.notice = Some(format!("{why} since it was read: Enter reads it again"));
-                    return None;
-                }
-                self.busy = Some(Busy::Approve { id: id.clone() });
-                return Some(Action::Approve { id, digest });
-            }
+            Key::Char('y') => return self.approve(id, digest, String::new()),
             Key::Char('n' | 'q') | Key::Escape => {
                 self.notice = Some(format!("{id} is not approved"));
             }
@@ -306,29 +320,46 @@ impl Model {
         None
     }
 
-    fn answer_denial(&mut self, key: Key, id: String, mut reason: String) -> Option<Action> {
+    fn answer_approval_with_reason(
+        &mut self,
+        key: &Key,
+        id: String,
+        digest: String,
+        reason: String,
+    ) -> Option<Action> {
+        match key {
+            Key::Enter if !reason.trim().is_empty() => {
+                return self.approve(id, digest, reason.trim().to_owned());
+            }
+            Key::Escape => self.notice = Some(format!("{id} is not approved")),
+            key => {
+                let reason = typed(key, reason);
+                self.prompt = Some(Prompt::ApproveWithReason { id, digest, reason });
+            }
+        }
+        None
+    }
+
+    /// Approves what is on the screen, if it still stands.
+    fn approve(&mut self, id: String, digest: String, reason: String) -> Option<Action> {
+        if let Some(why) = self.outdated() {
+            self.notice = Some(format!("{why} since it was read: Enter reads it again"));
+            return None;
+        }
+        self.busy = Some(Busy::Approve { id: id.clone() });
+        Some(Action::Approve { id, digest, reason })
+    }
+
+    fn answer_denial(&mut self, key: &Key, id: String, reason: String) -> Option<Action> {
         match key {
             Key::Enter => {
                 self.busy = Some(Busy::Deny { id: id.clone() });
                 let reason = reason.trim().to_owned();
                 return Some(Action::Deny { id, reason });
             }
-            Key::Escape => {
-                self.notice = Some(format!("{id} is not denied"));
-                return None;
-            }
-            Key::Erase => {
-                reason.pop();
-            }
-            Key::EraseLine => reason.clear(),
-            Key::Char(char) => reason.push(char),
-            Key::Paste(text) => reason.push_str(&text),
-            _ => {}
+            Key::Escape => self.notice = Some(format!("{id} is not denied")),
+            key => self.prompt = Some(Prompt::Deny { id, reason: typed(key, reason) }),
         }
-        // One line: a line break that was pasted is a blank.
-        let line = reason.chars().map(|it| if it.is_control() { ' ' } else { it });
-        let reason = line.take(REASON_CHARS_MAX).collect();
-        self.prompt = Some(Prompt::Deny { id, reason });
         None
     }
 
@@ -356,6 +387,21 @@ impl Model {
         let row = row.min(self.holds.len().saturating_sub(1));
         self.selected = self.holds.get(row).map(|hold| hold.id.clone());
     }
+}
+
+/// What a key makes of a reason. One line: a line break that was pasted is a blank.
+fn typed(key: &Key, mut reason: String) -> String {
+    match key {
+        Key::Erase => {
+            reason.pop();
+        }
+        Key::EraseLine => reason.clear(),
+        Key::Char(char) => reason.push(*char),
+        Key::Paste(text) => reason.push_str(text),
+        _ => {}
+    }
+    let line = reason.chars().map(|it| if it.is_control() { ' ' } else { it });
+    line.take(REASON_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -403,10 +449,16 @@ mod tests {
         let mut actions = Vec::new();
         for key in keys(text) {
             match model.press(key) {
-                Some(Action::Read { id }) => model.read(&id, Ok(read(&id))),
+                Some(Action::Read { id }) => {
+                    let mut hold = read(&id);
+                    let listed = model.holds.iter().find(|hold| hold.id == id);
+                    hold.summary.reason_required = listed.is_some_and(|it| it.reason_required);
+                    model.read(&id, Ok(hold));
+                }
                 Some(Action::Quit) => actions.push("quit".to_owned()),
-                Some(Action::Approve { id, digest }) => {
-                    actions.push(format!("approve {id} with {digest}"));
+                Some(Action::Approve { id, digest, reason }) => {
+                    let why = if reason.is_empty() { reason } else { format!(": {reason}") };
+                    actions.push(format!("approve {id} with {digest}{why}"));
                 }
                 Some(Action::Deny { id, reason }) => actions.push(format!("deny {id}: {reason}")),
                 None => {}
@@ -445,6 +497,34 @@ mod tests {
             assert_eq!(press(&mut model(), text), want, "{text}");
         }
         assert_eq!(press(&mut Model::new(vec![], SIZE), "j enter a y d"), "");
+    }
+
+    #[test]
+    fn a_reason_is_asked_for_where_a_rule_requires_it() {
+        let table = [
+            ("a o k enter", "approve a with digest of a: ok"),
+            ("enter a two_lines enter", "approve a with digest of a: two lines"),
+            ("a y enter", "approve a with digest of a: y"),
+            ("a enter", ""),
+            ("a o erase enter", ""),
+            ("a o esc enter y", ""),
+        ];
+        for (text, want) in table {
+            let mut hold = summary("a", 1);
+            hold.reason_required = true;
+            assert_eq!(press(&mut Model::new(vec![hold], SIZE), text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        let mut low = summary("low", 0);
+        low.severity = "low".into();
+        let mut later = summary("later", 9);
+        later.severity = "high".into();
+        let model = Model::new(vec![low, later, summary("soon", 1), summary("worst", 2)], SIZE);
+        let ids: Vec<&str> = model.holds.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["soon", "worst", "later", "low"]);
     }
 
     #[test]

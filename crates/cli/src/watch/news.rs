@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::body::{HoldDetail, HoldSummary};
 use jiff::Timestamp;
 
-use crate::{escape::Escaped, words};
+use crate::{escape::Escaped, human, words};
 
 /// What was told of each open hold.
 #[derive(Debug, Default)]
@@ -53,6 +53,12 @@ fn line(hold: &HoldSummary) -> String {
     );
     if hold.state == "pending" {
         line.push_str(&format!(" Undecided, it is denied at {}.", hold.deadline));
+        for approval in &hold.approvals {
+            line.push_str(&format!(" Approved by {}.", Escaped::line(&approval.reviewer.username)));
+        }
+        if !human::takes_one(hold) {
+            line.push_str(&format!(" Still needed: {}.", Escaped::line(&hold.missing)));
+        }
     }
     if let Some(verdict) = &hold.verdict {
         let by = Escaped::line(&verdict.reviewer.username);
@@ -81,6 +87,19 @@ mod tests {
         let (lines, gone) = news.of(&[second.clone(), first.clone()]);
         assert!(gone.is_empty() && lines.len() == 1, "{lines:?}");
         assert!(lines[0].contains("namespace \"a\\u{a}b\\u{1b}[2J\""), "{lines:?}");
+
+        let mut half = first.clone();
+        half.reviewers[0].count = 2;
+        half.missing = "1 more approval by another person".into();
+        half.approvals = vec![api::body::VerdictBody {
+            reviewer: ledger::Identity { username: "al\u{1b}ice".into(), ..Default::default() },
+            reason: "ok".into(),
+            at: at(30),
+        }];
+        half.changed_at = at(30);
+        let (lines, _) = news.of(&[second.clone(), half]);
+        let want = "Approved by al\\u{1b}ice. Still needed: 1 more approval by another person.";
+        assert!(lines.len() == 1 && lines[0].ends_with(want), "{lines:?}");
 
         let mut approved = first.clone();
         (approved.state, approved.changed_at) = ("approved".into(), at(60));

@@ -16,6 +16,7 @@ const CHOSEN: Style = Style::new().invert();
 
 const AGE_COLUMNS: usize = 5;
 const LEFT_COLUMNS: usize = 6;
+const SEVERITY_COLUMNS: usize = 8;
 const AGENT_COLUMNS: usize = 22;
 
 /// Title, state of the connection, a blank, the table's header; a blank, notice, keys.
@@ -64,7 +65,7 @@ impl Model {
             let nothing = fit("  Nothing waits for a decision.", self.size.columns);
             return (title, String::new(), vec![nothing]);
         }
-        let header = columns("AGE", "LEFT", "AGENT", "WANTS TO");
+        let header = columns(["AGE", "LEFT", "SEVERITY", "AGENT", "WANTS TO"]);
         let (chosen, page) = (self.row(), self.page_rows());
         let top = chosen / page * page;
         let rows = self.holds.iter().enumerate().skip(top).take(page).map(|(row, hold)| {
@@ -78,13 +79,20 @@ impl Model {
     }
 
     fn row_of(&self, hold: &HoldSummary, now: Timestamp) -> String {
-        let agent = Escaped::line(human::short_user(&hold.user.username));
-        columns(
+        let line = |text: &str| Escaped::line(text).to_string();
+        let what = words::what(hold, None);
+        // So many have approved it of so many that must: `[1/2]`.
+        let what = match human::state(hold).strip_prefix("pending ") {
+            Some(share) => format!("[{share}] {what}"),
+            None => what,
+        };
+        columns([
             &human::age(hold.created_at, now),
             &human::age(now, hold.deadline),
-            agent.as_str(),
-            &words::what(hold, None),
-        )
+            &line(&hold.severity),
+            &line(human::short_user(&hold.user.username)),
+            &what,
+        ])
     }
 
     fn hold(&self, now: Timestamp, scroll: usize) -> (String, String, Vec<String>) {
@@ -124,11 +132,12 @@ impl Model {
             (Some(Prompt::Approve { id, .. }), ..) => {
                 fit(&format!("Approve {} as it is shown here? y or n", Escaped::line(id)), width)
             }
+            (Some(Prompt::ApproveWithReason { id, reason, .. }), ..) => {
+                let asked = format!("Approve {} as it is shown here. Reason: ", Escaped::line(id));
+                with_reason(&asked, reason, width)
+            }
             (Some(Prompt::Deny { id, reason }), ..) => {
-                let asked = format!("Deny {}. Reason: ", Escaped::line(id));
-                let room = width.saturating_sub(columns_of(&asked) + 1);
-                let reason = Escaped::line(reason);
-                fit(&format!("{asked}{}_", end_of(reason.as_str(), room)), width)
+                with_reason(&format!("Deny {}. Reason: ", Escaped::line(id)), reason, width)
             }
             (None, Some(busy), _) => fit(&doing(busy), width),
             (None, None, Some(notice)) => {
@@ -147,6 +156,7 @@ impl Model {
     fn keys(&self) -> &'static str {
         match (&self.prompt, &self.page) {
             (Some(Prompt::Approve { .. }), _) => "y approve  n or Esc leave it  j k scroll",
+            (Some(Prompt::ApproveWithReason { .. }), _) => "Enter approve  Esc leave it",
             (Some(Prompt::Deny { .. }), _) => "Enter deny  Esc leave it",
             (None, Page::Queue) => "j k move  Enter show  a approve  d deny  q quit",
             (None, Page::Hold { .. }) => {
@@ -165,10 +175,17 @@ fn doing(busy: &Busy) -> String {
     format!("{what} {} …", Escaped::line(id))
 }
 
-fn columns(age: &str, left: &str, agent: &str, what: &str) -> String {
+fn columns([age, left, severity, agent, what]: [&str; 5]) -> String {
     let age = padded(age, AGE_COLUMNS);
     let left = padded(left, LEFT_COLUMNS);
-    format!("{age} {left} {} {what}", padded(agent, AGENT_COLUMNS))
+    let severity = padded(severity, SEVERITY_COLUMNS);
+    format!("{age} {left} {severity} {} {what}", padded(agent, AGENT_COLUMNS))
+}
+
+/// A question with what is typed after it.
+fn with_reason(asked: &str, reason: &str, width: usize) -> String {
+    let room = width.saturating_sub(columns_of(asked) + 1);
+    fit(&format!("{asked}{}_", end_of(Escaped::line(reason).as_str(), room)), width)
 }
 
 fn styled(style: Style, text: &str) -> String {
@@ -344,6 +361,24 @@ mod tests {
         model.press(Key::Char('d'));
         model.press(Key::Paste("wrong\u{202e} namespace, and far too long to be shown".into()));
         insta::assert_snapshot!(screen(&model));
+    }
+
+    #[test]
+    fn an_approval_that_takes_a_reason_asks_for_it() {
+        let mut model = model(70, 9);
+        let hold = &mut model.holds[0];
+        hold.reason_required = true;
+        hold.reviewers[0].missing = 2;
+        assert!(screen(&model).contains(" [0/2] delete namespace"), "{}", screen(&model));
+        let mut whole = detail();
+        whole.summary = model.holds[0].clone();
+        if let Some(Action::Read { id }) = model.press(Key::Char('a')) {
+            model.read(&id, Ok(whole));
+        }
+        model.press(Key::Paste("ok\u{202e}".into()));
+        let screen = screen(&model);
+        let asked = "Approve k3mq7xzw as it is shown here. Reason: ok\\u{202e}";
+        assert!(screen.contains(asked) && screen.contains("Enter approve"), "{screen}");
     }
 
     #[test]

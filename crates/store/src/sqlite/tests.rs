@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use hold::{HoldFilter, HoldId, Preview, State};
+use hold::{HoldFilter, HoldId, Preview, Quorum, State};
 use jiff::Timestamp;
 use ledger::{Action, DecisionRecord, HoldEvent, HoldRecord, Identity, RequestRecord, Stage};
 
@@ -45,7 +45,8 @@ fn hold(id: &str, digest: &str) -> Hold {
         effects: Vec::new(),
         preview: Preview::default(),
         drifts: 0,
-        state: State::Pending,
+        quorum: Quorum::default(),
+        state: State::PENDING,
     }
 }
 
@@ -59,6 +60,7 @@ async fn keeps_entries_and_finds_them() {
         event: HoldEvent::Created,
         reviewer: None,
         reason: String::new(),
+        digest: String::new(),
     });
     let mut probe = entry("p1", "prod", "delete", "triage");
     probe.probe_of = Some("a1".into());
@@ -184,7 +186,7 @@ async fn changes_a_hold_only_from_the_revision_that_was_read() {
     store.insert(first.clone(), vec![]).await.unwrap();
     assert!(matches!(store.insert(first.clone(), vec![]).await, Err(StoreError::Conflict)));
     let mut second = first.clone();
-    second.state = State::Expired { at: Timestamp::now() };
+    second.state = State::Expired { at: Timestamp::now(), approvals: Vec::new() };
     let second = store.replace(second, vec![entry("e", "prod", "delete", "a")]).await.unwrap();
     assert_eq!(second.revision, 1);
     let late = store.replace(first, vec![entry("never", "prod", "delete", "a")]).await;
