@@ -30,7 +30,7 @@ use program::Program;
 
 /// A request makes some hundred small allocations: docs/performance.md has what each allocator costs.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Approval proxy between AI agents and Kubernetes.
 #[derive(Debug, Parser)]

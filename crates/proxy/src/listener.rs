@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use status::Status;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use upstream::RunAs;
 
@@ -159,15 +159,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Result<(), Failure> {
     let Arrival { tcp, source, mut place, told, paces } = arrival;
-    let tcp = TcpStream::from_std(tcp)?;
-    tcp.set_nodelay(true)?;
-    let keep_alive = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
-    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)?;
-    let bounds = &proxy.settings.bounds;
+    // Boxed, like what follows: ten thousand connections would keep the room that a handshake takes.
+    let shaken = Box::pin(shake_hands(tcp, tls, proxy.settings.bounds.handshake_time_max));
     let stream = tokio::select! {
-        stream = tokio::time::timeout(bounds.handshake_time_max, tls.accept(tcp)) => {
-            stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
-        }
+        stream = shaken => stream?,
         () = proxy.stopping.cancelled() => return Ok(()),
     };
     place.shaken();
@@ -183,14 +178,16 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
     let service = service_fn(move |request: Request<Incoming>| {
         let (proxy, peer) = (Arc::clone(&answering), Arc::clone(&peer));
         let busy = of_service.begin();
-        async move {
+        // hyper keeps room for it on a connection, also while nothing is asked.
+        Box::pin(async move {
             let answer = match told {
                 false => proxy.serve(&peer, request).await,
                 true => crowded(),
             };
             Ok::<_, Infallible>(answer.map(|body| Guarded::new(body, busy)))
-        }
+        })
     });
+    let bounds = &proxy.settings.bounds;
     if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -202,7 +199,8 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIME_MAX)
             .serve_connection(stream, service);
-        return drive(connection, |it| it.graceful_shutdown(), &proxy.stopping, &pace).await;
+        return drive(Box::pin(connection), |it| it.graceful_shutdown(), &proxy.stopping, &pace)
+            .await;
     }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -211,13 +209,26 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
         .max_header_size(HEAD_BYTES_MAX)
         .serve_connection(stream, service)
         .with_upgrades();
-    drive(connection, |it| it.graceful_shutdown(), &proxy.stopping, &pace).await
+    drive(Box::pin(connection), |it| it.graceful_shutdown(), &proxy.stopping, &pace).await
+}
+
+async fn shake_hands(
+    tcp: std::net::TcpStream,
+    tls: TlsAcceptor,
+    time_max: Duration,
+) -> io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::from_std(tcp)?;
+    tcp.set_nodelay(true)?;
+    let keep_alive = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keep_alive)?;
+    let stream = tokio::time::timeout(time_max, tls.accept(tcp)).await;
+    stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// Lets a connection go on until it ends, is overdue, or the proxy stops; `end_in_order` asks it to
 /// answer what it was asked, and no more.
 async fn drive<C>(
-    connection: C,
+    mut connection: Pin<Box<C>>,
     end_in_order: impl FnOnce(Pin<&mut C>),
     stopping: &CancellationToken,
     pace: &Pace,
@@ -225,7 +236,6 @@ async fn drive<C>(
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut connection = std::pin::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
         () = stopping.cancelled() => {}
