@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hold::Permit;
 use http::Response;
 use hyper::body::Incoming;
-use ledger::{Action, DecisionRecord, Entry, Identity, Outcome, Stage};
+use ledger::{Action, ClassRecord, DecisionRecord, Entry, Identity, Outcome, Stage};
 use status::Status;
 use upstream::{Answer, Body, SendError};
 
@@ -27,7 +27,8 @@ impl Proxy {
         body: Incoming,
     ) -> Response<Body> {
         let decision = decided(Action::Allow, "");
-        let mut told = Told { proxy: self, call: Some(call), decision, code: 0, _load: load };
+        let mut told =
+            Told { proxy: self, call: Some(call), decision, class: None, code: 0, _load: load };
         match told.answer(body).await {
             Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| told.ended(&ended))),
             Err(error) => {
@@ -72,6 +73,8 @@ struct Told {
     /// Taken when it is told of.
     call: Option<Call>,
     decision: DecisionRecord,
+    /// How its namespace is classed, where a rule asked.
+    class: Option<ClassRecord>,
     /// Of the answer; 0 while there is none.
     code: u16,
     _load: Load,
@@ -84,7 +87,8 @@ impl Told {
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
         // Of most reads no rule asks anything, and nobody waits.
         if let Some(pack) = proxy.asked_about_read(&call.attributes) {
-            self.decision = Box::pin(proxy.judge_read(&pack, call)).await?;
+            let (decision, class) = Box::pin(proxy.judge_read(&pack, call)).await?;
+            (self.decision, self.class) = (decision, Some(class));
         }
         // A GET may carry a body that the API server ignores; it is passed on within the bounds.
         let mut taken = proxy.bodies.taken();
@@ -101,6 +105,7 @@ impl Told {
             let mut started = Entry {
                 request: Some(call.record(&proxy.redactor)),
                 decision: Some(self.decision.clone()),
+                class: self.class,
                 response: Some(call.response(self.code, Outcome::Answered, 0)),
                 ..call.entry(Stage::ResponseStarted)
             };
@@ -121,8 +126,9 @@ impl Told {
     fn refused(mut self, code: u16, error: &ProxyError) {
         self.code = code;
         let outcome = match error {
-            ProxyError::Denied { decision, .. } => {
+            ProxyError::Denied { decision, basis, .. } => {
                 self.decision = DecisionRecord::clone(decision);
+                self.class = basis.class;
                 Outcome::Refused
             }
             _ => Outcome::Unsent,
@@ -134,6 +140,7 @@ impl Told {
         let Some(call) = self.call.take() else { return };
         let mut entry = call.entry(Stage::ResponseComplete);
         entry.decision = Some(self.decision.clone());
+        entry.class = self.class;
         entry.response = Some(call.response(self.code, outcome, bytes));
         entry.user = call.known_user().as_ref().map(Identity::from);
         entry.note = note;
