@@ -8,6 +8,7 @@
 pub mod cluster;
 pub mod http;
 pub mod pki;
+pub mod recorded;
 mod shield;
 pub mod tee;
 pub mod testbed;

@@ -12,6 +12,7 @@ mod paced;
 mod policies;
 mod process;
 mod reads;
+mod replay;
 mod report;
 mod servers;
 pub(crate) mod stand_in;
@@ -36,8 +37,9 @@ use servers::Place;
 
 use crate::root;
 
-/// The scenario that is a table of its own.
+/// Scenarios that are tables of their own.
 const DECISIONS: &str = "decisions";
+const REPLAY: &str = "replay";
 
 /// Idle watches that are opened, and fewer for the smoke test.
 const WATCHES: [usize; 2] = [10_000, 200];
@@ -47,7 +49,7 @@ pub(crate) struct BenchArgs {
     /// A smoke test of less than half a minute, whose numbers mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch` or `decisions`.
+    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch`, `decisions` or `replay`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Runs of each scenario on each server; the median counts.
@@ -107,6 +109,15 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
         println!("{}", decisions::table(args.quick)?);
         return Ok(());
     }
+    if args.only.as_deref() == Some(REPLAY) {
+        match (args.quick, cfg!(debug_assertions)) {
+            (true, _) => build(&["--package", "agent-shield"])?,
+            (false, true) => return run_optimised(),
+            (false, false) => {}
+        }
+        println!("{}", replay::table(args.quick)?);
+        return Ok(());
+    }
     tools::install()?;
     if args.quick {
         // Shows that everything works, with whatever is built already.
@@ -135,6 +146,9 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
     println!("{}", report::table(&rows));
     if options.wants(DECISIONS) {
         println!("{}", decisions::table(options.quick)?);
+    }
+    if options.wants(REPLAY) {
+        println!("{}", replay::table(options.quick)?);
     }
     println!("each round is in {}", args.json.display());
     Ok(())
