@@ -17,6 +17,7 @@ const TIERS: &[(&str, u8)] = &[
     ("policy", 2),
     ("ledger", 2),
     ("hold", 3),
+    ("replay", 3),
     ("upstream", 4),
     ("store", 4),
     ("authn", 5),

@@ -339,7 +339,7 @@ fn section(text: &mut String, name: &str) {
 }
 
 /// `delete namespaces payments`, `patch deployments/scale prod/web`.
-fn what(request: &ledger::RequestRecord) -> String {
+pub(crate) fn what(request: &ledger::RequestRecord) -> String {
     if request.resource.is_empty() {
         return format!("{} {}", request.verb, request.request_uri);
     }

@@ -51,7 +51,8 @@ Exit codes:
   3  there is no such hold or agent
   4  not authenticated, or not allowed
   5  the server cannot be reached
-  6  already decided, or changed since it was shown"
+  6  already decided, or changed since it was shown
+  7  with `policy replay --exit-code`: verdicts would change, or cannot be told"
 )]
 struct Cli {
     #[command(flatten)]
@@ -122,6 +123,9 @@ fn main() -> ExitCode {
             // Causes may quote what the server, and so an agent, said.
             let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
             anstream::eprintln!("error: {}", escape::Escaped::lines(&text));
+            if error.is::<policy::Differs>() {
+                return ExitCode::from(policy::Differs::EXIT_CODE);
+            }
             error.downcast_ref::<ClientError>().map_or(ExitCode::FAILURE, ClientError::exit_code)
         }
     }

@@ -370,7 +370,7 @@ fn encoded(byte: u8) -> String {
 }
 
 /// `2h`, `7d`, or a moment.
-fn moment(text: &str) -> Result<Timestamp> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }

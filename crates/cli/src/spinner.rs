@@ -26,6 +26,17 @@ pub(crate) async fn during<T>(message: String, answer: impl Future<Output = T>) 
     answer.await
 }
 
+/// A bar for so many steps, on standard error; only for somebody who looks, as the spinner.
+pub(crate) fn bar(message: &'static str, length: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() || !std::io::stdout().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} {bar:32} {percent:>3} % ({eta} left)");
+    let bar = ProgressBar::new(length).with_message(message);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
 struct Spinner(ProgressBar);
 
 impl Spinner {

@@ -128,7 +128,7 @@ impl Checker<'_> {
         if let Some((index, of)) = self.schema.find(name) {
             let of = of.clone();
             self.reads.push(index);
-            return self.made(it, Kind::Variable(index), of);
+            return self.made(it, Kind::Variable(index, name.into()), of);
         }
         if let Some((_, type_name)) = TYPE_NAMES.iter().find(|(written, _)| *written == name) {
             return self.made(it, Kind::Literal(Literal::Type(type_name)), Type::Type);

@@ -18,6 +18,9 @@ use crate::{
 };
 
 const BYTES_PER_STEP: usize = 32;
+/// Functions whose answer does not depend on the strings in what they are given, but for those in
+/// the answer.
+const LOOKS_AT_NOTHING: [&str; 4] = ["size", "hasValue", "value", "optional.of"];
 
 /// Where variables come from.
 pub trait Scope<'a> {
@@ -26,6 +29,19 @@ pub trait Scope<'a> {
     /// # Errors
     /// Why it is not known.
     fn variable(&self, index: usize) -> Result<Value<'a>, String>;
+
+    /// Whether [`Scope::look`] is to be asked: where what is looked at is a record with gaps.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// Told of each string before an expression uses it. `path` is how the expression names it.
+    ///
+    /// # Errors
+    /// Why it is not known; that it is there, is.
+    fn look(&self, _text: &str, _path: &dyn Fn() -> String) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// How many steps are left. One budget may serve many expressions.
@@ -104,11 +120,12 @@ pub(crate) fn evaluate<'a>(
     scope: &dyn Scope<'a>,
     budget: &Budget,
 ) -> Result<Value<'a>, EvalError> {
-    Evaluation { scope, budget, locals: Vec::new() }.node(root)
+    Evaluation { scope, watches: scope.watches(), budget, locals: Vec::new() }.node(root)
 }
 
 struct Evaluation<'a, 'b> {
     scope: &'b dyn Scope<'a>,
+    watches: bool,
     budget: &'b Budget,
     locals: Vec<Value<'a>>,
 }
@@ -128,9 +145,9 @@ impl<'a> Evaluation<'a, '_> {
     // Each arm that needs room has a function of its own: this one recurses.
     fn node(&mut self, node: &'a Node) -> Result<Value<'a>> {
         self.budget.spend(1).map_err(|fault| at(node, fault))?;
-        match &node.kind {
-            Kind::Literal(literal) => Ok(literal_value(literal)),
-            Kind::Variable(index) => {
+        let value = match &node.kind {
+            Kind::Literal(literal) => return Ok(literal_value(literal)),
+            Kind::Variable(index, _) => {
                 self.scope.variable(*index).map_err(|why| at(node, Fault::Error(why)))
             }
             Kind::Local(index) => Ok(self.locals.get(*index).cloned().unwrap_or(Value::Null)),
@@ -166,13 +183,55 @@ impl<'a> Evaluation<'a, '_> {
             Kind::Negate(of) => negate(node, self.node(of)?),
             Kind::Binary(operator, a, b) => {
                 let (a, b) = (self.node(a)?, self.node(b)?);
+                if compares_within(*operator, &a, &b) {
+                    self.look_into(node, &[&a, &b])?;
+                }
                 binary(*operator, a, b, self.budget).map_err(|fault| at(node, fault))
             }
             Kind::Call(..) => self.call(node),
             Kind::List(items) => self.list(node, items),
             Kind::Map(entries) => self.map(node, entries),
             Kind::Macro(it) => self.macro_call(node, it),
+        }?;
+        self.look_at(node, &value)?;
+        Ok(value)
+    }
+
+    fn look(&self, node: &Node, text: &str) -> Result<()> {
+        let path = || {
+            let mut path = String::new();
+            node.path(&mut path);
+            path
+        };
+        self.scope.look(text, &path).map_err(|why| at(node, Fault::Error(why)))
+    }
+
+    fn look_at(&self, node: &Node, value: &Value<'a>) -> Result<()> {
+        match value {
+            Value::Text(text) if self.watches => self.look(node, text.as_str()),
+            _ => Ok(()),
         }
+    }
+
+    /// Looks at every string in values that are used whole.
+    fn look_into(&self, node: &Node, values: &[&Value<'a>]) -> Result<()> {
+        if !self.watches {
+            return Ok(());
+        }
+        for value in values {
+            match value {
+                Value::Text(text) => self.look(node, text.as_str())?,
+                Value::List(list) => {
+                    list.iter().try_for_each(|item| self.look_into(node, &[&item]))?;
+                }
+                Value::Map(map) => {
+                    map.iter().try_for_each(|(_, value)| self.look_into(node, &[&value]))?;
+                }
+                Value::Optional(Some(inner)) => self.look_into(node, &[&**inner])?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// `||` where `decides` is true, `&&` where it is false: the side that decides, decides, even
@@ -229,6 +288,7 @@ impl<'a> Evaluation<'a, '_> {
             Value::Optional(Some(inner)) => Value::clone(&inner),
             other => other,
         };
+        self.look_at(node, &of)?;
         match of {
             Value::Map(map) => {
                 let found = map.field(field, self.budget).map_err(|fault| at(node, fault))?;
@@ -265,6 +325,7 @@ impl<'a> Evaluation<'a, '_> {
             Value::Optional(Some(inner)) => Value::clone(&inner),
             other => other,
         };
+        self.look_at(node, &of)?;
         let found = entry(&of, &key, self.budget).map_err(|fault| at(node, fault))?;
         Ok(Value::optional(found))
     }
@@ -285,6 +346,9 @@ impl<'a> Evaluation<'a, '_> {
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
             values.push(self.node(argument)?);
+        }
+        if !LOOKS_AT_NOTHING.contains(name) {
+            self.look_into(node, &values.iter().collect::<Vec<_>>())?;
         }
         let Some(function) = overloads.iter().find(|it| it.takes(&values)) else {
             return Err(no_overload(node, name, &values));
@@ -484,6 +548,16 @@ fn entry<'a>(of: &Value<'a>, key: &Value<'a>, budget: &Budget) -> Result<Option<
             Ok(index.and_then(|index| list.get(index)))
         }
         (other, _) => Err(Fault::Error(format!("a {} has no elements", other.type_name()))),
+    }
+}
+
+/// Whether the answer depends on what is in these values; strings themselves were looked at.
+fn compares_within(operator: Operator, a: &Value<'_>, b: &Value<'_>) -> bool {
+    match operator {
+        // Of two kinds, as an object and null, nothing is compared.
+        Operator::Equal | Operator::NotEqual => a.type_name() == b.type_name(),
+        Operator::In => !matches!(b, Value::Map(_)),
+        _ => false,
     }
 }
 

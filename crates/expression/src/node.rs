@@ -13,11 +13,33 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
 }
 
+impl Node {
+    /// Writes how the text names what this selects; `_` stands for what it calls otherwise.
+    pub(crate) fn path(&self, path: &mut String) {
+        match &self.kind {
+            Kind::Select(of, field) | Kind::OptionalSelect(of, field) => {
+                of.path(path);
+                path.push('.');
+                path.push_str(field);
+            }
+            Kind::Index(of, _) | Kind::OptionalIndex(of, _) => {
+                of.path(path);
+                path.push_str("[_]");
+            }
+            Kind::Call("orValue", _, arguments, _) => {
+                arguments.iter().take(1).for_each(|it| it.path(path));
+            }
+            Kind::Variable(_, name) => path.push_str(name),
+            _ => path.push('_'),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Literal(Literal),
-    /// A variable of the schema.
-    Variable(usize),
+    /// A variable of the schema, and its name.
+    Variable(usize, Arc<str>),
     /// A variable of a macro, by its place from the outermost.
     Local(usize),
     /// `a.b`; of an optional, the optional field.

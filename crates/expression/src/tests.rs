@@ -367,3 +367,73 @@ proptest! {
         }
     }
 }
+
+/// As [`Vars`], of a record in which `?` stands for what was left out.
+struct Record(serde_json::Value);
+
+impl<'a> Scope<'a> for &'a Record {
+    fn variable(&self, _index: usize) -> Result<Value<'a>, String> {
+        Ok(Value::from(&self.0))
+    }
+
+    fn watches(&self) -> bool {
+        true
+    }
+
+    fn look(&self, text: &str, path: &dyn Fn() -> String) -> Result<(), String> {
+        if text == "?" { Err(format!("left out: {}", path())) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn never_takes_what_was_left_out_for_a_value() {
+    let record = Record(json!({
+        "name": "web", "spec": "?", "env": [{"name": "A", "value": "?"}, {"name": "B", "value": "b"}],
+        "labels": {"app": "?", "tier": "x"},
+    }));
+    let unknown = "left out";
+    let table = [
+        // That it is there is known; what it is, is not.
+        ("has(object.spec)", "true"),
+        ("object.?spec.hasValue()", "true"),
+        ("object.spec == 1", unknown),
+        ("object.spec.replicas == 1", "left out: object.spec"),
+        ("object.?spec.?replicas.orValue(0) > 1", "left out: object.spec.replicas"),
+        ("object.?spec.replicas.orValue(0) > 1", unknown),
+        ("has(object.spec.replicas)", unknown),
+        ("has(object.?spec.replicas)", unknown),
+        ("object.env.exists(e, e.value == 'c')", "left out: _.value"),
+        ("object.env.exists(e, e.value == 'b')", "true"),
+        ("object.env.all(e, e.value == 'c')", "false"),
+        ("object.env.map(e, e.value).size() == 2", unknown),
+        ("object.env.size() == 2", "true"),
+        ("object.env.filter(e, e.name == 'B').all(e, e.value == 'b')", "true"),
+        ("(object.env + object.env).exists(e, e.name == 'B')", "true"),
+        ("object.env == []", unknown),
+        ("{'name': 'A', 'value': 'a'} in object.env", unknown),
+        ("object.labels == {'app': 'web', 'tier': 'x'}", unknown),
+        ("object.labels.?app == optional.of('web')", unknown),
+        ("object.labels.exists(k, v, v == 'x')", "true"),
+        ("object.labels == null", "false"),
+        ("'app' in object.labels", "true"),
+        ("object.labels in [object.labels]", unknown),
+        ("object.labels[object.spec] == 'x'", unknown),
+        ("dyn(object.labels.app) == 1", unknown),
+        ("type(object.labels.app) == string", unknown),
+        ("object.labels.app.matches('a')", unknown),
+        ("object.labels.?app.optMap(it, it + 'x').orValue('') == 'webx'", unknown),
+        ("object.?labels.?none.orValue('d') == 'd'", "true"),
+        // As with any other error: the side that decides, decides.
+        ("object.spec == 1 || object.name == 'web'", "true"),
+        ("object.spec == 1 && object.name == 'db'", "false"),
+        ("object.name == 'web' ? true : object.spec == 1", "true"),
+    ];
+    for (source, want) in table {
+        let expression = Expression::compile(source, &schema()).expect("an expression");
+        let got = match expression.is_true(&&record, &Budget::new(20_000)) {
+            Ok(answer) => answer.to_string(),
+            Err(error) => error.message,
+        };
+        assert!(got.starts_with(want), "{source}: {got}");
+    }
+}

@@ -1,9 +1,11 @@
 //! One entry, as it is stored and exported. Field names are Kubernetes' own where it has them.
 
 use attributes::{Attributes, User};
-use effects::Effect;
+use effects::{Effect, NamespaceClass};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::FactsRecord;
 
 /// One fact about one call, appended once.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -37,6 +39,13 @@ pub struct Entry {
     /// For a probe of ours: the call that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_of: Option<String>,
+    /// How its namespace was classed; missing where nobody knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ClassRecord>,
+    /// What its decision was made from besides: kept beside the entry, and read by nobody but who
+    /// judges it again.
+    #[serde(skip)]
+    pub facts: Option<Box<FactsRecord>>,
     /// Anything a reader must know: `answer differs from the preview`, `3 read entries were lost`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -56,6 +65,8 @@ impl Entry {
             hold: None,
             response: None,
             probe_of: None,
+            class: None,
+            facts: None,
             note: None,
         }
     }
@@ -74,6 +85,43 @@ pub enum Stage {
     ResponseComplete,
     /// Entries are missing here; `note` says how many.
     Gap,
+}
+
+/// How a namespace was classed when something was asked of it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClassRecord {
+    /// Production, and not protected.
+    Production,
+    /// Declared non-production, and not protected.
+    NonProduction,
+    /// Both.
+    ProtectedProduction,
+    /// Declared non-production, and protected all the same.
+    ProtectedNonProduction,
+}
+
+impl ClassRecord {
+    /// Whether any write in it is held.
+    pub fn is_protected(self) -> bool {
+        matches!(self, Self::ProtectedProduction | Self::ProtectedNonProduction)
+    }
+
+    /// Whether it is not declared non-production.
+    pub fn is_production(self) -> bool {
+        matches!(self, Self::Production | Self::ProtectedProduction)
+    }
+}
+
+impl From<&NamespaceClass> for ClassRecord {
+    fn from(class: &NamespaceClass) -> Self {
+        match (class.protected, class.production) {
+            (false, true) => Self::Production,
+            (false, false) => Self::NonProduction,
+            (true, true) => Self::ProtectedProduction,
+            (true, false) => Self::ProtectedNonProduction,
+        }
+    }
 }
 
 /// The user as it is recorded. `extra` is left out: it names credentials.

@@ -8,14 +8,16 @@
 
 mod call;
 mod entry;
+mod facts;
 
 use std::{future::Future, pin::Pin};
 
 pub use call::{Call, calls};
 pub use entry::{
-    Action, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity, Outcome,
-    RequestRecord, ResponseRecord, ShadowRecord, Stage,
+    Action, ClassRecord, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity,
+    Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage,
 };
+pub use facts::{Extent, FACTS_VERSION, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;
 
 /// A future that a storage trait returns, so that the traits name no runtime.

@@ -10,7 +10,7 @@ mod redact;
 mod strict;
 
 pub use delete_options::{DeleteOptions, delete_options, is_dry_run};
-pub use redact::Redactor;
+pub use redact::{REDACTED, Redactor};
 use serde_json::Value;
 
 /// How a body is encoded, as the API server reads its `Content-Type`.

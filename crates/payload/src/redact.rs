@@ -24,6 +24,9 @@ const SECRET_WORDS: [&str; 12] = [
     "authorization",
 ];
 
+/// How every mark begins that stands for a secret.
+pub const REDACTED: &str = "[redacted ";
+
 /// Replaces secrets by keyed digests.
 #[derive(Clone)]
 pub struct Redactor {
@@ -183,7 +186,7 @@ impl Redactor {
 
     fn mark(&self, secret: &str) -> String {
         let digest = self.digest(secret.as_bytes());
-        format!("[redacted {}]", digest.get(..12).unwrap_or_default())
+        format!("{REDACTED}{}]", digest.get(..12).unwrap_or_default())
     }
 }
 

@@ -8,7 +8,10 @@ use expression::{Map, Schema, Scope, Type, Value};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::matching::Operation;
+use crate::{
+    matching::Operation,
+    replay::{NOT_RECORDED, Watch},
+};
 
 /// Everything that a rule may look at.
 pub struct Input<'a> {
@@ -204,6 +207,8 @@ pub(crate) fn schema(params: Type, variables: Type, with_effect: bool) -> Schema
 /// The parts that are made for one decision.
 pub(crate) struct Facts<'a> {
     pub(crate) input: &'a Input<'a>,
+    /// Of a recorded request, its gaps.
+    pub(crate) watch: Option<&'a Watch<'a>>,
     guarded: &'a Json,
     request: Vec<OnceCell<Json>>,
     namespace: OnceCell<Json>,
@@ -223,6 +228,7 @@ impl<'a> Facts<'a> {
         };
         Self {
             input,
+            watch: None,
             guarded,
             // The last is of the request without an object.
             request: (0..=pairs).map(|_| OnceCell::new()).collect(),
@@ -309,7 +315,11 @@ impl<'a> Facts<'a> {
                     "username": user.username,
                     "uid": user.uid,
                     "groups": user.groups,
-                    "extra": user.extra,
+                    // It names credentials, and is never recorded.
+                    "extra": match self.watch {
+                        None => json!(user.extra),
+                        Some(_) => json!(NOT_RECORDED),
+                    },
                 },
                 "dryRun": !self.input.is_write,
                 "path": a.path,
@@ -318,7 +328,16 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// Why a part is not known, where it was not recorded.
+    fn gap(&self, of: impl Fn(&crate::Gaps) -> Option<&String>) -> Result<(), String> {
+        match self.watch.and_then(|watch| Some((watch, of(watch.gaps)?))) {
+            Some((watch, why)) => Err(watch.meet(why.clone())),
+            None => Ok(()),
+        }
+    }
+
     fn namespace(&'a self) -> Result<&'a Json, String> {
+        self.gap(|gaps| gaps.labels.as_ref())?;
         let name = &self.input.attributes.namespace;
         if !name.is_empty() && self.input.class.labels.is_none() {
             return Err(format!("the labels of namespace {name} are not known"));
@@ -475,9 +494,15 @@ impl<'a> Scope<'a> for View<'a> {
             }
             DIFF => match &facts.input.objects {
                 Objects::Unknown(why) => return Err(format!("the object is not known: {why}")),
-                _ => facts.diff().into(),
+                _ => {
+                    facts.gap(|gaps| gaps.diff.as_ref())?;
+                    facts.diff().into()
+                }
             },
-            WINDOW => facts.window().into(),
+            WINDOW => {
+                facts.gap(|gaps| gaps.window.as_ref())?;
+                facts.window().into()
+            }
             NAMESPACE_CLASS => facts.class().into(),
             NOW => Value::Timestamp(facts.input.now),
             GUARDED_LABELS => facts.guarded.into(),
@@ -489,5 +514,18 @@ impl<'a> Scope<'a> for View<'a> {
             },
             _ => return Err("there is no such variable".to_owned()),
         })
+    }
+    fn watches(&self) -> bool {
+        // What is shown was redacted for the request itself too.
+        self.facts.watch.is_some() && !self.redacted
+    }
+
+    fn look(&self, text: &str, path: &dyn Fn() -> String) -> Result<(), String> {
+        match self.facts.watch {
+            Some(watch) if watch.gaps.is_one(text) => {
+                Err(watch.meet(format!("reads {}, which was not recorded", path())))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -18,6 +18,7 @@ mod matching;
 mod own;
 mod pack;
 mod packs;
+mod replay;
 mod trace;
 mod unreachable;
 
@@ -27,6 +28,7 @@ pub use facts::{Input, Objects, Pair, Past};
 pub use issue::Issue;
 pub use pack::{Exception, Pack, Rule};
 pub use packs::{DEFAULT, PACKS, SCHEMA};
+pub use replay::{Gaps, NOT_RECORDED, Replayed, Unknown};
 pub use trace::{Step, Trace};
 
 #[cfg(test)]

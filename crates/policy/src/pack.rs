@@ -13,10 +13,12 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::{
-    Decision, Input, Objects, Reviewers, RuleName, Severity, Shadow, Step, Trace, Verdict, agents,
+    Decision, Input, Objects, Reviewers, RuleName, Severity, Shadow, Step, Trace, Unknown, Verdict,
+    agents,
     document::{Agents, MatchConstraints, Mode, Place},
     facts::{self, Facts, View},
     matching::{self, Operation},
+    replay::Watch,
 };
 
 /// Steps that one expression may take, and all of one decision.
@@ -147,6 +149,8 @@ enum Outcome {
     },
     /// It could not be evaluated.
     Failed(String),
+    /// What it reads of a recorded request was not recorded.
+    Unknown(String),
 }
 
 /// What a rule is asked about: an object, an effect, or neither.
@@ -212,6 +216,11 @@ impl Pack {
         self.rules.iter().any(|rule| rule.needs.window)
     }
 
+    /// Whether any rule that this request is shown looks at how objects differ.
+    pub fn reads_diff(&self, input: &Input<'_>) -> bool {
+        self.candidates(input).iter().any(|rule| rule.needs.diff)
+    }
+
     /// Whether any rule is about this read; all others need no user, no namespace and no decision.
     pub fn asks_about_read(&self, attributes: &Attributes) -> bool {
         !self.table.reads_of_any.is_empty()
@@ -245,12 +254,19 @@ impl Pack {
 
     /// What the rules say, joined.
     pub fn decide(&self, input: &Input<'_>) -> Verdict {
-        let facts = Facts::new(input, &self.table.guarded_labels);
+        self.join(&Facts::new(input, self.guarded_labels()))
+    }
+
+    pub(crate) fn guarded_labels(&self) -> &Json {
+        &self.table.guarded_labels
+    }
+
+    pub(crate) fn join(&self, facts: &Facts<'_>) -> Verdict {
         let budget = Budget::new(DECISION_STEPS);
         let mut voices = Vec::new();
-        for rule in self.candidates(input) {
-            for outcome in self.show(rule, &facts, &budget) {
-                voices.extend(self.voice(rule, outcome, &facts, &budget));
+        for rule in self.candidates(facts.input) {
+            for outcome in self.show(rule, facts, &budget) {
+                voices.extend(self.voice(rule, outcome, facts, &budget));
             }
         }
         Verdict::join(voices)
@@ -258,13 +274,13 @@ impl Pack {
 
     /// What every rule makes of a request.
     pub fn explain(&self, input: &Input<'_>) -> Trace {
-        let facts = Facts::new(input, &self.table.guarded_labels);
+        let facts = Facts::new(input, self.guarded_labels());
         let budget = Budget::new(DECISION_STEPS);
         let (mut voices, mut steps) = (Vec::new(), Vec::new());
         for rule in &self.rules {
             for outcome in self.show(rule, &facts, &budget) {
                 let (outcome_words, asked) = match &outcome {
-                    Outcome::Not(why) => (why.clone(), false),
+                    Outcome::Not(why) | Outcome::Unknown(why) => (why.clone(), false),
                     Outcome::Failed(why) => (format!("could not be evaluated: {why}"), true),
                     Outcome::Asks { reason, .. } => (format!("asks: {reason}"), true),
                 };
@@ -317,6 +333,10 @@ impl Pack {
             return not("matchConstraints: it is about other requests");
         }
         let selector = policy.constraints.as_ref().and_then(|it| it.namespace_selector.as_ref());
+        let labels_unknown = facts.watch.and_then(|watch| watch.gaps.labels.as_ref());
+        if let (Some(_), Some(why)) = (selector, labels_unknown) {
+            return vec![Outcome::Unknown(why.clone())];
+        }
         if let (Some(selector), Some(labels)) = (selector, &input.class.labels)
             && !selector.selects(labels)
         {
@@ -324,6 +344,10 @@ impl Pack {
         }
         if rule.needs.later() && matches!(input.objects, Objects::Later) {
             return not("it looks at objects, which nobody has looked at yet");
+        }
+        let objects_unknown = facts.watch.and_then(|watch| watch.gaps.objects.as_ref());
+        if let (true, Some(why)) = (rule.needs.objects, objects_unknown) {
+            return vec![Outcome::Unknown(why.clone())];
         }
         let contexts = contexts(rule, facts);
         if contexts.is_empty() {
@@ -355,16 +379,25 @@ impl Pack {
         if !matching::names(constraints, facts.input.attributes, operation) {
             return Outcome::Not("matchConstraints: it is about other requests".to_owned());
         }
+        if let Some(watch) = facts.watch {
+            watch.forget();
+        }
+        let met = || facts.watch.and_then(Watch::met);
         if let Some(selector) = constraints.and_then(|it| it.object_selector.as_ref()) {
-            match selected(selector, facts, context) {
-                Ok(true) => {}
-                Ok(false) => {
+            match (selected(selector, facts, context), met()) {
+                (_, Some(gap)) => return Outcome::Unknown(gap),
+                (Ok(true), None) => {}
+                (Ok(false), None) => {
                     return Outcome::Not("objectSelector: the object has other labels".to_owned());
                 }
-                Err(why) => return Outcome::Failed(why),
+                (Err(why), None) => return Outcome::Failed(why),
             }
         }
         let view = self.view(rule, policy, facts, context, budget);
+        // A variable without a value is not there, which an expression may ask for.
+        if let Some(gap) = met() {
+            return Outcome::Unknown(gap);
+        }
         let mut failed = None;
         for (name, condition) in &policy.conditions {
             match self.limited(budget, |budget| condition.is_true(&view, budget)) {
@@ -385,7 +418,8 @@ impl Pack {
             }
         }
         if let Some(why) = failed {
-            return Outcome::Failed(why);
+            // What was not recorded may have decided.
+            return met().map_or(Outcome::Failed(why), Outcome::Unknown);
         }
         let reason = match &rule.reason {
             None => self.plain_reason(rule, facts, context),
@@ -461,6 +495,10 @@ impl Pack {
         let is_read = facts.input.attributes.is_read();
         let (decision, severity, reason, context) = match outcome {
             Outcome::Not(_) => return None,
+            Outcome::Unknown(why) => {
+                unknown(rule, facts, why);
+                return None;
+            }
             Outcome::Asks { reason, context } => {
                 (rule.decision, rule.severity, reason, Some(context))
             }
@@ -479,9 +517,16 @@ impl Pack {
         if rule.mode == Mode::Shadow {
             return Some(shadow(String::new(), reason));
         }
+        if let Some(watch) = facts.watch {
+            watch.forget();
+        }
         let excepted = context.and_then(|context| self.excepted(rule, facts, context, budget));
         if let Some(exception) = excepted {
             return Some(shadow(exception.name.clone(), reason));
+        }
+        if let Some(gap) = facts.watch.and_then(Watch::met) {
+            unknown(rule, facts, format!("an exception {gap}"));
+            return None;
         }
         let voice = Verdict::of(decision, severity, rule.name.clone(), reason);
         let reviewers = rule.reviewers.iter().cloned().collect();
@@ -590,6 +635,14 @@ impl Pack {
     }
 }
 
+/// Notes a rule that has no answer, where it would count.
+fn unknown(rule: &Rule, facts: &Facts<'_>, why: String) {
+    let Some(watch) = facts.watch.filter(|_| rule.mode == Mode::Enforce) else { return };
+    let fails = if facts.input.attributes.is_read() { Decision::Deny } else { Decision::Hold };
+    let strictest = rule.decision.max(fails);
+    watch.unknown.borrow_mut().push(Unknown { rule: rule.name.clone(), strictest, why });
+}
+
 /// What a rule is asked about.
 fn contexts(rule: &Rule, facts: &Facts<'_>) -> Vec<Context> {
     if !rule.kinds.is_empty() {
@@ -624,7 +677,20 @@ fn selected(
     let Some(pair) = context.pair.and_then(|index| facts.pairs().get(index)) else {
         return Err("the object of this effect was not looked at".to_owned());
     };
-    Ok([pair.old, pair.new].into_iter().flatten().any(|it| selector.selects_object(it)))
+    let sides = || [pair.old, pair.new].into_iter().flatten();
+    if let Some(watch) = facts.watch {
+        let labels = sides().filter_map(|it| it.pointer("/metadata/labels"));
+        for text in labels.flat_map(|it| match it {
+            Json::Object(labels) => selector.keys().filter_map(|key| labels.get(key)).collect(),
+            whole => vec![whole],
+        }) {
+            if text.as_str().is_some_and(|text| watch.gaps.is_one(text)) {
+                let why = "objectSelector: reads a label that was not recorded";
+                return Err(watch.meet(why.to_owned()));
+            }
+        }
+    }
+    Ok(sides().any(|it| selector.selects_object(it)))
 }
 
 fn is_placed(place: Place, class: &NamespaceClass) -> bool {

@@ -9,6 +9,8 @@ use ledger::StoreError;
 use status::Status;
 use upstream::SendError;
 
+use crate::facts::Basis;
+
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// People decide more slowly than requests end.
 const HOLDS_RETRY: Duration = Duration::from_secs(10);
@@ -87,6 +89,8 @@ pub(crate) enum ProxyError {
         reason: String,
         /// As it is recorded.
         decision: Box<ledger::DecisionRecord>,
+        /// What it was made from.
+        basis: Box<Basis>,
     },
     /// A reviewer said no.
     #[error(

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use ledger::{
-    Action, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome, Stage,
-    StoreError,
+    Action, ClassRecord, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome,
+    Stage, StoreError,
 };
 use policy::Decision;
 use review::Waiter;
@@ -154,7 +154,7 @@ impl Proxy {
     }
 
     /// Joins the open hold of the same request, or makes one; it is in the store on return.
-    async fn enqueue(&self, write: &Write, judgement: Judgement) -> Result<HoldId, ProxyError> {
+    async fn enqueue(&self, write: &Write, mut judgement: Judgement) -> Result<HoldId, ProxyError> {
         let request_digest = write.request_digest(&self.redactor);
         // One at a time per process, or two identical requests would make two holds.
         let _one = self.enqueueing.lock().await;
@@ -172,9 +172,12 @@ impl Proxy {
         self.refuse_if_denied_lately(write, &effects).await?;
         self.refuse_if_too_many(write).await?;
         let decision = judgement.decision(Action::Hold);
+        let facts = judgement.facts.take();
         let hold = self.new_hold(write, request_digest, effects, judgement);
         let mut received = write.received(&self.redactor, decision);
         received.effects = hold.effects.clone();
+        received.class = Some(ClassRecord::from(&write.class));
+        received.facts = facts;
         let id = hold.id.clone();
         tracing::info!(
             hold = %id, user = hold.user.username, rules = hold.rules.join(","),
@@ -228,7 +231,7 @@ impl Proxy {
             ..judgement.decision(Action::Hold)
         };
         let mut received = write.received(&self.redactor, decision);
-        received.effects = judgement.effects.iter().map(Into::into).collect();
+        judgement.basis(write).add_to(&mut received);
         received.hold = Some(HoldRecord {
             id: id.to_string(),
             event: HoldEvent::Joined,
@@ -380,7 +383,7 @@ impl Proxy {
             };
             if judgement.verdict.decision == Decision::Deny {
                 // The policies are others now, and this is what they are for.
-                return Run::Failed(self.denied(&judgement));
+                return Run::Failed(self.denied(&write, &judgement));
             }
             // Nor does an approval answer what nobody asked when it was given, or what takes more of
             // them by the policies of now.
@@ -402,7 +405,7 @@ impl Proxy {
                 Ok(None) => return Run::Again,
                 Err(error) => return Run::Failed(error.into()),
             };
-            self.window.remember(&write.user.username, &judgement.effects, Timestamp::now());
+            self.window.remember(&write.user.username, &judgement.effects, hold.changed_at);
             let Some(permit) = Permit::approved(&hold, &audit_id) else { return Run::Again };
             if let Some(upgrade) = &write.upgrade {
                 return match self.open(permit, &write, upgrade).await {

@@ -11,7 +11,8 @@ use effects::{Change, Effect, EffectKind, Route};
 use hold::{ChangeRecord, Preview, Target};
 use http::StatusCode;
 use ledger::{
-    Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, ShadowRecord, Stage,
+    Action, ClassRecord, DecisionRecord, Entry, FactsRecord, Identity, Outcome, RequestRecord,
+    ShadowRecord, Stage,
 };
 use payload::{DeleteOptions, MediaType};
 use policy::{Decision, Input, Objects, Pack, Pair, Verdict};
@@ -22,7 +23,8 @@ use crate::{
     Proxy,
     call::{Call, Write},
     error::ProxyError,
-    reach, scale,
+    facts::{Basis, Moment},
+    reach, scale, window,
 };
 
 /// A request made once more: an object that changes between its two readings is read again.
@@ -44,6 +46,8 @@ pub(crate) struct Judgement {
     pub(crate) effects: Vec<Effect>,
     pub(crate) preview: Preview,
     pub(crate) verdict: Verdict,
+    /// What it was made from, until it is recorded.
+    pub(crate) facts: Option<Box<FactsRecord>>,
     /// Digest of the policies that said so.
     policy: String,
 }
@@ -52,6 +56,15 @@ impl Judgement {
     /// As it is recorded.
     pub(crate) fn decision(&self, action: Action) -> DecisionRecord {
         decision(action, &self.verdict, &self.policy)
+    }
+
+    /// What it was made from, as it is recorded.
+    pub(crate) fn basis(&self, write: &Write) -> Basis {
+        Basis {
+            effects: self.effects.iter().map(Into::into).collect(),
+            class: Some(ClassRecord::from(&write.class)),
+            facts: self.facts.clone(),
+        }
     }
 }
 
@@ -76,16 +89,18 @@ fn decision(action: Action, verdict: &Verdict, policy: &str) -> DecisionRecord {
 
 /// What was seen of the cluster.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     effects: Vec<Effect>,
     changes: Vec<Change>,
-    live: Option<Value>,
+    pub(crate) live: Option<Value>,
     /// As it would be.
-    new: Option<Value>,
+    pub(crate) new: Option<Value>,
+    /// Both without their secrets, where they were compared.
+    pub(crate) compared: Option<Box<[Option<Value>; 2]>>,
     /// Of a collection, each object.
-    items: Option<Vec<Value>>,
+    pub(crate) items: Option<Vec<Value>>,
     /// Why the objects are not known, where they are not.
-    unknown: Option<String>,
+    pub(crate) unknown: Option<String>,
     targets: Vec<Target>,
     notes: Vec<String>,
 }
@@ -134,29 +149,33 @@ impl Proxy {
         let plan = effects::plan(attributes, write.is_dry_run);
         // Reviews and dry runs store nothing, so that rules about writes do not ask about them.
         let is_write = !matches!(plan.route, Route::Review | Route::DryRun);
-        let first = self.decide(&pack, write, is_write, &plan.effects, None);
+        let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None);
         if first.decision == Decision::Deny {
-            let preview = Preview::default();
             return Judged::Decided(Box::new(Judgement {
                 effects: plan.effects,
-                preview,
+                preview: Preview::default(),
                 verdict: first,
+                facts: Some(self.facts(write, &moment, None)),
                 policy: pack.digest().to_owned(),
             }));
         }
         // What nobody asks about is not looked at, unless a reviewer wants to see it.
         let asks = pack.asks_about(&plan, attributes, &write.class);
-        let looks = asks || first.decision == Decision::Hold;
-        let previewed = match plan.route {
-            Route::Ordinary if asks => self.preview_change(write).await,
-            Route::Review | Route::DryRun | Route::Ordinary => Previewed::Seen(Seen::default()),
-            Route::Preview | Route::PreviewDelete | Route::PreviewCollection if !looks => {
-                Previewed::Seen(Seen::default())
+        let looks = match plan.route {
+            Route::Review | Route::DryRun => false,
+            Route::Ordinary => asks,
+            Route::Preview | Route::PreviewDelete | Route::PreviewCollection => {
+                asks || first.decision == Decision::Hold
             }
+            Route::Read | Route::Blind => true,
+        };
+        let previewed = match plan.route {
+            _ if !looks => Previewed::Seen(Seen::default()),
+            Route::Review | Route::DryRun => Previewed::Seen(Seen::default()),
             Route::Read | Route::Blind if attributes.is_connect() => self.connect(write).await,
             Route::Blind if is_custom_scale(attributes) => self.custom_scale(write).await,
             Route::Read | Route::Blind => self.blind(write, "").await,
-            Route::Preview => self.preview_change(write).await,
+            Route::Ordinary | Route::Preview => self.preview_change(write).await,
             Route::PreviewDelete => self.preview_delete(write).await,
             Route::PreviewCollection => self.preview_collection(write).await,
         };
@@ -179,10 +198,11 @@ impl Proxy {
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
         self.weigh_accounts(&mut effects).await;
         self.add_up(&mut effects).await;
-        let verdict = self.decide(&pack, write, is_write, &effects, Some(&seen));
+        let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
+        let facts = Some(self.facts(write, &moment, looks.then_some(&mut seen)));
         let preview = self.shown(write, &effects, seen, &verdict).await;
         let policy = pack.digest().to_owned();
-        Judged::Decided(Box::new(Judgement { effects, preview, verdict, policy }))
+        Judged::Decided(Box::new(Judgement { effects, preview, verdict, facts, policy }))
     }
 
     /// `seen` is what was seen of the cluster; nothing as long as nobody has looked.
@@ -193,14 +213,18 @@ impl Proxy {
         is_write: bool,
         effects: &[Effect],
         seen: Option<&Seen>,
-    ) -> Verdict {
+    ) -> (Verdict, Moment) {
         let now = jiff::Timestamp::now();
-        let earlier = match pack.needs_window() {
-            true => self.window.of(&write.user.username, now),
-            false => Vec::new(),
+        let username = write.user.username.as_str();
+        let (earlier, window) = match pack.needs_window() {
+            true => {
+                let earlier = self.window.of(username, now);
+                let window = window::record(&earlier);
+                (earlier, window)
+            }
+            false => (Vec::new(), self.window.record_of(username, now)),
         };
-        let resource = write.attributes().resource.as_str();
-        pack.decide(&Input {
+        let verdict = pack.decide(&Input {
             attributes: write.attributes(),
             user: &write.user,
             class: &write.class,
@@ -209,13 +233,17 @@ impl Proxy {
             objects: seen.map_or(Objects::Later, Seen::objects),
             changes: seen.map(|seen| seen.changes.as_slice()).unwrap_or_default(),
             earlier: &earlier,
-            redact: &|object| {
-                let mut object = object.clone();
-                self.redactor.redact_object(resource, &mut object);
-                object
-            },
+            redact: &|object| self.redacted(write, object),
             now,
-        })
+        });
+        (verdict, Moment { at: now, window })
+    }
+
+    /// A copy without secrets.
+    pub(crate) fn redacted(&self, write: &Write, object: &Value) -> Value {
+        let mut object = object.clone();
+        self.redactor.redact_object(&write.attributes().resource, &mut object);
+        object
     }
 
     /// The policies, where any of them asks about this read.
@@ -224,12 +252,12 @@ impl Proxy {
         pack.asks_about_read(attributes).then(|| Arc::clone(&pack))
     }
 
-    /// Whether policy lets a read pass, and what it said.
+    /// Whether policy lets a read pass, what it said, and how the namespace is classed.
     pub(crate) async fn judge_read(
         &self,
         pack: &Pack,
         call: &Call,
-    ) -> Result<DecisionRecord, ProxyError> {
+    ) -> Result<(DecisionRecord, ClassRecord), ProxyError> {
         let user = match (call.known_user(), call.run_as.token()) {
             (Some(user), _) => user,
             (None, token) => self.tokens.user(token.map_or("", |it| it)).await?,
@@ -241,12 +269,14 @@ impl Proxy {
             Decision::Hold | Decision::Deny => Action::Deny,
         };
         let decision = decision(action, &verdict, pack.digest());
+        let class = ClassRecord::from(&class);
         match action {
-            Action::Allow => Ok(decision),
+            Action::Allow => Ok((decision, class)),
             _ => Err(ProxyError::Denied {
                 rule: verdict.rules().join(", "),
                 reason: verdict.reason(),
                 decision: Box::new(decision),
+                basis: Box::new(Basis { class: Some(class), ..Basis::default() }),
             }),
         }
     }
@@ -413,13 +443,13 @@ impl Proxy {
                            else by the time it is sent";
                 seen.effects.push(effects::unknown(attributes, why));
             }
-            seen.changes = self.redacted_diff(write, old.as_ref(), Some(&new));
             seen.live = old;
             seen.new = Some(new);
             if attributes.subresource == "scale" {
                 self.weigh_claims(write, &mut seen.effects).await;
                 seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
             }
+            self.compare(write, &mut seen);
             break;
         }
         Previewed::Seen(seen)
@@ -445,9 +475,9 @@ impl Proxy {
                 seen.effects = replaced.unwrap_or_else(|| {
                     effects::of_delete(attributes, std::slice::from_ref(&object))
                 });
-                seen.changes = self.redacted_diff(write, Some(&object), None);
                 seen.unknown = None;
                 seen.live = Some(object);
+                self.compare(write, &mut seen);
             }
             Live::IsNot => seen.notes.push("there is no such object now".to_owned()),
             Live::Hidden(why) => {
@@ -603,20 +633,13 @@ impl Proxy {
         answer.map_err(|error| error.to_string())
     }
 
-    fn redacted_diff(
-        &self,
-        write: &Write,
-        old: Option<&Value>,
-        new: Option<&Value>,
-    ) -> Vec<Change> {
-        let resource = write.attributes().resource.as_str();
-        let redact = |value: &Value| {
-            let mut value = value.clone();
-            self.redactor.redact_object(resource, &mut value);
-            value
-        };
-        let (old, new) = (old.map(redact), new.map(redact));
-        effects::normalised(write.attributes(), effects::diff(old.as_ref(), new.as_ref()))
+    /// How the object would differ, secrets taken out.
+    fn compare(&self, write: &Write, seen: &mut Seen) {
+        let redact = |object: &Value| self.redacted(write, object);
+        let (old, new) = (seen.live.as_ref().map(redact), seen.new.as_ref().map(redact));
+        let diff = effects::diff(old.as_ref(), new.as_ref());
+        seen.changes = effects::normalised(write.attributes(), diff);
+        seen.compared = Some(Box::new([old, new]));
     }
 
     /// What the reviewer sees, and the digest that an approval binds to.

@@ -13,6 +13,7 @@ mod bounds;
 mod call;
 mod clients;
 mod error;
+mod facts;
 mod held;
 mod history;
 mod judge;
@@ -137,7 +138,8 @@ impl Proxy {
     /// ends after `stopped`.
     pub fn new(parts: Parts) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let ledger = Arc::clone(parts.queue.ledger());
-        let (recorder, recording) = Recorder::new(ledger, parts.tokens.clone(), parts.stopped);
+        let (recorder, recording) =
+            Recorder::new(ledger, parts.tokens.clone(), parts.namespaces.clone(), parts.stopped);
         let proxy = Self {
             api: parts.api,
             own: parts.own,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hold::Permit;
 use http::Response;
 use hyper::body::Incoming;
-use ledger::{Action, DecisionRecord, Entry, Identity, Outcome, Stage};
+use ledger::{Action, ClassRecord, DecisionRecord, Entry, Identity, Outcome, Stage};
 use status::Status;
 use upstream::{Answer, Body, SendError};
 
@@ -31,6 +31,7 @@ impl Proxy {
             proxy: self,
             call: Some(call),
             decision,
+            class: None,
             code: 0,
             outcome: Outcome::Answered,
             _load: load,
@@ -79,6 +80,8 @@ struct Told {
     /// Taken when it is told of.
     call: Option<Call>,
     decision: DecisionRecord,
+    /// How its namespace is classed, where a rule asked.
+    class: Option<ClassRecord>,
     /// Of the answer; 0 while there is none.
     code: u16,
     /// How it ended, once its answer has left whole.
@@ -93,7 +96,8 @@ impl Told {
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
         // Of most reads no rule asks anything, and nobody waits.
         if let Some(pack) = proxy.asked_about_read(&call.attributes) {
-            self.decision = Box::pin(proxy.judge_read(&pack, call)).await?;
+            let (decision, class) = Box::pin(proxy.judge_read(&pack, call)).await?;
+            (self.decision, self.class) = (decision, Some(class));
         }
         if ask_first::is_for_rules(&call.attributes) {
             let answer = proxy.own_rules(call).await?;
@@ -115,6 +119,7 @@ impl Told {
             let mut started = Entry {
                 request: Some(call.record(&proxy.redactor)),
                 decision: Some(self.decision.clone()),
+                class: self.class,
                 response: Some(call.response(self.code, Outcome::Answered, 0)),
                 ..call.entry(Stage::ResponseStarted)
             };
@@ -135,8 +140,9 @@ impl Told {
     fn refused(mut self, code: u16, error: &ProxyError) {
         self.code = code;
         let outcome = match error {
-            ProxyError::Denied { decision, .. } => {
+            ProxyError::Denied { decision, basis, .. } => {
                 self.decision = DecisionRecord::clone(decision);
+                self.class = basis.class;
                 Outcome::Refused
             }
             _ => Outcome::Unsent,
@@ -148,6 +154,7 @@ impl Told {
         let Some(call) = self.call.take() else { return };
         let mut entry = call.entry(Stage::ResponseComplete);
         entry.decision = Some(self.decision.clone());
+        entry.class = self.class;
         entry.response = Some(call.response(self.code, outcome, bytes));
         entry.user = call.known_user().as_ref().map(Identity::from);
         entry.note = note;

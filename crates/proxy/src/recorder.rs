@@ -16,9 +16,10 @@ use std::{
 
 use authn::{TokenError, Tokens};
 use jiff::Timestamp;
-use ledger::{Entry, Identity, Ledger, Stage};
+use ledger::{Action, ClassRecord, Entry, Identity, Ledger, Stage};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use upstream::Namespaces;
 
 /// Entries that wait in memory, at most; about 60 MB.
 const WAITING_MAX: usize = 65_536;
@@ -86,11 +87,12 @@ impl Recorder {
     pub(crate) fn new(
         ledger: Arc<dyn Ledger>,
         tokens: Tokens,
+        namespaces: Namespaces,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let waiting: Arc<Waiting> = Arc::default();
         let recorder = Self { ledger: Arc::clone(&ledger), waiting: Arc::clone(&waiting) };
-        (recorder, Writer { ledger, tokens, waiting }.run(stop))
+        (recorder, Writer { ledger, tokens, namespaces, waiting }.run(stop))
     }
 
     /// Durable when it returns, or an error: for what must be known before a request leaves.
@@ -115,6 +117,7 @@ impl Recorder {
 struct Writer {
     ledger: Arc<dyn Ledger>,
     tokens: Tokens,
+    namespaces: Namespaces,
     waiting: Arc<Waiting>,
 }
 
@@ -172,10 +175,11 @@ impl Writer {
         }
     }
 
-    /// Joins the users of reads, which were not waited for when the reads were forwarded; each token
-    /// is looked up once.
+    /// Joins what was not waited for when reads were forwarded: their users, and how their namespaces
+    /// are classed. Each token and each namespace is looked up once.
     async fn named(&self, batch: Vec<Late>) -> Vec<Entry> {
         let mut users: HashMap<Arc<str>, Result<Identity, TokenError>> = HashMap::new();
+        let mut classes: HashMap<String, Option<ClassRecord>> = HashMap::new();
         let mut entries = Vec::with_capacity(batch.len());
         for Late { mut entry, token } in batch {
             if let Some(token) = token {
@@ -193,10 +197,27 @@ impl Writer {
                     Err(error) => entry.note = Some(format!("not authenticated: {error}")),
                 }
             }
+            if let (None, Some(namespace)) = (entry.class, namespace_of_read(&entry)) {
+                entry.class = match classes.get(namespace) {
+                    Some(class) => *class,
+                    None => {
+                        let class = self.namespaces.known(namespace).as_ref().map(Into::into);
+                        classes.insert(namespace.to_owned(), class);
+                        class
+                    }
+                };
+            }
             entries.push(entry);
         }
         entries
     }
+}
+
+/// Where an allowed read was in; those of writes are known when they are judged.
+fn namespace_of_read(entry: &Entry) -> Option<&str> {
+    let allowed = entry.decision.as_ref().is_some_and(|it| it.action == Action::Allow);
+    let request = entry.request.as_ref().filter(|_| allowed)?;
+    Some(request.namespace.as_str()).filter(|it| !it.is_empty())
 }
 
 #[cfg(test)]

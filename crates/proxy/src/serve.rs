@@ -18,6 +18,7 @@ use crate::{
     Proxy, body,
     call::{Call, Write, decided},
     error::ProxyError,
+    facts::Basis,
     judge::{Judged, Judgement},
     listener::Peer,
     load::Agent,
@@ -143,7 +144,7 @@ impl Proxy {
             Judged::Answered(answer) => return self.answered(&write, answer).await,
             Judged::Decided(judgement) => match judgement.verdict.decision {
                 Decision::Allow => self.allow(&write, *judgement).await,
-                Decision::Deny => Err(self.denied(&judgement)),
+                Decision::Deny => Err(self.denied(&write, &judgement)),
                 Decision::Hold => {
                     let held = Arc::clone(self).hold(Arc::clone(&write), *judgement).await;
                     return match held {
@@ -215,9 +216,10 @@ impl Proxy {
         let decision = &judgement.verdict.decision;
         let permit = Permit::allowed(decision, &write.call.audit_id).ok_or(ProxyError::Unsent)?;
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
-        received.effects = judgement.effects.iter().map(Into::into).collect();
+        judgement.basis(write).add_to(&mut received);
+        let at = received.time;
         self.recorder.now(vec![received]).await?;
-        self.window.remember(&write.user.username, &judgement.effects, jiff::Timestamp::now());
+        self.window.remember(&write.user.username, &judgement.effects, at);
         // On its own: an agent that leaves in the middle must not leave an outcome unrecorded.
         let (proxy, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { proxy.send_allowed(permit, write).await });
@@ -266,11 +268,12 @@ impl Proxy {
         Ok(Response::from_parts(head, body))
     }
 
-    pub(crate) fn denied(&self, judgement: &Judgement) -> ProxyError {
+    pub(crate) fn denied(&self, write: &Write, judgement: &Judgement) -> ProxyError {
         ProxyError::Denied {
             rule: judgement.verdict.rules().join(", "),
             reason: judgement.verdict.reason(),
             decision: Box::new(judgement.decision(Action::Deny)),
+            basis: Box::new(judgement.basis(write)),
         }
     }
 
@@ -362,7 +365,10 @@ impl Proxy {
             ..write.call.entry(Stage::ResponseComplete)
         };
         entry.decision = match error {
-            ProxyError::Denied { decision, .. } => Some(DecisionRecord::clone(decision)),
+            ProxyError::Denied { decision, basis, .. } => {
+                Basis::clone(basis).add_to(&mut entry);
+                Some(DecisionRecord::clone(decision))
+            }
             ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
                 Some(decided(Action::Deny, error))
             }

@@ -11,6 +11,7 @@ use std::{
 
 use effects::Effect;
 use jiff::Timestamp;
+use ledger::WindowRecord;
 use policy::Past;
 
 const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -46,6 +47,21 @@ impl Window {
         let past = agents.get(username).into_iter().flatten();
         past.take_while(|it| is_recent(it, now)).cloned().collect()
     }
+
+    /// As it is recorded, of what [`Window::of`] would give.
+    pub(crate) fn record_of(&self, username: &str, now: Timestamp) -> Option<WindowRecord> {
+        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = agents.get(username)?;
+        let count = past.iter().take_while(|it| is_recent(it, now)).count();
+        let (newest, oldest) = (past.front()?, past.get(count.checked_sub(1)?)?);
+        Some(WindowRecord { count, oldest: oldest.at, newest: newest.at })
+    }
+}
+
+/// Earlier calls, the newest first, as they are recorded.
+pub(crate) fn record(past: &[Past]) -> Option<WindowRecord> {
+    let (newest, oldest) = (past.first()?, past.last()?);
+    Some(WindowRecord { count: past.len(), oldest: oldest.at, newest: newest.at })
 }
 
 fn is_recent(past: &Past, now: Timestamp) -> bool {
@@ -69,6 +85,9 @@ mod tests {
         assert_eq!(window.of("a", at(3)).len(), 2);
         assert_eq!(window.of("a", at(3))[0].at, at(2));
         assert_eq!(window.of("a", at(25)).len(), 1);
+        for hour in [3, 25, 26] {
+            assert_eq!(window.record_of("a", at(hour)), record(&window.of("a", at(hour))));
+        }
         assert_eq!(window.of("b", at(3)).len(), 0);
         window.remember("a", &vec![effect; 2_000], at(3));
         assert_eq!(window.of("a", at(3)).len(), EFFECTS_MAX);

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod edits;
 pub mod http;
 pub mod pki;
+pub mod recorded;
 mod shield;
 pub mod tee;
 pub mod testbed;

@@ -13,6 +13,7 @@ mod policies;
 mod previews;
 mod process;
 mod reads;
+mod replay;
 mod report;
 mod servers;
 pub(crate) mod stand_in;
@@ -38,7 +39,8 @@ use servers::Place;
 use crate::root;
 
 /// The scenarios that are a table of their own, and need nothing to compare agent-shield with.
-const TABLES: [(&str, Table); 2] = [("decisions", decisions::table), ("previews", previews::table)];
+const TABLES: [(&str, Table); 3] =
+    [("decisions", decisions::table), ("previews", previews::table), ("replay", replay::table)];
 
 /// Measures, quickly or well, and says in Markdown what came out.
 type Table = fn(quick: bool) -> Result<String>;
@@ -51,7 +53,7 @@ pub(crate) struct BenchArgs {
     /// A smoke test of less than half a minute, whose numbers mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch` or `previews`.
+    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch`, `previews` or `replay`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Runs of each scenario on each server; the median counts.

@@ -1,12 +1,15 @@
-//! `policy`: write, check, test and understand policies. Nothing here needs a cluster.
+//! `policy`: write, check, test, try and understand policies. Nothing here needs a cluster.
 
 mod files;
 mod init;
+mod replay;
+mod suggest;
 mod test;
 mod watch;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+pub(crate) use self::replay::Differs;
 use ::policy::{
     Compiled, Decision, Pack, Reviewers, Rule, Verdict,
     case::Case,
@@ -59,6 +62,24 @@ The request is written as a case of `policy test`, without what is expected:
   oldObject: {spec: {replicas: 3}}
   object: {spec: {replicas: 0}}")]
     Explain(ExplainArgs),
+    /// Judge the calls in the ledger by other policies: which verdicts would change.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy replay --since 7d --policy policies/
+  agent-shield policy replay --policy policies/ -o json | jq '.items[].to'
+  agent-shield policy replay --since 30d --policy policies/ --exit-code
+
+What the ledger does not tell (values that are never recorded, calls that nobody previewed) is counted
+as not known. Nothing is asked of a cluster, and nothing is changed.")]
+    Replay(replay::ReplayArgs),
+    /// Print exceptions for holds that were always approved, as narrow as what was approved.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy suggest-exceptions --since 30d
+  agent-shield policy suggest-exceptions --policy policies/ --approvals 10 > exceptions.yaml
+
+Nothing is applied: read them, and put those that you want beside your policies.")]
+    SuggestExceptions(suggest::SuggestArgs),
     /// Write a first policy with its test.
     #[command(after_help = "Examples:\n  agent-shield policy init policies/")]
     Init {
@@ -128,6 +149,8 @@ pub(crate) fn run(command: PolicyCommand) -> Result<()> {
         PolicyCommand::List(args) => list(&args),
         PolicyCommand::Test(args) => test::run(&args),
         PolicyCommand::Explain(args) => explain(&args),
+        PolicyCommand::Replay(args) => self::replay::run(&args),
+        PolicyCommand::SuggestExceptions(args) => suggest::run(&args),
         PolicyCommand::Init { dir } => init::run(&dir),
         PolicyCommand::Schema => print(::policy::SCHEMA),
         PolicyCommand::Status(args) => status(&args),
@@ -332,11 +355,7 @@ fn is_near(outcome: &str) -> bool {
 }
 
 fn status(args: &StatusArgs) -> Result<()> {
-    let path = args.data_dir.join(watch::STATUS_FILE);
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!("no agent-shield has run with the data directory {}", args.data_dir.display())
-    })?;
-    let status: watch::Status = serde_json::from_str(&text)?;
+    let status = watch::status(&args.data_dir)?;
     if output::for_scripts(args.output, &status, |it| vec![it.digest.clone()])? {
         return Ok(());
     }

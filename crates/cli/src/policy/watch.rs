@@ -8,7 +8,7 @@ use std::{
 };
 
 use ::policy::{Pack, compile};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use super::files::{self, Fingerprint};
 use crate::{escape::Escaped, tls};
 
 /// In the data directory, for `policy status`.
-pub(crate) const STATUS_FILE: &str = "policy.json";
+const STATUS_FILE: &str = "policy.json";
 /// Files are looked at so often, and more seldom where there are many of them: looking takes a
 /// fiftieth of one core at most.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(20);
@@ -32,6 +32,9 @@ pub(crate) struct Status {
     pub(crate) rules: usize,
     pub(crate) files: Vec<String>,
     pub(crate) since: Timestamp,
+    /// Where no exception counts; older versions did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) own_namespace: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Refused>,
 }
@@ -41,6 +44,14 @@ pub(crate) struct Status {
 pub(crate) struct Refused {
     pub(crate) at: Timestamp,
     pub(crate) issues: Vec<String>,
+}
+
+/// What the agent-shield of a data directory told last.
+pub(crate) fn status(data_dir: &Path) -> Result<Status> {
+    let text = std::fs::read_to_string(data_dir.join(STATUS_FILE)).with_context(|| {
+        format!("no agent-shield has run with the data directory {}", data_dir.display())
+    })?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// Follows the files of a policy set.
@@ -70,6 +81,7 @@ pub(crate) fn start(
         rules: pack.rules().len(),
         files,
         since: Timestamp::now(),
+        own_namespace: Some(own_namespace.to_owned()),
         refused: None,
     };
     let current = Arc::new(ArcSwap::from_pointee(pack));
@@ -153,6 +165,7 @@ impl Watch {
                     rules: pack.rules().len(),
                     files,
                     since: Timestamp::now(),
+                    own_namespace: Some(self.own_namespace.clone()),
                     refused: None,
                 };
                 self.current.store(Arc::new(pack));

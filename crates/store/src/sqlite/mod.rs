@@ -4,6 +4,7 @@
 //! entry as for a hundred. What a caller was told is stored survives a power loss (WAL,
 //! `synchronous=FULL`); what a caller was told is not stored is never stored later.
 
+mod history;
 mod read;
 mod reads;
 mod write;
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+pub use history::History;
 use hold::{Freeze, Hold, HoldFilter, HoldId, Holds};
 use ledger::{Call, Entry, Filter, Ledger, StoreError, Task};
 use rusqlite::Connection;
@@ -23,8 +25,12 @@ use write::{Change, Writer};
 
 const FILE: &str = "agent-shield.db";
 /// What makes each version out of the one before; a file of a later one is not touched.
-const SCHEMA: [&str; 3] =
-    [include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const SCHEMA: [&str; 4] = [
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 const BUSY_TIME_MAX: Duration = Duration::from_millis(800);
 
 /// The store in a data directory. Cheap to clone; the writer ends with the last clone.

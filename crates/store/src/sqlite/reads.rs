@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use ledger::{Action, Call, Entry, Filter, Stage, StoreError, calls as joined};
 use rusqlite::{Connection, params, params_from_iter};
 use uuid::Uuid;
@@ -170,6 +171,24 @@ pub(super) fn calls(
     }
     found.truncate(limit);
     Ok(joined(found))
+}
+
+/// Shows every one since a moment, the oldest row first.
+pub(super) fn each(
+    connection: &Connection,
+    since: Timestamp,
+    show: &mut impl FnMut(Entry),
+) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| unavailable(&error);
+    let sql = "SELECT entries FROM reads WHERE last_us >= ? ORDER BY seq";
+    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let mut rows = statement.query([since.as_microsecond()]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let json = row.get_ref(0).and_then(|it| Ok(it.as_str()?)).map_err(failed)?;
+        let entries: Vec<Entry> = super::read::parse(json)?;
+        entries.into_iter().filter(|it| it.time >= since).for_each(&mut *show);
+    }
+    Ok(())
 }
 
 fn matches(entry: &Entry, filter: &Filter) -> bool {

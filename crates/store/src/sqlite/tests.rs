@@ -7,7 +7,10 @@ use std::{
 
 use hold::{HoldFilter, HoldId, Preview, Quorum, State};
 use jiff::Timestamp;
-use ledger::{Action, DecisionRecord, HoldEvent, HoldRecord, Identity, RequestRecord, Stage};
+use ledger::{
+    Action, DecisionRecord, Extent, FactsRecord, HoldEvent, HoldRecord, Identity, RequestRecord,
+    Stage,
+};
 
 use super::*;
 
@@ -48,6 +51,47 @@ fn hold(id: &str, digest: &str) -> Hold {
         quorum: Quorum::default(),
         state: State::PENDING,
     }
+}
+
+#[tokio::test]
+async fn shows_all_of_history_with_its_facts() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let facts = FactsRecord {
+        version: ledger::FACTS_VERSION,
+        at: Timestamp::now(),
+        labels: None,
+        labels_left_out: false,
+        looked: true,
+        objects: Vec::new(),
+        unknown: String::new(),
+        extent: Extent::Whole,
+        compared: false,
+        window: None,
+    };
+    let mut judged = entry("a1", "prod", "delete", "agent");
+    judged.facts = Some(Box::new(facts.clone()));
+    let mut probe = entry("a2", "prod", "get", "agent");
+    probe.probe_of = Some("a1".into());
+    let mut old = entry("a0", "prod", "delete", "agent");
+    old.time -= jiff::SignedDuration::from_hours(48);
+    let mut read = entry(&uuid::Uuid::now_v7().to_string(), "prod", "get", "agent");
+    read.stage = Stage::ResponseComplete;
+    read.decision = Some(DecisionRecord::of(Action::Allow, ""));
+    store.append(vec![old, judged, probe, read.clone()]).await.unwrap();
+
+    let history = History::open(dir.path()).unwrap();
+    // What is appended from here on is not of this moment.
+    let since = Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    assert_eq!(history.count(since).unwrap(), 2);
+    store.append(vec![entry("a3", "prod", "delete", "agent")]).await.unwrap();
+    let mut shown = Vec::new();
+    history.each(since, |entry| shown.push((entry.audit_id, entry.facts))).unwrap();
+    assert_eq!(shown, [(read.audit_id, None), ("a1".to_owned(), Some(Box::new(facts)))]);
+    // Nobody else has to read them.
+    let calls = store.calls(Filter::default()).await.unwrap();
+    assert!(calls.iter().any(|call| call.audit_id == "a1"));
+    assert!(History::open(&dir.path().join("none")).is_err());
 }
 
 #[tokio::test]

@@ -219,9 +219,11 @@ fn append(connection: &Connection, entries: &[Entry]) -> Result<(), StoreError> 
 
 fn append_one(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
     let sql = "INSERT INTO entries (time_us, audit_id, namespace, resource, name, username, verb,
-               action, hold_id, probe, entry) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)";
-    let json =
-        serde_json::to_string(entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+               action, hold_id, probe, entry, facts)
+               VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)";
+    let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
+    let json = serde_json::to_string(entry).map_err(corrupt)?;
+    let facts = entry.facts.as_ref().map(serde_json::to_string).transpose().map_err(corrupt)?;
     let request = entry.request.as_ref();
     connection
         .prepare_cached(sql)
@@ -238,6 +240,7 @@ fn append_one(connection: &Connection, entry: &Entry) -> Result<(), StoreError> 
                 entry.hold.as_ref().map(|it| it.id.as_str()),
                 entry.probe_of.is_some(),
                 json,
+                facts,
             ])
         })
         .map_err(|error| unavailable(&error))?;

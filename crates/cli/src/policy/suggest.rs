@@ -1,0 +1,108 @@
+//! `policy suggest-exceptions`: exceptions for holds that reviewers always approve.
+//!
+//! An agent may send what it likes, and so may whoever has talked it into something: harmless
+//! requests by the dozen, each of which a reviewer approves, to earn an exception for a harmful one.
+//! What is suggested is therefore never wider than what was approved: the same rules, agent,
+//! namespace, verbs and effects, word for word, on the same objects, with counts within those that
+//! were approved; only effects of which these words say all; approved several times, by several
+//! people, on several days, and never once denied. Nothing is applied.
+
+mod group;
+mod history;
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use ::policy::{Compiled, Source, compile, document::API_VERSION};
+use anyhow::{Result, bail};
+use clap::Args;
+use group::{Left, Suggestion};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{compiled, files, replay::LedgerArgs, watch};
+use crate::{
+    escape::Escaped,
+    output::{self, Output, print},
+    review::moment,
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct SuggestArgs {
+    /// Not before: a time span like 30d, or a time like 2026-01-31T08:00:00Z.
+    #[arg(long, default_value = "30d", value_parser = moment)]
+    since: Timestamp,
+    /// The policies that are in force; by default those that `serve` told last.
+    #[arg(long, value_name = "PATH")]
+    policy: Vec<PathBuf>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+    /// Each was approved so many times.
+    #[arg(long, value_name = "COUNT", default_value = "5")]
+    approvals: NonZeroUsize,
+    /// By so many people.
+    #[arg(long, value_name = "COUNT", default_value = "2")]
+    reviewers: NonZeroUsize,
+    /// On so many days.
+    #[arg(long, value_name = "COUNT", default_value = "3")]
+    days: NonZeroUsize,
+    /// Days until the exceptions expire.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=90))]
+    expire_after: i64,
+    /// How to print them: documents by default, `json` and `yaml` with what they rest on.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct Suggestions {
+    items: Vec<Suggestion>,
+    /// Holds that were approved each time, and what stands against an exception.
+    left: Vec<Left>,
+}
+
+pub(super) fn run(args: &SuggestArgs) -> Result<()> {
+    let paths = match args.policy.as_slice() {
+        [] => watch::status(&args.ledger.data_dir)?.files.into_iter().map(Into::into).collect(),
+        paths => paths.to_vec(),
+    };
+    let Compiled { pack, .. } = compiled(&paths)?;
+    let now = Timestamp::now();
+    let calls = history::held(&args.ledger.history()?, args.since)?;
+    let limits = group::Limits {
+        approvals: args.approvals.get(),
+        reviewers: args.reviewers.get(),
+        days: args.days.get(),
+        own_namespace: args.ledger.own_namespace(),
+        expires: now + SignedDuration::from_hours(24 * args.expire_after),
+    };
+    let (items, left) = group::suggest(&pack, calls, &limits);
+    let mut sources = files::read(&paths)?;
+    let text = documents(&items)?;
+    sources.push(Source { name: "the suggested exceptions".to_owned(), text: text.clone() });
+    if let Err(issues) = compile(&sources, now) {
+        let words: Vec<String> = issues.iter().map(ToString::to_string).collect();
+        bail!("exceptions that would not be accepted are not suggested:\n{}", words.join("\n"));
+    }
+    let suggestions = Suggestions { items, left };
+    let names = |it: &Suggestions| it.items.iter().map(|it| it.name().to_owned()).collect();
+    if output::for_scripts(args.output, &suggestions, names)? {
+        return Ok(());
+    }
+    for left in &suggestions.left {
+        print(Escaped::line(&format!("# not suggested: {}", left.words())).as_str())?;
+    }
+    match suggestions.items.is_empty() {
+        true => print("# nothing is suggested"),
+        false => print(Escaped::lines(&text).as_str()),
+    }
+}
+
+/// The exceptions as a policy file.
+fn documents(items: &[Suggestion]) -> Result<String> {
+    let mut text = String::new();
+    for item in items {
+        text.push_str(&format!("---\n# {}\n", Escaped::line(&item.words())));
+        text.push_str(&item.document()?);
+    }
+    Ok(text)
+}

@@ -1,0 +1,15 @@
+//! What other rules would have said of a call that is in the ledger.
+//!
+//! The proxy records what a decision was made from ([`objects()`]); [`Recorded`] puts it together again
+//! and asks a pack in the same two steps as the proxy does: by the attributes alone, then by what was
+//! seen. What was not recorded is not known, and is never guessed: a rule that would have to read it
+//! has no answer. Pure.
+
+mod earlier;
+mod objects;
+mod patch;
+mod recorded;
+
+pub use earlier::Earlier;
+pub use objects::objects;
+pub use recorded::{Open, Recorded, Said};

@@ -1,0 +1,403 @@
+//! One recorded call, put together again, and what a pack says of it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
+
+use attributes::{Attributes, User};
+use effects::{Change, Effect, EffectKind, NamespaceClass, ObjectRef, Plan, Route};
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, FactsRecord, PairRecord, RequestRecord};
+use payload::REDACTED;
+use policy::{Decision, Gaps, Input, NOT_RECORDED, Objects, Pack, Pair, Replayed};
+use serde_json::Value;
+
+use crate::{Earlier, patch};
+
+/// What a pack says of a recorded call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Said {
+    /// What it decides, where nothing is open.
+    pub decision: Decision,
+    /// The rules that ask for it, by name.
+    pub rules: Vec<String>,
+    /// What the record does not tell and would decide.
+    pub open: Vec<Open>,
+    /// Whether rules without an answer ask for the same decision at most: it is known, and the list
+    /// of rules may be short.
+    pub rules_open: bool,
+    /// Whether what it would do has to be looked at for this, which takes its agent time.
+    pub previews: bool,
+}
+
+/// Something that the record does not tell.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Open {
+    /// The rule that asks; empty where no rule comes to be asked.
+    pub rule: String,
+    /// What is missing.
+    pub why: String,
+}
+
+/// A call as it was when it was judged.
+#[derive(Debug)]
+pub struct Recorded {
+    attributes: Attributes,
+    user: User,
+    class: NamespaceClass,
+    /// Of a read that an earlier version recorded, it is not.
+    is_class_known: bool,
+    is_dry_run: bool,
+    effects: Vec<Effect>,
+    at: Timestamp,
+    /// Of a read, none.
+    facts: Option<FactsRecord>,
+    objects: Vec<[Option<Value>; 2]>,
+    gaps: Gaps,
+}
+
+impl Recorded {
+    /// Puts together what an entry tells.
+    ///
+    /// # Errors
+    /// Why nothing can be judged by it.
+    pub fn of(entry: Entry) -> Result<Self, String> {
+        let request = entry.request.ok_or("it tells of no request")?;
+        let identity = entry.user.ok_or("who asked is not known")?;
+        let attributes = attributes_of(&request)?;
+        let is_read = attributes.is_read();
+        let facts = match entry.facts {
+            None if is_read => None,
+            Some(facts) if facts.version == FACTS_VERSION => Some(*facts),
+            Some(_) => return Err("recorded by a later version of agent-shield".to_owned()),
+            None => return Err("recorded by an earlier version of agent-shield".to_owned()),
+        };
+        let of_namespace = !attributes.namespace.is_empty();
+        let labels = facts.as_ref().and_then(|it| it.labels.clone());
+        let is_class_known = entry.class.is_some() || !of_namespace;
+        if !is_class_known && !is_read {
+            return Err("how its namespace was classed is not recorded".to_owned());
+        }
+        let class = match entry.class {
+            Some(class) => NamespaceClass {
+                protected: class.is_protected(),
+                production: class.is_production(),
+                signs: Vec::new(),
+                labels,
+            },
+            None => NamespaceClass::cluster_scoped(),
+        };
+        let mut gaps = Gaps {
+            // Of a Secret, rules saw the same marks.
+            marks: if attributes.resource == "secrets" { Vec::new() } else { vec![REDACTED] },
+            ..Gaps::default()
+        };
+        match &facts {
+            None if of_namespace => {
+                gaps.labels = Some("reads labels of a namespace, not recorded of reads".to_owned());
+            }
+            Some(facts) if facts.labels_left_out => {
+                gaps.labels = Some("reads labels of a namespace, too large to be recorded".into());
+            }
+            _ => {}
+        }
+        match facts.as_ref().map(|it| it.extent) {
+            Some(Extent::Outline) => gaps.diff = Some("reads diff, not recorded: too large".into()),
+            Some(Extent::None) => {
+                gaps.objects = Some("reads objects, not recorded: too many".to_owned());
+            }
+            Some(Extent::Whole) | None => {}
+        }
+        let objects = facts.iter().flat_map(|it| &it.objects).map(sides).collect();
+        let user = User {
+            username: identity.username,
+            uid: identity.uid,
+            groups: identity.groups,
+            extra: BTreeMap::new(),
+        };
+        Ok(Self {
+            at: facts.as_ref().map_or(entry.time, |it| it.at),
+            is_dry_run: request.dry_run,
+            effects: entry.effects.iter().map(effect).collect::<Result<_, _>>()?,
+            attributes,
+            user,
+            class,
+            is_class_known,
+            facts,
+            objects,
+            gaps,
+        })
+    }
+
+    /// Whether it provably changed nothing.
+    pub fn is_read(&self) -> bool {
+        self.attributes.is_read()
+    }
+
+    /// What it would do.
+    pub fn into_effects(self) -> Vec<Effect> {
+        self.effects
+    }
+
+    /// Whether its agent waited until somebody had looked at what it would do.
+    pub fn was_previewed(&self) -> bool {
+        let looked = self.facts.as_ref().is_some_and(|it| it.looked);
+        looked && is_previewed(effects::plan(&self.attributes, self.is_dry_run).route)
+    }
+
+    /// What a pack says of it, in the two steps of the proxy; `earlier` is what was before it.
+    pub fn judged(&self, pack: &Pack, earlier: &Earlier) -> Said {
+        let Some(facts) = &self.facts else { return self.read(pack) };
+        let mut gaps = self.gaps.clone();
+        let earlier = match pack.needs_window() {
+            false => Vec::new(),
+            true => earlier.of(&self.user.username, facts.window.as_ref()).unwrap_or_else(|| {
+                let why = "reads window: not all earlier calls are in this part of the ledger";
+                gaps.window = Some(why.to_owned());
+                Vec::new()
+            }),
+        };
+        let plan = effects::plan(&self.attributes, self.is_dry_run);
+        let is_write = !matches!(plan.route, Route::Review | Route::DryRun);
+        let input = Input {
+            attributes: &self.attributes,
+            user: &self.user,
+            class: &self.class,
+            is_write,
+            effects: &plan.effects,
+            objects: Objects::Later,
+            changes: &[],
+            earlier: &earlier,
+            redact: &Value::clone,
+            now: self.at,
+        };
+        let first = pack.replay(&input, &gaps);
+        if first.verdict.decision == Decision::Deny {
+            return said(first, false);
+        }
+        let asks = pack.asks_about(&plan, &self.attributes, &self.class);
+        let previews = previews(&plan, asks, first.verdict.decision);
+        if !facts.looked {
+            return match asks {
+                true => unseen(first, "what it would do was not looked at, as no rule asked", true),
+                // What no rule asks about cannot change it.
+                false => said(first, previews),
+            };
+        }
+        let looks = previews || matches!(plan.route, Route::Blind | Route::Read);
+        let second = match looks {
+            true => self.by_what_was_seen(pack, facts, &gaps, input),
+            false => {
+                let objects = Objects::Known(vec![Pair::default()]);
+                pack.replay(&Input { objects, ..input }, &gaps)
+            }
+        };
+        said(second, previews)
+    }
+
+    fn read(&self, pack: &Pack) -> Said {
+        if !pack.asks_about_read(&self.attributes) {
+            return said(nothing_asked(), false);
+        }
+        if !self.is_class_known {
+            return unseen(nothing_asked(), "how its namespace was classed is not recorded", false);
+        }
+        let input = Input {
+            attributes: &self.attributes,
+            user: &self.user,
+            class: &self.class,
+            is_write: false,
+            effects: &[],
+            objects: Objects::Unknown("reads are not looked at".to_owned()),
+            changes: &[],
+            earlier: &[],
+            redact: &Value::clone,
+            now: self.at,
+        };
+        let mut said = said(pack.replay(&input, &self.gaps), false);
+        // Nobody is asked about a read.
+        if said.decision == Decision::Hold {
+            said.decision = Decision::Deny;
+        }
+        said
+    }
+
+    fn by_what_was_seen(
+        &self,
+        pack: &Pack,
+        facts: &FactsRecord,
+        gaps: &Gaps,
+        input: Input<'_>,
+    ) -> Replayed {
+        let pairs =
+            self.objects.iter().map(|[old, new]| Pair { old: old.as_ref(), new: new.as_ref() });
+        let objects = match facts.unknown.as_str() {
+            "" => Objects::Known(pairs.collect()),
+            why => Objects::Unknown(why.to_owned()),
+        };
+        let input = Input { objects, effects: &self.effects, ..input };
+        let changes = match self.objects.as_slice() {
+            [[old, new]] if facts.compared && pack.reads_diff(&input) => self.changes(old, new),
+            _ => Vec::new(),
+        };
+        pack.replay(&Input { changes: &changes, ..input }, gaps)
+    }
+
+    fn changes(&self, old: &Option<Value>, new: &Option<Value>) -> Vec<Change> {
+        let diff = effects::diff(old.as_ref(), new.as_ref());
+        effects::normalised(&self.attributes, diff)
+    }
+}
+
+/// Whether the API server is asked what a request would do, which its agent waits for.
+fn previews(plan: &Plan, asks: bool, first: Decision) -> bool {
+    let shown = first == Decision::Hold && plan.route != Route::Ordinary;
+    is_previewed(plan.route) && (asks || shown)
+}
+
+fn is_previewed(route: Route) -> bool {
+    match route {
+        Route::Preview | Route::PreviewDelete | Route::PreviewCollection | Route::Ordinary => true,
+        Route::Read | Route::Review | Route::DryRun | Route::Blind => false,
+    }
+}
+
+fn said(replayed: Replayed, previews: bool) -> Said {
+    let open = |it: &policy::Unknown| Open { rule: it.rule.to_string(), why: it.why.clone() };
+    let decision = replayed.verdict.decision;
+    Said {
+        decision,
+        rules: replayed.verdict.rules(),
+        open: replayed.open().map(open).collect(),
+        rules_open: replayed.unknown.iter().any(|it| it.strictest == decision),
+        previews,
+    }
+}
+
+/// Rules ask about what is not recorded at all.
+fn unseen(first: Replayed, why: &str, previews: bool) -> Said {
+    let mut said = said(first, previews);
+    said.open.push(Open { rule: String::new(), why: why.to_owned() });
+    said
+}
+
+fn nothing_asked() -> Replayed {
+    Replayed { verdict: policy::Verdict::allow(), unknown: Vec::new() }
+}
+
+fn sides(pair: &PairRecord) -> [Option<Value>; 2] {
+    let new = match (&pair.old, &pair.patch) {
+        (Some(old), Some(patch)) => Some(patch::applied(old.clone(), patch)),
+        _ => pair.new.clone(),
+    };
+    [pair.old.clone(), new]
+}
+
+/// The attributes of a recorded request; of its query, what was redacted is not known.
+fn attributes_of(request: &RequestRecord) -> Result<Attributes, String> {
+    let method =
+        Method::from_bytes(request.method.as_bytes()).map_err(|error| error.to_string())?;
+    // A target has no blanks: these are of redaction's marks.
+    let target = request.request_uri.replace(' ', "%20");
+    let read = attributes::read(&method, &target, &HeaderMap::new());
+    let mut attributes = read.map_err(|error| format!("its request cannot be read: {error}"))?;
+    for (_, value) in &mut attributes.query.0 {
+        if value.contains(REDACTED) {
+            NOT_RECORDED.clone_into(value);
+        }
+    }
+    Ok(attributes)
+}
+
+fn effect(record: &EffectRecord) -> Result<Effect, String> {
+    static KINDS: LazyLock<HashMap<String, EffectKind>> =
+        LazyLock::new(|| EffectKind::ALL.into_iter().map(|it| (format!("{it:?}"), it)).collect());
+    let kind = KINDS.get(&record.kind);
+    let kind = kind.ok_or_else(|| format!("there is no effect `{}` any more", record.kind))?;
+    Ok(Effect {
+        kind: *kind,
+        object: ObjectRef {
+            api_group: record.api_group.clone(),
+            resource: record.resource.clone(),
+            namespace: record.namespace.clone(),
+            name: record.name.clone(),
+            uid: record.uid.clone(),
+        },
+        detail: record.detail.clone(),
+        count: record.count,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use ledger::{Identity, Stage};
+    use policy::{Source, compile};
+
+    use super::*;
+
+    fn entry(method: &str, uri: &str) -> Entry {
+        Entry {
+            user: Some(Identity { username: "a".to_owned(), ..Identity::default() }),
+            request: Some(RequestRecord {
+                method: method.to_owned(),
+                request_uri: uri.to_owned(),
+                ..RequestRecord::default()
+            }),
+            ..Entry::new(Timestamp::UNIX_EPOCH, "id", Stage::RequestReceived)
+        }
+    }
+
+    fn facts(version: u32) -> Option<Box<FactsRecord>> {
+        let text =
+            format!(r#"{{"version": {version}, "at": "2026-01-01T00:00:00Z", "looked": true}}"#);
+        serde_json::from_str(&text).ok()
+    }
+
+    #[test]
+    fn guesses_nothing_of_what_other_versions_recorded() {
+        let web = "/apis/apps/v1/namespaces/shop/deployments/web";
+        let table = [
+            (entry("DELETE", web), "by an earlier version"),
+            (
+                Entry { facts: facts(FACTS_VERSION + 1), ..entry("DELETE", web) },
+                "by a later version",
+            ),
+            (
+                Entry { facts: facts(FACTS_VERSION), ..entry("DELETE", web) },
+                "namespace was classed",
+            ),
+            (Entry { user: None, ..entry("GET", web) }, "who asked"),
+            (entry("DELETE", "/api/v1/namespaces/%2F"), "cannot be read"),
+        ];
+        for (entry, want) in table {
+            let got = Recorded::of(entry).map(|_| ()).expect_err(want);
+            assert!(got.contains(want), "{got}");
+        }
+    }
+
+    #[test]
+    fn knows_a_read_that_no_rule_asks_about() {
+        let text = "apiVersion: agent-shield.io/v1alpha1\nkind: Policy\nmetadata: {name: p}\nspec:\n  matchConstraints: {resourceRules: [{resources: [secrets], verbs: [get]}]}\n  rules: [{name: r, where: production, action: deny}]\n";
+        let sources = [Source { name: "p".to_owned(), text: text.to_owned() }];
+        let pack = compile(&sources, Timestamp::UNIX_EPOCH).expect("a pack").pack;
+        let said = |uri: &str| {
+            let recorded = Recorded::of(entry("GET", uri)).expect("a read");
+            recorded.judged(&pack, &Earlier::default())
+        };
+        assert_eq!(said("/api/v1/namespaces/shop/pods/p").open, []);
+        let open = said("/api/v1/namespaces/shop/secrets/s?x=[redacted 0123]").open;
+        assert!(open[0].why.contains("classed"), "{open:?}");
+    }
+
+    #[test]
+    fn knows_nothing_of_a_redacted_option() {
+        let attributes = attributes_of(
+            &entry("GET", "/api/v1/pods?token=[redacted 01]&a=b").request.unwrap_or_default(),
+        );
+        let query = attributes.expect("a request").query;
+        assert_eq!((query.first("token"), query.first("a")), (Some(NOT_RECORDED), Some("b")));
+    }
+}
