@@ -76,7 +76,11 @@ fn what(detail: &str) -> &str {
 /// once it ran, which the request that is judged now has not.
 fn step(call: &Call, object: &ObjectRef, of: &str) -> Option<Step> {
     let code = call.response.as_ref().map(|answer| answer.code);
-    let approved = call.verdict().is_some_and(|hold| hold.event == HoldEvent::Approved);
+    let is_approved = |event| {
+        // A call that joined a hold has nothing of its approval but that it ran.
+        matches!(event, HoldEvent::Approved | HoldEvent::Running | HoldEvent::Done)
+    };
+    let approved = call.holds.iter().any(|(_, hold)| is_approved(hold.event));
     let allowed = call.decision.as_ref().is_some_and(|it| it.action == Action::Allow);
     let ran = code.is_some_and(|code| (200..300).contains(&code));
     if !(allowed && (ran || code.is_none()) || approved && ran) {
@@ -122,7 +126,59 @@ fn words(steps: &[Step]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use effects::{Effect, EffectKind};
+    use ledger::{Entry, HoldRecord, Outcome, ResponseRecord, Stage};
+
     use super::*;
+
+    fn object() -> ObjectRef {
+        ObjectRef { resource: "deployments".into(), name: "web".into(), ..ObjectRef::default() }
+    }
+
+    /// A cut from 10 to 4 that was held and had these events, and its answer.
+    fn held(events: &[HoldEvent], code: u16) -> Option<Step> {
+        let effect = Effect {
+            kind: EffectKind::ScaleDown,
+            object: object(),
+            detail: "replicas 10 -> 4".into(),
+            count: Some((10, 4)),
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let of_hold = events.iter().map(|event| Entry {
+            hold: Some(HoldRecord {
+                id: "h".into(),
+                event: *event,
+                reviewer: None,
+                reason: String::new(),
+                digest: String::new(),
+            }),
+            effects: vec![(&effect).into()],
+            ..Entry::new(now, "a", Stage::Held)
+        });
+        let response =
+            ResponseRecord { code, outcome: Outcome::Answered, latency_micros: 1, bytes: 0 };
+        let answer =
+            Entry { response: Some(response), ..Entry::new(now, "a", Stage::ResponseComplete) };
+        let calls = ledger::calls(of_hold.chain([answer]));
+        step(calls.first().expect("a call"), &object(), "replicas")
+    }
+
+    #[test]
+    fn an_approved_cut_counts_once_it_ran() {
+        use HoldEvent::{Approved, Created, Denied, Done, Drifted, Running};
+        let table: [(&[HoldEvent], u16, bool); 6] = [
+            (&[Created, Approved, Running, Done], 200, true),
+            (&[Running, Done], 200, true),
+            (&[Created, Approved, Drifted, Approved, Running, Done], 200, true),
+            (&[Created, Approved, Running, Done], 409, false),
+            (&[Created, Approved], 429, false),
+            (&[Created, Denied], 403, false),
+        ];
+        for (events, code, want) in table {
+            let step = held(events, code);
+            assert_eq!(step.is_some_and(|it| it.approved), want, "{events:?} {code}");
+        }
+    }
 
     #[test]
     fn counts_from_the_largest_size_or_the_last_approval() {
