@@ -267,6 +267,8 @@ pub(crate) fn timeline(calls: &[CallBody], wide: bool) -> String {
         let outcome = match (call.outcome.as_str(), call.code) {
             ("answered", code) => code.to_string(),
             (outcome, 0) => outcome.to_owned(),
+            // An agent's own rules: agent-shield's answer, and no refusal.
+            ("refused", code @ ..400) => format!("here {code}"),
             (outcome, code) => format!("{outcome} {code}"),
         };
         let decision = match call.hold_events.last() {

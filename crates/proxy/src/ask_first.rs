@@ -90,16 +90,35 @@ impl Proxy {
                 now,
             }),
         };
-        let rules = verdict.rules().join(", ");
+        let (call, rules) = (words(asked), verdict.rules().join(", "));
         match verdict.decision {
-            Decision::Deny => Some(format!("`{asked}` is denied here ({rules})")),
-            Decision::Hold => Some(format!("`{asked}` waits for a person's approval ({rules})")),
+            Decision::Deny => Some(format!("`{call}` is denied here ({rules})")),
+            Decision::Hold => Some(format!("`{call}` waits for a person's approval ({rules})")),
             Decision::Allow if pack.asks_about(&plan, asked, &class) => {
-                Some(format!("`{asked}` may wait for a person's approval, by what it changes"))
+                Some(format!("`{call}` may wait for a person's approval, by what it changes"))
             }
             Decision::Allow => None,
         }
     }
+}
+
+/// As one would ask: `delete deployments.apps in payments`.
+fn words(asked: &Attributes) -> String {
+    if !asked.is_resource_request {
+        return format!("{} {}", asked.verb, asked.path);
+    }
+    let mut words = format!("{} {}", asked.verb, asked.resource);
+    let parts = [
+        (".", &asked.api_group),
+        ("/", &asked.subresource),
+        (" ", &asked.name),
+        (" in ", &asked.namespace),
+    ];
+    for (before, part) in parts.into_iter().filter(|(_, part)| !part.is_empty()) {
+        words.push_str(before);
+        words.push_str(part);
+    }
+    words
 }
 
 /// The call that a SelfSubjectAccessReview asks about, as if it were made.

@@ -111,7 +111,13 @@ fn an_access_review_says_what_would_be_held() {
     let (said, warned) =
         kubectl(&["auth", "can-i", "delete", "deployments.apps", "-n", &scene.prod]);
     assert_eq!(said.trim(), "yes");
-    assert!(warned.contains("waits for a person's approval (delete-workload"), "{warned}");
+    assert!(
+        warned.contains(&format!(
+            "delete deployments.apps in {}` waits for a person's approval (delete-workload",
+            scene.prod
+        )),
+        "{warned}"
+    );
     let (said, warned) = kubectl(&["auth", "can-i", "list", "pods", "-n", &scene.prod]);
     assert_eq!((said.trim(), warned.contains("approval")), ("yes", false), "{warned}");
     let (said, warned) = kubectl(&["auth", "can-i", "--list", "-n", &scene.prod]);
