@@ -78,6 +78,8 @@ impl Failure {
     fn of(answer: &Answer, why: String) -> Self {
         match answer.status {
             404 | 409 => Self::Missed(why),
+            // The API server's own: it is not ready for this resource yet.
+            429 if !answer.text().contains("agent-shield") => Self::NotShown(why),
             _ => Self::Wrong(why),
         }
     }
@@ -637,7 +639,9 @@ fn same_answer(direct: &Answer, answer: &Answer) -> Result<(), String> {
         return Err(format!("answered {} and directly {}", answer.status, direct.status));
     }
     for name in ["content-type", "cache-control", "warning"] {
-        let (here, there) = (answer.header(name), direct.header(name));
+        // What agent-shield itself warns of is not the API server's.
+        let here = answer.header(name).filter(|it| !it.starts_with("299 agent-shield "));
+        let there = direct.header(name);
         if here != there {
             return Err(format!("{name} is {here:?} and directly {there:?}"));
         }

@@ -263,7 +263,10 @@ impl Kubectl {
 /// Whether a line depends on the moment, or is of agent-shield by design.
 fn passing(line: &str) -> bool {
     let rollout = "Waiting for deployment \"web\" rollout to finish: ";
-    line.starts_with("Warning: approved by ") || line.starts_with(rollout)
+    // An access review is told of what RBAC does not know.
+    let forewarning = line.starts_with("Warning: ")
+        && ["person's approval", "a person may have to approve"].iter().any(|it| line.contains(it));
+    line.starts_with("Warning: approved by ") || line.starts_with(rollout) || forewarning
 }
 
 /// A word with each number as `0`, and without a random ending.

@@ -285,12 +285,15 @@ fn namespaces_are_listed(scene: &Scene, shield: &Shield) -> bool {
         .is_some_and(|items| items.iter().any(|it| it["name"] == scene.prod.as_str()))
 }
 
-/// Outside production, and its account may do nothing: only who cannot know that asks a person.
+/// Outside production, and its account may only read: only who cannot know that asks a person.
 fn harmless_pod_passes(scene: &Scene, shield: &Shield) -> bool {
     let target = format!("/api/v1/namespaces/{}/pods", scene.dev);
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"},
-        "spec": {"containers": [{"name": "c", "image": "registry.example.com/c:1"}]},
+        "spec": {
+            "serviceAccountName": READER,
+            "containers": [{"name": "c", "image": "registry.example.com/c:1"}],
+        },
     });
     let body = pod.to_string().into_bytes();
     let json = Some("application/json");
@@ -302,7 +305,10 @@ fn certificate_reads(scene: &Scene, shield: &Shield, groups: &[&str]) -> bool {
     kubectl(scene, &kubeconfig, &["get", "--raw", "/version"]).status.success()
 }
 
-const USED: [Used; 9] = [
+/// An account with a Role in the scene's other namespace.
+const READER: &str = "reader";
+
+const USED: [Used; 12] = [
     Used { verb: "create", resource: "tokenreviews", works: |a, b| write(a, b) == 201 },
     Used { verb: "create", resource: "subjectaccessreviews", works: reviewer_lists },
     Used { verb: "get", resource: "namespaces", works: |a, b| write(a, b) == 201 },
@@ -317,6 +323,9 @@ const USED: [Used; 9] = [
         },
     },
     Used { verb: "list", resource: "rolebindings", works: harmless_pod_passes },
+    Used { verb: "list", resource: "clusterrolebindings", works: harmless_pod_passes },
+    Used { verb: "get", resource: "roles", works: harmless_pod_passes },
+    Used { verb: "get", resource: "clusterroles", works: harmless_pod_passes },
     Used { verb: "get", resource: "configmaps", works: reviewer_lists },
     Used { verb: "impersonate", resource: "users", works: |a, b| certificate_reads(a, b, &[]) },
     Used {
@@ -348,6 +357,8 @@ fn without(cluster: &'static Cluster, right: Option<&Used>) -> (Shield, usize) {
 #[test]
 fn each_right_of_its_own_is_used_and_missed() {
     let scene = Scene::new("own-rights");
+    let reads = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
+    scene.cluster.agent(&scene.dev, READER, &[&scene.dev], &reads).expect("an account");
     let (complete, all) = without(scene.cluster, None);
     assert_eq!(all, USED.len(), "a right that nothing here uses");
     assert!(!complete.log().contains("lacks a right"), "{}", complete.log());
