@@ -32,6 +32,8 @@ const SNAPSHOT_TRIES: usize = 3;
 /// Differences that are stored for reviewers, and the length of each side.
 const CHANGES_MAX: usize = 300;
 const VALUE_CHARS_MAX: usize = 4_096;
+/// Of a refusal that is stored as a reason: it may repeat what the agent sent.
+const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// What came of judging.
 pub(crate) enum Judged {
@@ -543,10 +545,7 @@ impl Proxy {
         };
         let attributes = write.attributes();
         let eviction = attributes.subresource == "eviction";
-        let message = || {
-            let json = answer.json.as_ref();
-            json.and_then(|it| it.get("message")).and_then(Value::as_str).unwrap_or_default()
-        };
+        let message = || message_of(answer.json.as_ref());
         match answer.status.as_u16() {
             200..=299 => DryRun::Would(answer.json),
             400 if message().to_lowercase().contains("dry") => {
@@ -707,6 +706,12 @@ impl Proxy {
     }
 }
 
+/// What a `Status` says, as far as it is kept.
+fn message_of(status: Option<&Value>) -> String {
+    let message = status.and_then(|it| it.get("message")).and_then(Value::as_str);
+    message.unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
 /// Whether a write is to a protected namespace, or to what decides access, and would only fail for
 /// what is there now: an object that is not, or a value that is not valid.
 fn guards(write: &Write, answer: &ProbeAnswer) -> bool {
@@ -824,6 +829,15 @@ fn forbidden(write: &Write, access: &Access) -> ProbeAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keeps_no_more_of_a_refusal_than_a_reason_takes() {
+        let status = |message: &str| serde_json::json!({"message": message});
+        let long = format!("strict decoding error: unknown field \"dry{}\"", "é".repeat(100_000));
+        assert_eq!(message_of(Some(&status(&long))).chars().count(), MESSAGE_CHARS_MAX);
+        assert_eq!(message_of(Some(&status("no dry run"))), "no dry run");
+        assert_eq!(message_of(None), "");
+    }
 
     #[test]
     fn leaves_out_nothing_that_was_seen() {

@@ -47,7 +47,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn add(&self, late: Late) {
+    fn add(&self, mut late: Late) {
+        // As large as many entries: while the store cannot write, an agent could fill the memory.
+        late.entry.facts = None;
         let mut waiting = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= WAITING_MAX {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -227,6 +229,16 @@ mod tests {
     fn late(n: usize) -> Late {
         let entry = Entry::new(Timestamp::UNIX_EPOCH, n.to_string(), Stage::ResponseComplete);
         Late { entry, token: None }
+    }
+
+    #[test]
+    fn keeps_no_facts_in_memory() {
+        let facts = r#"{"version": 1, "at": "2026-01-01T00:00:00Z", "looked": true}"#;
+        let mut late = late(0);
+        late.entry.facts = Some(serde_json::from_str(facts).expect("facts"));
+        let waiting = Waiting::default();
+        waiting.add(late);
+        assert!(waiting.take().iter().all(|it| it.entry.facts.is_none()));
     }
 
     #[test]

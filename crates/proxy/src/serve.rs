@@ -257,14 +257,14 @@ impl Proxy {
         };
         let (mut head, body) = answer.into_parts();
         head.headers = attributes::headers::downstream_headers(head.headers);
+        let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);
+        entry.response = Some(write.call.response(head.status.as_u16(), Outcome::Answered, bytes));
+        self.recorder.outcome(entry).await;
         if head.status.is_success()
             && let Some(warning) = self.forewarning(&write).await
         {
             head.headers.append(header::WARNING, warning);
         }
-        let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);
-        entry.response = Some(write.call.response(head.status.as_u16(), Outcome::Answered, bytes));
-        self.recorder.outcome(entry).await;
         Ok(Response::from_parts(head, body))
     }
 

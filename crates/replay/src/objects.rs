@@ -85,7 +85,9 @@ impl Marks<'_> {
 
     /// Leaves out of an object what may hold secrets, and what only makes it large.
     fn values(&self, object: &mut Value) {
-        let is_config_map = object.get("kind").and_then(Value::as_str) == Some("ConfigMap");
+        // In a list, as a delete of a collection is answered with, objects are without their kind.
+        let kind = object.get("kind").and_then(Value::as_str);
+        let is_config_map = kind.is_none_or(|it| it == "ConfigMap");
         let Value::Object(fields) = &mut *object else { return };
         if is_config_map {
             for key in ["data", "binaryData"] {
@@ -162,7 +164,8 @@ mod tests {
         let map = |value: &str| json!({"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": value}});
         let pod = |value: &str| json!({"kind": "Pod", "spec": {"containers": [{"image": "i", "env": [{"name": "A", "value": value}]}]}});
         let applied = |value: &str| json!({"kind": "X", "metadata": {"managedFields": [value], "annotations": {LAST_APPLIED: value, "a": "b"}}});
-        for of in [map, pod, applied] {
+        let listed = |value: &str| json!({"metadata": {"name": "c"}, "binaryData": {"k": value}, "data": {"k": value}});
+        for of in [map, pod, applied, listed] {
             let (pairs, extent) = recorded(vec![(Some(of("hunter2")), Some(of("hunter3")))]);
             let text = serde_json::to_string(&pairs).expect("JSON");
             assert!(!text.contains("hunter"), "{text}");

@@ -144,7 +144,8 @@ impl Own {
         Ok(missing)
     }
 
-    /// Labels of one namespace, read now; `None` where there is no such namespace.
+    /// Labels of one namespace, read now; `None` where there is no such namespace, as there is none of
+    /// a name that is no name: an agent's words must not become a path that we ask for.
     ///
     /// # Errors
     /// [`kube::Error`] where there was no answer.
@@ -152,6 +153,9 @@ impl Own {
         &self,
         name: &str,
     ) -> Result<Option<BTreeMap<String, String>>, Box<kube::Error>> {
+        if !is_label(name) {
+            return Ok(None);
+        }
         let api: Api<Namespace> = Api::all(self.client());
         let found = within(api.get_metadata_opt(name)).await?;
         Ok(found.map(|namespace| namespace.metadata.labels.unwrap_or_default()))
@@ -217,6 +221,15 @@ impl Own {
     }
 }
 
+/// Whether a text can be a namespace's name (RFC 1123; k8s.io/apimachinery, `IsDNS1123Label`).
+fn is_label(name: &str) -> bool {
+    let is_inner = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(is_inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
 async fn within<T>(
     answer: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Box<kube::Error>> {
@@ -246,6 +259,24 @@ impl From<&Access> for ResourceAttributes {
             namespace: some(&access.namespace),
             name: some(&access.name),
             ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_only_for_names_of_namespaces() {
+        for name in ["a", "shop", "team-1", "0", &"a".repeat(63)] {
+            assert!(is_label(name), "{name}");
+        }
+        let long = "a".repeat(64);
+        let not =
+            ["", "-a", "a-", "A", "a.b", "a/secrets/b", "..", "?watch=1", "a%2Fb", "é", &long];
+        for name in not {
+            assert!(!is_label(name), "{name}");
         }
     }
 }

@@ -8,14 +8,16 @@ pub(super) type Telling = (&'static str, &'static str, &'static str, &'static st
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Held wherever it is done.
-pub(super) const ANYWHERE: [Telling; 8] = [
+pub(super) const ANYWHERE: [Telling; 10] = [
     ("delete", "apps", "deployments", ""),
     ("delete", "apps", "statefulsets", ""),
     ("delete", "", "persistentvolumeclaims", ""),
     ("delete", "", "secrets", ""),
     ("create", "", "pods", "eviction"),
     ("create", "", "serviceaccounts", "token"),
+    ("impersonate", "", "serviceaccounts", ""),
     ("create", RBAC, "rolebindings", ""),
+    ("update", RBAC, "rolebindings", ""),
     ("update", RBAC, "roles", ""),
 ];
 
@@ -79,10 +81,10 @@ fn outside_reads(rule: &PolicyRule, place: Place<'_>) -> Option<String> {
 fn is_harmless(verb: &str, group: &str, resource: &str, place: Place<'_>) -> bool {
     let (main, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     if ["get", "list", "watch"].contains(&verb) {
-        let all = main == "*" && ["", "*"].contains(&group);
-        let opens = subresource == "*" || WAYS_IN.contains(&subresource);
         // A right to other people's credentials is their right.
-        return !(all || opens || (main == "secrets" && group.is_empty()));
+        let secrets = ["*", "secrets"].contains(&main) && ["", "*"].contains(&group);
+        let opens = subresource == "*" || WAYS_IN.contains(&subresource);
+        return !(secrets || opens);
     }
     let is_listed = |(its_group, its_resource, verbs): &(&str, &str, &[&str])| {
         (*its_group, *its_resource) == (group, resource) && verbs.contains(&verb)
@@ -193,6 +195,7 @@ mod tests {
             ),
             (rule("get", "", "pods/exec"), guarded, "get pods/exec in shop"),
             (rule("get", "", "secrets"), guarded, "get secrets in shop"),
+            (rule("get", "*", "secrets"), guarded, "get secrets of all groups in shop"),
             (rule("list", "*", "*"), guarded, "list all resources of all groups in shop"),
             (rule("get", "", "nodes/proxy"), Place::Cluster, "get nodes/proxy everywhere"),
             (
@@ -222,6 +225,16 @@ mod tests {
                 rule("create", "", "*/eviction"),
                 Place::Ordinary("dev"),
                 "create pods/eviction in dev",
+            ),
+            (
+                rule("impersonate", "", "serviceaccounts"),
+                Place::Ordinary("dev"),
+                "impersonate serviceaccounts in dev",
+            ),
+            (
+                rule("patch,bind", "rbac.authorization.k8s.io", "rolebindings"),
+                Place::Ordinary("dev"),
+                "update rolebindings of rbac.authorization.k8s.io in dev",
             ),
             (rule("*", "*", "*"), Place::Ordinary("dev"), "delete deployments of apps in dev"),
         ];

@@ -48,10 +48,12 @@ fn take(calls: &mut HashMap<String, Held>, entry: Entry) {
     if let (Some(hold), Some(call)) = (&entry.hold, calls.get_mut(&entry.audit_id)) {
         let reviewer = hold.reviewer.as_ref().map(|it| it.username.clone()).unwrap_or_default();
         call.end = match (hold.event, &call.end) {
-            (_, End::Drifted) => End::Drifted,
-            (HoldEvent::Drifted, _) => End::Drifted,
+            // A no is a no, whatever the hold was of by then: its agent can make it drift.
+            (HoldEvent::Denied, _) => End::Refused,
+            (HoldEvent::Drifted, _) | (_, End::Drifted) => End::Drifted,
             (HoldEvent::Approved, _) => End::Approved(reviewer),
-            (HoldEvent::Denied, _) | (HoldEvent::Expired, End::Open) => End::Refused,
+            (HoldEvent::Withdrawn, _) => End::Open,
+            (HoldEvent::Expired, End::Open) => End::Refused,
             (_, end) => end.clone(),
         };
     }
@@ -73,5 +75,52 @@ fn take(calls: &mut HashMap<String, Held>, entry: Entry) {
                 end: End::Open,
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::{DecisionRecord, HoldRecord, Identity, Stage};
+
+    use super::*;
+
+    fn end(events: &[HoldEvent]) -> End {
+        let entry = |stage| Entry::new(Timestamp::UNIX_EPOCH, "a", stage);
+        let decision =
+            DecisionRecord { policy: "p".into(), ..DecisionRecord::of(Action::Hold, "") };
+        let mut calls = HashMap::new();
+        let held = Entry {
+            decision: Some(decision),
+            request: Some(RequestRecord::default()),
+            user: Some(Identity::default()),
+            ..entry(Stage::RequestReceived)
+        };
+        take(&mut calls, held);
+        for event in events {
+            let reviewer = Some(Identity { username: "alice".into(), ..Identity::default() });
+            let (id, reason, digest) = ("h".into(), String::new(), String::new());
+            let hold = HoldRecord { id, event: *event, reviewer, reason, digest };
+            take(&mut calls, Entry { hold: Some(hold), ..entry(Stage::Held) });
+        }
+        calls.remove("a").expect("a held call").end
+    }
+
+    #[test]
+    fn what_was_taken_back_or_denied_is_no_approval() {
+        use HoldEvent as E;
+        let table: [(&[HoldEvent], End); 9] = [
+            (&[E::Created], End::Open),
+            (&[E::Created, E::PartlyApproved], End::Open),
+            (&[E::Approved, E::Running, E::Done], End::Approved("alice".to_owned())),
+            (&[E::Approved, E::Withdrawn], End::Open),
+            (&[E::Approved, E::Withdrawn, E::Expired], End::Refused),
+            (&[E::Expired], End::Refused),
+            (&[E::Drifted, E::Approved, E::Running, E::Done], End::Drifted),
+            (&[E::Drifted, E::Denied], End::Refused),
+            (&[E::Approved, E::Denied], End::Refused),
+        ];
+        for (events, want) in table {
+            assert_eq!(end(events), want, "{events:?}");
+        }
     }
 }
