@@ -49,7 +49,7 @@ impl Answered {
     pub(super) fn of(mut micros: Vec<u64>, took: Duration) -> Result<Self> {
         micros.sort_unstable();
         let at = |percent: usize| {
-            let found = micros.get(micros.len().saturating_sub(1) * percent / 100);
+            let found = percentile(&micros, percent);
             found.map(|it| *it as f64).context("nothing was answered")
         };
         Ok(Self {
@@ -59,6 +59,11 @@ impl Answered {
             p99_micros: at(99)?,
         })
     }
+}
+
+/// Of sorted values, the one that so many in a hundred do not exceed; `None` where there is none.
+pub(super) fn percentile<T>(sorted: &[T], percent: usize) -> Option<&T> {
+    sorted.get(sorted.len().saturating_sub(1) * percent / 100)
 }
 
 /// Whether a server speaks HTTP/2.

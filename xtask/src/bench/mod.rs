@@ -38,12 +38,20 @@ use servers::Place;
 
 use crate::root;
 
-/// The scenarios that are a table of their own, and need nothing to compare agent-shield with.
-const TABLES: [(&str, Table); 3] =
-    [("decisions", decisions::table), ("previews", previews::table), ("replay", replay::table)];
+/// A scenario that is a table of its own, with nothing to compare agent-shield with.
+struct Table {
+    name: &'static str,
+    /// Whether agent-shield itself runs, and so has to be built.
+    runs_program: bool,
+    /// Measures, quickly or well, and says in Markdown what came out.
+    measure: fn(quick: bool) -> Result<String>,
+}
 
-/// Measures, quickly or well, and says in Markdown what came out.
-type Table = fn(quick: bool) -> Result<String>;
+const TABLES: [Table; 3] = [
+    Table { name: "decisions", runs_program: false, measure: decisions::table },
+    Table { name: "previews", runs_program: true, measure: previews::table },
+    Table { name: "replay", runs_program: true, measure: replay::table },
+];
 
 /// Idle watches that are opened, and fewer for the smoke test.
 const WATCHES: [usize; 2] = [10_000, 200];
@@ -104,18 +112,19 @@ impl Progress {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<()> {
-    let table = TABLES.iter().find(|(name, _)| args.only.as_deref() == Some(name));
+    let table = TABLES.iter().find(|it| args.only.as_deref() == Some(it.name));
     if table.is_none() {
         tools::install()?;
     }
-    if args.quick {
+    let runs_program = table.is_none_or(|it| it.runs_program);
+    match (args.quick, cfg!(debug_assertions)) {
         // Shows that everything works, with whatever is built already.
-        build(&["--package", "agent-shield"])?;
-    } else if cfg!(debug_assertions) {
-        return run_optimised();
+        (true, _) if runs_program => build(&["--package", "agent-shield"])?,
+        (false, true) => return run_optimised(runs_program),
+        _ => {}
     }
-    if let Some((_, table)) = table {
-        println!("{}", table(args.quick)?);
+    if let Some(Table { measure, .. }) = table {
+        println!("{}", measure(args.quick)?);
         return Ok(());
     }
     let options = Options {
@@ -137,17 +146,19 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
     }
     report::write(&rows, &machine(), &args.json)?;
     println!("{}", report::table(&rows));
-    for (_, table) in TABLES.iter().filter(|(name, _)| options.wants(name)) {
-        println!("{}", table(options.quick)?);
+    for Table { measure, .. } in TABLES.iter().filter(|it| options.wants(it.name)) {
+        println!("{}", measure(options.quick)?);
     }
     println!("each round is in {}", args.json.display());
     Ok(())
 }
 
-/// Builds what ships and this program with optimisations, and goes on as the latter.
-fn run_optimised() -> Result<()> {
-    eprintln!("bench: building agent-shield as it ships (minutes, the first time)");
-    build(&["--profile", "dist", "--package", "agent-shield"])?;
+/// Builds this program with optimisations, and what ships where it runs, and goes on as the former.
+fn run_optimised(runs_program: bool) -> Result<()> {
+    if runs_program {
+        eprintln!("bench: building agent-shield as it ships (minutes, the first time)");
+        build(&["--profile", "dist", "--package", "agent-shield"])?;
+    }
     build(&["--release", "--package", "xtask"])?;
     as_release()
 }

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use testkit::{Agent, Cluster, Nodes, Shield, http::Connection, testbed};
 
+use super::load;
+
 /// Requests of a class, each directly and through agent-shield.
 const REQUESTS: usize = 200;
 const QUICK_REQUESTS: usize = 5;
@@ -267,6 +269,5 @@ fn as_table(measured: &mut [Measured]) -> String {
 
 /// A percentile of sorted times, in milliseconds.
 fn at(times: &[Duration], percent: usize) -> f64 {
-    let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-    times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+    load::percentile(times, percent).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
