@@ -1,11 +1,6 @@
 //! Objects that rows need, made anew for each.
 
-use std::{
-    collections::HashMap,
-    sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::OnceLock, thread, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -78,14 +73,11 @@ pub(crate) fn reset(api: &Api, key: &str) -> Result<(), String> {
 }
 
 fn wait(api: &Api, key: &str, until: &Value) -> Result<(), String> {
-    let started = Instant::now();
-    while !oracle::is_true(api, until, None, &oracle::Snapshot::new()) {
-        if started.elapsed() > CONTROLLER_TIME_MAX {
-            return Err(format!("fixture {key}: not yet {until}"));
-        }
-        thread::sleep(Duration::from_millis(50));
+    let is_so = || oracle::is_true(api, until, None, &oracle::Snapshot::new());
+    match oracle::becomes(CONTROLLER_TIME_MAX, is_so) {
+        true => Ok(()),
+        false => Err(format!("fixture {key}: not yet {until}")),
     }
-    Ok(())
 }
 
 fn remove(api: &Api, key: &str, path: &str) {

@@ -1,6 +1,10 @@
 //! What is true of the cluster once a request has run.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use testkit::http::Answer;
@@ -31,6 +35,20 @@ pub(crate) fn snapshot(api: &Api, oracles: &[Value]) -> Snapshot {
 /// Whether an oracle speaks of the cluster (`true`) or of the answer alone.
 pub(crate) fn is_of_cluster(oracle: &Value) -> bool {
     ["gone", "path", "count"].iter().any(|key| !oracle[*key].is_null())
+}
+
+/// Looks again and again until it is so, for so long.
+pub(crate) fn becomes(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    loop {
+        if is_so() {
+            return true;
+        }
+        if started.elapsed() > limit {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Whether it is true now; `answer` is what the request got, as far as it got anything.

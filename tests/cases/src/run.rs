@@ -302,17 +302,10 @@ impl Harness {
 
     fn becomes_true(&self, row: &Row, answer: &Answer, before: &oracle::Snapshot) -> bool {
         let limit = Duration::from_secs(row.wait.unwrap_or_default().max(EFFECT_TIME_MAX));
-        let started = Instant::now();
         let oracles = row.oracle.as_deref().unwrap_or_default();
-        loop {
-            if oracles.iter().all(|it| oracle::is_true(&self.api, it, Some(answer), before)) {
-                return true;
-            }
-            if started.elapsed() > limit {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
+        oracle::becomes(limit, || {
+            oracles.iter().all(|it| oracle::is_true(&self.api, it, Some(answer), before))
+        })
     }
 
     /// Sends through agent-shield.
