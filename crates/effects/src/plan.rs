@@ -31,6 +31,32 @@ pub enum Route {
     Blind,
 }
 
+impl Route {
+    /// Whether the API server stores anything: reviews and dry runs leave nothing behind.
+    pub fn stores(self) -> bool {
+        !matches!(self, Self::Review | Self::DryRun)
+    }
+
+    /// Whether anybody looks at what the request would do: where a rule `asks` about it, or where a
+    /// reviewer will want to see it, because it is `held` by its attributes already.
+    pub fn is_looked_at(self, asks: bool, held: bool) -> bool {
+        match self {
+            Self::Review | Self::DryRun => false,
+            Self::Ordinary => asks,
+            Self::Preview | Self::PreviewDelete | Self::PreviewCollection => asks || held,
+            Self::Read | Self::Blind => true,
+        }
+    }
+
+    /// Whether looking at it takes the API server's dry run, which its agent waits for.
+    pub fn is_previewed(self) -> bool {
+        match self {
+            Self::Preview | Self::PreviewDelete | Self::PreviewCollection | Self::Ordinary => true,
+            Self::Read | Self::Review | Self::DryRun | Self::Blind => false,
+        }
+    }
+}
+
 /// What is known before anybody is asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use serde_saphyr::Spanned;
 
 use crate::{
-    Decision, Input, Objects, Pack, Pair, Past, Severity, Trace, Verdict,
+    Input, Objects, Pack, Pair, Past, Severity, Trace, Verdict,
     document::{Level, Metadata, Time},
 };
 
@@ -239,7 +239,7 @@ impl Case {
         all.append(&mut found);
         let changes = effects::normalised(&attributes, effects::diff(old, new));
         let earlier = self.earlier(now)?;
-        let is_write = !matches!(plan.route, Route::Review | Route::DryRun | Route::Read);
+        let is_write = plan.route.stores() && plan.route != Route::Read;
         Ok(pack.explain(&Input {
             attributes: &attributes,
             user: &user,
@@ -266,11 +266,7 @@ impl Case {
     pub fn differs(&self, pack: &Pack) -> Result<Vec<String>, String> {
         let verdict = self.judged(pack)?.verdict;
         let Some(expect) = &self.expect else { return Ok(Vec::new()) };
-        let decision = match verdict.decision {
-            Decision::Allow => "allow",
-            Decision::Hold => "hold",
-            Decision::Deny => "deny",
-        };
+        let decision = verdict.decision.as_str();
         let mut differs = Vec::new();
         let (rules, reason) = (verdict.rules(), verdict.reason());
         if decision != expect.decision {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use crate::document::Level;
 
 /// A rule's name: kebab-case, stable, part of the ledger format. Rules of the built-in packs have
@@ -30,6 +32,17 @@ pub enum Decision {
     Hold,
     /// Refuse, whoever would approve.
     Deny,
+}
+
+impl Decision {
+    /// As in JSON and in policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 /// How bad it is if a reviewer is wrong.
@@ -69,7 +82,8 @@ impl From<Level> for Severity {
 }
 
 /// Who must approve what a rule holds, beside what RBAC says.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reviewers {
     /// An approval counts where its reviewer is in one of these; empty, whoever may approve.
     pub groups: BTreeSet<String>,

@@ -37,6 +37,29 @@ pub struct Input<'a> {
     pub now: Timestamp,
 }
 
+impl<'a> Input<'a> {
+    /// Of a read, of which only attributes, user and namespace are known.
+    pub fn of_read(
+        attributes: &'a Attributes,
+        user: &'a User,
+        class: &'a NamespaceClass,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            attributes,
+            user,
+            class,
+            is_write: false,
+            effects: &[],
+            objects: Objects::Unknown("reads are not looked at".to_owned()),
+            changes: &[],
+            earlier: &[],
+            redact: &Json::clone,
+            now,
+        }
+    }
+}
+
 /// The objects of a request.
 pub enum Objects<'a> {
     /// Nobody has looked yet: rules that read them are asked later.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use serde_saphyr::Spanned;
 
 use crate::{
-    Decision, Exception, Pack, Rule, agents,
+    Exception, Pack, Rule, agents,
     document::{MatchConstraints, Mode, Place, ResourceRule},
 };
 
@@ -42,7 +42,7 @@ impl Pack {
         let mut told = json!({
             "name": &*rule.name.0,
             "description": rule.description,
-            "action": if rule.decision == Decision::Deny { "deny" } else { "hold" },
+            "action": rule.decision.as_str(),
             "severity": rule.severity.as_str(),
             "where": rule.place.as_str(),
             // Of any effect, where it names none.

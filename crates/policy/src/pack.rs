@@ -620,18 +620,7 @@ impl Pack {
         class: &NamespaceClass,
         now: Timestamp,
     ) -> Verdict {
-        self.decide(&Input {
-            attributes,
-            user,
-            class,
-            is_write: false,
-            effects: &[],
-            objects: Objects::Unknown("reads are not looked at".to_owned()),
-            changes: &[],
-            earlier: &[],
-            redact: &Json::clone,
-            now,
-        })
+        self.decide(&Input::of_read(attributes, user, class, now))
     }
 }
 

@@ -28,11 +28,10 @@ pub(crate) fn is_for_rules(attributes: &Attributes) -> bool {
 impl Proxy {
     /// The rules that are about whoever asks.
     pub(crate) async fn own_rules(&self, call: &Call) -> Result<Response<Body>, ProxyError> {
-        let user = match (call.known_user(), call.run_as.token()) {
-            _ if matches!(call.run_as, RunAs::Nobody) => return Err(ProxyError::Unauthenticated),
-            (Some(user), _) => user,
-            (None, token) => self.tokens.user(token.map_or("", |it| it)).await?,
-        };
+        if matches!(call.run_as, RunAs::Nobody) {
+            return Err(ProxyError::Unauthenticated);
+        }
+        let user = self.user_of(call).await?;
         let mut told = self.policies.load().told_to(&user, jiff::Timestamp::now());
         if let Some(told) = told.as_object_mut() {
             told.insert("apiVersion".to_owned(), "agent-shield.io/v1alpha1".into());
@@ -81,7 +80,7 @@ impl Proxy {
                 attributes: asked,
                 user: &write.user,
                 class: &class,
-                is_write: !matches!(plan.route, Route::Review),
+                is_write: plan.route.stores(),
                 effects: &plan.effects,
                 objects: Objects::Later,
                 changes: &[],

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use ledger::{
-    Action, ClassRecord, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome,
-    Stage, StoreError,
+    Action, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome, Stage,
+    StoreError,
 };
 use policy::Decision;
 use review::Waiter;
@@ -168,16 +168,12 @@ impl Proxy {
         {
             return self.join(write, hold, judgement).await;
         }
-        let effects: Vec<EffectRecord> = judgement.effects.iter().map(Into::into).collect();
-        self.refuse_if_denied_lately(write, &effects).await?;
+        let basis = judgement.take_basis(write);
+        self.refuse_if_denied_lately(write, &basis.effects).await?;
         self.refuse_if_too_many(write).await?;
-        let decision = judgement.decision(Action::Hold);
-        let facts = judgement.facts.take();
-        let hold = self.new_hold(write, request_digest, effects, judgement);
-        let mut received = write.received(&self.redactor, decision);
-        received.effects = hold.effects.clone();
-        received.class = Some(ClassRecord::from(&write.class));
-        received.facts = facts;
+        let mut received = write.received(&self.redactor, judgement.decision(Action::Hold));
+        let hold = self.new_hold(write, request_digest, basis.effects.clone(), judgement);
+        basis.add_to(&mut received);
         let id = hold.id.clone();
         tracing::info!(
             hold = %id, user = hold.user.username, rules = hold.rules.join(","),
@@ -222,7 +218,7 @@ impl Proxy {
         &self,
         write: &Write,
         hold: Hold,
-        judgement: Judgement,
+        mut judgement: Judgement,
     ) -> Result<HoldId, ProxyError> {
         let id = hold.id.clone();
         let decision = DecisionRecord {
@@ -231,7 +227,7 @@ impl Proxy {
             ..judgement.decision(Action::Hold)
         };
         let mut received = write.received(&self.redactor, decision);
-        judgement.basis(write).add_to(&mut received);
+        judgement.take_basis(write).add_to(&mut received);
         received.hold = Some(HoldRecord {
             id: id.to_string(),
             event: HoldEvent::Joined,
@@ -383,7 +379,7 @@ impl Proxy {
             };
             if judgement.verdict.decision == Decision::Deny {
                 // The policies are others now, and this is what they are for.
-                return Run::Failed(self.denied(&write, &judgement));
+                return Run::Failed(self.denied(&write, *judgement));
             }
             // Nor does an approval answer what nobody asked when it was given, or what takes more of
             // them by the policies of now.

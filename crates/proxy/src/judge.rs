@@ -60,12 +60,12 @@ impl Judgement {
         decision(action, &self.verdict, &self.policy)
     }
 
-    /// What it was made from, as it is recorded.
-    pub(crate) fn basis(&self, write: &Write) -> Basis {
+    /// What it was made from, as it is recorded: once.
+    pub(crate) fn take_basis(&mut self, write: &Write) -> Basis {
         Basis {
             effects: self.effects.iter().map(Into::into).collect(),
             class: Some(ClassRecord::from(&write.class)),
-            facts: self.facts.clone(),
+            facts: self.facts.take(),
         }
     }
 }
@@ -150,7 +150,7 @@ impl Proxy {
         let attributes = write.attributes();
         let plan = effects::plan(attributes, write.is_dry_run);
         // Reviews and dry runs store nothing, so that rules about writes do not ask about them.
-        let is_write = !matches!(plan.route, Route::Review | Route::DryRun);
+        let is_write = plan.route.stores();
         let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None);
         if first.decision == Decision::Deny {
             return Judged::Decided(Box::new(Judgement {
@@ -163,14 +163,7 @@ impl Proxy {
         }
         // What nobody asks about is not looked at, unless a reviewer wants to see it.
         let asks = pack.asks_about(&plan, attributes, &write.class);
-        let looks = match plan.route {
-            Route::Review | Route::DryRun => false,
-            Route::Ordinary => asks,
-            Route::Preview | Route::PreviewDelete | Route::PreviewCollection => {
-                asks || first.decision == Decision::Hold
-            }
-            Route::Read | Route::Blind => true,
-        };
+        let looks = plan.route.is_looked_at(asks, first.decision == Decision::Hold);
         let previewed = match plan.route {
             _ if !looks => Previewed::Seen(Seen::default()),
             Route::Review | Route::DryRun => Previewed::Seen(Seen::default()),
@@ -260,10 +253,7 @@ impl Proxy {
         pack: &Pack,
         call: &Call,
     ) -> Result<(DecisionRecord, ClassRecord), ProxyError> {
-        let user = match (call.known_user(), call.run_as.token()) {
-            (Some(user), _) => user,
-            (None, token) => self.tokens.user(token.map_or("", |it| it)).await?,
-        };
+        let user = self.user_of(call).await?;
         let class = self.class_of(&call.attributes).await;
         let verdict = pack.decide_read(&call.attributes, &user, &class, jiff::Timestamp::now());
         let action = match verdict.decision {

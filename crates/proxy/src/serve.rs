@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use attributes::{Attributes, AttributesError, AuditId, User, headers::Credential};
+use authn::TokenError;
 use effects::NamespaceClass;
 use hold::{Hold, Permit};
 use http::{HeaderMap, Request, Response, Version, header};
@@ -144,7 +145,7 @@ impl Proxy {
             Judged::Answered(answer) => return self.answered(&write, answer).await,
             Judged::Decided(judgement) => match judgement.verdict.decision {
                 Decision::Allow => self.allow(&write, *judgement).await,
-                Decision::Deny => Err(self.denied(&write, &judgement)),
+                Decision::Deny => Err(self.denied(&write, *judgement)),
                 Decision::Hold => {
                     let held = Arc::clone(self).hold(Arc::clone(&write), *judgement).await;
                     return match held {
@@ -163,6 +164,14 @@ impl Proxy {
         }
     }
 
+    /// Who sends a call; the API server is asked about a token that is not known yet.
+    pub(crate) async fn user_of(&self, call: &Call) -> Result<User, TokenError> {
+        match (call.known_user(), call.run_as.token()) {
+            (Some(user), _) => Ok(user),
+            (None, token) => self.tokens.user(token.map_or("", |token| token)).await,
+        }
+    }
+
     /// Waits for all that a judgement needs: the user, the whole body, the namespace's class.
     async fn buffer(
         &self,
@@ -170,13 +179,7 @@ impl Proxy {
         upgrade: Option<Upgrade>,
         body: Incoming,
     ) -> Result<Write, (Option<User>, ProxyError)> {
-        let user = match (call.known_user(), call.run_as.token()) {
-            (Some(user), _) => user,
-            (None, token) => {
-                let user = self.tokens.user(token.map_or("", |token| token)).await;
-                user.map_err(|error| (None, error.into()))?
-            }
-        };
+        let user = self.user_of(&call).await.map_err(|error| (None, error.into()))?;
         if let Some(freeze) = self.queue.frozen(&user.username) {
             return Err((Some(user), ProxyError::Frozen(Box::new(freeze))));
         }
@@ -211,12 +214,12 @@ impl Proxy {
     async fn allow(
         self: &Arc<Self>,
         write: &Arc<Write>,
-        judgement: Judgement,
+        mut judgement: Judgement,
     ) -> Result<Response<Body>, ProxyError> {
         let decision = &judgement.verdict.decision;
         let permit = Permit::allowed(decision, &write.call.audit_id).ok_or(ProxyError::Unsent)?;
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
-        judgement.basis(write).add_to(&mut received);
+        judgement.take_basis(write).add_to(&mut received);
         let at = received.time;
         self.recorder.now(vec![received]).await?;
         self.window.remember(&write.user.username, &judgement.effects, at);
@@ -268,12 +271,12 @@ impl Proxy {
         Ok(Response::from_parts(head, body))
     }
 
-    pub(crate) fn denied(&self, write: &Write, judgement: &Judgement) -> ProxyError {
+    pub(crate) fn denied(&self, write: &Write, mut judgement: Judgement) -> ProxyError {
         ProxyError::Denied {
             rule: judgement.verdict.rules().join(", "),
             reason: judgement.verdict.reason(),
             decision: Box::new(judgement.decision(Action::Deny)),
-            basis: Box::new(judgement.basis(write)),
+            basis: Box::new(judgement.take_basis(write)),
         }
     }
 

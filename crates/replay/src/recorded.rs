@@ -6,7 +6,7 @@ use std::{
 };
 
 use attributes::{Attributes, User};
-use effects::{Change, Effect, EffectKind, NamespaceClass, ObjectRef, Plan, Route};
+use effects::{Change, Effect, EffectKind, NamespaceClass, ObjectRef};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, FactsRecord, PairRecord, RequestRecord};
@@ -144,7 +144,7 @@ impl Recorded {
     /// Whether its agent waited until somebody had looked at what it would do.
     pub fn was_previewed(&self) -> bool {
         let looked = self.facts.as_ref().is_some_and(|it| it.looked);
-        looked && is_previewed(effects::plan(&self.attributes, self.is_dry_run).route)
+        looked && effects::plan(&self.attributes, self.is_dry_run).route.is_previewed()
     }
 
     /// What a pack says of it, in the two steps of the proxy; `earlier` is what was before it.
@@ -160,12 +160,11 @@ impl Recorded {
             }),
         };
         let plan = effects::plan(&self.attributes, self.is_dry_run);
-        let is_write = !matches!(plan.route, Route::Review | Route::DryRun);
         let input = Input {
             attributes: &self.attributes,
             user: &self.user,
             class: &self.class,
-            is_write,
+            is_write: plan.route.stores(),
             effects: &plan.effects,
             objects: Objects::Later,
             changes: &[],
@@ -178,7 +177,8 @@ impl Recorded {
             return said(first, false);
         }
         let asks = pack.asks_about(&plan, &self.attributes, &self.class);
-        let previews = previews(&plan, asks, first.verdict.decision);
+        let looks = plan.route.is_looked_at(asks, first.verdict.decision == Decision::Hold);
+        let previews = looks && plan.route.is_previewed();
         if !facts.looked {
             return match asks {
                 true => unseen(first, "what it would do was not looked at, as no rule asked", true),
@@ -186,7 +186,6 @@ impl Recorded {
                 false => said(first, previews),
             };
         }
-        let looks = previews || matches!(plan.route, Route::Blind | Route::Read);
         let second = match looks {
             true => self.by_what_was_seen(pack, facts, &gaps, input),
             false => {
@@ -204,18 +203,7 @@ impl Recorded {
         if !self.is_class_known {
             return unseen(nothing_asked(), "how its namespace was classed is not recorded", false);
         }
-        let input = Input {
-            attributes: &self.attributes,
-            user: &self.user,
-            class: &self.class,
-            is_write: false,
-            effects: &[],
-            objects: Objects::Unknown("reads are not looked at".to_owned()),
-            changes: &[],
-            earlier: &[],
-            redact: &Value::clone,
-            now: self.at,
-        };
+        let input = Input::of_read(&self.attributes, &self.user, &self.class, self.at);
         let mut said = said(pack.replay(&input, &self.gaps), false);
         // Nobody is asked about a read.
         if said.decision == Decision::Hold {
@@ -248,19 +236,6 @@ impl Recorded {
     fn changes(&self, old: &Option<Value>, new: &Option<Value>) -> Vec<Change> {
         let diff = effects::diff(old.as_ref(), new.as_ref());
         effects::normalised(&self.attributes, diff)
-    }
-}
-
-/// Whether the API server is asked what a request would do, which its agent waits for.
-fn previews(plan: &Plan, asks: bool, first: Decision) -> bool {
-    let shown = first == Decision::Hold && plan.route != Route::Ordinary;
-    is_previewed(plan.route) && (asks || shown)
-}
-
-fn is_previewed(route: Route) -> bool {
-    match route {
-        Route::Preview | Route::PreviewDelete | Route::PreviewCollection | Route::Ordinary => true,
-        Route::Read | Route::Review | Route::DryRun | Route::Blind => false,
     }
 }
 

@@ -7,7 +7,7 @@ mod suggest;
 mod test;
 mod watch;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 pub(crate) use self::replay::Differs;
 use ::policy::{
@@ -200,27 +200,11 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reviewers: Option<ListedReviewers>,
+    reviewers: Option<Reviewers>,
     description: String,
     unconditional: bool,
     file: String,
     line: usize,
-}
-
-/// As a policy writes them.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListedReviewers {
-    groups: BTreeSet<String>,
-    count: u32,
-    reason_required: bool,
-}
-
-impl From<&Reviewers> for ListedReviewers {
-    fn from(reviewers: &Reviewers) -> Self {
-        let Reviewers { groups, count, reason_required } = reviewers.clone();
-        Self { groups, count, reason_required }
-    }
 }
 
 #[derive(Serialize)]
@@ -243,11 +227,7 @@ fn listed(pack: &Pack, rule: &Rule) -> Listed {
     Listed {
         name: rule.name.to_string(),
         policy: pack.policy_of(rule).to_owned(),
-        action: match rule.decision {
-            Decision::Allow => "allow",
-            Decision::Hold => "hold",
-            Decision::Deny => "deny",
-        },
+        action: rule.decision.as_str(),
         place: rule.place.as_str(),
         severity: rule.severity.as_str(),
         mode: match rule.mode {
@@ -255,7 +235,7 @@ fn listed(pack: &Pack, rule: &Rule) -> Listed {
             Mode::Shadow => "shadow",
         },
         deadline: rule.deadline.map(|it| Time(it).to_string()),
-        reviewers: rule.reviewers.as_ref().map(ListedReviewers::from),
+        reviewers: rule.reviewers.clone(),
         description: rule.description.clone(),
         unconditional: rule.unconditional,
         file: rule.file.clone(),

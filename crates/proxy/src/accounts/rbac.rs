@@ -32,7 +32,8 @@ impl Bindings {
         self.all(own).await.map(|listed| listed.given(user))
     }
 
-    /// As they are now or were a moment later, never earlier: a role that was just given counts.
+    /// As the API server's cache has them once they are asked for: what was listed before that does not
+    /// do, so that a role that was just given counts.
     async fn all(&self, own: &Own) -> Option<Arc<Listed>> {
         let asked = Instant::now();
         let mut listed = self.listed.lock().await;

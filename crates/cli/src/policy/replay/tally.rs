@@ -97,12 +97,7 @@ pub(super) struct Verdict {
 
 impl Verdict {
     fn of(decision: Decision, rules: Vec<String>) -> Self {
-        let decision = match decision {
-            Decision::Allow => "allow",
-            Decision::Hold => "hold",
-            Decision::Deny => "deny",
-        };
-        Self { decision, rules }
+        Self { decision: decision.as_str(), rules }
     }
 
     /// `hold by change-image, change-labels`.

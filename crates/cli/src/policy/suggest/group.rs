@@ -8,7 +8,7 @@ use ::policy::{
 };
 use anyhow::Result;
 use jiff::Timestamp;
-use ledger::EffectRecord;
+use ledger::{EffectRecord, Identity};
 use serde::Serialize;
 
 use super::{
@@ -189,13 +189,19 @@ fn too_few(calls: &[&Held], limits: &Limits) -> Option<String> {
     (days < limits.days).then(|| format!("it was approved on {days} days, not on {}", limits.days))
 }
 
-/// Different people: as for a hold, one username is one person in whatever case (`hold::quorum`).
+/// Different people, as for a hold.
 fn reviewers(calls: &[&Held]) -> Vec<String> {
-    let by = |call: &&Held| match &call.end {
-        End::Approved(reviewer) => Some((reviewer.trim().to_lowercase(), reviewer.clone())),
-        _ => None,
-    };
-    calls.iter().filter_map(by).collect::<BTreeMap<_, _>>().into_values().collect()
+    let mut people: Vec<&Identity> = Vec::new();
+    for call in calls {
+        if let End::Approved(reviewer) = &call.end
+            && !people.iter().any(|it| hold::is_same_person(it, reviewer))
+        {
+            people.push(reviewer);
+        }
+    }
+    let mut names: Vec<String> = people.into_iter().map(|it| it.username.clone()).collect();
+    names.sort();
+    names
 }
 
 fn days(calls: &[&Held]) -> usize {
@@ -407,6 +413,10 @@ mod tests {
 
     const AGENT: &str = "system:serviceaccount:agents:scaler";
 
+    fn approved(reviewer: &str) -> End {
+        End::Approved(Identity { username: reviewer.to_owned(), ..Identity::default() })
+    }
+
     fn limits() -> Limits {
         Limits {
             approvals: 5,
@@ -442,7 +452,7 @@ mod tests {
                 ..EffectRecord::default()
             }],
             class: Some(ClassRecord::Production),
-            end: End::Approved(format!("reviewer-{}", number % 2)),
+            end: approved(&format!("reviewer-{}", number % 2)),
         }
     }
 
@@ -523,10 +533,10 @@ mod tests {
     #[test]
     fn no_flood_of_harmless_requests_earns_an_exception() {
         let table: [(&str, Change); 15] = [
-            ("of 2 reviewers", |_, held| held.end = End::Approved("one".to_owned())),
+            ("of 2 reviewers", |_, held| held.end = approved("one")),
             ("of 2 reviewers", |number, held| {
                 let one = if number % 2 == 0 { "one" } else { "One " };
-                held.end = End::Approved(one.to_owned());
+                held.end = approved(one);
             }),
             ("on 1 days", |_, held| held.time = Timestamp::UNIX_EPOCH),
             ("was denied", |number, held| {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use jiff::Timestamp;
-use ledger::{Action, ClassRecord, EffectRecord, Entry, HoldEvent, RequestRecord};
+use ledger::{Action, ClassRecord, EffectRecord, Entry, HoldEvent, Identity, RequestRecord};
 use store::sqlite::History;
 
 /// Held calls that are looked through.
@@ -28,7 +28,7 @@ pub(super) enum End {
     /// Not yet.
     Open,
     /// By this reviewer.
-    Approved(String),
+    Approved(Identity),
     /// A reviewer, or the time, said no.
     Refused,
     /// It turned out to do something else than what is recorded.
@@ -46,7 +46,7 @@ pub(super) fn held(history: &History, since: Timestamp) -> Result<Vec<Held>> {
 
 fn take(calls: &mut HashMap<String, Held>, entry: Entry) {
     if let (Some(hold), Some(call)) = (&entry.hold, calls.get_mut(&entry.audit_id)) {
-        let reviewer = hold.reviewer.as_ref().map(|it| it.username.clone()).unwrap_or_default();
+        let reviewer = hold.reviewer.clone().unwrap_or_default();
         call.end = match (hold.event, &call.end) {
             // A no is a no, whatever the hold was of by then: its agent can make it drift.
             (HoldEvent::Denied, _) => End::Refused,
@@ -80,9 +80,13 @@ fn take(calls: &mut HashMap<String, Held>, entry: Entry) {
 
 #[cfg(test)]
 mod tests {
-    use ledger::{DecisionRecord, HoldRecord, Identity, Stage};
+    use ledger::{DecisionRecord, HoldRecord, Stage};
 
     use super::*;
+
+    fn alice() -> Identity {
+        Identity { username: "alice".into(), ..Identity::default() }
+    }
 
     fn end(events: &[HoldEvent]) -> End {
         let entry = |stage| Entry::new(Timestamp::UNIX_EPOCH, "a", stage);
@@ -97,7 +101,7 @@ mod tests {
         };
         take(&mut calls, held);
         for event in events {
-            let reviewer = Some(Identity { username: "alice".into(), ..Identity::default() });
+            let reviewer = Some(alice());
             let (id, reason, digest) = ("h".into(), String::new(), String::new());
             let hold = HoldRecord { id, event: *event, reviewer, reason, digest };
             take(&mut calls, Entry { hold: Some(hold), ..entry(Stage::Held) });
@@ -111,7 +115,7 @@ mod tests {
         let table: [(&[HoldEvent], End); 9] = [
             (&[E::Created], End::Open),
             (&[E::Created, E::PartlyApproved], End::Open),
-            (&[E::Approved, E::Running, E::Done], End::Approved("alice".to_owned())),
+            (&[E::Approved, E::Running, E::Done], End::Approved(alice())),
             (&[E::Approved, E::Withdrawn], End::Open),
             (&[E::Approved, E::Withdrawn, E::Expired], End::Refused),
             (&[E::Expired], End::Refused),
