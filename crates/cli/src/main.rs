@@ -137,7 +137,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Review(command) => review::run(command, cli.connection).await,
         Command::Agent(command) => agent::run(command, &cli.connection).await,
         Command::Rbac(command) => rbac::run(command),
-        Command::Policy(command) => policy::run(command),
+        Command::Policy(command) => policy::run(command, &cli.connection).await,
         Command::Completion { shell } => output::print(&completion(shell)?),
         Command::Man(args) => man::run(&args, Cli::command()),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use upstream::{RIGHTS, Right};
+use upstream::{POLICY_RIGHTS, RIGHTS, Right};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RbacCommand {
@@ -14,6 +14,7 @@ pub(crate) enum RbacCommand {
 Examples:
   agent-shield rbac own | kubectl apply -f -
   agent-shield rbac own --certificate-user build-bot | kubectl apply -f -
+  agent-shield rbac own --policy-objects | kubectl apply -f -
 
 The rights are checked at start; what is missing is named, with what does not work without it.")]
     Own(OwnArgs),
@@ -33,6 +34,9 @@ pub(crate) struct OwnArgs {
     /// A group in agents' client certificates.
     #[arg(long, value_name = "NAME")]
     certificate_group: Vec<String>,
+    /// Also what `serve --policy-objects` needs: to follow policies of the cluster.
+    #[arg(long)]
+    policy_objects: bool,
 }
 
 pub(crate) fn run(command: RbacCommand) -> Result<()> {
@@ -55,7 +59,8 @@ fn own(args: &OwnArgs) -> Vec<Value> {
         }),
     ];
     let mut places: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for right in &RIGHTS {
+    let of_policies: &[Right] = if args.policy_objects { &POLICY_RIGHTS } else { &[] };
+    for right in RIGHTS.iter().chain(of_policies) {
         places.entry(right.namespace).or_default().push(rule(right));
     }
     let cluster = places.entry("").or_default();
@@ -77,7 +82,7 @@ fn own(args: &OwnArgs) -> Vec<Value> {
 }
 
 fn rule(right: &Right) -> Value {
-    let (groups, resources, verbs) = ([right.group], [right.resource], [right.verb]);
+    let (groups, resources, verbs) = ([right.group], [right.path()], [right.verb]);
     match right.name {
         "" => json!({"apiGroups": groups, "resources": resources, "verbs": verbs}),
         name => json!({
@@ -118,6 +123,7 @@ mod tests {
             service_account: "agent-shield".into(),
             certificate_user: Vec::new(),
             certificate_group: Vec::new(),
+            policy_objects: false,
         };
         let without = json!(own(&args)).to_string();
         assert!(!without.contains("impersonate"), "{without}");
@@ -138,5 +144,9 @@ mod tests {
         assert_eq!(impersonating[0]["resourceNames"], json!(["bot"]));
         let secrets = rules.iter().filter(|rule| rule["resources"][0] == "secrets").count();
         assert_eq!(secrets, 0);
+        args.policy_objects = true;
+        let more = json!(own(&args)).to_string();
+        assert!(more.contains("policies/status") && !more.contains('*'), "{more}");
+        assert!(!with.to_string().contains("policies"), "{with}");
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use upstream::{ApiServer, Namespaces, Own};
+use upstream::{ApiServer, Namespaces, Own, POLICY_RIGHTS, PolicyObjects, RIGHTS, Right};
 
 use crate::{
     bounds::BoundsArgs,
@@ -75,6 +75,10 @@ pub(crate) struct ServeArgs {
     /// Without settings that say otherwise, the default pack is in force beside it.
     #[arg(long, value_name = "PATH")]
     policy: Vec<PathBuf>,
+    /// Also follow the policies that are objects of the cluster (`agent-shield policy crds`); each is
+    /// told in its status whether it is in force.
+    #[arg(long)]
+    policy_objects: bool,
     /// Certificate chain (PEM) to show instead of a made one.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -146,14 +150,19 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let holds: Arc<dyn Holds> = Arc::new(store.clone());
     let ledger: Arc<dyn Ledger> = Arc::new(store);
 
-    let missing = own.missing_rights().await.with_context(|| {
+    let rights: Vec<Right> = match args.policy_objects {
+        true => RIGHTS.into_iter().chain(POLICY_RIGHTS).collect(),
+        false => RIGHTS.to_vec(),
+    };
+    let missing = own.missing(&rights).await.with_context(|| {
         format!("cannot reach the API server at {cluster}: check the address and credential in the kubeconfig")
     })?;
     for right in &missing {
         tracing::warn!(right = right.words(), "the proxy lacks a right: {}", right.without);
     }
     if !missing.is_empty() {
-        tracing::warn!("`agent-shield rbac own | kubectl apply -f -` grants what it needs");
+        let flag = if args.policy_objects { " --policy-objects" } else { "" };
+        tracing::warn!("`agent-shield rbac own{flag} | kubectl apply -f -` grants what it needs");
     }
     let class_config =
         ClassConfig { own_namespace: own_namespace.clone(), ..ClassConfig::default() };
@@ -196,7 +205,12 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         keep_trusting(own.clone(), Arc::clone(&certificates), trusted),
     ));
     let tokens = Tokens::new(own.clone()).context("this system has no randomness")?;
-    let (policies, following) = policy::start(&args.policy, &own_namespace, &dir)?;
+    let objects = match args.policy_objects {
+        true => Some(policy_objects(&own, &background, &stopped).await?),
+        false => None,
+    };
+    let origin = policy::Origin::new(args.policy.clone(), objects, own.clone());
+    let (policies, following) = policy::start(origin, &own_namespace, &dir).await?;
     let (rules, digest) = (following.rules(), policies.load().digest().to_owned());
     background.spawn(until(stopped.clone(), following.follow()));
     let (proxy, recording) = Proxy::new(Parts {
@@ -264,6 +278,20 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let _ = tokio::time::timeout(Duration::from_secs(1), recording).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The policies of the cluster, all of them listed once.
+async fn policy_objects(
+    own: &Own,
+    background: &TaskTracker,
+    stopped: &CancellationToken,
+) -> Result<PolicyObjects> {
+    let (objects, follow) = PolicyObjects::watch(own.clone()).await?;
+    background.spawn(until(stopped.clone(), follow));
+    if !objects.ready(WATCH_TIME_MAX).await {
+        bail!("the policies of the cluster could not be listed: nothing starts on half of what somebody wrote");
+    }
+    Ok(objects)
 }
 
 fn log_to_stderr(format: &str) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The type of a value, as far as it is known before anything runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Type {
     /// Not known.
     Dyn,
@@ -50,7 +50,7 @@ pub enum Type {
 }
 
 /// The fields of an object.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Fields {
     /// For messages: `request`, `an effect`.
     pub name: String,
@@ -78,6 +78,29 @@ impl Type {
     pub fn object<const N: usize>(name: &str, fields: [(&str, Self); N]) -> Self {
         let fields = fields.into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
         Self::Object(Arc::new(Fields { name: name.to_owned(), fields }))
+    }
+
+    /// What a value of either type may have: of objects the fields of both, and anything where they
+    /// have nothing in common.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Object(a), Self::Object(b)) if !Arc::ptr_eq(a, b) => {
+                let mut fields = a.fields.clone();
+                for (name, of) in &b.fields {
+                    let both = fields.get(name).map_or_else(|| of.clone(), |it| it.union(of));
+                    fields.insert(name.clone(), both);
+                }
+                let name = match a.name == b.name {
+                    true => a.name.clone(),
+                    false => format!("{} or {}", a.name, b.name),
+                };
+                Self::Object(Arc::new(Fields { name, fields }))
+            }
+            (Self::List(a), Self::List(b)) => Self::list(a.union(b)),
+            (Self::Map(a), Self::Map(b)) => Self::map(a.union(b)),
+            _ => self.clone().join(other),
+        }
     }
 
     /// For people: `a string`, `a list`.

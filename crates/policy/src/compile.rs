@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,10 +18,11 @@ use crate::{
     Decision, Exception, Issue, Pack, Reviewers, Rule, RuleName, agents,
     document::{
         API_VERSION, Action, Document, Head, KINDS, MatchConstraints, Mode, Policy,
-        PolicyException, PolicySettings, Reviewers as ReviewersDocument, Rule as RuleDocument,
-        Time,
+        PolicyException, PolicySettings, ResourceRule, Reviewers as ReviewersDocument,
+        Rule as RuleDocument, Time,
     },
     facts,
+    kinds::Kinds,
     matching::{self, OPERATIONS, READ_VERBS, WRITE_VERBS},
     pack::{Compiled as CompiledPolicy, Needs},
     packs, unreachable,
@@ -54,21 +56,55 @@ pub struct Compiled {
     pub warnings: Vec<Issue>,
 }
 
-/// Compiles a set of files; without settings that say otherwise, the default pack is in it.
+/// Compiles a set of files; without settings that say otherwise, the default pack is in it. Fields
+/// of objects are not looked at: see [`Documents::compile`].
 ///
 /// # Errors
 /// Everything that is wrong: a set is in force whole or not at all.
 pub fn compile(sources: &[Source], now: Timestamp) -> Result<Compiled, Vec<Issue>> {
-    let mut compiler = Compiler::new(now);
-    for source in sources {
-        compiler.read(source, false);
+    Documents::read(sources, now).compile(&Arc::default())
+}
+
+/// A set of files that was read, and is not compiled yet.
+pub struct Documents {
+    compiler: Compiler,
+}
+
+impl Documents {
+    /// Reads files, and the built-in packs that they choose.
+    pub fn read(sources: &[Source], now: Timestamp) -> Self {
+        let mut compiler = Compiler::new(now);
+        for source in sources {
+            compiler.read(source, false);
+        }
+        let chosen = compiler.packs();
+        for source in packs::sources(&chosen) {
+            compiler.read(&source, true);
+        }
+        compiler.observe = chosen.iter().any(|it| it == packs::OBSERVE);
+        Self { compiler }
     }
-    let chosen = compiler.packs();
-    for source in packs::sources(&chosen) {
-        compiler.read(&source, true);
+
+    /// The API groups whose objects the files' expressions may be about: `""` for the core, `*` for
+    /// all of them.
+    pub fn api_groups(&self) -> BTreeSet<String> {
+        let policies = self.compiler.documents.iter().filter_map(|document| match document {
+            (Document::Policy(policy), _, false) => policy.spec.match_constraints.as_ref(),
+            _ => None,
+        });
+        let rules = policies.flat_map(|it| &it.resource_rules);
+        rules.flat_map(|rule| rule.api_groups.iter().cloned()).collect()
     }
-    compiler.observe = chosen.iter().any(|it| it == packs::OBSERVE);
-    compiler.finish()
+
+    /// Compiles them. With the kinds of a cluster, a field that no object of a policy's constraints
+    /// has is an error, and a resource that nobody serves a warning.
+    ///
+    /// # Errors
+    /// As [`compile`].
+    pub fn compile(mut self, kinds: &Arc<Kinds>) -> Result<Compiled, Vec<Issue>> {
+        self.compiler.kinds = Arc::clone(kinds);
+        self.compiler.finish()
+    }
 }
 
 struct Compiler {
@@ -80,6 +116,7 @@ struct Compiler {
     pack: Pack,
     names: HashMap<RuleName, (String, usize)>,
     guarded: BTreeSet<String>,
+    kinds: Arc<Kinds>,
 }
 
 /// The file that is compiled, for placing issues.
@@ -100,6 +137,7 @@ impl Compiler {
             pack: Pack::default(),
             names: HashMap::new(),
             guarded: BTreeSet::new(),
+            kinds: Arc::default(),
         }
     }
 
@@ -184,16 +222,18 @@ impl Compiler {
             }
         }
         self.warn_of_unreachable(&documents, &settings);
-        let asks = self.pack.rules.iter().any(|rule| rule.mode == Mode::Enforce);
-        if !asks && self.issues.is_empty() {
+        let chosen = |rule: &&Rule| !(self.pack.is_builtin(rule) && rule.unconditional);
+        let mut chosen = self.pack.rules.iter().filter(chosen).peekable();
+        let is_empty = chosen.peek().is_none();
+        if chosen.all(|rule| rule.mode == Mode::Shadow) && self.issues.is_empty() {
             // Missing means hold: a set that says nothing was not meant. One in shadow mode was.
             let message = "no rule of the whole set is in force".to_owned();
-            let issue = Issue::at("the policy set", "", (0, 0), message);
-            self.issues.push(if self.pack.rules.is_empty() { issue } else { issue.warning() });
+            let issue = Issue::of_set(message);
+            self.issues.push(if is_empty { issue } else { issue.warning() });
         }
         if self.pack.rules.len() > RULES_MAX {
             let message = format!("has more than {RULES_MAX} rules");
-            self.issues.push(Issue::at("the policy set", "", (0, 0), message));
+            self.issues.push(Issue::of_set(message));
         }
         self.pack.digest = digest(&mut self.texts);
         self.pack.finish(self.guarded);
@@ -266,6 +306,10 @@ impl Compiler {
             }
             (_, other) => other,
         };
+        let object = match place.builtin {
+            true => Type::Dyn, // A test says what they do; a cluster without such a kind is no mistake.
+            false => self.kinds.object(spec.match_constraints.as_ref()),
+        };
         // Each variable may use those before it.
         let mut variables: BTreeMap<String, Type> = BTreeMap::new();
         let mut compiled_variables = Vec::new();
@@ -274,7 +318,7 @@ impl Compiler {
             Type::Object(expression::Fields { name: "variables".into(), fields }.into())
         };
         for variable in &spec.variables {
-            let schema = facts::schema(params_type.clone(), of(&variables), false);
+            let schema = facts::schema(&object, params_type.clone(), of(&variables), false);
             let compiled = Expression::compile(&variable.expression.value, &schema);
             if let Some(expression) = self.taken(source, &variable.expression, compiled) {
                 variables.insert(variable.name.clone(), expression.result().clone());
@@ -283,8 +327,8 @@ impl Compiler {
                 variables.insert(variable.name.clone(), Type::Dyn);
             }
         }
-        let schema = facts::schema(params_type.clone(), of(&variables), false);
-        let with_effect = facts::schema(params_type, of(&variables), true);
+        let schema = facts::schema(&object, params_type.clone(), of(&variables), false);
+        let with_effect = facts::schema(&object, params_type, of(&variables), true);
         let conditions: Vec<(String, Expression)> = spec
             .match_conditions
             .iter()
@@ -293,7 +337,7 @@ impl Compiler {
                 Some((it.name.clone(), self.taken(source, &it.expression, compiled)?))
             })
             .collect();
-        self.check_constraints(source, spec.match_constraints.as_ref());
+        self.check_constraints(place, spec.match_constraints.as_ref());
         let constraints = spec.match_constraints.clone();
         if let Some(selector) = constraints.as_ref().and_then(|it| it.namespace_selector.as_ref()) {
             self.guarded.extend(selector.keys().map(str::to_owned));
@@ -586,8 +630,8 @@ impl Compiler {
         for rule in &spec.rules {
             self.check_loosens(source, rule);
         }
-        let schema =
-            facts::schema(Type::object("params", []), Type::object("variables", []), false);
+        let nothing = |name| Type::object(name, []);
+        let schema = facts::schema(&Type::Dyn, nothing("params"), nothing("variables"), false);
         let when = spec
             .when
             .as_ref()
@@ -612,10 +656,14 @@ impl Compiler {
         });
     }
 
-    fn check_constraints(&mut self, source: &Source, constraints: Option<&MatchConstraints>) {
+    fn check_constraints(&mut self, place: Place<'_>, constraints: Option<&MatchConstraints>) {
         let Some(constraints) = constraints else { return };
+        let source = place.source;
         let all = constraints.resource_rules.iter().chain(&constraints.exclude_resource_rules);
         for rule in all {
+            if !place.builtin {
+                self.warn_of_unserved(source, rule);
+            }
             for operation in &rule.operations {
                 if !OPERATIONS.contains(&operation.value.as_str()) {
                     let message = format!("there is no operation `{}`", operation.value);
@@ -650,6 +698,23 @@ impl Compiler {
                     self.issues.push(issue_at(source, resource.referenced, message));
                 }
             }
+        }
+    }
+
+    /// What a rule names and the cluster, where it is known, does not have: a policy may be there
+    /// before its kind is.
+    fn warn_of_unserved(&mut self, source: &Source, rule: &ResourceRule) {
+        let place = rule.resources.first().map_or(Location::UNKNOWN, |it| it.referenced);
+        for group in self.kinds.unserved_groups(rule) {
+            let message = format!("the cluster serves no API group `{group}`");
+            let issue = issue_at(source, place, message).warning();
+            self.issues.push(issue.meant(group, self.kinds.served()));
+        }
+        for resource in &rule.resources {
+            let Some(served) = self.kinds.instead_of(rule, &resource.value) else { continue };
+            let message = format!("the cluster serves no resource `{}`", resource.value);
+            let issue = issue_at(source, resource.referenced, message).warning();
+            self.issues.push(issue.meant(&resource.value, served.iter().map(String::as_str)));
         }
     }
 

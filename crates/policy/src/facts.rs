@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::{
+    Pack,
     matching::Operation,
     replay::{NOT_RECORDED, Watch},
 };
@@ -127,8 +128,9 @@ pub(crate) const PARAMS: usize = 11;
 pub(crate) const VARIABLES: usize = 12;
 pub(crate) const EFFECT: usize = 13;
 
-/// The variables of an expression. `effect` is there for rules that name kinds of effects.
-pub(crate) fn schema(params: Type, variables: Type, with_effect: bool) -> Schema {
+/// The variables of an expression. `object` is of what `object` and `oldObject` are; `effect` is there
+/// for rules that name kinds of effects.
+pub(crate) fn schema(object: &Type, params: Type, variables: Type, with_effect: bool) -> Schema {
     let text = || Type::Text;
     let gvr = || {
         let fields = [("group", text()), ("version", text()), ("resource", text())];
@@ -209,11 +211,11 @@ pub(crate) fn schema(params: Type, variables: Type, with_effect: bool) -> Schema
             ("name", text()),
         ],
     );
-    let class = [("production", Type::Bool), ("protected", Type::Bool)];
+    let class = [("production", Type::Bool), ("protected", Type::Bool), ("own", Type::Bool)];
     let schema = Schema::default()
         .with("request", request)
-        .with("object", Type::Dyn)
-        .with("oldObject", Type::Dyn)
+        .with("object", object.clone())
+        .with("oldObject", object.clone())
         .with("namespaceObject", namespace_object)
         .with("agent", agent)
         .with("effects", Type::list(effect()))
@@ -232,7 +234,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) input: &'a Input<'a>,
     /// Of a recorded request, its gaps.
     pub(crate) watch: Option<&'a Watch<'a>>,
-    guarded: &'a Json,
+    pack: &'a Pack,
     request: Vec<OnceCell<Json>>,
     namespace: OnceCell<Json>,
     agent: OnceCell<Json>,
@@ -244,7 +246,7 @@ pub(crate) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(crate) fn new(input: &'a Input<'a>, guarded: &'a Json) -> Self {
+    pub(crate) fn new(input: &'a Input<'a>, pack: &'a Pack) -> Self {
         let pairs = match &input.objects {
             Objects::Known(pairs) => pairs.len(),
             Objects::Later | Objects::Unknown(_) => 0,
@@ -252,7 +254,7 @@ impl<'a> Facts<'a> {
         Self {
             input,
             watch: None,
-            guarded,
+            pack,
             // The last is of the request without an object.
             request: (0..=pairs).map(|_| OnceCell::new()).collect(),
             namespace: OnceCell::new(),
@@ -408,8 +410,10 @@ impl<'a> Facts<'a> {
 
     fn class(&'a self) -> &'a Json {
         let class = self.input.class;
-        self.class
-            .get_or_init(|| json!({"production": class.production, "protected": class.protected}))
+        let own = self.pack.is_own(&self.input.attributes.namespace);
+        self.class.get_or_init(
+            || json!({"production": class.production, "protected": class.protected, "own": own}),
+        )
     }
 
     fn object(
@@ -528,7 +532,7 @@ impl<'a> Scope<'a> for View<'a> {
             }
             NAMESPACE_CLASS => facts.class().into(),
             NOW => Value::Timestamp(facts.input.now),
-            GUARDED_LABELS => facts.guarded.into(),
+            GUARDED_LABELS => facts.pack.guarded_labels().into(),
             PARAMS => self.params.into(),
             VARIABLES => Value::Map(Map::Made(Rc::clone(&self.variables))),
             EFFECT => match self.effect.and_then(|index| facts.effects().get(index)) {

@@ -22,6 +22,11 @@ pub struct Issue {
 }
 
 impl Issue {
+    /// Of no file in particular.
+    pub fn of_set(message: String) -> Self {
+        Self::at("the policy set", "", (0, 0), message)
+    }
+
     /// Puts an issue at a place of a file's text.
     pub(crate) fn at(
         file: &str,

@@ -10,10 +10,12 @@
 mod agents;
 pub mod case;
 mod compile;
+mod crds;
 mod decision;
 pub mod document;
 mod facts;
 mod issue;
+mod kinds;
 mod matching;
 mod own;
 mod pack;
@@ -22,10 +24,12 @@ mod replay;
 mod trace;
 mod unreachable;
 
-pub use compile::{Compiled, Source, compile};
+pub use compile::{Compiled, Documents, Source, compile};
+pub use crds::crds;
 pub use decision::{Decision, Reviewers, RuleName, Severity, Shadow, Verdict};
 pub use facts::{Input, Objects, Pair, Past};
 pub use issue::Issue;
+pub use kinds::Kinds;
 pub use pack::{Exception, Pack, Rule};
 pub use packs::{DEFAULT, PACKS, SCHEMA};
 pub use replay::{Gaps, NOT_RECORDED, Replayed, Unknown};

@@ -160,6 +160,9 @@ struct Context {
     effect: Option<usize>,
 }
 
+/// Effects that attributes alone tell: no preview adds to them.
+const OF_ATTRIBUTES: [EffectKind; 2] = [EffectKind::ProxyToNode, EffectKind::ProxyToApiServer];
+
 impl Pack {
     /// The pack that ships in the binary and states the mission.
     ///
@@ -174,6 +177,11 @@ impl Pack {
     pub fn guarding(mut self, own_namespace: &str) -> Self {
         own_namespace.clone_into(&mut self.own_namespace);
         self
+    }
+
+    /// Whether agent-shield runs in a namespace.
+    pub(crate) fn is_own(&self, namespace: &str) -> bool {
+        !namespace.is_empty() && namespace == self.own_namespace
     }
 
     /// Its rules, for people.
@@ -231,17 +239,19 @@ impl Pack {
     /// effects, objects or differences of it.
     pub fn asks_about(&self, plan: &Plan, attributes: &Attributes, class: &NamespaceClass) -> bool {
         let operation = Operation::of(attributes, None);
-        let of_objects = self.of_request(attributes).any(|rule| {
+        let is_near = |rule: &Rule| {
             let policy = self.policies.get(rule.policy);
-            rule.needs.later()
-                && is_placed(rule.place, class)
+            is_placed(rule.place, class)
                 && policy.is_some_and(|it| {
                     matching::names(it.constraints.as_ref(), attributes, operation)
                 })
-        });
+        };
+        let of_objects =
+            self.of_request(attributes).any(|rule| rule.needs.later() && is_near(rule));
         let of_effects = || {
-            let of_kinds = self.table.of_kind.values().flatten();
-            of_kinds.filter_map(|index| self.rules.get(*index)).any(|it| is_placed(it.place, class))
+            let kinds = self.table.of_kind.iter().filter(|(kind, _)| !OF_ATTRIBUTES.contains(kind));
+            let mut rules = kinds.flat_map(|(_, rules)| rules).filter_map(|it| self.rules.get(*it));
+            rules.any(is_near)
         };
         match plan.route {
             Route::Read => false,
@@ -254,7 +264,7 @@ impl Pack {
 
     /// What the rules say, joined.
     pub fn decide(&self, input: &Input<'_>) -> Verdict {
-        self.join(&Facts::new(input, self.guarded_labels()))
+        self.join(&Facts::new(input, self))
     }
 
     pub(crate) fn guarded_labels(&self) -> &Json {
@@ -274,7 +284,7 @@ impl Pack {
 
     /// What every rule makes of a request.
     pub fn explain(&self, input: &Input<'_>) -> Trace {
-        let facts = Facts::new(input, self.guarded_labels());
+        let facts = Facts::new(input, self);
         let budget = Budget::new(DECISION_STEPS);
         let (mut voices, mut steps) = (Vec::new(), Vec::new());
         for rule in &self.rules {
@@ -552,7 +562,7 @@ impl Pack {
         };
         let mut places = vec![input.attributes.namespace.clone()];
         places.extend(effect.map(touched));
-        if !self.own_namespace.is_empty() && places.contains(&self.own_namespace) {
+        if places.iter().any(|place| self.is_own(place)) {
             return None;
         }
         self.exceptions.iter().find(|exception| {

@@ -20,18 +20,21 @@ pub const PACKS: [(&str, &[(&str, &str)]); 3] = [
     (OBSERVE, &[("built-in/default.yaml", include_str!("../../../policies/default.yaml"))]),
 ];
 
+/// In force beside whatever packs are chosen, also beside none.
+const GUARD: (&str, &str) = ("built-in/guard.yaml", include_str!("../../../policies/guard.yaml"));
+
 /// The JSON schema of every document, for editors.
 pub const SCHEMA: &str = include_str!("../../../policies/schema.json");
 
-/// The documents of these packs, each once.
+/// The documents of these packs and of the guard, each once.
 pub(crate) fn sources(chosen: &[String]) -> Vec<Source> {
+    let of_packs = PACKS.iter().filter(|(name, _)| chosen.iter().any(|it| it == name));
+    let files = std::iter::once(&GUARD).chain(of_packs.flat_map(|(_, files)| *files));
     let mut sources: Vec<Source> = Vec::new();
-    for (_, files) in PACKS.iter().filter(|(name, _)| chosen.iter().any(|it| it == name)) {
-        for (name, text) in *files {
-            let source = Source { name: (*name).to_owned(), text: (*text).to_owned() };
-            if !sources.contains(&source) {
-                sources.push(source);
-            }
+    for (name, text) in files {
+        let source = Source { name: (*name).to_owned(), text: (*text).to_owned() };
+        if !sources.contains(&source) {
+            sources.push(source);
         }
     }
     sources

@@ -89,7 +89,7 @@ impl Pack {
     /// What the rules say of a recorded request, as far as the record tells.
     pub fn replay(&self, input: &Input<'_>, gaps: &Gaps) -> Replayed {
         let watch = Watch { gaps, met: RefCell::default(), unknown: RefCell::default() };
-        let mut facts = Facts::new(input, self.guarded_labels());
+        let mut facts = Facts::new(input, self);
         facts.watch = Some(&watch);
         let verdict = self.join(&facts);
         Replayed { verdict, unknown: watch.unknown.take() }

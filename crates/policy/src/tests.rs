@@ -50,9 +50,9 @@ fn class(labels: &[(&str, &str)]) -> NamespaceClass {
     NamespaceClass::of("shop", Some(&labels), &ClassConfig::default())
 }
 
-struct Request {
-    method: &'static str,
-    path: &'static str,
+struct Request<'r> {
+    method: &'r str,
+    path: &'r str,
     user: &'static str,
     labels: &'static [(&'static str, &'static str)],
     old: Option<Json>,
@@ -62,7 +62,7 @@ struct Request {
     unknown: bool,
 }
 
-impl Default for Request {
+impl Default for Request<'_> {
     fn default() -> Self {
         Self {
             method: "PATCH",
@@ -78,7 +78,7 @@ impl Default for Request {
     }
 }
 
-impl Request {
+impl Request<'_> {
     fn judged(&self, pack: &Pack) -> Verdict {
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
         let attributes = attributes::read(&method, self.path, &HeaderMap::new()).expect("a path");
@@ -220,6 +220,61 @@ fn every_built_in_pack_compiles() {
             _ => assert_eq!(verdict.decision, Decision::Hold, "{name}"),
         }
     }
+}
+
+#[test]
+fn agent_shield_is_guarded_whatever_is_chosen() {
+    const POLICIES: &str = "/apis/agent-shield.io/v1alpha1";
+    const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    const OWN: &str = "/apis/apps/v1/namespaces/agent-shield/deployments/agent-shield";
+    let nothing = policy("rules:\n- {name: rule, action: hold, when: 'false'}");
+    let exception = |rule: &str| {
+        format!(
+            "---\napiVersion: agent-shield.io/v1alpha1\nkind: PolicyException\nmetadata: {{name: all}}\nspec:\n  {{reason: r, expires: 2027-01-01T00:00:00Z, rules: [{rule}], agents: {{users: ['*']}}, namespaces: ['*', '']}}\n"
+        )
+    };
+    let observed = ALONE.replace("[]", "[observe]");
+    let excepted = exception("write-acting-resource");
+    let sets = [format!("{nothing}{ALONE}"), format!("{nothing}{observed}"), excepted];
+    let table = [
+        ("PATCH", format!("{POLICIES}/policies/freeze"), true),
+        ("DELETE", format!("{POLICIES}/policies/freeze"), true),
+        ("DELETE", format!("{POLICIES}/policies"), true),
+        ("POST", format!("{POLICIES}/policyexceptions"), true),
+        ("PUT", format!("{POLICIES}/policysettings/settings/status"), true),
+        ("DELETE", format!("{CRDS}/policies.agent-shield.io"), true),
+        ("PATCH", format!("{CRDS}/policysettings.agent-shield.io/status"), true),
+        ("DELETE", CRDS.to_owned(), false),
+        ("PATCH", format!("{CRDS}/widgets.example.com"), false),
+        ("PATCH", OWN.to_owned(), true),
+        ("POST", "/api/v1/namespaces/agent-shield/pods".to_owned(), true),
+        ("PATCH", OWN.replace("agent-shield", "shop"), false),
+    ];
+    for text in &sets {
+        let pack = pack(text);
+        for (method, path, is_held) in &table {
+            let verdict = Request { method, path, ..Request::default() }.judged(&pack);
+            let rules = verdict.rules().join(",");
+            assert_eq!(
+                rules.contains("write-to-agent-shield"),
+                *is_held,
+                "{method} {path}: {rules}"
+            );
+            assert_eq!(verdict.decision == Decision::Hold, *is_held, "{method} {path}: {rules}");
+        }
+    }
+    let crd = |name: &str| Some(json!({"metadata": {"name": name}}));
+    let collection = |old: Option<Json>, unknown: bool| {
+        let request =
+            Request { method: "DELETE", path: CRDS, old, new: None, unknown, ..Request::default() };
+        request.judged(&pack(&sets[0])).decision
+    };
+    assert_eq!(collection(crd("policies.agent-shield.io"), false), Decision::Hold);
+    assert_eq!(collection(crd("widgets.example.com"), false), Decision::Allow);
+    assert_eq!(collection(None, true), Decision::Hold, "it may be among them");
+    let guarded = exception("write-to-agent-shield");
+    let issues = compile(&[source(&guarded)], now()).expect_err("refused");
+    assert!(words(&issues).contains("nothing loosens it"), "{}", words(&issues));
 }
 
 #[test]
@@ -698,7 +753,9 @@ fn a_label_by_which_policies_choose_is_guarded() {
     );
     let judged = |text: &str, path: &str| {
         let pack = pack(text);
-        let attributes = Attributes::default();
+        let path_of_it = "/api/v1/namespaces/shop";
+        let attributes = attributes::read(&Method::PATCH, path_of_it, &HeaderMap::new());
+        let attributes = attributes.expect("a request");
         let changes = [effects::Change { path: path.into(), old: None, new: Some(json!("other")) }];
         let (user, class) = (User::default(), class(&[("env", "dev")]));
         let mut relabels = effect(E::ChangeLabels, "", "namespaces", None);

@@ -11,7 +11,9 @@
 mod forward;
 mod impersonate;
 mod namespaces;
+mod openapi;
 mod own;
+mod policies;
 mod pool;
 mod probe;
 mod rights;
@@ -22,10 +24,12 @@ mod tunnel;
 pub use forward::{Answer, Outgoing};
 use http_body_util::combinators::UnsyncBoxBody;
 pub use namespaces::Namespaces;
+pub use openapi::OpenApi;
 pub use own::{Access, Own, Reviewed};
+pub use policies::{PolicyObject, PolicyObjects, PolicyObjectsError, Version};
 pub use pool::{ApiServer, ConnectError, SendError};
 pub use probe::{Probe, ProbeAnswer, ProbeError};
-pub use rights::{RIGHTS, Right};
+pub use rights::{POLICY_RIGHTS, RIGHTS, Right};
 pub use run_as::{Bearer, RunAs};
 pub use tunnel::Upgrading;
 

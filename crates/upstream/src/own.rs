@@ -18,7 +18,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use crate::{RIGHTS, Right};
+use crate::Right;
 
 const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -120,15 +120,15 @@ impl Own {
         Ok(answer.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 
-    /// Those of [`RIGHTS`] that the proxy lacks.
+    /// Those of some rights that the proxy lacks.
     ///
     /// # Errors
     /// [`kube::Error`] where the API server does not answer.
-    pub async fn missing_rights(&self) -> Result<Vec<Right>, Box<kube::Error>> {
+    pub async fn missing(&self, rights: &[Right]) -> Result<Vec<Right>, Box<kube::Error>> {
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client());
         let mut missing = Vec::new();
-        for right in RIGHTS {
-            let access = Access::from(&right);
+        for right in rights {
+            let access = Access::from(right);
             let review = SelfSubjectAccessReview {
                 spec: SelfSubjectAccessReviewSpec {
                     resource_attributes: Some((&access).into()),
@@ -138,7 +138,7 @@ impl Own {
             };
             let answer = within(api.create(&PostParams::default(), &review)).await?;
             if !answer.status.is_some_and(|status| status.allowed) {
-                missing.push(right);
+                missing.push(*right);
             }
         }
         Ok(missing)
@@ -230,7 +230,7 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-async fn within<T>(
+pub(crate) async fn within<T>(
     answer: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Box<kube::Error>> {
     match tokio::time::timeout(OWN_TIME_MAX, answer).await {

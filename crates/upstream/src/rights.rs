@@ -11,6 +11,8 @@ pub struct Right {
     pub group: &'static str,
     /// Plural resource.
     pub resource: &'static str,
+    /// Empty for the resource itself.
+    pub subresource: &'static str,
     /// Empty at the cluster scope.
     pub namespace: &'static str,
     /// Empty for all names.
@@ -19,8 +21,15 @@ pub struct Right {
     pub without: &'static str,
 }
 
-const CLUSTER: Right =
-    Right { verb: "", group: "", resource: "", namespace: "", name: "", without: "" };
+const CLUSTER: Right = Right {
+    verb: "",
+    group: "",
+    resource: "",
+    subresource: "",
+    namespace: "",
+    name: "",
+    without: "",
+};
 
 /// What tells whether code that runs as a service account may do what an agent would be held for.
 const ACCOUNTS: Right = Right {
@@ -78,10 +87,42 @@ pub const RIGHTS: [Right; 10] = [
     },
 ];
 
+/// Of policies that are kept in the cluster.
+const POLICIES: Right = Right {
+    group: "agent-shield.io",
+    without: "policies of the cluster (--policy-objects) cannot be followed",
+    ..CLUSTER
+};
+const STATUS: Right = Right {
+    verb: "patch",
+    group: "agent-shield.io",
+    without: "policies of the cluster do not tell whether they are in force",
+    ..CLUSTER
+};
+
+/// Rights that come on top for `serve --policy-objects`.
+pub const POLICY_RIGHTS: [Right; 9] = [
+    Right { verb: "list", resource: "policies", ..POLICIES },
+    Right { verb: "watch", resource: "policies", ..POLICIES },
+    Right { resource: "policies", subresource: "status", ..STATUS },
+    Right { verb: "list", resource: "policyexceptions", ..POLICIES },
+    Right { verb: "watch", resource: "policyexceptions", ..POLICIES },
+    Right { resource: "policyexceptions", subresource: "status", ..STATUS },
+    Right { verb: "list", resource: "policysettings", ..POLICIES },
+    Right { verb: "watch", resource: "policysettings", ..POLICIES },
+    Right { resource: "policysettings", subresource: "status", ..STATUS },
+];
+
 impl Right {
+    /// As RBAC writes it: `policies`, `policies/status`.
+    pub fn path(&self) -> String {
+        Access::from(self).path()
+    }
+
     /// `create tokenreviews.authentication.k8s.io`.
     pub fn words(&self) -> String {
-        let Self { verb, group, resource, namespace, name, .. } = self;
+        let Self { verb, group, namespace, name, .. } = self;
+        let resource = self.path();
         let dot = if group.is_empty() { "" } else { "." };
         let place = match (*namespace, *name) {
             ("", _) => String::new(),
@@ -97,7 +138,7 @@ impl From<&Right> for Access {
             verb: right.verb.into(),
             group: right.group.into(),
             resource: right.resource.into(),
-            subresource: String::new(),
+            subresource: right.subresource.into(),
             namespace: right.namespace.into(),
             name: right.name.into(),
         }

@@ -1,17 +1,20 @@
-//! `policy`: write, check, test, try and understand policies. Nothing here needs a cluster.
+//! `policy`: write, check, test, try and understand policies. Nothing here needs a cluster, but for
+//! `check --cluster`.
 
+mod conditions;
 mod files;
 mod init;
+mod origin;
 mod replay;
 mod suggest;
 mod test;
 mod watch;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 pub(crate) use self::replay::Differs;
 use ::policy::{
-    Compiled, Decision, Pack, Reviewers, Rule, Verdict,
+    Compiled, Decision, Documents, Issue, Pack, Reviewers, Rule, Verdict,
     case::Case,
     compile,
     document::{Mode, Time},
@@ -20,9 +23,14 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
+use upstream::Own;
 pub(crate) use watch::start;
 
+pub(crate) use self::origin::Origin;
+use self::origin::ClusterKinds;
+
 use crate::{
+    client::Connection,
     escape::Escaped,
     human,
     output::{self, Output, print},
@@ -30,14 +38,24 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Check policy files: syntax, names, types, places. Nothing is asked of a cluster.
+    /// Check policy files: syntax, names, types, places; with --cluster also fields of objects.
     #[command(after_help = "\
 Examples:
   agent-shield policy check policies/
   agent-shield policy check freeze.yaml images.yaml
+  agent-shield policy check --cluster --context staging policies/
 
-It exits with 1 where `serve --policy` would refuse the same files.")]
-    Check(PathArgs),
+It exits with 1 where `serve --policy` would refuse the same files. Without --cluster nothing is asked of
+a cluster, and fields of `object` and `oldObject` are not looked at; `serve` looks at them.")]
+    Check(CheckArgs),
+    /// Print the CustomResourceDefinitions by which policies are kept in the cluster.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy crds | kubectl apply -f -
+  agent-shield rbac own --policy-objects | kubectl apply -f -
+  agent-shield serve --policy-objects
+  kubectl apply -f policies/ && kubectl get agent-shield")]
+    Crds,
     /// List the rules that would be in force: the built-in pack's and those of the files.
     #[command(after_help = "\
 Examples:
@@ -104,10 +122,13 @@ Examples:
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct PathArgs {
+pub(crate) struct CheckArgs {
     /// Files, and directories of `*.yaml` and `*.yml`.
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
+    /// Check fields of objects against what the kubeconfig's cluster serves.
+    #[arg(long)]
+    cluster: bool,
 }
 
 #[derive(Args, Debug)]
@@ -143,9 +164,10 @@ pub(crate) struct StatusArgs {
     output: Output,
 }
 
-pub(crate) fn run(command: PolicyCommand) -> Result<()> {
+pub(crate) async fn run(command: PolicyCommand, connection: &Connection) -> Result<()> {
     match command {
-        PolicyCommand::Check(args) => check(&args),
+        PolicyCommand::Check(args) => check(&args, connection).await,
+        PolicyCommand::Crds => crds(),
         PolicyCommand::List(args) => list(&args),
         PolicyCommand::Test(args) => test::run(&args),
         PolicyCommand::Explain(args) => explain(&args),
@@ -159,8 +181,12 @@ pub(crate) fn run(command: PolicyCommand) -> Result<()> {
 
 /// Compiles files; what is wrong with them is printed, and ends the command.
 fn compiled(paths: &[PathBuf]) -> Result<Compiled> {
-    let sources = files::read(paths)?;
-    match compile(&sources, Timestamp::now()) {
+    sound(compile(&files::read(paths)?, Timestamp::now()))
+}
+
+/// What was compiled; warnings are printed, and mistakes too, which end the command.
+fn sound(compiled: Result<Compiled, Vec<Issue>>) -> Result<Compiled> {
+    match compiled {
         Ok(compiled) => {
             for warning in &compiled.warnings {
                 anstream::eprintln!("{}", Escaped::lines(&warning.to_string()));
@@ -179,11 +205,24 @@ fn compiled(paths: &[PathBuf]) -> Result<Compiled> {
     }
 }
 
-fn check(args: &PathArgs) -> Result<()> {
-    let Compiled { pack, .. } = compiled(&args.paths)?;
+async fn check(args: &CheckArgs, connection: &Connection) -> Result<()> {
+    let documents = Documents::read(&files::read(&args.paths)?, Timestamp::now());
+    let kinds = match args.cluster {
+        true => {
+            let own = Own::new(connection.config().await?)?;
+            ClusterKinds::new(own).of(&documents).await.context("the cluster does not tell its kinds")?
+        }
+        false => Arc::default(),
+    };
+    let Compiled { pack, .. } = sound(documents.compile(&kinds))?;
     let own = pack.rules().iter().filter(|rule| !pack.is_builtin(rule)).count();
     let builtin = pack.rules().len() - own;
     print(&format!("{own} rules of these files and {builtin} built-in ones would be in force"))
+}
+
+fn crds() -> Result<()> {
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": ::policy::crds()});
+    print(serde_saphyr::to_string(&list)?.trim_end())
 }
 
 /// A rule for scripts.

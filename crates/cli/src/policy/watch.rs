@@ -1,5 +1,5 @@
-//! Policies of a running proxy: read at the start, read again when a file changes, swapped whole. A
-//! set with anything wrong in it is refused, and the last good one stays.
+//! Policies of a running proxy: read at the start, read again when a file or an object of the cluster
+//! changes, swapped whole. A set with anything wrong in it is refused, and the last good one stays.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,22 +7,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::policy::{Pack, compile};
+use ::policy::{Issue, Pack};
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, Fingerprint};
+use super::{
+    conditions::Conditions,
+    origin::{Fingerprint, Loaded, Origin, Set},
+};
 use crate::{escape::Escaped, tls};
 
 /// In the data directory, for `policy status`.
 const STATUS_FILE: &str = "policy.json";
-/// Files are looked at so often, and more seldom where there are many of them: looking takes a
+/// Files and objects are looked at so often, and more seldom where there are many of them: looking takes a
 /// fiftieth of one core at most.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(20);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
 const SHARE: u32 = 50;
+/// A status that could not be written is tried again after so long.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What is in force.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -54,11 +59,12 @@ pub(crate) fn status(data_dir: &Path) -> Result<Status> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Follows the files of a policy set.
+/// Follows where a policy set comes from.
 pub(crate) struct Watch {
-    paths: Vec<PathBuf>,
+    origin: Origin,
     own_namespace: String,
     current: Arc<ArcSwap<Pack>>,
+    conditions: Conditions,
     status: Status,
     status_file: PathBuf,
 }
@@ -67,28 +73,34 @@ pub(crate) struct Watch {
 ///
 /// # Errors
 /// What is wrong with them: nothing starts on half of what somebody wrote.
-pub(crate) fn start(
-    paths: &[PathBuf],
+pub(crate) async fn start(
+    mut origin: Origin,
     own_namespace: &str,
     data_dir: &Path,
 ) -> Result<(Arc<ArcSwap<Pack>>, Watch)> {
-    let (pack, files) = match load(paths, own_namespace) {
-        Ok(loaded) => loaded,
-        Err(issues) => bail!("the policies are refused:\n{}", issues.join("\n")),
+    let Loaded { set, objects } = origin.load(own_namespace).await;
+    let mut conditions = Conditions::default();
+    let set = match set {
+        Ok(set) => set,
+        Err(issues) => {
+            if let Some(cluster) = origin.objects() {
+                conditions.tell(cluster, &objects, &issues).await;
+            }
+            let issues: Vec<String> = issues.iter().map(ToString::to_string).collect();
+            bail!("the policies are refused:\n{}", issues.join("\n"));
+        }
     };
-    let status = Status {
-        digest: pack.digest().to_owned(),
-        rules: pack.rules().len(),
-        files,
-        since: Timestamp::now(),
-        own_namespace: Some(own_namespace.to_owned()),
-        refused: None,
-    };
-    let current = Arc::new(ArcSwap::from_pointee(pack));
+    conditions.put_in_force(&objects);
+    if let Some(cluster) = origin.objects() {
+        conditions.tell(cluster, &objects, &set.warnings).await;
+    }
+    let status = Status::of(&set, own_namespace);
+    let current = Arc::new(ArcSwap::from_pointee(set.pack));
     let watch = Watch {
-        paths: paths.to_vec(),
+        origin,
         own_namespace: own_namespace.to_owned(),
         current: Arc::clone(&current),
+        conditions,
         status,
         status_file: data_dir.join(STATUS_FILE),
     };
@@ -96,17 +108,16 @@ pub(crate) fn start(
     Ok((current, watch))
 }
 
-fn load(paths: &[PathBuf], own_namespace: &str) -> Result<(Pack, Vec<String>), Vec<String>> {
-    let sources = files::read(paths).map_err(|error| vec![format!("{error:#}")])?;
-    let names = sources.iter().map(|source| source.name.clone()).collect();
-    match compile(&sources, Timestamp::now()) {
-        Ok(compiled) => {
-            for warning in &compiled.warnings {
-                tracing::warn!("{}", Escaped::lines(&warning.to_string()));
-            }
-            Ok((compiled.pack.guarding(own_namespace), names))
+impl Status {
+    fn of(set: &Set, own_namespace: &str) -> Self {
+        Self {
+            digest: set.pack.digest().to_owned(),
+            rules: set.pack.rules().len(),
+            files: set.names.clone(),
+            since: Timestamp::now(),
+            own_namespace: Some(own_namespace.to_owned()),
+            refused: None,
         }
-        Err(issues) => Err(issues.iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -116,76 +127,76 @@ impl Watch {
         self.status.rules
     }
 
-    /// Looks at the files until it is dropped.
+    /// Looks at where they come from until it is dropped.
     pub(crate) async fn follow(mut self) {
-        if self.paths.is_empty() {
+        if self.origin.is_fixed() {
             return;
         }
-        let mut taken = self.look().await.0;
-        let mut before = taken.clone();
+        let mut taken = None;
+        let mut before = None;
+        let mut retried = Instant::now();
         loop {
-            let (now, cost) = self.look().await;
+            let (now, cost) = self.origin.look().await;
+            let now = Some(now);
+            if self.conditions.are_untold() && retried.elapsed() > TELL_AGAIN_AFTER {
+                (taken, retried) = (None, Instant::now());
+            }
             // Twice the same: nobody is in the middle of writing.
-            if now != taken && now == before && self.reload(&now).await {
-                taken = now.clone();
+            if now != taken && now == before && self.reload(now.as_ref()).await {
+                taken.clone_from(&now);
             }
             before = now;
             tokio::time::sleep((cost * SHARE).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX)).await;
         }
     }
 
-    async fn look(&self) -> (Fingerprint, Duration) {
-        let paths = self.paths.clone();
-        let look = move || {
-            let started = Instant::now();
-            (files::fingerprint(&paths), started.elapsed())
-        };
-        // A disk may be slow, and agents' writes are judged on these threads.
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
-    }
-
-    /// Takes the set of this fingerprint, or refuses it; `false` where files changed meanwhile, and
+    /// Takes the set of this fingerprint, or refuses it; `false` where something changed meanwhile, and
     /// what was read may be a part of this set and a part of another.
-    async fn reload(&mut self, fingerprint: &Fingerprint) -> bool {
-        let (paths, own_namespace) = (self.paths.clone(), self.own_namespace.clone());
-        // Compiling takes a thread for milliseconds.
-        let loading = tokio::task::spawn_blocking(move || load(&paths, &own_namespace)).await;
-        let loaded = loading.unwrap_or_else(|error| Err(vec![error.to_string()]));
-        if self.look().await.0 != *fingerprint {
+    async fn reload(&mut self, fingerprint: Option<&Fingerprint>) -> bool {
+        let Loaded { set, objects } = self.origin.load(&self.own_namespace).await;
+        if Some(&self.origin.look().await.0) != fingerprint {
             return false;
         }
-        match loaded {
-            Ok((pack, _)) if pack.digest() == self.status.digest => {
-                self.status.refused = None;
-                self.tell();
-            }
-            Ok((pack, files)) => {
-                self.status = Status {
-                    digest: pack.digest().to_owned(),
-                    rules: pack.rules().len(),
-                    files,
-                    since: Timestamp::now(),
-                    own_namespace: Some(self.own_namespace.clone()),
-                    refused: None,
-                };
-                self.current.store(Arc::new(pack));
-                self.tell();
-                let Status { digest, rules, .. } = &self.status;
-                tracing::info!(digest, rules, "policies changed, and are in force");
+        let issues = match set {
+            Ok(set) => {
+                self.conditions.put_in_force(&objects);
+                self.take(set)
             }
             Err(issues) => {
-                for issue in &issues {
-                    tracing::error!("policies are refused: {}", Escaped::lines(issue));
-                }
-                tracing::error!(
-                    digest = self.status.digest,
-                    "the last good policies stay in force"
-                );
-                self.status.refused = Some(Refused { at: Timestamp::now(), issues });
-                self.tell();
+                self.refuse(&issues);
+                issues
             }
+        };
+        self.tell();
+        if let Some(cluster) = self.origin.objects() {
+            self.conditions.tell(cluster, &objects, &issues).await;
         }
         true
+    }
+
+    /// Puts a set in force; returns its warnings.
+    fn take(&mut self, set: Set) -> Vec<Issue> {
+        if set.pack.digest() == self.status.digest {
+            self.status.refused = None;
+            return set.warnings;
+        }
+        for warning in &set.warnings {
+            tracing::warn!("{}", Escaped::lines(&warning.to_string()));
+        }
+        self.status = Status::of(&set, &self.own_namespace);
+        self.current.store(Arc::new(set.pack));
+        let Status { digest, rules, .. } = &self.status;
+        tracing::info!(digest, rules, "policies changed, and are in force");
+        set.warnings
+    }
+
+    fn refuse(&mut self, issues: &[Issue]) {
+        let issues: Vec<String> = issues.iter().map(ToString::to_string).collect();
+        for issue in &issues {
+            tracing::error!("policies are refused: {}", Escaped::lines(issue));
+        }
+        tracing::error!(digest = self.status.digest, "the last good policies stay in force");
+        self.status.refused = Some(Refused { at: Timestamp::now(), issues });
     }
 
     fn tell(&self) {

@@ -1,0 +1,156 @@
+//! What policy objects of the cluster are told of themselves: whether they are valid, and whether
+//! they are in force.
+
+use std::collections::HashMap;
+
+use ::policy::Issue;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use upstream::{PolicyObject, PolicyObjects, Version};
+
+use crate::escape::Escaped;
+
+/// Of one message: an object is no place for books.
+const MESSAGE_CHARS_MAX: usize = 4_000;
+
+/// Tells objects their conditions, each once.
+#[derive(Default)]
+pub(crate) struct Conditions {
+    /// What is in force: generations by uid.
+    in_force: HashMap<String, i64>,
+    told: HashMap<Version, [Condition; 2]>,
+    has_failed: bool,
+}
+
+/// One condition, but for its times.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Condition {
+    of: &'static str,
+    is_met: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Conditions {
+    /// These objects are in force, and no others.
+    pub(crate) fn put_in_force(&mut self, objects: &[PolicyObject]) {
+        let versions = objects.iter().map(|it| it.version.clone());
+        self.in_force = versions.collect();
+    }
+
+    /// Whether some object does not know how it stands.
+    pub(crate) fn are_untold(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Tells each object how it stands after a set was taken or refused; `issues` are what it was
+    /// refused for. What cannot be told now is told the next time.
+    pub(crate) async fn tell(
+        &mut self,
+        cluster: &PolicyObjects,
+        objects: &[PolicyObject],
+        issues: &[Issue],
+    ) {
+        let had_failed = std::mem::take(&mut self.has_failed);
+        self.told.retain(|version, _| objects.iter().any(|it| it.version == *version));
+        for object in objects {
+            let wanted = self.of(object, issues);
+            if self.told.get(&object.version) == Some(&wanted) || is_told(object, &wanted) {
+                self.told.insert(object.version.clone(), wanted);
+                continue;
+            }
+            let status = status(object, &wanted, Timestamp::now());
+            match cluster.tell(object, &status).await {
+                Ok(()) => drop(self.told.insert(object.version.clone(), wanted)),
+                Err(error) => {
+                    if !had_failed && !self.has_failed {
+                        tracing::warn!(%error, object = object.name, "a policy's status was not written");
+                    }
+                    self.has_failed = true;
+                }
+            }
+        }
+    }
+
+    fn of(&self, object: &PolicyObject, issues: &[Issue]) -> [Condition; 2] {
+        let (uid, generation) = &object.version;
+        let (its, others): (Vec<&Issue>, Vec<&Issue>) =
+            issues.iter().partition(|it| it.file == object.name);
+        let is_valid = its.iter().all(|it| it.is_warning);
+        let valid = Condition {
+            of: "Valid",
+            is_met: is_valid,
+            reason: match (its.is_empty(), is_valid) {
+                (true, _) => "Compiled",
+                (false, true) => "CompiledWithWarnings",
+                (false, false) => "Mistakes",
+            },
+            message: text(its.iter().map(ToString::to_string)),
+        };
+        let known = self.in_force.get(uid).copied();
+        if known == Some(*generation) {
+            let message = String::new();
+            return [valid, Condition { of: "InForce", is_met: true, reason: "InForce", message }];
+        }
+        let other = others.iter().find(|it| !it.is_warning).map(ToString::to_string);
+        let mut message = match other.as_deref().and_then(|it| it.lines().next()) {
+            _ if !is_valid => "its set is refused: see Valid".to_owned(),
+            // What stands in another's lines is not for this one's readers.
+            Some(first) => format!("its set is refused: {first}"),
+            None => "its set is refused".to_owned(),
+        };
+        if let Some(before) = known {
+            message.push_str(&format!("; generation {before} stays in force"));
+        }
+        let message = text([message].into_iter());
+        [valid, Condition { of: "InForce", is_met: false, reason: "SetRefused", message }]
+    }
+}
+
+fn text(messages: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = messages.map(|it| Escaped::lines(&it).to_string()).collect();
+    all.join("\n").chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
+/// Whether the object says this already.
+fn is_told(object: &PolicyObject, wanted: &[Condition; 2]) -> bool {
+    let is_of_it = object.status["observedGeneration"] == json!(object.version.1);
+    is_of_it
+        && wanted.iter().all(|it| {
+            let known = known(object, it.of);
+            known["status"] == json!(it.status())
+                && known["reason"] == json!(it.reason)
+                && known["message"] == json!(it.message)
+        })
+}
+
+fn known<'o>(object: &'o PolicyObject, of: &str) -> &'o Value {
+    let all = object.status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().find(|it| it["type"] == json!(of)).unwrap_or(&Value::Null)
+}
+
+fn status(object: &PolicyObject, wanted: &[Condition; 2], now: Timestamp) -> Value {
+    let generation = object.version.1;
+    let conditions = wanted.each_ref().map(|it| {
+        let known = known(object, it.of);
+        let since = match known["status"] == json!(it.status()) {
+            true => known["lastTransitionTime"].clone(),
+            false => json!(format!("{now:.0}")),
+        };
+        json!({
+            "type": it.of,
+            "status": it.status(),
+            "reason": it.reason,
+            "message": it.message,
+            "observedGeneration": generation,
+            "lastTransitionTime": since,
+        })
+    });
+    json!({"observedGeneration": generation, "conditions": conditions})
+}
+
+impl Condition {
+    fn status(&self) -> &'static str {
+        if self.is_met { "True" } else { "False" }
+    }
+}
