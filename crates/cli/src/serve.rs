@@ -289,7 +289,9 @@ async fn policy_objects(
     let (objects, follow) = PolicyObjects::watch(own.clone()).await?;
     background.spawn(until(stopped.clone(), follow));
     if !objects.ready(WATCH_TIME_MAX).await {
-        bail!("the policies of the cluster could not be listed: nothing starts on half of what somebody wrote");
+        bail!(
+            "the policies of the cluster could not be listed: nothing starts on half of what somebody wrote"
+        );
     }
     Ok(objects)
 }

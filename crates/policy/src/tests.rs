@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use attributes::{Attributes, User};
+use attributes::User;
 use effects::{ClassConfig, Effect, EffectKind as E, NamespaceClass, ObjectRef, plan};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;

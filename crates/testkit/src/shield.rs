@@ -47,7 +47,7 @@ impl Shield {
         static OWN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
         let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
         let kubeconfig = own.entry(cluster.dir().to_owned()).or_insert_with(|| {
-            cluster.apply_text(&rbac_own("agent-shield")).expect("agent-shield's own rights");
+            cluster.apply_text(&rbac_own("agent-shield", &[])).expect("agent-shield's own rights");
             cluster.token_file_kubeconfig("agent-shield", "agent-shield").expect("a token")
         });
         let kubeconfig = kubeconfig.clone();
@@ -258,13 +258,13 @@ fn run(
 const CERTIFICATE_USERS: [&str; 1] = ["certificate-bot"];
 const CERTIFICATE_GROUPS: [&str; 1] = ["certificate-bots"];
 
-/// What `agent-shield rbac own` prints.
+/// What `agent-shield rbac own` prints for a ServiceAccount, with further arguments.
 ///
 /// # Panics
 /// Where the command fails.
-pub fn rbac_own(name: &str) -> String {
+pub fn rbac_own(name: &str, more: &[&str]) -> String {
     let mut command = Command::new(binary());
-    command.args(["rbac", "own", "--service-account", name]);
+    command.args(["rbac", "own", "--service-account", name]).args(more);
     for user in CERTIFICATE_USERS {
         command.args(["--certificate-user", user]);
     }

@@ -338,7 +338,7 @@ const USED: [Used; 12] = [
 /// Starts agent-shield with its own rights but one; all of them where that is `None`.
 fn without(cluster: &'static Cluster, right: Option<&Used>) -> (Shield, usize) {
     let name = cluster.unique("own");
-    let mut objects: Value = serde_saphyr::from_str(&rbac_own(&name)).expect("YAML");
+    let mut objects: Value = serde_saphyr::from_str(&rbac_own(&name, &[])).expect("YAML");
     let mut rules = 0;
     for item in objects["items"].as_array_mut().expect("items") {
         let Some(all) = item.get_mut("rules").and_then(Value::as_array_mut) else { continue };

@@ -26,8 +26,8 @@ use serde::Serialize;
 use upstream::Own;
 pub(crate) use watch::start;
 
-pub(crate) use self::origin::Origin;
 use self::origin::ClusterKinds;
+pub(crate) use self::origin::Origin;
 
 use crate::{
     client::Connection,
@@ -210,7 +210,10 @@ async fn check(args: &CheckArgs, connection: &Connection) -> Result<()> {
     let kinds = match args.cluster {
         true => {
             let own = Own::new(connection.config().await?)?;
-            ClusterKinds::new(own).of(&documents).await.context("the cluster does not tell its kinds")?
+            ClusterKinds::new(own)
+                .of(&documents)
+                .await
+                .context("the cluster does not tell its kinds")?
         }
         false => Arc::default(),
     };
