@@ -20,7 +20,7 @@ const RESOURCES: [(&str, &[(&str, &str)]); 3] = [
 /// The CustomResourceDefinition of each kind of document; all are of the cluster's scope.
 pub fn crds() -> Vec<Json> {
     let schema: Json = serde_json::from_str(SCHEMA).unwrap_or_default();
-    let each = schema["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let each = schema.get("oneOf").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
     KINDS
         .into_iter()
         .zip(RESOURCES)
@@ -67,20 +67,25 @@ fn crd(kind: &str, plural: &str, columns: &[(&str, &str)], schema: &Json) -> Jso
     })
 }
 
-/// The schema of a whole object.
+/// The schema of a whole object. What the API server knows by itself is not said again; of metadata
+/// only the name may be limited, and only by a rule.
 fn object(schema: &Json) -> Json {
-    let mut object = structural(schema);
-    // What the API server knows by itself must not be said again, and only names may be limited.
-    object["properties"]["apiVersion"] = json!({"type": "string"});
-    object["properties"]["kind"] = json!({"type": "string"});
-    object["properties"]["metadata"] = json!({"type": "object"});
-    object["properties"]["status"] = status();
-    object["required"] = json!(["spec"]);
-    object["x-kubernetes-validations"] = json!([{
-        "rule": "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,98}[a-z0-9])?$')",
-        "message": "a name is of lower-case letters, digits and `-`, a hundred at most: rules are called by it",
-    }]);
-    object
+    json!({
+        "type": "object",
+        "description": schema.get("description"),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": schema.pointer("/properties/spec").map(structural),
+            "status": status(),
+        },
+        "x-kubernetes-validations": [{
+            "rule": "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,98}[a-z0-9])?$')",
+            "message": "a name is of lower-case letters, digits and `-`, a hundred at most: rules are called by it",
+        }],
+    })
 }
 
 /// What agent-shield tells of a document: see docs/guide.
@@ -161,6 +166,16 @@ mod tests {
             assert!(!text.contains("\"const\"") && !text.contains("additionalProperties\":false"));
             let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
             assert!(schema["properties"]["spec"]["properties"].is_object(), "{schema}");
+            each_is_described(&schema["properties"]["spec"], "spec");
+        }
+    }
+
+    /// For `kubectl explain`, and for editors.
+    fn each_is_described(schema: &Json, path: &str) {
+        assert!(schema["description"].is_string(), "{path} has no description");
+        let inner = schema.get("items").unwrap_or(schema);
+        for (name, property) in inner["properties"].as_object().into_iter().flatten() {
+            each_is_described(property, &format!("{path}.{name}"));
         }
     }
 }

@@ -26,8 +26,8 @@ impl Own {
     pub async fn openapi(&self) -> Result<OpenApi, Box<kube::Error>> {
         let index = self.read(INDEX).await?;
         let mut openapi = OpenApi::default();
-        for (path, listed) in index["paths"].as_object().into_iter().flatten() {
-            let address = listed["serverRelativeURL"].as_str();
+        for (path, listed) in index.get("paths").and_then(Value::as_object).into_iter().flatten() {
+            let address = listed.get("serverRelativeURL").and_then(Value::as_str);
             if let (Some(group), Some(address)) = (group_of(path), address) {
                 openapi.groups.insert(group.to_owned());
                 openapi.addresses.insert(path.clone(), address.to_owned());

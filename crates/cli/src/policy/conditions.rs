@@ -114,36 +114,35 @@ fn text(messages: impl Iterator<Item = String>) -> String {
 
 /// Whether the object says this already.
 fn is_told(object: &PolicyObject, wanted: &[Condition; 2]) -> bool {
-    let is_of_it = object.status["observedGeneration"] == json!(object.version.1);
-    is_of_it
+    let is = |value: &Value, field: &str, wanted: Value| value.get(field) == Some(&wanted);
+    is(&object.status, "observedGeneration", json!(object.version.1))
         && wanted.iter().all(|it| {
-            let known = known(object, it.of);
-            known["status"] == json!(it.status())
-                && known["reason"] == json!(it.reason)
-                && known["message"] == json!(it.message)
+            known(object, it.of).is_some_and(|known| {
+                is(known, "status", json!(it.status()))
+                    && is(known, "reason", json!(it.reason))
+                    && is(known, "message", json!(it.message))
+            })
         })
 }
 
-fn known<'o>(object: &'o PolicyObject, of: &str) -> &'o Value {
-    let all = object.status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    all.iter().find(|it| it["type"] == json!(of)).unwrap_or(&Value::Null)
+fn known<'o>(object: &'o PolicyObject, of: &str) -> Option<&'o Value> {
+    let all = object.status.get("conditions").and_then(Value::as_array);
+    all?.iter().find(|it| it.get("type").and_then(Value::as_str) == Some(of))
 }
 
 fn status(object: &PolicyObject, wanted: &[Condition; 2], now: Timestamp) -> Value {
     let generation = object.version.1;
     let conditions = wanted.each_ref().map(|it| {
-        let known = known(object, it.of);
-        let since = match known["status"] == json!(it.status()) {
-            true => known["lastTransitionTime"].clone(),
-            false => json!(format!("{now:.0}")),
-        };
+        let unchanged =
+            known(object, it.of).filter(|known| known.get("status") == Some(&json!(it.status())));
+        let since = unchanged.and_then(|known| known.get("lastTransitionTime")).cloned();
         json!({
             "type": it.of,
             "status": it.status(),
             "reason": it.reason,
             "message": it.message,
             "observedGeneration": generation,
-            "lastTransitionTime": since,
+            "lastTransitionTime": since.unwrap_or_else(|| json!(format!("{now:.0}"))),
         })
     });
     json!({"observedGeneration": generation, "conditions": conditions})

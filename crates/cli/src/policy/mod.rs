@@ -54,7 +54,7 @@ Examples:
   agent-shield policy crds | kubectl apply -f -
   agent-shield rbac own --policy-objects | kubectl apply -f -
   agent-shield serve --policy-objects
-  kubectl apply -f policies/ && kubectl get agent-shield")]
+  kubectl apply -f freeze.yaml && kubectl get agent-shield")]
     Crds,
     /// List the rules that would be in force: the built-in pack's and those of the files.
     #[command(after_help = "\
