@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -68,16 +68,24 @@ impl Stage {
     /// `serve --policy-objects`, which does not become ready, and what it says.
     fn refused(&self, kubeconfig: &Path) -> String {
         let dir = self.scene.shield.data_dir().join(self.scene.cluster.unique("refused"));
-        let output = Command::new(binary())
+        let mut child = Command::new(binary())
             .args(["serve", "--policy-objects", "--listen", "127.0.0.1:0"])
             .args(["--review-listen", "127.0.0.1:0", "--kubeconfig"])
             .arg(kubeconfig)
             .arg("--data-dir")
-            .arg(dir)
-            .output()
+            .arg(&dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("agent-shield");
-        assert!(!output.status.success(), "it started");
-        said(&output)
+        let status = wait_until(TIME_MAX, "it ends, or starts", || {
+            if dir.join("endpoints.json").exists() {
+                let _ = child.kill();
+            }
+            child.try_wait().expect("a process")
+        });
+        assert_eq!(status.code(), Some(1), "it started");
+        said(&child.wait_with_output().expect("its words"))
     }
 
     fn object(&self, resource: &str, name: &str) -> Value {
@@ -118,6 +126,7 @@ fn status(shield: &Shield) -> Value {
 fn policies_of_the_cluster() {
     let stage = Stage::new();
     let scene = &stage.scene;
+    stage.kubectl(&[&["delete", "crd", "--ignore-not-found"][..], &CRDS].concat(), "");
     let without = stage.refused(&stage.own);
     assert!(without.contains("agent-shield policy crds | kubectl apply -f -"), "{without}");
     let crds = Command::new(binary()).args(["policy", "crds"]).output().expect("agent-shield");
