@@ -15,6 +15,9 @@ use crate::document::{MatchConstraints, ResourceRule};
 
 /// Schemas within schemas; what nests deeper is anything.
 const DEPTH_MAX: usize = 48;
+/// Types within one type, each counted as often as it is referred to: references to references grow
+/// beyond any bound. A Pod has some 2,000.
+const SIZE_MAX: usize = 100_000;
 const VERBS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 const GVK: &str = "x-kubernetes-group-version-kind";
 
@@ -142,11 +145,16 @@ fn resource_of(path: &str) -> Option<(&str, &str, &str)> {
         .then(|| (group, resource, subresource.unwrap_or_default()))
 }
 
+/// A type, and how many types are in it.
+type Measured = (Type, usize);
+
+const ANYTHING: Measured = (Type::Dyn, 1);
+
 /// Reads the schemas of one document, each once.
 struct Reader<'d> {
     schemas: Option<&'d serde_json::Map<String, Json>>,
     /// By name; `None` while it is being read: what refers to itself is anything there.
-    read: HashMap<&'d str, Option<Type>>,
+    read: HashMap<&'d str, Option<Measured>>,
     depth: usize,
 }
 
@@ -162,17 +170,14 @@ impl<'d> Reader<'d> {
             schema.get(GVK).and_then(Json::as_array).is_some_and(|all| all.contains(gvk))
         };
         let found = self.schemas.and_then(|all| all.iter().find(|(_, schema)| is_it(schema)));
-        match found {
-            Some((name, _)) => self.named(name),
-            None => Type::Dyn,
-        }
+        found.map_or(Type::Dyn, |(name, _)| self.named(name).0)
     }
 
-    fn named(&mut self, name: &'d str) -> Type {
+    fn named(&mut self, name: &'d str) -> Measured {
         if let Some(known) = self.read.get(name) {
-            return known.clone().unwrap_or(Type::Dyn);
+            return known.clone().unwrap_or(ANYTHING);
         }
-        let Some(schema) = self.schemas.and_then(|all| all.get(name)) else { return Type::Dyn };
+        let Some(schema) = self.schemas.and_then(|all| all.get(name)) else { return ANYTHING };
         self.read.insert(name, None);
         let short = name.rsplit('.').next().unwrap_or(name);
         let of = self.schema(schema, short);
@@ -181,17 +186,17 @@ impl<'d> Reader<'d> {
     }
 
     /// The type of a schema; `name` is for messages.
-    fn schema(&mut self, schema: &'d Json, name: &str) -> Type {
+    fn schema(&mut self, schema: &'d Json, name: &str) -> Measured {
         self.depth += 1;
-        let of = if self.depth > DEPTH_MAX { Type::Dyn } else { self.shallow(schema, name) };
+        let of = if self.depth > DEPTH_MAX { ANYTHING } else { self.shallow(schema, name) };
         self.depth -= 1;
-        of
+        if of.1 > SIZE_MAX { ANYTHING } else { of }
     }
 
-    fn shallow(&mut self, schema: &'d Json, name: &str) -> Type {
+    fn shallow(&mut self, schema: &'d Json, name: &str) -> Measured {
         if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
             let prefix = "#/components/schemas/";
-            return reference.strip_prefix(prefix).map_or(Type::Dyn, |name| self.named(name));
+            return reference.strip_prefix(prefix).map_or(ANYTHING, |name| self.named(name));
         }
         // The API server's own way to say a default beside a reference.
         if let Some([one]) = schema.get("allOf").and_then(Json::as_array).map(Vec::as_slice) {
@@ -201,34 +206,44 @@ impl<'d> Reader<'d> {
         let is_open = is_true("nullable") || is_true("x-kubernetes-preserve-unknown-fields");
         let is_embedded = is_true("x-kubernetes-embedded-resource");
         if is_open || is_embedded || is_true("x-kubernetes-int-or-string") {
-            return Type::Dyn;
+            return ANYTHING;
         }
         match schema.get("type").and_then(Json::as_str) {
-            Some("boolean") => Type::Bool,
-            Some("integer") => Type::Int,
+            Some("boolean") => (Type::Bool, 1),
+            Some("integer") => (Type::Int, 1),
             // Of these formats, the API server's own expressions make values of another type.
-            Some("string") if schema.get("format").is_none() => Type::Text,
+            Some("string") if schema.get("format").is_none() => (Type::Text, 1),
             Some("array") => {
-                let items = schema.get("items");
-                Type::list(items.map_or(Type::Dyn, |it| self.schema(it, &format!("{name}[]"))))
+                let (of, size) = self.within(schema.get("items"), &format!("{name}[]"));
+                (Type::list(of), size + 1)
             }
             Some("object") => self.object(schema, name),
-            _ => Type::Dyn,
+            _ => ANYTHING,
         }
     }
 
-    fn object(&mut self, schema: &'d Json, name: &str) -> Type {
+    fn within(&mut self, schema: Option<&'d Json>, name: &str) -> Measured {
+        schema.map_or(ANYTHING, |it| self.schema(it, name))
+    }
+
+    fn object(&mut self, schema: &'d Json, name: &str) -> Measured {
         let properties = schema.get("properties").and_then(Json::as_object);
         match (properties, schema.get("additionalProperties")) {
-            (None, Some(values)) => Type::map(self.schema(values, &format!("{name}.*"))),
-            (Some(properties), None) => {
-                let fields = properties.iter();
-                let fields = fields
-                    .map(|(key, it)| (key.clone(), self.schema(it, &format!("{name}.{key}"))))
-                    .collect();
-                Type::Object(Arc::new(Fields { name: name.to_owned(), fields }))
+            (None, values @ Some(_)) => {
+                let (of, size) = self.within(values, &format!("{name}.*"));
+                (Type::map(of), size + 1)
             }
-            _ => Type::Dyn,
+            (Some(properties), None) => {
+                let mut fields = Fields { name: name.to_owned(), ..Fields::default() };
+                let mut all = 1;
+                for (key, property) in properties {
+                    let (of, size) = self.schema(property, &format!("{name}.{key}"));
+                    fields.fields.insert(key.clone(), of);
+                    all += size;
+                }
+                (Type::Object(Arc::new(fields)), all)
+            }
+            _ => ANYTHING,
         }
     }
 }
@@ -404,5 +419,21 @@ mod tests {
             let kinds = Kinds::read(BTreeSet::new(), [document]);
             assert!(kinds.types.len() < 2);
         }
+        // Each refers twice to the next: 2^40 types, but for the bound; two versions are joined.
+        let reference = |n: usize| json!({"$ref": format!("#/components/schemas/a.{n}")});
+        let doubling = |last: &str| {
+            let mut schemas = serde_json::Map::new();
+            for n in 0..40 {
+                let properties = json!({"a": reference(n + 1), "b": reference(n + 1)});
+                schemas
+                    .insert(format!("a.{n}"), json!({"type": "object", "properties": properties}));
+            }
+            schemas.insert("a.40".to_owned(), json!({"type": last}));
+            schemas.insert("a.Web".to_owned(), json!({GVK: gvk, "allOf": [reference(0)]}));
+            json!({"paths": document()["paths"], "components": {"schemas": schemas}})
+        };
+        let versions = [doubling("string"), doubling("integer")];
+        let kinds = Kinds::read(BTreeSet::new(), &versions);
+        assert_eq!(kinds.types["apps"].len(), 3);
     }
 }
