@@ -63,10 +63,13 @@ impl Quorum {
         self.reason_required
     }
 
-    /// Whether these approvals of what has this digest are all that is needed.
+    /// Whether these approvals of what has this digest are all that is needed. Rules may have changed
+    /// since they were given: where a reason is required now, each must have one.
     pub fn is_met(&self, approvals: &[Verdict], digest: &str) -> bool {
+        let says_why = |it: &Verdict| it.digest != digest || !it.reason.trim().is_empty();
         // What demands nothing was not stored by us, and lets nothing run.
         !self.reviewers.is_empty()
+            && (!self.reason_required || approvals.iter().all(says_why))
             && self.reviewers.iter().all(|it| it.missing(approvals, digest) == 0)
     }
 
@@ -175,6 +178,19 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             digest: "d".into(),
         }
+    }
+
+    #[test]
+    fn an_approval_without_a_reason_is_worth_nothing_once_one_is_required() {
+        let because = Reviewers { reason_required: true, ..demand(&[], 1) };
+        let (before, since) = (quorum(&[demand(&[], 1)]), quorum(&[because]));
+        let mut approvals = [approval("a", &["x"])];
+        assert!(before.is_met(&approvals, "d"));
+        assert!(!since.is_met(&approvals, "d"));
+        approvals[0].reason = "  ".into();
+        assert!(!since.is_met(&approvals, "d"));
+        approvals[0].reason = "known".into();
+        assert!(since.is_met(&approvals, "d"));
     }
 
     #[test]

@@ -36,12 +36,18 @@ pub struct Call {
 
 impl Call {
     /// The last thing that was done to its hold in a reviewer's name; one approval of several that
-    /// are needed decides nothing.
+    /// are needed decides nothing, nor do approvals of which one was taken back.
     pub fn verdict(&self) -> Option<&HoldRecord> {
+        let mut withdrawn = false;
         let mut holds = self.holds.iter().rev().map(|(_, hold)| hold);
         holds.find(|hold| {
+            withdrawn |= hold.event == HoldEvent::Withdrawn;
             hold.reviewer.is_some()
-                && !matches!(hold.event, HoldEvent::PartlyApproved | HoldEvent::Withdrawn)
+                && match hold.event {
+                    HoldEvent::PartlyApproved | HoldEvent::Withdrawn => false,
+                    HoldEvent::Approved => !withdrawn,
+                    _ => true,
+                }
         })
     }
 
@@ -99,6 +105,30 @@ pub fn calls(entries: impl IntoIterator<Item = Entry>) -> Vec<Call> {
 mod tests {
     use super::*;
     use crate::{Action, Outcome, Stage};
+
+    #[test]
+    fn nobody_is_named_for_an_approval_that_was_taken_back() {
+        let verdict = |events: &[HoldEvent]| {
+            let held = |event: &HoldEvent| {
+                let (id, reason, digest) = ("h-1".into(), String::new(), String::new());
+                let reviewer = Some(Identity::default());
+                let hold = HoldRecord { id, event: *event, reviewer, reason, digest };
+                Entry { hold: Some(hold), ..Entry::new(Timestamp::UNIX_EPOCH, "a", Stage::Held) }
+            };
+            let joined = calls(events.iter().map(held));
+            joined.first().and_then(Call::verdict).map(|it| it.event)
+        };
+        use HoldEvent::{Approved, Denied, PartlyApproved, Withdrawn};
+        let table: [(&[HoldEvent], _); 4] = [
+            (&[PartlyApproved, Approved], Some(Approved)),
+            (&[Approved, Withdrawn], None),
+            (&[Approved, Withdrawn, Approved], Some(Approved)),
+            (&[Approved, Withdrawn, Denied], Some(Denied)),
+        ];
+        for (events, want) in table {
+            assert_eq!(verdict(events), want, "{events:?}");
+        }
+    }
 
     #[test]
     fn joins_what_belongs_to_one_call() {

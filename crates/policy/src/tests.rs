@@ -226,6 +226,7 @@ fn every_built_in_pack_compiles() {
 fn agent_shield_is_guarded_whatever_is_chosen() {
     const POLICIES: &str = "/apis/agent-shield.io/v1alpha1";
     const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    const APIS: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
     const OWN: &str = "/apis/apps/v1/namespaces/agent-shield/deployments/agent-shield";
     let nothing = policy("rules:\n- {name: rule, action: hold, when: 'false'}");
     let exception = |rule: &str| {
@@ -245,6 +246,8 @@ fn agent_shield_is_guarded_whatever_is_chosen() {
         ("DELETE", format!("{CRDS}/policies.agent-shield.io"), true),
         ("PATCH", format!("{CRDS}/policysettings.agent-shield.io/status"), true),
         ("DELETE", CRDS.to_owned(), false),
+        ("PUT", format!("{APIS}/v1alpha1.agent-shield.io"), true),
+        ("PUT", format!("{APIS}/v1beta1.metrics.k8s.io"), false),
         ("PATCH", format!("{CRDS}/widgets.example.com"), false),
         ("PATCH", OWN.to_owned(), true),
         ("POST", "/api/v1/namespaces/agent-shield/pods".to_owned(), true),
