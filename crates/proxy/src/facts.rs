@@ -1,7 +1,7 @@
 //! What a decision was made from, as it is recorded: so that other rules can be asked about the same
 //! call later (`policy replay`).
 
-use ledger::{ClassRecord, EffectRecord, Entry, FACTS_VERSION, FactsRecord, WindowRecord};
+use ledger::{ClassRecord, EffectRecord, Entry, FACTS_VERSION, Facts, FactsRecord, WindowRecord};
 use serde_json::Value;
 
 use crate::{Proxy, call::Write, judge::Seen};
@@ -14,7 +14,7 @@ const LABEL_BYTES_MAX: usize = 4 << 10;
 pub(crate) struct Basis {
     pub(crate) effects: Vec<EffectRecord>,
     pub(crate) class: Option<ClassRecord>,
-    pub(crate) facts: Option<Box<FactsRecord>>,
+    pub(crate) facts: Facts,
 }
 
 impl Basis {
@@ -50,6 +50,8 @@ impl Proxy {
             looked: seen.is_some(),
             objects: Vec::new(),
             unknown: String::new(),
+            objects_of: None,
+            over_budget: false,
             extent: ledger::Extent::default(),
             compared: false,
             window: moment.window,

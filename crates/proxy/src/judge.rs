@@ -11,8 +11,8 @@ use effects::{Change, Effect, EffectKind, Route};
 use hold::{ChangeRecord, Preview, Target};
 use http::StatusCode;
 use ledger::{
-    Action, ClassRecord, DecisionRecord, Entry, FactsRecord, Identity, Outcome, RequestRecord,
-    ShadowRecord, Stage,
+    Action, ClassRecord, DecisionRecord, Entry, Facts, FactsRecord, Identity, Outcome,
+    RequestRecord, ShadowRecord, Stage,
 };
 use payload::{DeleteOptions, MediaType};
 use policy::{Decision, Input, Objects, Pack, Pair, Verdict};
@@ -65,7 +65,7 @@ impl Judgement {
         Basis {
             effects: self.effects.iter().map(Into::into).collect(),
             class: Some(ClassRecord::from(&write.class)),
-            facts: self.facts.take(),
+            facts: self.facts.take().map_or(Facts::None, Facts::Recorded),
         }
     }
 }
