@@ -68,8 +68,9 @@ pub fn shorten(facts: &mut FactsRecord, to: Extent, digest: &dyn Fn(&[u8]) -> St
     (facts.extent, facts.over_budget) = (to, true);
 }
 
-/// Bytes that are equal where a replay reads the same of the objects: but for managed fields, of which
-/// it reads nothing, and for [`made_up`].
+/// Bytes that are equal where a replay reads the same of the objects: all but managed fields, of which it
+/// reads nothing, and what the API server makes up in each dry run, which it takes for unknown where
+/// the objects are another call's.
 pub fn sameness(facts: &FactsRecord) -> Vec<u8> {
     let mut pairs: Vec<[Option<Value>; 2]> = facts.objects.iter().map(sides).collect();
     for metadata in pairs.iter_mut().flatten().flatten().filter_map(|it| it.get_mut("metadata")) {
