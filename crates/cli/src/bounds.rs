@@ -26,6 +26,10 @@ pub(crate) struct BoundsArgs {
     /// Open holds of one agent; more are answered 429.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().holds_per_agent_max)]
     holds_per_agent: usize,
+    /// What is kept for `policy replay` of one agent's writes within an hour, like 512Ki or 8Mi. Beyond it,
+    /// only which objects they were about; beyond twice as much, nothing of the objects.
+    #[arg(long, value_name = "BYTES", default_value = "8Mi", value_parser = parse_bytes)]
+    facts_per_agent: u64,
     /// A connection without a request is closed after so long.
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_time)]
     idle_time: Duration,
@@ -48,6 +52,7 @@ impl From<&BoundsArgs> for Bounds {
             handshakes_per_client_max: args.handshakes_per_client,
             requests_per_agent_max: args.requests_per_agent,
             holds_per_agent_max: args.holds_per_agent,
+            facts_bytes_per_agent_max: args.facts_per_agent,
             idle_time_max: args.idle_time,
             head_time_max: args.head_time,
             body_time_max: args.body_time,
@@ -55,6 +60,17 @@ impl From<&BoundsArgs> for Bounds {
             ..Self::default()
         }
     }
+}
+
+/// `65536`, `512Ki`, `8Mi`: bytes as a Kubernetes quantity has them.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let units = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)];
+    let (number, unit) = units
+        .iter()
+        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))
+        .unwrap_or((text, 1_u64));
+    let number = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    number.ok_or_else(|| format!("`{text}` is not a number of bytes like 65536, 512Ki or 8Mi"))
 }
 
 #[cfg(test)]
@@ -71,5 +87,22 @@ mod tests {
     fn the_defaults_of_the_flags_are_those_of_the_proxy() {
         let program = <Program as clap::Parser>::parse_from(["serve"]);
         assert_eq!(Bounds::from(&program.bounds), Bounds::default());
+    }
+
+    #[test]
+    fn reads_bytes_as_kubernetes_writes_them() {
+        let table = [
+            ("0", Some(0)),
+            ("512Ki", Some(512 << 10)),
+            ("8Mi", Some(8 << 20)),
+            ("1Gi", Some(1 << 30)),
+            ("8M", None),
+            ("-1", None),
+            ("Ki", None),
+            ("99999999999Gi", None),
+        ];
+        for (text, want) in table {
+            assert_eq!(parse_bytes(text).ok(), want, "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use api::body::{Approval, CallBody, HoldDetail, HoldSummary, List, NamespaceBody, Reason};
 use clap::{Args, Subcommand};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     audit_join::{self, EventFilter, JoinedTimeline},
@@ -16,6 +16,7 @@ use crate::{
     output::{Output, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
     program,
+    serve::parse_span,
     watch::{self, WatchArgs},
     words,
 };
@@ -374,13 +375,8 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok());
-    let span = match days.and_then(|days| days.checked_mul(24)) {
-        Some(hours) => SignedDuration::from_hours(hours),
-        None => text
-            .parse::<SignedDuration>()
-            .context("give a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z")?,
-    };
+    let span = parse_span(text)
+        .context("give a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z")?;
     Timestamp::now().checked_sub(span).context("that is too long ago")
 }
 

@@ -15,6 +15,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use clap::Args;
 use effects::ClassConfig;
 use hold::Holds;
+use jiff::{SignedDuration, Timestamp};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use ledger::Ledger;
 use payload::Redactor;
@@ -37,6 +38,10 @@ use crate::{
 /// Everything has ended so long after SIGTERM: a Kubernetes pod has 30 s, scripts are promised 10.
 const STOP_TIME_MAX: Duration = Duration::from_secs(8);
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+/// Facts are looked for that are not kept any longer.
+const DROP_EVERY: Duration = Duration::from_secs(60);
+/// Between one lot of them and the next.
+const DROP_MORE_AFTER: Duration = Duration::from_millis(100);
 const TRUST_EVERY: Duration = Duration::from_secs(60);
 const WATCH_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -103,6 +108,9 @@ pub(crate) struct ServeArgs {
     /// An exec, attach or port-forward is cut after so long.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
     session_time: Duration,
+    /// How long is kept, for `policy replay`, what writes were judged by. Entries of the ledger always are.
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_time)]
+    keep_facts: Duration,
     /// A ServiceAccount (system:serviceaccount:NAMESPACE:NAME) that may review all the same.
     #[arg(long, value_name = "USERNAME")]
     allow_reviewer: Vec<String>,
@@ -148,7 +156,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let own = Own::new(config).context("the proxy's own credential cannot be used")?;
     let store = Sqlite::open(&dir)?;
     let holds: Arc<dyn Holds> = Arc::new(store.clone());
-    let ledger: Arc<dyn Ledger> = Arc::new(store);
+    let ledger: Arc<dyn Ledger> = Arc::new(store.clone());
 
     let rights: Vec<Right> = match args.policy_objects {
         true => RIGHTS.into_iter().chain(POLICY_RIGHTS).collect(),
@@ -189,6 +197,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         );
     }
     background.spawn(until(stopped.clone(), expire(Arc::clone(&queue))));
+    background.spawn(until(stopped.clone(), drop_facts(store, args.keep_facts)));
 
     let agents = bind(args.listen).await?;
     let reviewers = bind(args.review_listen).await?;
@@ -426,6 +435,25 @@ async fn expire(queue: Arc<Queue>) {
     }
 }
 
+/// Lets go of facts that are older than they are kept, a few at a time.
+async fn drop_facts(store: Sqlite, kept: Duration) {
+    loop {
+        let more = match Timestamp::now().checked_sub(kept) {
+            Ok(before) => store.drop_facts(before).await,
+            Err(_) => return, // Longer than there was a time.
+        };
+        let wait = match more {
+            Ok(true) => DROP_MORE_AFTER,
+            Ok(false) => DROP_EVERY.min(kept),
+            Err(error) => {
+                tracing::warn!(%error, "facts that are not kept any longer could not be dropped");
+                DROP_EVERY
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
 /// Trusts the cluster's client CA as it is now; returns it. What cannot be read changes nothing.
 async fn trust(own: &Own, certificates: &Certificates, trusted: String) -> String {
     let failure = match own.client_ca().await {
@@ -465,13 +493,20 @@ async fn stop_signal() -> Result<()> {
     Ok(())
 }
 
-/// `90s`, `30m`, `2h`: what people write.
+/// `90s`, `30m`, `2h`, `7d`: what people write.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text
-        .parse()
-        .map_err(|error| format!("`{text}` is not a time like 90s, 30m or 2h: {error}"))?;
+    let span = parse_span(text)
+        .map_err(|error| format!("`{text}` is not a time like 90s, 30m, 2h or 7d: {error}"))?;
     match Duration::try_from(span) {
         Ok(time) if !time.is_zero() => Ok(time),
         _ => Err(format!("`{text}` must be longer than nothing")),
+    }
+}
+
+/// As [`parse_time`], also of no time or less; a day is 24 hours.
+pub(crate) fn parse_span(text: &str) -> Result<SignedDuration, jiff::Error> {
+    match text.strip_suffix('d').and_then(|days| days.parse::<i32>().ok()) {
+        Some(days) => Ok(SignedDuration::from_hours(i64::from(days) * 24)),
+        None => text.parse(),
     }
 }

@@ -5,7 +5,7 @@ use effects::{Effect, NamespaceClass};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::FactsRecord;
+use crate::Facts;
 
 /// One fact about one call, appended once.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -45,7 +45,7 @@ pub struct Entry {
     /// What its decision was made from besides: kept beside the entry, and read by nobody but who
     /// judges it again.
     #[serde(skip)]
-    pub facts: Option<Box<FactsRecord>>,
+    pub facts: Facts,
     /// Anything a reader must know: `answer differs from the preview`, `3 read entries were lost`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -66,7 +66,7 @@ impl Entry {
             response: None,
             probe_of: None,
             class: None,
-            facts: None,
+            facts: Facts::None,
             note: None,
         }
     }

@@ -13,6 +13,21 @@ use serde_json::Value;
 /// The form that this version writes. A reader that meets a later one does not guess.
 pub const FACTS_VERSION: u32 = 1;
 
+/// What stands beside an entry of what its decision was made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Facts {
+    /// Nothing: nothing was judged by more than the entry tells, an earlier version wrote it, or they
+    /// are no longer kept.
+    #[default]
+    None,
+    /// The facts.
+    Recorded(Box<FactsRecord>),
+    /// The store did not take them in time.
+    Lost,
+    /// Something that this version cannot read.
+    Unreadable,
+}
+
 /// The facts of one judgement.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,9 +52,15 @@ pub struct FactsRecord {
     /// Why the objects were not known to the rules either; empty where they were.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unknown: String,
+    /// The call whose facts have the same objects, where this one's are not repeated.
+    #[serde(rename = "objectsOf", default, skip_serializing_if = "Option::is_none")]
+    pub objects_of: Option<String>,
     /// How much of the objects is here.
     #[serde(default, skip_serializing_if = "Extent::is_whole")]
     pub extent: Extent,
+    /// Whether more of them would be here, had their agent not used up what is kept for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over_budget: bool,
     /// Whether rules saw how the two differ.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compared: bool,

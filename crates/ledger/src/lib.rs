@@ -17,7 +17,7 @@ pub use entry::{
     Action, ClassRecord, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity,
     Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage,
 };
-pub use facts::{Extent, FACTS_VERSION, FactsRecord, PairRecord, WindowRecord};
+pub use facts::{Extent, FACTS_VERSION, Facts, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;
 
 /// A future that a storage trait returns, so that the traits name no runtime.

@@ -37,6 +37,9 @@ pub struct Bounds {
     pub requests_per_agent_max: usize,
     /// Open holds of one user.
     pub holds_per_agent_max: usize,
+    /// What is kept for a replay of the writes of one user, within an hour. Beyond it, only which objects
+    /// they were about; beyond twice as much, nothing of the objects.
+    pub facts_bytes_per_agent_max: u64,
 }
 
 impl Default for Bounds {
@@ -57,6 +60,7 @@ impl Default for Bounds {
             streams_max: 100,
             requests_per_agent_max: 1_024,
             holds_per_agent_max: 64,
+            facts_bytes_per_agent_max: 8 << 20,
         }
     }
 }

@@ -1,20 +1,34 @@
 //! What a decision was made from, as it is recorded: so that other rules can be asked about the same
 //! call later (`policy replay`).
 
-use ledger::{ClassRecord, EffectRecord, Entry, FACTS_VERSION, FactsRecord, WindowRecord};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use hold::HoldId;
+use ledger::{
+    ClassRecord, EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, WindowRecord,
+};
 use serde_json::Value;
 
-use crate::{Proxy, call::Write, judge::Seen};
+use crate::{
+    Proxy,
+    call::Write,
+    judge::{Judgement, Seen},
+};
 
 /// Labels of a namespace, in all.
 const LABEL_BYTES_MAX: usize = 4 << 10;
+/// Holds whose objects are known again.
+const HOLDS_MAX: usize = 10_000;
 
 /// What is told of a decision besides the decision itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Basis {
     pub(crate) effects: Vec<EffectRecord>,
     pub(crate) class: Option<ClassRecord>,
-    pub(crate) facts: Option<Box<FactsRecord>>,
+    pub(crate) facts: Facts,
 }
 
 impl Basis {
@@ -31,7 +45,85 @@ pub(crate) struct Moment {
     pub(crate) window: Option<WindowRecord>,
 }
 
+/// Where the objects of each hold were recorded last: a client that comes again for its hold every few
+/// seconds is judged by the same ones. A restart forgets, and they are recorded once more.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded(Mutex<HashMap<HoldId, Origin>>);
+
+/// Which call's facts have which objects.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    audit_id: String,
+    digest: String,
+}
+
+impl Recorded {
+    /// Remembers what is in the ledger now.
+    pub(crate) fn remember(&self, hold: &HoldId, origin: Origin) {
+        let mut origins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if origins.len() >= HOLDS_MAX && !origins.contains_key(hold) {
+            origins.clear();
+        }
+        origins.insert(hold.clone(), origin);
+    }
+
+    /// The call whose facts have objects of this digest.
+    fn call(&self, hold: &HoldId, digest: &str) -> Option<String> {
+        let origins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        origins.get(hold).filter(|it| it.digest == digest).map(|it| it.audit_id.clone())
+    }
+}
+
 impl Proxy {
+    /// What a judgement was made from, as it is recorded: once, and within what is kept of its agent.
+    pub(crate) fn basis(&self, write: &Write, judgement: &mut Judgement) -> Basis {
+        Basis {
+            effects: judgement.effect_records(),
+            class: Some(ClassRecord::from(&write.class)),
+            facts: judgement.facts.take().map_or(Facts::None, |facts| {
+                Facts::Recorded(self.within_budget(&write.user.username, facts))
+            }),
+        }
+    }
+
+    fn within_budget(&self, username: &str, mut facts: Box<FactsRecord>) -> Box<FactsRecord> {
+        let digest = |bytes: &[u8]| self.redactor.digest(bytes);
+        for extent in [Extent::Whole, Extent::Outline, Extent::None] {
+            replay::shorten(&mut facts, extent, &digest);
+            let bytes = serde_json::to_vec(&facts).map_or(usize::MAX, |it| it.len());
+            if self.budget.spend(username, bytes, extent, facts.at) {
+                break;
+            }
+        }
+        facts
+    }
+
+    /// Where the objects of a judgement will be recorded, if its entry has them.
+    pub(crate) fn origin(&self, write: &Write, judgement: &Judgement) -> Option<Origin> {
+        let facts = judgement.facts.as_ref().filter(|it| !it.objects.is_empty())?;
+        Some(Origin {
+            audit_id: write.call.audit_id.to_string(),
+            digest: self.redactor.digest(&replay::sameness(facts)),
+        })
+    }
+
+    /// Names the call that has the same objects already, if there is one, instead of repeating them;
+    /// otherwise as [`Proxy::origin`].
+    pub(crate) fn refer(
+        &self,
+        hold: &HoldId,
+        write: &Write,
+        judgement: &mut Judgement,
+    ) -> Option<Origin> {
+        let here = self.origin(write, judgement)?;
+        let Some(there) = self.recorded.call(hold, &here.digest) else { return Some(here) };
+        if let Some(facts) = &mut judgement.facts {
+            facts.objects.clear();
+            facts.objects_of = Some(there);
+        }
+        None
+    }
+
     /// The facts of a judgement; `seen` is what was seen, where somebody looked.
     pub(crate) fn facts(
         &self,
@@ -50,7 +142,9 @@ impl Proxy {
             looked: seen.is_some(),
             objects: Vec::new(),
             unknown: String::new(),
-            extent: ledger::Extent::default(),
+            objects_of: None,
+            extent: Extent::default(),
+            over_budget: false,
             compared: false,
             window: moment.window,
         };

@@ -168,18 +168,20 @@ impl Proxy {
         {
             return self.join(write, hold, judgement).await;
         }
-        let basis = judgement.take_basis(write);
-        self.refuse_if_denied_lately(write, &basis.effects).await?;
+        let effects = judgement.effect_records();
+        self.refuse_if_denied_lately(write, &effects).await?;
         self.refuse_if_too_many(write).await?;
         let mut received = write.received(&self.redactor, judgement.decision(Action::Hold));
-        let hold = self.new_hold(write, request_digest, basis.effects.clone(), judgement);
-        basis.add_to(&mut received);
+        let origin = self.origin(write, &judgement);
+        self.basis(write, &mut judgement).add_to(&mut received);
+        let hold = self.new_hold(write, request_digest, effects, judgement);
         let id = hold.id.clone();
         tracing::info!(
             hold = %id, user = hold.user.username, rules = hold.rules.join(","),
             reason = %hold.reason, "held"
         );
         self.queue.insert(hold, vec![received]).await?;
+        origin.into_iter().for_each(|it| self.recorded.remember(&id, it));
         Ok(id)
     }
 
@@ -227,7 +229,8 @@ impl Proxy {
             ..judgement.decision(Action::Hold)
         };
         let mut received = write.received(&self.redactor, decision);
-        judgement.take_basis(write).add_to(&mut received);
+        let origin = self.refer(&id, write, &mut judgement);
+        self.basis(write, &mut judgement).add_to(&mut received);
         received.hold = Some(HoldRecord {
             id: id.to_string(),
             event: HoldEvent::Joined,
@@ -242,6 +245,7 @@ impl Proxy {
             self.drift(hold, judgement).await?;
         }
         self.recorder.now(vec![received]).await?;
+        origin.into_iter().for_each(|it| self.recorded.remember(&id, it));
         Ok(id)
     }
 

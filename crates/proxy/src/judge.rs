@@ -11,8 +11,8 @@ use effects::{Change, Effect, EffectKind, Route};
 use hold::{ChangeRecord, Preview, Target};
 use http::StatusCode;
 use ledger::{
-    Action, ClassRecord, DecisionRecord, Entry, FactsRecord, Identity, Outcome, RequestRecord,
-    ShadowRecord, Stage,
+    Action, ClassRecord, DecisionRecord, EffectRecord, Entry, FactsRecord, Identity, Outcome,
+    RequestRecord, ShadowRecord, Stage,
 };
 use payload::{DeleteOptions, MediaType};
 use policy::{Decision, Input, Objects, Pack, Pair, Verdict};
@@ -60,13 +60,9 @@ impl Judgement {
         decision(action, &self.verdict, &self.policy)
     }
 
-    /// What it was made from, as it is recorded: once.
-    pub(crate) fn take_basis(&mut self, write: &Write) -> Basis {
-        Basis {
-            effects: self.effects.iter().map(Into::into).collect(),
-            class: Some(ClassRecord::from(&write.class)),
-            facts: self.facts.take(),
-        }
+    /// What it would do, as it is recorded.
+    pub(crate) fn effect_records(&self) -> Vec<EffectRecord> {
+        self.effects.iter().map(Into::into).collect()
     }
 }
 

@@ -10,6 +10,7 @@ mod answers;
 mod ask_first;
 mod body;
 mod bounds;
+mod budget;
 mod call;
 mod clients;
 mod error;
@@ -91,6 +92,8 @@ pub struct Proxy {
     namespaces: Namespaces,
     policies: Arc<ArcSwap<Pack>>,
     window: Window,
+    budget: budget::Budget,
+    recorded: facts::Recorded,
     bindings: accounts::Bindings,
     queue: Arc<Queue>,
     recorder: Recorder,
@@ -148,6 +151,8 @@ impl Proxy {
             namespaces: parts.namespaces,
             policies: parts.policies,
             window: Window::default(),
+            budget: budget::Budget::new(parts.settings.bounds.facts_bytes_per_agent_max),
+            recorded: facts::Recorded::default(),
             bindings: accounts::Bindings::default(),
             queue: parts.queue,
             recorder,

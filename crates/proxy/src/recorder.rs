@@ -16,7 +16,7 @@ use std::{
 
 use authn::{TokenError, Tokens};
 use jiff::Timestamp;
-use ledger::{Action, ClassRecord, Entry, Identity, Ledger, Stage};
+use ledger::{Action, ClassRecord, Entry, Facts, Identity, Ledger, Stage};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use upstream::Namespaces;
@@ -49,7 +49,9 @@ struct Waiting {
 impl Waiting {
     fn add(&self, mut late: Late) {
         // As large as many entries: while the store cannot write, an agent could fill the memory.
-        late.entry.facts = None;
+        if late.entry.facts != Facts::None {
+            late.entry.facts = Facts::Lost;
+        }
         let mut waiting = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= WAITING_MAX {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -235,10 +237,10 @@ mod tests {
     fn keeps_no_facts_in_memory() {
         let facts = r#"{"version": 1, "at": "2026-01-01T00:00:00Z", "looked": true}"#;
         let mut late = late(0);
-        late.entry.facts = Some(serde_json::from_str(facts).expect("facts"));
+        late.entry.facts = Facts::Recorded(serde_json::from_str(facts).expect("facts"));
         let waiting = Waiting::default();
         waiting.add(late);
-        assert!(waiting.take().iter().all(|it| it.entry.facts.is_none()));
+        assert_eq!(waiting.take().remove(0).entry.facts, Facts::Lost);
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Proxy {
         let decision = &judgement.verdict.decision;
         let permit = Permit::allowed(decision, &write.call.audit_id).ok_or(ProxyError::Unsent)?;
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
-        judgement.take_basis(write).add_to(&mut received);
+        self.basis(write, &mut judgement).add_to(&mut received);
         let at = received.time;
         self.recorder.now(vec![received]).await?;
         self.window.remember(&write.user.username, &judgement.effects, at);
@@ -276,7 +276,7 @@ impl Proxy {
             rule: judgement.verdict.rules().join(", "),
             reason: judgement.verdict.reason(),
             decision: Box::new(judgement.decision(Action::Deny)),
-            basis: Box::new(judgement.take_basis(write)),
+            basis: Box::new(self.basis(write, &mut judgement)),
         }
     }
 

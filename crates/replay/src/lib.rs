@@ -11,5 +11,5 @@ mod patch;
 mod recorded;
 
 pub use earlier::Earlier;
-pub use objects::objects;
+pub use objects::{objects, sameness, shorten};
 pub use recorded::{Open, Recorded, Said};

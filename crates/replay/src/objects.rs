@@ -1,7 +1,7 @@
 //! The part of objects that is recorded: all that rules commonly read, no value that may be a secret,
 //! and never more than so many bytes.
 
-use ledger::{Extent, PairRecord};
+use ledger::{Extent, FactsRecord, PairRecord};
 use policy::NOT_RECORDED;
 use serde_json::{Map, Value};
 
@@ -48,6 +48,57 @@ pub fn objects(
         }
     }
     if bytes <= BYTES_MAX { (whole, Extent::Whole) } else { (outlines, Extent::Outline) }
+}
+
+/// Leaves no more of the objects in facts than this, as what is kept of their agent is used up.
+pub fn shorten(facts: &mut FactsRecord, to: Extent, digest: &dyn Fn(&[u8]) -> String) {
+    match to {
+        _ if facts.objects.is_empty() => return,
+        Extent::Outline if facts.extent == Extent::Whole => {
+            let mark = Marks(digest);
+            let outline = |it: Option<Value>| it.map(|it| mark.outline(&it));
+            for it in &mut facts.objects {
+                let [old, new] = sides(it);
+                *it = pair(outline(old), outline(new));
+            }
+        }
+        Extent::None => facts.objects.clear(),
+        Extent::Whole | Extent::Outline => return,
+    }
+    (facts.extent, facts.over_budget) = (to, true);
+}
+
+/// Bytes that are equal where a replay reads the same of the objects: all but managed fields, of which it
+/// reads nothing, and what the API server makes up in each dry run, which it takes for unknown where
+/// the objects are another call's.
+pub fn sameness(facts: &FactsRecord) -> Vec<u8> {
+    let mut pairs: Vec<[Option<Value>; 2]> = facts.objects.iter().map(sides).collect();
+    for metadata in pairs.iter_mut().flatten().flatten().filter_map(|it| it.get_mut("metadata")) {
+        metadata.as_object_mut().and_then(|it| it.remove("managedFields"));
+    }
+    for value in pairs.iter_mut().flat_map(made_up) {
+        *value = Value::Null;
+    }
+    format!("{:?} {}", facts.extent, Value::from_iter(pairs.iter().flatten().cloned())).into_bytes()
+}
+
+/// What the API server makes up of an object anew in each dry run of a create.
+pub(crate) fn made_up(pair: &mut [Option<Value>; 2]) -> impl Iterator<Item = &mut Value> {
+    let created = match pair {
+        [None, Some(new)] => new.get_mut("metadata").and_then(Value::as_object_mut),
+        _ => None,
+    };
+    let fields = created.into_iter().flatten();
+    fields.filter(|(key, _)| matches!(key.as_str(), "uid" | "creationTimestamp")).map(|(_, it)| it)
+}
+
+/// An object before and after.
+pub(crate) fn sides(pair: &PairRecord) -> [Option<Value>; 2] {
+    let new = match (&pair.old, &pair.patch) {
+        (Some(old), Some(patch)) => Some(patch::applied(old.clone(), patch)),
+        _ => pair.new.clone(),
+    };
+    [pair.old.clone(), new]
 }
 
 fn pair(old: Option<Value>, new: Option<Value>) -> PairRecord {
@@ -153,10 +204,69 @@ mod tests {
 
     use super::*;
 
+    fn digest(bytes: &[u8]) -> String {
+        format!("{:012x}", bytes.iter().fold(7u64, |a, b| a.wrapping_mul(31) + u64::from(*b)))
+    }
+
     fn recorded(pairs: Vec<(Option<Value>, Option<Value>)>) -> (Vec<PairRecord>, Extent) {
-        objects(pairs.into_iter(), &|bytes| {
-            format!("{:012x}", bytes.iter().fold(7u64, |a, b| a.wrapping_mul(31) + u64::from(*b)))
-        })
+        objects(pairs.into_iter(), &digest)
+    }
+
+    fn facts(old: Option<Value>, new: Option<Value>) -> FactsRecord {
+        let empty = r#"{"version": 1, "at": "2026-01-01T00:00:00Z", "looked": true}"#;
+        let mut facts: FactsRecord = serde_json::from_str(empty).expect("facts");
+        (facts.objects, facts.extent) = recorded(vec![(old, new)]);
+        facts
+    }
+
+    #[test]
+    fn is_shortened_as_if_it_had_been_too_large() {
+        let large = |size: usize, image: &str| json!({"kind": "X", "metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"image": image, "text": "x".repeat(size)}});
+        let mut short = facts(Some(large(9_000, "a")), Some(large(9_000, "b")));
+        let whole = short.clone();
+        shorten(&mut short, Extent::Whole, &digest);
+        assert_eq!(short, whole);
+        shorten(&mut short, Extent::Outline, &digest);
+        assert!(short.over_budget && short.extent == Extent::Outline);
+        let text = serde_json::to_string(&short).expect("JSON");
+        assert!(text.len() < 500 && text.contains(r#""labels":{"a":"b"}"#), "{text}");
+        // That the two differ still shows.
+        assert!(short.objects[0].patch.as_ref().is_some_and(|it| it.get("spec").is_some()));
+        shorten(&mut short, Extent::None, &digest);
+        assert_eq!((short.objects.len(), short.extent), (0, Extent::None));
+        // What is an outline for its own size is not said to be one for another reason.
+        let mut own = facts(Some(large(50_000, "a")), None);
+        shorten(&mut own, Extent::Outline, &digest);
+        assert!(own.extent == Extent::Outline && !own.over_budget);
+        // Nor is anything missing where there are no objects.
+        let mut none = FactsRecord { objects: Vec::new(), ..whole };
+        for extent in [Extent::Outline, Extent::None] {
+            shorten(&mut none, extent, &digest);
+        }
+        assert!(none.extent == Extent::Whole && !none.over_budget, "{none:?}");
+    }
+
+    #[test]
+    fn is_the_same_where_a_replay_reads_the_same() {
+        let object = |uid: &str, manager: &str, image: &str| json!({"metadata": {"name": "n", "uid": uid, "creationTimestamp": uid, "managedFields": [manager]}, "spec": image});
+        let one = || object("1", "m", "i");
+        let created = sameness(&facts(None, Some(one())));
+        let table = [
+            (None, Some(object("2", "n", "i")), true),
+            (None, Some(object("1", "m", "j")), false),
+            (Some(one()), Some(one()), false),
+            (Some(one()), None, false),
+        ];
+        for (row, (old, new, want)) in table.into_iter().enumerate() {
+            assert_eq!(sameness(&facts(old, new)) == created, want, "row {row}");
+        }
+        let changed = |uid, image| {
+            sameness(&facts(Some(object(uid, "m", "i")), Some(object(uid, "n", image))))
+        };
+        assert_eq!(changed("1", "j"), changed("1", "j"));
+        // Of an object that is there, the uid is no invention.
+        assert_ne!(changed("1", "j"), changed("2", "j"));
+        assert_ne!(changed("1", "j"), changed("1", "k"));
     }
 
     #[test]

@@ -9,12 +9,15 @@ use attributes::{Attributes, User};
 use effects::{Change, Effect, EffectKind, NamespaceClass, ObjectRef};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
-use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, FactsRecord, PairRecord, RequestRecord};
+use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, RequestRecord};
 use payload::REDACTED;
 use policy::{Decision, Gaps, Input, NOT_RECORDED, Objects, Pack, Pair, Replayed};
 use serde_json::Value;
 
-use crate::{Earlier, patch};
+use crate::{
+    Earlier,
+    objects::{made_up, sides},
+};
 
 /// What a pack says of a recorded call.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,10 +72,9 @@ impl Recorded {
         let attributes = attributes_of(&request)?;
         let is_read = attributes.is_read();
         let facts = match entry.facts {
-            None if is_read => None,
-            Some(facts) if facts.version == FACTS_VERSION => Some(*facts),
-            Some(_) => return Err("recorded by a later version of agent-shield".to_owned()),
-            None => return Err("recorded by an earlier version of agent-shield".to_owned()),
+            Facts::None if is_read => None,
+            Facts::Recorded(facts) if facts.version == FACTS_VERSION => Some(*facts),
+            other => return Err(absent(&other, entry.class.is_some()).to_owned()),
         };
         let of_namespace = !attributes.namespace.is_empty();
         let labels = facts.as_ref().and_then(|it| it.labels.clone());
@@ -103,14 +105,27 @@ impl Recorded {
             }
             _ => {}
         }
+        let cut = |size| match &facts {
+            Some(FactsRecord { over_budget: true, .. }) => {
+                "its agent had used up what is kept of it"
+            }
+            _ => size,
+        };
         match facts.as_ref().map(|it| it.extent) {
-            Some(Extent::Outline) => gaps.diff = Some("reads diff, not recorded: too large".into()),
+            Some(Extent::Outline) => {
+                gaps.diff = Some(format!("reads diff, not recorded: {}", cut("too large")));
+            }
             Some(Extent::None) => {
-                gaps.objects = Some("reads objects, not recorded: too many".to_owned());
+                gaps.objects = Some(format!("reads objects, not recorded: {}", cut("too many")));
             }
             Some(Extent::Whole) | None => {}
         }
-        let objects = facts.iter().flat_map(|it| &it.objects).map(sides).collect();
+        let mut objects: Vec<_> = facts.iter().flat_map(|it| &it.objects).map(sides).collect();
+        if facts.as_ref().is_some_and(|it| it.objects_of.is_some()) {
+            // Those of an earlier call of the same request: this one's had others.
+            let values = objects.iter_mut().flat_map(made_up);
+            values.for_each(|it| *it = Value::String(format!("{NOT_RECORDED}]")));
+        }
         let user = User {
             username: identity.username,
             uid: identity.uid,
@@ -258,16 +273,21 @@ fn unseen(first: Replayed, why: &str, previews: bool) -> Said {
     said
 }
 
-fn nothing_asked() -> Replayed {
-    Replayed { verdict: policy::Verdict::allow(), unknown: Vec::new() }
+/// Why there are no facts that can be read.
+fn absent(facts: &Facts, is_class_known: bool) -> &'static str {
+    match facts {
+        Facts::Recorded(_) | Facts::Unreadable => {
+            "what it was judged by was recorded in a form that this version of agent-shield does not know"
+        }
+        Facts::Lost => "what it was judged by was lost, as the store could not write",
+        // Whoever recorded facts recorded the class too, which is in the entry itself.
+        Facts::None if is_class_known => "what it was judged by is no longer kept",
+        Facts::None => "recorded by an earlier version of agent-shield",
+    }
 }
 
-fn sides(pair: &PairRecord) -> [Option<Value>; 2] {
-    let new = match (&pair.old, &pair.patch) {
-        (Some(old), Some(patch)) => Some(patch::applied(old.clone(), patch)),
-        _ => pair.new.clone(),
-    };
-    [pair.old.clone(), new]
+fn nothing_asked() -> Replayed {
+    Replayed { verdict: policy::Verdict::allow(), unknown: Vec::new() }
 }
 
 /// The attributes of a recorded request; of its query, what was redacted is not known.
@@ -308,7 +328,7 @@ fn effect(record: &EffectRecord) -> Result<Effect, String> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use ledger::{Identity, Stage};
+    use ledger::{ClassRecord, Identity, Stage};
     use policy::{Source, compile};
 
     use super::*;
@@ -325,25 +345,24 @@ mod tests {
         }
     }
 
-    fn facts(version: u32) -> Option<Box<FactsRecord>> {
+    fn facts(version: u32) -> Facts {
         let text =
             format!(r#"{{"version": {version}, "at": "2026-01-01T00:00:00Z", "looked": true}}"#);
-        serde_json::from_str(&text).ok()
+        Facts::Recorded(serde_json::from_str(&text).expect("facts"))
     }
 
     #[test]
-    fn guesses_nothing_of_what_other_versions_recorded() {
+    fn guesses_nothing_of_what_is_not_there() {
         let web = "/apis/apps/v1/namespaces/shop/deployments/web";
+        let class = Some(ClassRecord::Production);
+        let with = |facts| Entry { facts, ..entry("DELETE", web) };
         let table = [
             (entry("DELETE", web), "by an earlier version"),
-            (
-                Entry { facts: facts(FACTS_VERSION + 1), ..entry("DELETE", web) },
-                "by a later version",
-            ),
-            (
-                Entry { facts: facts(FACTS_VERSION), ..entry("DELETE", web) },
-                "namespace was classed",
-            ),
+            (Entry { class, ..entry("DELETE", web) }, "no longer kept"),
+            (Entry { class, ..with(Facts::Lost) }, "lost, as the store could not write"),
+            (Entry { class, ..with(Facts::Unreadable) }, "in a form that this version"),
+            (with(facts(FACTS_VERSION + 1)), "in a form that this version"),
+            (with(facts(FACTS_VERSION)), "namespace was classed"),
             (Entry { user: None, ..entry("GET", web) }, "who asked"),
             (entry("DELETE", "/api/v1/namespaces/%2F"), "cannot be read"),
         ];
@@ -365,6 +384,43 @@ mod tests {
         assert_eq!(said("/api/v1/namespaces/shop/pods/p").open, []);
         let open = said("/api/v1/namespaces/shop/secrets/s?x=[redacted 0123]").open;
         assert!(open[0].why.contains("classed"), "{open:?}");
+    }
+
+    #[test]
+    fn knows_of_an_earlier_calls_objects_all_but_what_was_made_up_then() {
+        let judged = |when: &str, facts: &str| {
+            let text = format!(
+                "apiVersion: agent-shield.io/v1alpha1\nkind: Policy\nmetadata: {{name: p}}\nspec:\n  matchConstraints: {{resourceRules: [{{resources: [services], operations: [CREATE]}}]}}\n  rules: [{{name: r, when: \"{when}\", action: deny}}]\n"
+            );
+            let sources = [Source { name: "p".to_owned(), text }];
+            let pack = compile(&sources, Timestamp::UNIX_EPOCH).expect("a pack").pack;
+            let facts = format!(
+                r#"{{"version": 1, "at": "2026-01-01T00:00:00Z", "looked": true, "objects": [{{"new": {{"metadata": {{"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}}, "spec": {{"type": "X"}}}}}}]{facts}}}"#
+            );
+            let entry = Entry {
+                facts: Facts::Recorded(serde_json::from_str(&facts).expect("facts")),
+                class: Some(ClassRecord::NonProduction),
+                ..entry("POST", "/api/v1/namespaces/shop/services")
+            };
+            Recorded::of(entry).expect("a write").judged(&pack, &Earlier::default())
+        };
+        let others = r#", "objectsOf": "an earlier call""#;
+        for facts in ["", others] {
+            let said = judged("object.spec.type == 'X'", facts);
+            assert_eq!((said.decision, said.open), (Decision::Deny, Vec::new()), "{facts}");
+        }
+        for when in ["object.metadata.uid != 'u'", "object.metadata.creationTimestamp == 'x'"] {
+            assert_eq!(judged(when, "").open, []);
+            let open = judged(when, others).open;
+            assert!(open[0].why.contains("not recorded"), "{open:?}");
+        }
+        for (facts, want) in [
+            (r#", "extent": "outline""#, "too large"),
+            (r#", "extent": "outline", "overBudget": true"#, "its agent had used up"),
+        ] {
+            let open = judged("diff.size() == 1", facts).open;
+            assert!(open[0].why.contains(want), "{open:?}");
+        }
     }
 
     #[test]

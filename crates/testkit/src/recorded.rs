@@ -7,8 +7,8 @@ use attributes::{Attributes, User};
 use effects::{ClassConfig, NamespaceClass};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
-    Action, ClassRecord, DecisionRecord, Entry, FACTS_VERSION, FactsRecord, HoldEvent, HoldRecord,
-    Identity, Ledger, Outcome, RequestRecord, ResponseRecord, Stage,
+    Action, ClassRecord, DecisionRecord, Entry, FACTS_VERSION, Facts, FactsRecord, HoldEvent,
+    HoldRecord, Identity, Ledger, Outcome, RequestRecord, ResponseRecord, Stage,
 };
 use policy::{Decision, Input, Objects, Pack, Pair};
 use serde_json::{Value, json};
@@ -188,14 +188,16 @@ fn judged(
         looked: true,
         objects,
         unknown: String::new(),
+        objects_of: None,
         extent,
+        over_budget: false,
         compared: true,
         window: None,
     };
     Entry {
         effects: effects.iter().map(Into::into).collect(),
         decision: Some(decision),
-        facts: Some(Box::new(facts)),
+        facts: Facts::Recorded(Box::new(facts)),
         ..entry
     }
 }

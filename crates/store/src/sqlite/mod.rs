@@ -19,17 +19,19 @@ use std::{
 
 pub use history::History;
 use hold::{Freeze, Hold, HoldFilter, HoldId, Holds};
+use jiff::Timestamp;
 use ledger::{Call, Entry, Filter, Ledger, StoreError, Task};
 use rusqlite::Connection;
 use write::{Change, Writer};
 
 const FILE: &str = "agent-shield.db";
 /// What makes each version out of the one before; a file of a later one is not touched.
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
 const BUSY_TIME_MAX: Duration = Duration::from_millis(800);
 
@@ -107,6 +109,16 @@ impl Sqlite {
         }
         let writer = Writer::start(path.clone(), connection);
         Ok(Self(Arc::new(Inner { path, writer, _lock: lock })))
+    }
+
+    /// Lets go of some of the facts of entries before a moment, the oldest first, so few that nobody
+    /// waits for it; whether there are more. The entries stay, and the file's room is used again.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be changed or read.
+    pub async fn drop_facts(&self, before: Timestamp) -> Result<bool, StoreError> {
+        self.change(Change::DropFacts(before)).await?;
+        self.read(move |connection| read::has_facts(connection, before)).await
     }
 
     fn change<'a>(&'a self, change: Change) -> Task<'a, Result<(), StoreError>> {

@@ -145,6 +145,13 @@ pub(super) fn agents(connection: &Connection) -> Result<Vec<String>, StoreError>
     rows.collect::<Result<_, _>>().map_err(failed)
 }
 
+pub(super) fn has_facts(connection: &Connection, before: Timestamp) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM facts WHERE time_us < ?)";
+    connection
+        .query_row(sql, [before.as_microsecond()], |row| row.get(0))
+        .map_err(|error| unavailable(&error))
+}
+
 pub(super) fn count_entries(connection: &Connection) -> Result<u64, StoreError> {
     connection
         .query_row(

@@ -8,8 +8,8 @@ use std::{
 use hold::{HoldFilter, HoldId, Preview, Quorum, State};
 use jiff::Timestamp;
 use ledger::{
-    Action, DecisionRecord, Extent, FactsRecord, HoldEvent, HoldRecord, Identity, RequestRecord,
-    Stage,
+    Action, DecisionRecord, Extent, Facts, FactsRecord, HoldEvent, HoldRecord, Identity,
+    PairRecord, RequestRecord, Stage,
 };
 
 use super::*;
@@ -53,24 +53,138 @@ fn hold(id: &str, digest: &str) -> Hold {
     }
 }
 
-#[tokio::test]
-async fn shows_all_of_history_with_its_facts() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(dir.path()).unwrap();
-    let facts = FactsRecord {
+/// With an object of some size.
+fn facts(name: &str) -> Facts {
+    let object = serde_json::json!({"metadata": {"name": name}, "spec": "x".repeat(6_000)});
+    Facts::Recorded(Box::new(FactsRecord {
         version: ledger::FACTS_VERSION,
         at: Timestamp::now(),
         labels: None,
         labels_left_out: false,
         looked: true,
-        objects: Vec::new(),
+        objects: vec![PairRecord { old: Some(object), ..PairRecord::default() }],
         unknown: String::new(),
+        objects_of: None,
         extent: Extent::Whole,
+        over_budget: false,
         compared: false,
         window: None,
+    }))
+}
+
+/// As of a call whose objects stand with another one.
+fn facts_like(audit_id: &str) -> Facts {
+    let Facts::Recorded(mut facts) = facts("other") else { unreachable!() };
+    (facts.objects, facts.objects_of) = (Vec::new(), Some(audit_id.to_owned()));
+    Facts::Recorded(facts)
+}
+
+/// Of each entry, what its facts are, in a word.
+fn shown(dir: &Path) -> Vec<(String, String)> {
+    let mut shown = Vec::new();
+    let word = |facts| match facts {
+        Facts::Recorded(it) => match it.objects.first().and_then(|it| it.old.as_ref()) {
+            Some(old) => old["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+            None => format!("{:?} of {:?}", it.extent, it.objects_of),
+        },
+        other => format!("{other:?}"),
     };
+    let show = |entry: Entry| shown.push((entry.audit_id, word(entry.facts)));
+    History::open(dir).unwrap().each(Timestamp::UNIX_EPOCH, show).unwrap();
+    shown
+}
+
+fn words(words: &[(&str, &str)]) -> Vec<(String, String)> {
+    words.iter().map(|(id, word)| ((*id).to_owned(), (*word).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn tells_why_there_are_no_facts_and_finds_those_of_an_earlier_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let with = |id: &str, facts| Entry { facts, ..entry(id, "prod", "delete", "agent") };
+    let first = with("first", facts("mine"));
+    // What happened to its hold stands under the same audit id.
+    let mut held = Entry::new(Timestamp::now(), "first", Stage::Held);
+    held.hold = None;
+    let entries = vec![
+        first,
+        held,
+        with("again", facts_like("first")),
+        with("lost", Facts::Lost),
+        with("dangling", facts_like("nobody")),
+        with("none", Facts::None),
+    ];
+    store.append(entries).await.unwrap();
+    let want = [
+        ("first", "mine"),
+        ("first", "None"),
+        ("again", "mine"),
+        ("lost", "Lost"),
+        ("dangling", "None"),
+        ("none", "None"),
+    ];
+    assert_eq!(shown(dir.path()), words(&want));
+    let other = Connection::open(dir.path().join(FILE)).unwrap();
+    let refused = other.execute_batch("UPDATE facts SET facts = NULL").err().unwrap().to_string();
+    assert!(refused.contains("never changed"), "{refused}");
+    other.execute_batch("INSERT INTO facts VALUES (6, 0, '{}')").unwrap();
+    assert_eq!(shown(dir.path()).last(), words(&[("none", "Unreadable")]).last());
+}
+
+#[tokio::test]
+async fn drops_old_facts_and_no_entry_and_uses_their_room_again() {
+    const COUNT: usize = 600;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let hours = |hours| Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+    let lot = |time: Timestamp| {
+        let judged = move |n: usize| Entry {
+            time,
+            facts: facts("mine"),
+            ..entry(&format!("{time}-{n}"), "prod", "delete", "agent")
+        };
+        (0..COUNT).map(judged).collect::<Vec<_>>()
+    };
+    store.append(lot(hours(48))).await.unwrap();
+    let referring = Entry { facts: facts_like(&shown(dir.path())[0].0), ..lot(hours(1)).remove(0) };
+    store.append(vec![referring]).await.unwrap();
+    let pages = || -> i64 {
+        let other = Connection::open(dir.path().join(FILE)).unwrap();
+        other.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap()
+    };
+    let (entries, full) = (count_entries(dir.path()).unwrap(), pages());
+    let with_facts = || shown(dir.path()).iter().filter(|(_, word)| word != "None").count();
+    assert_eq!(with_facts(), COUNT + 1);
+
+    assert!(!store.drop_facts(hours(72)).await.unwrap());
+    assert_eq!(with_facts(), COUNT + 1);
+    // In lots, between which others have their turn.
+    let mut lots = 1;
+    while store.drop_facts(hours(24)).await.unwrap() {
+        lots += 1;
+    }
+    assert!(lots > 3, "{lots} lots");
+    // The last one's objects stood with a call of which nothing is kept: nothing is known of it either.
+    assert_eq!(with_facts(), 0);
+    assert_eq!(count_entries(dir.path()).unwrap(), entries);
+    assert_eq!(store.calls(Filter::default()).await.unwrap().len(), COUNT + 1);
+    for _ in 0..3 {
+        store.append(lot(hours(0))).await.unwrap();
+        while store.drop_facts(Timestamp::now()).await.unwrap() {}
+    }
+    // Only the entries took more room: about a page for each four of them.
+    let grown = pages() - full;
+    assert!(grown < 3 * COUNT as i64 / 2, "{grown} pages more than {full}");
+}
+
+#[tokio::test]
+async fn shows_all_of_history_with_its_facts() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let facts = facts("one");
     let mut judged = entry("a1", "prod", "delete", "agent");
-    judged.facts = Some(Box::new(facts.clone()));
+    judged.facts = facts.clone();
     let mut probe = entry("a2", "prod", "get", "agent");
     probe.probe_of = Some("a1".into());
     let mut old = entry("a0", "prod", "delete", "agent");
@@ -87,7 +201,7 @@ async fn shows_all_of_history_with_its_facts() {
     store.append(vec![entry("a3", "prod", "delete", "agent")]).await.unwrap();
     let mut shown = Vec::new();
     history.each(since, |entry| shown.push((entry.audit_id, entry.facts))).unwrap();
-    assert_eq!(shown, [(read.audit_id, None), ("a1".to_owned(), Some(Box::new(facts)))]);
+    assert_eq!(shown, [(read.audit_id, Facts::None), ("a1".to_owned(), facts)]);
     // Nobody else has to read them.
     let calls = store.calls(Filter::default()).await.unwrap();
     assert!(calls.iter().any(|call| call.audit_id == "a1"));
@@ -220,6 +334,32 @@ fn brings_an_older_file_up_to_date() {
     drop(old);
     drop(Sqlite::open(dir.path()).unwrap());
     assert_eq!(count_entries(dir.path()).unwrap(), 1);
+}
+
+#[test]
+fn takes_the_facts_of_an_older_file_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Connection::open(dir.path().join(FILE)).unwrap();
+    old.execute_batch(&SCHEMA[..4].concat()).unwrap();
+    old.execute_batch("PRAGMA user_version = 4").unwrap();
+    for (id, facts) in [("a", facts("mine")), ("b", Facts::None)] {
+        let json = match facts {
+            Facts::Recorded(facts) => Some(serde_json::to_string(&facts).unwrap()),
+            _ => None,
+        };
+        let text = serde_json::to_string(&entry(id, "prod", "delete", "agent")).unwrap();
+        let sql = "INSERT INTO entries (time_us, audit_id, probe, entry, facts) VALUES (1, ?1, 0, ?2, ?3)";
+        old.execute(sql, rusqlite::params![id, text, json]).unwrap();
+    }
+    drop(old);
+    let want = words(&[("a", "mine"), ("b", "None")]);
+    assert_eq!(shown(dir.path()), want, "before it is brought up to date");
+    drop(Sqlite::open(dir.path()).unwrap());
+    assert_eq!(shown(dir.path()), want);
+    let new = Connection::open(dir.path().join(FILE)).unwrap();
+    let count = |sql: &str| new.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM facts"), 1);
+    assert_eq!(count("SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'facts'"), 0);
 }
 
 #[tokio::test]

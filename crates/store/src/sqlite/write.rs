@@ -8,7 +8,8 @@ use std::{
 };
 
 use hold::{Freeze, Hold};
-use ledger::{Entry, StoreError};
+use jiff::Timestamp;
+use ledger::{Entry, Facts, StoreError};
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +19,8 @@ use super::{connect, reads, unavailable};
 const WAITING_MAX: usize = 4_096;
 /// Changes in one commit.
 const COMMIT_MAX: usize = 512;
+/// Facts that are dropped at once: some two milliseconds, for which others wait.
+const FACTS_DROPPED_MAX: u32 = 128;
 /// A change that was not begun after so long is given up.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -30,6 +33,8 @@ pub(super) enum Change {
     Freeze(Freeze, Vec<Entry>),
     /// By username.
     Thaw(String, Vec<Entry>),
+    /// Some of those of entries before a moment.
+    DropFacts(Timestamp),
 }
 
 struct Waiting {
@@ -121,8 +126,14 @@ fn commit(
         let result = apply(&savepoint, &waiting.change);
         match &result {
             Ok(()) => savepoint.commit().map_err(failed)?,
-            // A conflict is the caller's; anything else is the disk's, and ends the transaction.
-            Err(StoreError::Conflict) => savepoint.finish().map_err(failed)?,
+            // A conflict is the caller's, and no entry is refused because facts stay; anything else is
+            // the disk's, and ends the transaction.
+            Err(error)
+                if matches!(error, StoreError::Conflict)
+                    || matches!(waiting.change, Change::DropFacts(_)) =>
+            {
+                savepoint.finish().map_err(failed)?;
+            }
             Err(error) => return Err(error.clone()),
         }
         results.push(result);
@@ -168,6 +179,17 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
                 .execute("DELETE FROM freezes WHERE username = ?1", [username])
                 .map_err(|error| unavailable(&error))?;
             append(connection, entries)
+        }
+        Change::DropFacts(before) => {
+            let sql = "DELETE FROM facts WHERE seq IN
+                       (SELECT seq FROM facts WHERE time_us < ?1 ORDER BY time_us LIMIT ?2)";
+            connection
+                .prepare_cached(sql)
+                .and_then(|mut delete| {
+                    delete.execute(params![before.as_microsecond(), FACTS_DROPPED_MAX])
+                })
+                .map(|_| ())
+                .map_err(|error| unavailable(&error))
         }
     }
 }
@@ -219,11 +241,9 @@ fn append(connection: &Connection, entries: &[Entry]) -> Result<(), StoreError> 
 
 fn append_one(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
     let sql = "INSERT INTO entries (time_us, audit_id, namespace, resource, name, username, verb,
-               action, hold_id, probe, entry, facts)
-               VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)";
-    let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
-    let json = serde_json::to_string(entry).map_err(corrupt)?;
-    let facts = entry.facts.as_ref().map(serde_json::to_string).transpose().map_err(corrupt)?;
+               action, hold_id, probe, entry)
+               VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)";
+    let json = serde_json::to_string(entry).map_err(|it| StoreError::Corrupt(it.to_string()))?;
     let request = entry.request.as_ref();
     connection
         .prepare_cached(sql)
@@ -240,9 +260,23 @@ fn append_one(connection: &Connection, entry: &Entry) -> Result<(), StoreError> 
                 entry.hold.as_ref().map(|it| it.id.as_str()),
                 entry.probe_of.is_some(),
                 json,
-                facts,
             ])
         })
         .map_err(|error| unavailable(&error))?;
-    Ok(())
+    append_facts(connection, connection.last_insert_rowid(), entry)
+}
+
+fn append_facts(connection: &Connection, seq: i64, entry: &Entry) -> Result<(), StoreError> {
+    let facts = match &entry.facts {
+        Facts::None | Facts::Unreadable => return Ok(()),
+        Facts::Lost => None,
+        Facts::Recorded(facts) => Some(facts),
+    };
+    let json = facts.map(serde_json::to_string).transpose();
+    let json = json.map_err(|it| StoreError::Corrupt(it.to_string()))?;
+    connection
+        .prepare_cached("INSERT INTO facts (seq, time_us, facts) VALUES (?1,?2,?3)")
+        .and_then(|mut insert| insert.execute(params![seq, entry.time.as_microsecond(), json]))
+        .map(|_| ())
+        .map_err(|error| unavailable(&error))
 }
