@@ -284,18 +284,22 @@ impl Pack {
 
     /// What every rule makes of a request.
     pub fn explain(&self, input: &Input<'_>) -> Trace {
-        let facts = Facts::new(input, self);
+        self.trace(&Facts::new(input, self))
+    }
+
+    pub(crate) fn trace(&self, facts: &Facts<'_>) -> Trace {
         let budget = Budget::new(DECISION_STEPS);
         let (mut voices, mut steps) = (Vec::new(), Vec::new());
         for rule in &self.rules {
-            for outcome in self.show(rule, &facts, &budget) {
+            for outcome in self.show(rule, facts, &budget) {
                 let (outcome_words, asked) = match &outcome {
-                    Outcome::Not(why) | Outcome::Unknown(why) => (why.clone(), false),
+                    Outcome::Not(why) => (why.clone(), false),
+                    Outcome::Unknown(why) => (format!("not known: {why}"), false),
                     Outcome::Failed(why) => (format!("could not be evaluated: {why}"), true),
                     Outcome::Asks { reason, .. } => (format!("asks: {reason}"), true),
                 };
                 steps.push(Step { rule: rule.name.clone(), outcome: outcome_words, asked });
-                voices.extend(self.voice(rule, outcome, &facts, &budget));
+                voices.extend(self.voice(rule, outcome, facts, &budget));
             }
         }
         Trace { verdict: Verdict::join(voices), steps }
@@ -420,7 +424,8 @@ impl Pack {
             match self.limited(budget, |budget| when.is_true(&view, budget)) {
                 Ok(true) => {}
                 Ok(false) if failed.is_none() => {
-                    return Outcome::Not(format!("when: {} is false", when.source().trim()));
+                    let one_line: Vec<&str> = when.source().split_whitespace().collect();
+                    return Outcome::Not(format!("when: {} is false", one_line.join(" ")));
                 }
                 // The condition that failed may have been true; the rule's own says no either way.
                 Ok(false) => return Outcome::Not("when: is false".to_owned()),

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use crate::{Decision, Input, Pack, RuleName, Verdict, facts::Facts};
+use crate::{Decision, Input, Pack, RuleName, Step, Verdict, facts::Facts};
 
 /// Stands in a recorded object, as the beginning of a string, for what was left out of it.
 pub const NOT_RECORDED: &str = "[not recorded";
@@ -88,10 +88,30 @@ impl Watch<'_> {
 impl Pack {
     /// What the rules say of a recorded request, as far as the record tells.
     pub fn replay(&self, input: &Input<'_>, gaps: &Gaps) -> Replayed {
-        let watch = Watch { gaps, met: RefCell::default(), unknown: RefCell::default() };
-        let mut facts = Facts::new(input, self);
-        facts.watch = Some(&watch);
-        let verdict = self.join(&facts);
-        Replayed { verdict, unknown: watch.unknown.take() }
+        watched(self, input, gaps, |facts| self.join(facts))
     }
+
+    /// As [`Pack::replay`], and what every rule makes of it.
+    pub fn explain_replay(&self, input: &Input<'_>, gaps: &Gaps) -> (Replayed, Vec<Step>) {
+        let mut steps = Vec::new();
+        let replayed = watched(self, input, gaps, |facts| {
+            let trace = self.trace(facts);
+            steps = trace.steps;
+            trace.verdict
+        });
+        (replayed, steps)
+    }
+}
+
+fn watched(
+    pack: &Pack,
+    input: &Input<'_>,
+    gaps: &Gaps,
+    judge: impl FnOnce(&Facts<'_>) -> Verdict,
+) -> Replayed {
+    let watch = Watch { gaps, met: RefCell::default(), unknown: RefCell::default() };
+    let mut facts = Facts::new(input, pack);
+    facts.watch = Some(&watch);
+    let verdict = judge(&facts);
+    Replayed { verdict, unknown: watch.unknown.take() }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, RequestRecord};
 use payload::REDACTED;
-use policy::{Decision, Gaps, Input, NOT_RECORDED, Objects, Pack, Pair, Replayed};
+use policy::{Decision, Gaps, Input, NOT_RECORDED, Objects, Pack, Pair, Replayed, Step};
 use serde_json::Value;
 
 use crate::{
@@ -43,6 +43,9 @@ pub struct Open {
     /// What is missing.
     pub why: String,
 }
+
+/// What asks the rules in each step.
+type Ask<'a> = dyn FnMut(&Input<'_>, &Gaps) -> Replayed + 'a;
 
 /// A call as it was when it was judged.
 #[derive(Debug)]
@@ -164,7 +167,22 @@ impl Recorded {
 
     /// What a pack says of it, in the two steps of the proxy; `earlier` is what was before it.
     pub fn judged(&self, pack: &Pack, earlier: &Earlier) -> Said {
-        let Some(facts) = &self.facts else { return self.read(pack) };
+        self.asked(pack, earlier, &mut |input, gaps| pack.replay(input, gaps))
+    }
+
+    /// As [`Recorded::judged`], and what every rule makes of it in the last step.
+    pub fn explained(&self, pack: &Pack, earlier: &Earlier) -> (Said, Vec<Step>) {
+        let mut steps = Vec::new();
+        let said = self.asked(pack, earlier, &mut |input, gaps| {
+            let (replayed, of_step) = pack.explain_replay(input, gaps);
+            steps = of_step;
+            replayed
+        });
+        (said, steps)
+    }
+
+    fn asked(&self, pack: &Pack, earlier: &Earlier, ask: &mut Ask<'_>) -> Said {
+        let Some(facts) = &self.facts else { return self.read(pack, ask) };
         let mut gaps = self.gaps.clone();
         let earlier = match pack.needs_window() {
             false => Vec::new(),
@@ -187,7 +205,7 @@ impl Recorded {
             redact: &Value::clone,
             now: self.at,
         };
-        let first = pack.replay(&input, &gaps);
+        let first = ask(&input, &gaps);
         if first.verdict.decision == Decision::Deny {
             return said(first, false);
         }
@@ -202,16 +220,16 @@ impl Recorded {
             };
         }
         let second = match looks {
-            true => self.by_what_was_seen(pack, facts, &gaps, input),
+            true => self.by_what_was_seen(pack, facts, &gaps, input, ask),
             false => {
                 let objects = Objects::Known(vec![Pair::default()]);
-                pack.replay(&Input { objects, ..input }, &gaps)
+                ask(&Input { objects, ..input }, &gaps)
             }
         };
         said(second, previews)
     }
 
-    fn read(&self, pack: &Pack) -> Said {
+    fn read(&self, pack: &Pack, ask: &mut Ask<'_>) -> Said {
         if !pack.asks_about_read(&self.attributes) {
             return said(nothing_asked(), false);
         }
@@ -219,7 +237,7 @@ impl Recorded {
             return unseen(nothing_asked(), "how its namespace was classed is not recorded", false);
         }
         let input = Input::of_read(&self.attributes, &self.user, &self.class, self.at);
-        let mut said = said(pack.replay(&input, &self.gaps), false);
+        let mut said = said(ask(&input, &self.gaps), false);
         // Nobody is asked about a read.
         if said.decision == Decision::Hold {
             said.decision = Decision::Deny;
@@ -233,6 +251,7 @@ impl Recorded {
         facts: &FactsRecord,
         gaps: &Gaps,
         input: Input<'_>,
+        ask: &mut Ask<'_>,
     ) -> Replayed {
         let pairs =
             self.objects.iter().map(|[old, new]| Pair { old: old.as_ref(), new: new.as_ref() });
@@ -245,7 +264,7 @@ impl Recorded {
             [[old, new]] if facts.compared && pack.reads_diff(&input) => self.changes(old, new),
             _ => Vec::new(),
         };
-        pack.replay(&Input { changes: &changes, ..input }, gaps)
+        ask(&Input { changes: &changes, ..input }, gaps)
     }
 
     fn changes(&self, old: &Option<Value>, new: &Option<Value>) -> Vec<Change> {

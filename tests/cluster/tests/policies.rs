@@ -136,6 +136,61 @@ fn a_policy_decides_on_what_the_api_server_would_make_of_a_request() {
 }
 
 #[test]
+fn a_recorded_call_is_explained() {
+    let scene = Scene::new("policies-explained");
+    let prod = &scene.prod;
+    scene.cluster.apply(&deployment(prod, "web", 3)).expect("a deployment");
+    let dir = dir(&scene, "policies");
+    let counts = |limit: u32| {
+        let rest = format!(
+            "  rules:\n  - name: rule\n    effects: [ScaleDown]\n    when: object.spec.replicas < {limit}\n    action: deny\n    reason: 'down to {{{{object.spec.replicas}}}}'\n"
+        );
+        policy("counts", &rest)
+    };
+    put(&dir, "counts.yaml", &counts(2));
+    let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
+    let web = format!("/apis/apps/v1/namespaces/{prod}/deployments/web");
+    let body = br#"{"spec":{"replicas":1}}"#;
+    let answer = shield.request(&scene.agent, "PATCH", &web, MERGE, body);
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    let calls = shield.cli_json(&scene.reviewer, &["timeline", "--since", "5m"]);
+    let is_it = |it: &&Value| it["rules"].to_string().contains("counts/rule");
+    let call = calls["items"].as_array().into_iter().flatten().find(is_it).expect("the call");
+    let audit_id = call["auditID"].as_str().expect("its audit id");
+    let explained = |audit_id: &str| {
+        let output = std::process::Command::new(testkit::binary())
+            .args(["policy", "explain", audit_id])
+            .arg(&dir)
+            .arg("--data-dir")
+            .arg(shield.data_dir())
+            .output()
+            .expect("agent-shield");
+        String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+    };
+    let now = explained(audit_id);
+    for line in [
+        "then: deny (counts/rule), by the policy set sha256:",
+        "by these policies: denied, the same set",
+        "* counts/rule: asks: down to 1",
+        "* scale-down-drastic: asks: scales deployment",
+    ] {
+        assert!(now.contains(line), "wanted {line}\n{now}");
+    }
+    // By another set: what it was then, and what it would be.
+    put(&dir, "counts.yaml", &counts(1));
+    let other = explained(audit_id);
+    for line in [
+        "then: deny (counts/rule)",
+        "by these policies: held, sha256:",
+        "  counts/rule: when: object.spec.replicas < 1 is false",
+    ] {
+        assert!(other.contains(line), "wanted {line}\n{other}");
+    }
+    let unknown = explained("019a8f3e-5c1b-7d00-8000-0242ac120002");
+    assert!(unknown.contains("no policy judged a call 019a8f3e"), "{unknown}");
+}
+
+#[test]
 fn a_broken_set_never_takes_effect() {
     let scene = Scene::new("policies-broken");
     let dir = dir(&scene, "policies");

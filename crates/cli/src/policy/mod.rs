@@ -2,6 +2,7 @@
 //! `check --cluster`.
 
 mod conditions;
+mod explain;
 mod files;
 mod init;
 mod origin;
@@ -14,9 +15,7 @@ use std::{path::PathBuf, sync::Arc};
 
 pub(crate) use self::replay::Differs;
 use ::policy::{
-    Compiled, Decision, Documents, Issue, Pack, Reviewers, Rule, Verdict,
-    case::Case,
-    compile,
+    Compiled, Documents, Issue, Pack, Reviewers, Rule, compile,
     document::{Mode, Time},
 };
 use anyhow::{Context, Result, bail};
@@ -68,18 +67,21 @@ Examples:
   agent-shield policy test policies/
   agent-shield policy test policies/ --junit report.xml")]
     Test(test::TestArgs),
-    /// Tell what each rule makes of a request, and why.
+    /// Tell what each rule makes of a request, or of a call in the ledger, and why.
     #[command(after_help = "\
 Examples:
   agent-shield policy explain request.yaml policies/
-  agent-shield policy explain request.yaml
+  agent-shield policy explain 019a8f3e-5c1b-7d00-8000-0242ac120002 policies/
 
-The request is written as a case of `policy test`, without what is expected:
+A request is written as a case of `policy test`, without what is expected:
   name: a scale to nothing
   request: {verb: patch, resource: deployments.apps, namespace: shop, name: web}
   oldObject: {spec: {replicas: 3}}
-  object: {spec: {replicas: 0}}")]
-    Explain(ExplainArgs),
+  object: {spec: {replicas: 0}}
+
+A call is named by its audit id, as the timeline and the agent's answer have it. What the ledger does not
+keep of it is not known, and never guessed.")]
+    Explain(explain::ExplainArgs),
     /// Judge the calls in the ledger by other policies: which verdicts would change.
     #[command(after_help = "\
 Examples:
@@ -142,19 +144,6 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct ExplainArgs {
-    /// The request.
-    #[arg(value_name = "REQUEST")]
-    request: PathBuf,
-    /// Files and directories of policies.
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
-    /// Also rules that the request has nothing to do with.
-    #[arg(long)]
-    all: bool,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct StatusArgs {
     /// The data directory of `serve`.
     #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = crate::serve::default_data_dir())]
@@ -170,7 +159,7 @@ pub(crate) async fn run(command: PolicyCommand, connection: &Connection) -> Resu
         PolicyCommand::Crds => crds(),
         PolicyCommand::List(args) => list(&args),
         PolicyCommand::Test(args) => test::run(&args),
-        PolicyCommand::Explain(args) => explain(&args),
+        PolicyCommand::Explain(args) => explain::run(&args),
         PolicyCommand::Replay(args) => self::replay::run(&args),
         PolicyCommand::SuggestExceptions(args) => suggest::run(&args),
         PolicyCommand::Init { dir } => init::run(&dir),
@@ -328,52 +317,6 @@ fn list(args: &ListArgs) -> Result<()> {
         print(&format!("exception: {}", Escaped::line(&line)))?;
     }
     Ok(())
-}
-
-fn explain(args: &ExplainArgs) -> Result<()> {
-    let Compiled { pack, .. } = compiled(&args.paths)?;
-    let name = args.request.display();
-    let text =
-        std::fs::read_to_string(&args.request).with_context(|| format!("cannot read {name}"))?;
-    let case: Case =
-        serde_saphyr::from_str(&text).with_context(|| format!("{name} is no request"))?;
-    let trace = case.judged(&pack).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
-    let decision = match trace.verdict.decision {
-        Decision::Allow => "allowed",
-        Decision::Hold => "held",
-        Decision::Deny => "denied",
-    };
-    print(&format!("{decision}, by the policy set {}", pack.digest()))?;
-    if trace.verdict.decision == Decision::Hold {
-        print(Escaped::line(&asked(&trace.verdict)).as_str())?;
-    }
-    for step in trace.steps.iter().filter(|step| step.asked || args.all || is_near(&step.outcome)) {
-        let mark = if step.asked { "*" } else { " " };
-        let line = format!("{mark} {}: {}", step.rule, step.outcome);
-        print(Escaped::line(&line).as_str())?;
-    }
-    for shadow in &trace.verdict.shadow {
-        let why = match shadow.exception.as_str() {
-            "" => "mode: shadow".to_owned(),
-            name => format!("exception {name}"),
-        };
-        let line = format!("  {} did not count: {why}", shadow.rule);
-        print(Escaped::line(&line).as_str())?;
-    }
-    Ok(())
-}
-
-/// Whom a hold asks, until when, and how bad it is.
-fn asked(verdict: &Verdict) -> String {
-    let people: Vec<String> = verdict.reviewers.iter().map(ToString::to_string).collect();
-    let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
-    let within = verdict.deadline.map(|it| format!(", within {}", Time(it))).unwrap_or_default();
-    format!("to be approved by {people}{within}; severity {}", verdict.severity.as_str())
-}
-
-/// Whether a rule looked at the request before it had nothing to say.
-fn is_near(outcome: &str) -> bool {
-    outcome.starts_with("when:") || outcome.starts_with("matchConditions:")
 }
 
 fn status(args: &StatusArgs) -> Result<()> {

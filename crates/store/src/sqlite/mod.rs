@@ -21,6 +21,7 @@ pub use history::History;
 use hold::{Freeze, Hold, HoldFilter, HoldId, Holds};
 use jiff::Timestamp;
 use ledger::{Call, Entry, Filter, Ledger, StoreError, Task};
+pub use reads::began;
 use rusqlite::Connection;
 use write::{Change, Writer};
 

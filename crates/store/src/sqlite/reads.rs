@@ -37,6 +37,11 @@ fn micros_of_id(audit_id: &str) -> Option<i64> {
     i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(i64::from(nanos) / 1_000)
 }
 
+/// When the call of an audit id began, to the millisecond before; missing of an id that does not tell.
+pub fn began(audit_id: &str) -> Option<Timestamp> {
+    Timestamp::from_microsecond(micros_of_id(audit_id)?).ok()
+}
+
 /// The times of a call: begun, by its id, and written down.
 fn span(entry: &Entry) -> Option<(i64, i64)> {
     let (begun, told) = (micros_of_id(&entry.audit_id)?, entry.time.as_microsecond());

@@ -3,7 +3,7 @@
 //! Nothing is asked of a cluster or of a running agent-shield. What the ledger does not tell is
 //! counted apart, and never guessed.
 
-mod tally;
+pub(super) mod tally;
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What rules look back at, at most: entries that are read before the first call that is judged.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// Changes that people are shown; scripts get all that are kept.
 const SHOWN_MAX: usize = 50;
 

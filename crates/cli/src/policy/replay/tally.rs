@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use ::policy::{Decision, Pack};
+use ::policy::{Decision, Pack, Step};
 use effects::Effect;
 use jiff::Timestamp;
 use ledger::{Action, DecisionRecord, Entry, HoldEvent, HoldRecord, RequestRecord, Stage};
@@ -134,7 +134,7 @@ struct Judged {
 }
 
 /// Takes entries in their order.
-pub(super) struct Tally<'p> {
+pub(in crate::policy) struct Tally<'p> {
     pack: &'p Pack,
     since: Timestamp,
     earlier: Earlier,
@@ -149,10 +149,24 @@ pub(super) struct Tally<'p> {
     reviewers: BTreeMap<String, Reviewer>,
     items: VecDeque<Item>,
     unknowns: BTreeMap<Open, UnknownItem>,
+    /// The call that somebody asks about, and each judgement of it.
+    explain: String,
+    explained: Vec<Explained>,
+}
+
+/// One judgement of a call, as it was and would be.
+pub(in crate::policy) struct Explained {
+    pub(in crate::policy) time: Timestamp,
+    pub(in crate::policy) user: String,
+    pub(in crate::policy) request: RequestRecord,
+    /// As it was recorded.
+    pub(in crate::policy) decision: DecisionRecord,
+    /// What every rule makes of it now, or why nobody can say.
+    pub(in crate::policy) said: Result<(Said, Vec<Step>), String>,
 }
 
 impl<'p> Tally<'p> {
-    pub(super) fn new(pack: &'p Pack, since: Timestamp) -> Self {
+    pub(in crate::policy) fn new(pack: &'p Pack, since: Timestamp) -> Self {
         let policy = pack.digest().to_owned();
         Self {
             pack,
@@ -166,11 +180,23 @@ impl<'p> Tally<'p> {
             reviewers: BTreeMap::new(),
             items: VecDeque::new(),
             unknowns: BTreeMap::new(),
+            explain: String::new(),
+            explained: Vec::new(),
         }
     }
 
+    /// Explains one call on the way.
+    pub(in crate::policy) fn explaining(self, audit_id: &str) -> Self {
+        Self { explain: audit_id.to_owned(), ..self }
+    }
+
+    /// Each judgement of the call that was to be explained.
+    pub(in crate::policy) fn explained(self) -> Vec<Explained> {
+        self.explained
+    }
+
     /// Takes one entry; those before the time that was asked for only tell what agents did before.
-    pub(super) fn take(&mut self, entry: Entry) {
+    pub(in crate::policy) fn take(&mut self, entry: Entry) {
         if let Some(hold) = &entry.hold {
             self.happened(&entry.audit_id, hold, entry.time);
         }
@@ -224,6 +250,12 @@ impl<'p> Tally<'p> {
             Ok(recorded) => Some(Ok(recorded.judged(self.pack, &self.earlier))),
             Err(why) => Some(Err(Open { rule: String::new(), why: why.clone() })),
         };
+        if audit_id == self.explain {
+            let said = recorded.as_ref().map_err(Clone::clone);
+            let said = said.map(|it| it.explained(self.pack, &self.earlier));
+            let (user, request, decision) = (user.clone(), request.clone(), decision.clone());
+            self.explained.push(Explained { time, user, request, decision, said });
+        }
         let previewed = recorded.as_ref().is_ok_and(Recorded::was_previewed);
         let is_read = recorded.as_ref().is_ok_and(Recorded::is_read);
         let effects = recorded.map(Recorded::into_effects).unwrap_or_default();

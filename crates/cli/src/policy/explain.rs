@@ -1,0 +1,160 @@
+//! `policy explain`: what each rule makes of a request that somebody wrote, or of a call in the ledger.
+
+use std::path::{Path, PathBuf};
+
+use ::policy::{Compiled, Decision, Pack, Step, Verdict, case::Case, document::Time};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+use replay::{Open, Said};
+use store::sqlite::began;
+
+use super::{
+    compiled,
+    replay::{
+        LedgerArgs, WINDOW,
+        tally::{Explained, Tally},
+    },
+};
+use crate::{escape::Escaped, human, output::print, spinner};
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// A file with a request, or the audit id of a call.
+    #[arg(value_name = "REQUEST|AUDIT-ID")]
+    request: PathBuf,
+    /// Files and directories of policies.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Also rules that the request has nothing to do with.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+pub(super) fn run(args: &ExplainArgs) -> Result<()> {
+    let Compiled { pack, .. } = compiled(&args.paths)?;
+    match audit_id(&args.request) {
+        Some(audit_id) => call(args, audit_id, &pack.guarding(&args.ledger.own_namespace())),
+        None => request(args, &pack),
+    }
+}
+
+/// An audit id, unless a file has that name.
+fn audit_id(request: &Path) -> Option<&str> {
+    let text = request.to_str()?;
+    let is_id = text.len() == 36 && text.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
+    (is_id && !request.exists()).then_some(text)
+}
+
+fn request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
+    let name = args.request.display();
+    let text =
+        std::fs::read_to_string(&args.request).with_context(|| format!("cannot read {name}"))?;
+    let case: Case =
+        serde_saphyr::from_str(&text).with_context(|| format!("{name} is no request"))?;
+    let trace = case.judged(pack).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
+    let decision = words(trace.verdict.decision);
+    print(&format!("{decision}, by the policy set {}", pack.digest()))?;
+    if trace.verdict.decision == Decision::Hold {
+        print(Escaped::line(&asked(&trace.verdict)).as_str())?;
+    }
+    tell(&trace.steps, args.all)?;
+    for shadow in &trace.verdict.shadow {
+        let why = match shadow.exception.as_str() {
+            "" => "mode: shadow".to_owned(),
+            name => format!("exception {name}"),
+        };
+        let line = format!("  {} did not count: {why}", shadow.rule);
+        print(Escaped::line(&line).as_str())?;
+    }
+    Ok(())
+}
+
+/// Each judgement of a call: a held one may be judged again before it runs.
+fn call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
+    let history = args.ledger.history()?;
+    let from = began(audit_id).and_then(|it| it.checked_sub(WINDOW).ok());
+    let from = from.unwrap_or(Timestamp::UNIX_EPOCH);
+    let bar = spinner::bar("looking", history.count(from)?);
+    let mut tally = Tally::new(pack, from).explaining(audit_id);
+    history.each(from, |entry| {
+        tally.take(entry);
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    let explained = tally.explained();
+    if explained.is_empty() {
+        let dir = args.ledger.data_dir.display();
+        bail!(
+            "no policy judged a call {audit_id} in the ledger of {dir}: is that its data directory? What was refused before any policy (malformed, frozen, refused by the API server's dry run) has no rules to explain"
+        );
+    }
+    for it in &explained {
+        judgement(it, pack, args.all)?;
+    }
+    Ok(())
+}
+
+fn judgement(it: &Explained, pack: &Pack, all: bool) -> Result<()> {
+    let (when, who) = (it.time.strftime("%F %T"), human::short_user(&it.user));
+    let line = format!("{when}  {who}  {}", human::what(&it.request));
+    print(Escaped::line(&line).as_str())?;
+    let rules = match it.decision.rules.join(", ") {
+        rules if rules.is_empty() => String::new(),
+        rules => format!(" ({rules})"),
+    };
+    let then = it.decision.action.as_str();
+    let line = format!("then: {then}{rules}, by the policy set {}", it.decision.policy);
+    print(Escaped::line(&line).as_str())?;
+    let (said, steps) = match &it.said {
+        Ok(said) => said,
+        Err(why) => {
+            return print(Escaped::line(&format!("by these policies: not known, {why}")).as_str());
+        }
+    };
+    let same = if it.decision.policy == pack.digest() { "the same set" } else { pack.digest() };
+    print(&format!("by these policies: {}, {same}", now(said)))?;
+    for Open { rule, why } in &said.open {
+        let rule = if rule.is_empty() { "the decision" } else { rule };
+        print(Escaped::line(&format!("? {rule}: not known, {why}")).as_str())?;
+    }
+    tell(steps, all)
+}
+
+fn now(said: &Said) -> &'static str {
+    if said.open.is_empty() { words(said.decision) } else { "not known for certain" }
+}
+
+fn words(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Allow => "allowed",
+        Decision::Hold => "held",
+        Decision::Deny => "denied",
+    }
+}
+
+/// Rules that asked, then those that were near it.
+fn tell(steps: &[Step], all: bool) -> Result<()> {
+    let others = steps.iter().filter(|it| !it.asked && (all || is_near(&it.outcome)));
+    for step in steps.iter().filter(|it| it.asked).chain(others) {
+        let mark = if step.asked { "*" } else { " " };
+        let line = format!("{mark} {}: {}", step.rule, step.outcome);
+        print(Escaped::line(&line).as_str())?;
+    }
+    Ok(())
+}
+
+/// Whom a hold asks, until when, and how bad it is.
+fn asked(verdict: &Verdict) -> String {
+    let people: Vec<String> = verdict.reviewers.iter().map(ToString::to_string).collect();
+    let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
+    let within = verdict.deadline.map(|it| format!(", within {}", Time(it))).unwrap_or_default();
+    format!("to be approved by {people}{within}; severity {}", verdict.severity.as_str())
+}
+
+/// Whether a rule looked at the request before it had nothing to say.
+fn is_near(outcome: &str) -> bool {
+    ["when:", "matchConditions:", "not known:"].iter().any(|it| outcome.starts_with(it))
+}
