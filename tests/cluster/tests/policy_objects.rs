@@ -162,6 +162,7 @@ fn policies_of_the_cluster() {
     assert_eq!(stage.scaled_to(&shield, 4).0, 200);
     they_are_swapped_whole(&stage, &shield);
     agents_do_not_change_them(&stage, &shield);
+    a_right_that_is_missing_is_named(&stage);
     a_broken_one_stops_a_start(&stage);
     without_the_resources_the_pack_stays(&stage, &shield);
 }
@@ -299,6 +300,41 @@ fn agents_do_not_change_them(stage: &Stage, shield: &Shield) {
     }
     assert_eq!(stage.object("policies", "first"), before);
     assert!(stage.object("policyexceptions", "mine").is_null());
+}
+
+/// Without the right to tell, what is in force is in force, and the log says what is missing.
+fn a_right_that_is_missing_is_named(stage: &Stage) {
+    let scene = &stage.scene;
+    let rights = rbac_own("untold", &["--policy-objects"]);
+    let mut rights: Value = serde_saphyr::from_str(&rights).expect("YAML");
+    for item in rights["items"].as_array_mut().expect("items") {
+        let Some(rules) = item.get_mut("rules").and_then(Value::as_array_mut) else { continue };
+        rules.retain(|rule| !rule["resources"].to_string().contains("/status"));
+    }
+    scene.cluster.apply(&rights).expect("rights");
+    let own = scene.cluster.token_file_kubeconfig("agent-shield", "untold").expect("a token");
+    stage.apply(&policy("untold", "object.spec.replicas == 11", "eleven"));
+    stage.told("untold", "InForce", "True");
+    stage.kubectl(
+        &[
+            "patch",
+            "policies.agent-shield.io",
+            "untold",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            r#"{"status":null}"#,
+        ],
+        "",
+    );
+    let untold =
+        Shield::start_as(scene.cluster, Credential::Kubeconfig(own), &["--policy-objects"]);
+    assert!(stage.scaled_to(&untold, 11).1.contains("eleven"));
+    let log = untold.log();
+    assert!(log.contains("lacks a right: policies of the cluster do not tell"), "{log}");
+    assert!(log.contains("rbac own --policy-objects | kubectl apply"), "{log}");
+    assert!(log.contains("a policy's status was not written"), "{log}");
+    stage.kubectl(&["delete", "policies.agent-shield.io", "untold"], "");
 }
 
 /// Nothing starts on half of what somebody wrote, and whoever wrote it is told.
