@@ -40,7 +40,23 @@ pub fn delete_options(
         MediaType::Protobuf => protobuf::read(body, Some("DeleteOptions"))?,
         _ => return Err(PayloadError::Opaque(media)),
     };
-    let Value::Object(document) = read else {
+    checked(read).map(Some)
+}
+
+/// Reads the options that an eviction has for the delete of its pod; it mostly has none.
+///
+/// # Errors
+/// [`PayloadError`] for a body that cannot be read, and as [`delete_options`].
+pub fn eviction_options(media: MediaType, body: &[u8]) -> Result<DeleteOptions, PayloadError> {
+    let mut eviction = read(media, body)?;
+    match eviction.get_mut("deleteOptions").map(Value::take) {
+        None | Some(Value::Null) => checked(json!({})),
+        Some(options) => checked(options),
+    }
+}
+
+fn checked(options: Value) -> Result<DeleteOptions, PayloadError> {
+    let Value::Object(document) = options else {
         return Err(PayloadError::Unexpected("delete options must be a JSON object".into()));
     };
     let unexpected = |what: &str| Err(PayloadError::Unexpected(what.to_owned()));
@@ -55,7 +71,7 @@ pub fn delete_options(
     if !dry_run.is_none_or(|it| it.is_null() || it.is_array()) {
         return unexpected("dryRun is not a list");
     }
-    Ok(Some(DeleteOptions { document }))
+    Ok(DeleteOptions { document })
 }
 
 impl DeleteOptions {
@@ -219,6 +235,19 @@ mod tests {
                 "{method} {media:?} {:?} {query:?}",
                 String::from_utf8_lossy(body)
             );
+        }
+    }
+
+    #[test]
+    fn reads_what_an_eviction_says_of_its_delete() {
+        let options = |body: &str| eviction_options(MediaType::Json, body.as_bytes());
+        let grace = |body| options(body).map(|it| it.grace_seconds());
+        assert!(matches!(grace(r#"{"deleteOptions":{"gracePeriodSeconds":0}}"#), Ok(Some(0))));
+        for none in ["{}", r#"{"deleteOptions":null}"#, r#"{"deleteOptions":{}}"#] {
+            assert!(matches!(grace(none), Ok(None)), "{none}");
+        }
+        for bad in ["", "[", r#"{"deleteOptions":[]}"#, r#"{"deleteOptions":{"new":1}}"#] {
+            assert!(options(bad).is_err(), "{bad}");
         }
     }
 

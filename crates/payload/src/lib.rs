@@ -9,7 +9,7 @@ mod protobuf;
 mod redact;
 mod strict;
 
-pub use delete_options::{DeleteOptions, delete_options, is_dry_run};
+pub use delete_options::{DeleteOptions, delete_options, eviction_options, is_dry_run};
 pub use redact::{REDACTED, Redactor};
 use serde_json::Value;
 

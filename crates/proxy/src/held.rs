@@ -399,6 +399,11 @@ impl Proxy {
             if let Some(freeze) = self.queue.frozen(&write.user.username) {
                 return Run::Failed(ProxyError::Frozen(Box::new(freeze)));
             }
+            match self.queue.strike(hold.clone()).await {
+                Ok(false) => {}
+                Ok(true) => return Run::Again,
+                Err(error) => return Run::Failed(error.into()),
+            }
             let audit_id = write.call.audit_id.clone();
             hold = match self.start(hold, audit_id.as_str()).await {
                 Ok(Some(hold)) => hold,

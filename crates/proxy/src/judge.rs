@@ -14,7 +14,7 @@ use ledger::{
     Action, ClassRecord, DecisionRecord, EffectRecord, Entry, FactsRecord, Identity, Outcome,
     RequestRecord, ShadowRecord, Stage,
 };
-use payload::{DeleteOptions, MediaType};
+use payload::MediaType;
 use policy::{Decision, Input, Objects, Pack, Pair, Verdict};
 use serde_json::Value;
 use upstream::{Access, Probe, ProbeAnswer};
@@ -22,6 +22,7 @@ use upstream::{Access, Probe, ProbeAnswer};
 use crate::{
     Proxy,
     call::{Call, Write},
+    deletes,
     error::ProxyError,
     facts::{Basis, Moment},
     reach, scale, window,
@@ -104,6 +105,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// The objects that a delete takes.
+    fn gone(&self) -> impl Iterator<Item = &Value> {
+        self.live.iter().chain(self.items.iter().flatten())
+    }
+
     fn objects(&self) -> Objects<'_> {
         match (&self.unknown, &self.items) {
             (Some(why), _) => Objects::Unknown(why.clone()),
@@ -187,6 +193,7 @@ impl Proxy {
             Previewed::Seen(seen) => seen,
         };
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
+        deletes::say_how(write, seen.gone(), &mut effects);
         self.weigh_accounts(&mut effects).await;
         self.add_up(&mut effects).await;
         let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
@@ -515,7 +522,7 @@ impl Proxy {
 
     async fn dry_run_of_delete(&self, write: &Write) -> Result<DryRun, String> {
         let attributes = write.attributes();
-        let options = delete_options(write)?;
+        let options = deletes::options(write)?;
         if options.is_unsafe() {
             return Err("it deletes also what cannot be read, past finalizers and admission".into());
         }
@@ -736,17 +743,6 @@ fn with_count(scale: &mut Value) {
     let spec = scale.entry("spec").or_insert_with(|| serde_json::json!({}));
     if let Some(spec) = spec.as_object_mut() {
         spec.entry("replicas").or_insert_with(|| serde_json::json!(0));
-    }
-}
-
-/// What a delete asks for besides the object: from the body where there is one, else the query.
-pub(crate) fn delete_options(write: &Write) -> Result<DeleteOptions, String> {
-    let unreadable = |error: payload::PayloadError| {
-        format!("the delete options cannot be read in exactly one way: {error}")
-    };
-    match payload::delete_options(write.media, &write.body).map_err(unreadable)? {
-        Some(options) => Ok(options),
-        None => DeleteOptions::from_query(&write.attributes().query.0).map_err(unreadable),
     }
 }
 

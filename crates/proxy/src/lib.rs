@@ -13,6 +13,7 @@ mod bounds;
 mod budget;
 mod call;
 mod clients;
+mod deletes;
 mod error;
 mod facts;
 mod held;

@@ -12,7 +12,7 @@ use ledger::{Action, Call, Filter};
 use serde_json::Value;
 use upstream::Probe;
 
-use crate::{Proxy, call::Write, judge, pod};
+use crate::{Proxy, call::Write, deletes, pod};
 
 /// So many others must be ready.
 const READY_MIN: usize = 2;
@@ -150,7 +150,7 @@ fn object(pod: &Value) -> ObjectRef {
 
 /// Whether the pod is given its time to end.
 fn is_gentle(write: &Write) -> bool {
-    judge::delete_options(write).is_ok_and(|options| options.grace_seconds() != Some(0))
+    deletes::options(write).is_ok_and(|options| options.grace_seconds() != Some(0))
 }
 
 /// Whether it serves, and will go on.

@@ -201,6 +201,27 @@ impl Queue {
             None => (None, String::new()),
         };
         entries.push(told(&hold, event, reviewer, reason, hold.changed_at));
+        self.replace(hold, entries).await
+    }
+
+    /// Takes back the approvals of those who were seen as agents since they gave them; whether there
+    /// were any, or somebody else changed the hold meanwhile. To be asked before approvals are used.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not known, and they must not be used.
+    pub async fn strike(&self, mut hold: Hold) -> Result<bool, StoreError> {
+        let struck = self.strike_agents(&mut hold).await?;
+        if struck.is_empty() {
+            return Ok(false);
+        }
+        hold.changed_at = now();
+        match self.replace(hold, struck).await {
+            Ok(_) | Err(StoreError::Conflict) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn replace(&self, hold: Hold, entries: Vec<Entry>) -> Result<Hold, StoreError> {
         let hold = self.holds.replace(hold, entries).await?;
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = waiting.get(&hold.id) {

@@ -351,16 +351,7 @@ fn who_acts_as_an_agent_loses_the_approval() {
     let delete = stage.agent(&["delete", "deployment", "web"]);
     let id = stage.pending()["id"].as_str().expect("an id").to_owned();
     assert_eq!(stage.approves(&eve, &id).0, Some(0));
-    // The same certificate at the agents' door: refused there, for want of rights, and recorded.
-    let agent =
-        Agent { username: "quorum-eve".to_owned(), token: String::new(), kubeconfig: eve.clone() };
-    let through = stage.scene.shield.kubeconfig(&agent);
-    let mut command = stage.scene.cluster.kubectl_as(&through);
-    command.args(["-n", &stage.scene.prod, "create", "configmap", "c"]);
-    assert!(!command.output().expect("kubectl").status.success());
-    wait_until(TIME_MAX, "it is seen as an agent", || {
-        stage.approves(&eve, &id).1.contains("can never review").then_some(())
-    });
+    acts_as_an_agent(&stage, "quorum-eve", &eve);
     let (code, text) = stage.approves(&people[0], &id);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("still needed: 1 more approval"), "{text}");
@@ -374,6 +365,50 @@ fn who_acts_as_an_agent_loses_the_approval() {
     assert_eq!(stage.runs("delete"), 0);
     assert_eq!(stage.approves(&people[1], &id).0, Some(0));
     assert!(ended(delete).0);
+}
+
+#[test]
+fn an_approval_that_was_not_used_yet_is_lost_too() {
+    let stage = Stage::new("quorum-late", &reviewers(&["quorum-dba"], 1, ""));
+    let eve = stage.person("quorum-late-eve", &["quorum-dba"]);
+    let other = stage.person("quorum-late-other", &["quorum-dba"]);
+    // Its agent has gone: the approval waits for it.
+    let delete = || {
+        let target = format!("{}?timeout=1s", stage.web);
+        stage.scene.shield.request(&stage.scene.agent, "DELETE", &target, None, b"")
+    };
+    assert_eq!(delete().status, 429);
+    let id = stage.pending()["id"].as_str().expect("an id").to_owned();
+    assert_eq!(stage.approves(&eve, &id).0, Some(0));
+    assert_eq!(stage.show(&id)["state"], "approved");
+    acts_as_an_agent(&stage, "quorum-late-eve", &eve);
+    assert_eq!(delete().status, 429);
+    let shown = stage.show(&id);
+    assert_eq!((&shown["state"], stage.runs("delete")), (&Value::from("pending"), 0), "{shown:#}");
+    let calls = stage.scene.shield.cli_json(&stage.scene.reviewer, &["timeline", "--hold", &id]);
+    assert!(calls.to_string().contains("it has sent requests as an agent since"), "{calls:#}");
+    // Another person's is used.
+    assert_eq!(stage.approves(&other, &id).0, Some(0));
+    assert_eq!(delete().status, 200);
+    assert_eq!(stage.runs("delete"), 1);
+}
+
+/// A reviewer sends a write with their own certificate at the agents' door: refused there, for want of
+/// rights, and recorded.
+fn acts_as_an_agent(stage: &Stage, name: &str, kubeconfig: &Path) {
+    let agent = Agent {
+        username: name.to_owned(),
+        token: String::new(),
+        kubeconfig: kubeconfig.to_owned(),
+    };
+    let through = stage.scene.shield.kubeconfig(&agent);
+    let mut command = stage.scene.cluster.kubectl_as(&through);
+    command.args(["-n", &stage.scene.prod, "create", "configmap", "c"]);
+    assert!(!command.output().expect("kubectl").status.success());
+    wait_until(TIME_MAX, "it is seen as an agent", || {
+        let said = stage.says(kubeconfig, &["holds"]).1;
+        said.contains("can never review").then_some(())
+    });
 }
 
 #[test]

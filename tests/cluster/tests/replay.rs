@@ -349,6 +349,57 @@ fn exceptions(drill: &Drill) {
 }
 
 #[test]
+fn an_exception_for_one_delete_is_none_for_another() {
+    let drill = Drill::start("suggest");
+    let scene = &drill.scene;
+    let web = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
+    let made = || scene.cluster.apply(&deployment(&scene.prod, "web", 1)).expect("a Deployment");
+    made();
+    // As kubectl sends it.
+    let plain = json!({"propagationPolicy": "Background"});
+    let answer = thread::scope(|threads| {
+        let waits = threads.spawn(|| drill.send("DELETE", &web, JSON, &plain));
+        let hold = drill.shield.hold(&scene.reviewer, "the delete", |it| it["state"] == "pending");
+        let id = hold["id"].as_str().unwrap_or_default();
+        let output = drill.shield.cli(&scene.reviewer).args(["approve", id]).output();
+        assert!(output.expect("a CLI").status.success());
+        waits.join().expect("an answer")
+    });
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    made();
+    let mut command = drill.shield.operator(&scene.reviewer);
+    command.args(["policy", "suggest-exceptions"]);
+    command.args(["--approvals", "1", "--reviewers", "1", "--days", "1"]);
+    let output = command.output().expect("agent-shield");
+    let exception = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(exception.contains("approved-delete-"), "{exception}");
+    fs::write(drill.dir.join("excepted.tmp"), &exception).expect("an exception");
+    fs::rename(drill.dir.join("excepted.tmp"), drill.dir.join("excepted.yaml")).expect("a file");
+    testkit::wait_until(std::time::Duration::from_secs(30), "it is in force", || {
+        let mut command = drill.shield.operator(&scene.reviewer);
+        let output = command.args(["policy", "status", "-o", "json"]).output().ok()?;
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (status["files"].as_array().map(Vec::len) == Some(2)).then_some(())
+    });
+    let table = [
+        ("?propagationPolicy=Orphan", Value::Null),
+        ("?gracePeriodSeconds=0", Value::Null),
+        ("", json!({"propagationPolicy": "Orphan"})),
+        ("", json!({"orphanDependents": true})),
+        ("", json!({"propagationPolicy": "Background", "gracePeriodSeconds": 0})),
+        ("", json!({"gracePeriodSeconds": 1})),
+        ("", json!({"propagationPolicy": "Foreground"})),
+    ];
+    for (query, body) in table {
+        let target = format!("{web}{query}{}timeout=1s", if query.is_empty() { "?" } else { "&" });
+        let answer = drill.send("DELETE", &target, JSON, &body);
+        assert_eq!(answer.status, 429, "{query} {body}: {}", answer.text());
+    }
+    let answer = drill.send("DELETE", &web, JSON, &plain);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
 fn a_ledger_of_many_calls_is_replayed_whole() {
     const CALLS: usize = 3_000;
     let dir = testkit::cluster().dir().join(testkit::cluster().unique("recorded"));

@@ -6,7 +6,7 @@ use effects::Effect;
 use serde_json::Value;
 
 use super::{LIST_MAX, Reach, Reached, counted, kinds::Listed, place, text};
-use crate::judge;
+use crate::deletes;
 
 impl Reach<'_> {
     pub(super) async fn of_owners(
@@ -18,7 +18,8 @@ impl Reach<'_> {
         let owners: BTreeSet<String> =
             deletes.iter().map(|it| it.object.uid.clone()).filter(|it| !it.is_empty()).collect();
         let Some(first) = deletes.first().filter(|_| !owners.is_empty()) else { return };
-        if self.orphans(live) {
+        let options = deletes::options(self.write);
+        if options.is_ok_and(|it| deletes::orphans(&it, self.write.attributes(), live)) {
             to.notes.push("what it owns is left behind, without an owner".to_owned());
             return;
         }
@@ -61,23 +62,6 @@ impl Reach<'_> {
             let why = if self.is_late() { "not looked at in time" } else { "not visible" };
             to.notes.push(format!("what it may own is {why}: {}", super::some(&unseen)));
         }
-    }
-
-    /// Whether dependants stay: by the request, by the object's finalizers, or by the kind's default
-    /// (`DefaultGarbageCollectionPolicy` of each registry strategy).
-    fn orphans(&self, live: Option<&Value>) -> bool {
-        let Ok(options) = judge::delete_options(self.write) else { return false };
-        if let Some(policy) = options.propagation() {
-            return policy == "Orphan";
-        }
-        let finalizers =
-            live.and_then(|it| it.pointer("/metadata/finalizers")).and_then(Value::as_array);
-        let a = self.write.attributes();
-        finalizers.into_iter().flatten().any(|it| it == "orphan")
-            || matches!(
-                (a.api_group.as_str(), a.resource.as_str()),
-                ("", "replicationcontrollers") | ("batch", "jobs")
-            )
     }
 }
 

@@ -49,6 +49,14 @@ impl History {
         count.map(i64::unsigned_abs).map_err(|error| unavailable(&error))
     }
 
+    /// Everybody who was ever seen on the agents' listener.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub fn agents(&self) -> Result<Vec<String>, StoreError> {
+        read::agents(&self.connection)
+    }
+
     /// Shows reads that share rows, then all other entries in the order in which they were appended,
     /// each with its facts, probes aside.
     ///

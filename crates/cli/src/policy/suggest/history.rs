@@ -1,6 +1,6 @@
 //! The held calls of a stretch of the ledger, each with how it was decided.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -35,11 +35,18 @@ pub(super) enum End {
     Drifted,
 }
 
-/// Every hold since a moment.
+/// Every hold since a moment. What somebody approved who was seen as an agent, before or since, nobody
+/// has.
 pub(super) fn held(history: &History, since: Timestamp) -> Result<Vec<Held>> {
     let mut calls: HashMap<String, Held> = HashMap::new();
     history.each(since, |entry| take(&mut calls, entry))?;
+    let agents: HashSet<String> = history.agents()?.into_iter().collect();
     let mut calls: Vec<Held> = calls.into_values().collect();
+    for call in &mut calls {
+        if matches!(&call.end, End::Approved(reviewer) if agents.contains(&reviewer.username)) {
+            call.end = End::Open;
+        }
+    }
     calls.sort_by_key(|it| it.time);
     Ok(calls)
 }
@@ -80,7 +87,8 @@ fn take(calls: &mut HashMap<String, Held>, entry: Entry) {
 
 #[cfg(test)]
 mod tests {
-    use ledger::{DecisionRecord, HoldRecord, Stage};
+    use ledger::{DecisionRecord, HoldRecord, Ledger, Stage};
+    use store::sqlite::Sqlite;
 
     use super::*;
 
@@ -107,6 +115,38 @@ mod tests {
             take(&mut calls, Entry { hold: Some(hold), ..entry(Stage::Held) });
         }
         calls.remove("a").expect("a held call").end
+    }
+
+    #[tokio::test]
+    async fn what_an_agent_approved_nobody_has() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Sqlite::open(dir.path()).expect("a store");
+        let by = |name: &str| Identity { username: name.into(), ..Identity::default() };
+        let call = |id: &str, reviewer: &str| {
+            let decision =
+                DecisionRecord { policy: "p".into(), ..DecisionRecord::of(Action::Hold, "") };
+            let held = Entry {
+                decision: Some(decision),
+                request: Some(RequestRecord::default()),
+                user: Some(by("agent")),
+                ..Entry::new(Timestamp::now(), id, Stage::RequestReceived)
+            };
+            let approved = HoldRecord {
+                id: id.into(),
+                event: HoldEvent::Approved,
+                reviewer: Some(by(reviewer)),
+                reason: String::new(),
+                digest: String::new(),
+            };
+            let entry = Entry::new(Timestamp::now(), id, Stage::Held);
+            [held, Entry { hold: Some(approved), ..entry }]
+        };
+        let entries = [call("a", "alice"), call("b", "agent")].concat();
+        store.append(entries).await.expect("entries");
+        let history = History::open(dir.path()).expect("a ledger");
+        let ends = held(&history, Timestamp::UNIX_EPOCH).expect("calls");
+        let ends: Vec<End> = ends.into_iter().map(|it| it.end).collect();
+        assert_eq!(ends, [End::Approved(by("alice")), End::Open]);
     }
 
     #[test]
