@@ -1,14 +1,15 @@
 //! Agents may ask first: which rules are about them, and whether a call would wait for a person.
 //!
-//! The API server's own answers to access reviews say what RBAC allows. They pass unchanged; a warning
-//! beside them says what agent-shield would do with such a call, as far as the call's attributes tell.
+//! The API server's own answers to access reviews say what RBAC allows. They pass unchanged; beside a
+//! yes, a warning says what agent-shield would do with such a call, as far as the call's attributes
+//! tell. Of what an agent may not do it says nothing: rules tell how namespaces are classed.
 
 use attributes::Attributes;
 use effects::Route;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use policy::{Decision, Input, Objects};
 use serde_json::Value;
-use upstream::{Body, RunAs};
+use upstream::{Access, Body, RunAs};
 
 use crate::{
     Proxy, body,
@@ -58,8 +59,11 @@ impl Proxy {
         }
         let text = match a.resource.as_str() {
             "selfsubjectaccessreviews" => match asked_about(write) {
-                Some(asked) => self.foreseen(write, &asked).await?,
-                None => format!("whether it would be held could not be read; see {RULES}"),
+                Some(asked) if !self.is_allowed(write, &asked).await => return None,
+                asked => match asked.as_ref().and_then(Asked::call) {
+                    Some(call) => self.foreseen(write, &call).await?,
+                    None => format!("whether it would be held could not be read; see {RULES}"),
+                },
             },
             "selfsubjectrulesreviews" => {
                 format!("a person may have to approve some of these calls first; see {RULES}")
@@ -67,6 +71,16 @@ impl Proxy {
             _ => return None,
         };
         Some(warning::of(&text))
+    }
+
+    /// Whether the agent may make the call. The review's own answer can be about another one: it takes
+    /// a Namespace to be in any namespace that the review names, and the call takes it to be in itself.
+    async fn is_allowed(&self, write: &Write, asked: &Asked) -> bool {
+        let allowed = match asked {
+            Asked::Right { access, .. } => self.own.may(&write.user, access).await,
+            Asked::Path { verb, path } => self.own.may_reach(&write.user, verb, path).await,
+        };
+        allowed.unwrap_or(false)
     }
 
     async fn foreseen(&self, write: &Write, asked: &Attributes) -> Option<String> {
@@ -120,41 +134,90 @@ fn words(asked: &Attributes) -> String {
     words
 }
 
-/// The call that a SelfSubjectAccessReview asks about, as if it were made.
-fn asked_about(write: &Write) -> Option<Attributes> {
-    let review = payload::read(write.media, &write.body).ok()?;
-    let text = |path: &str| review.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let of_resource = |field: &str| text(&format!("/spec/resourceAttributes/{field}"));
-    let resource = of_resource("resource");
-    if resource.is_empty() {
-        let verb = text("/spec/nonResourceAttributes/verb").to_ascii_uppercase();
-        let method = Method::from_bytes(verb.as_bytes()).ok()?;
-        let path = text("/spec/nonResourceAttributes/path");
-        return attributes::read(&method, path, &HeaderMap::new()).ok();
+/// What a SelfSubjectAccessReview asks about.
+enum Asked {
+    Right {
+        access: Access,
+        version: String,
+    },
+    /// What is no API resource, and a method in lower case.
+    Path {
+        verb: String,
+        path: String,
+    },
+}
+
+impl Asked {
+    /// As if it were made.
+    fn call(&self) -> Option<Attributes> {
+        match self {
+            Self::Right { access, version } => {
+                let api_version = version.clone();
+                call_for(access).map(|call| Attributes { api_version, ..call })
+            }
+            Self::Path { verb, path } => {
+                let method = Method::from_bytes(verb.to_ascii_uppercase().as_bytes()).ok()?;
+                attributes::read(&method, path, &HeaderMap::new()).ok()
+            }
+        }
     }
-    let verb = of_resource("verb");
-    let method = match verb {
+}
+
+fn asked_about(write: &Write) -> Option<Asked> {
+    let review = payload::read(write.media, &write.body).ok()?;
+    let text =
+        |path: &str| review.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of_resource = |field: &str| text(&format!("/spec/resourceAttributes/{field}"));
+    let mut access = Access {
+        verb: of_resource("verb"),
+        group: of_resource("group"),
+        resource: of_resource("resource"),
+        subresource: of_resource("subresource"),
+        namespace: of_resource("namespace"),
+        name: of_resource("name"),
+    };
+    if access.resource.is_empty() {
+        let of_path = |field: &str| text(&format!("/spec/nonResourceAttributes/{field}"));
+        return Some(Asked::Path { verb: of_path("verb"), path: of_path("path") });
+    }
+    // A Namespace is in itself (k8s.io/apiserver, `RequestInfoFactory`), wherever kubectl's context is;
+    // a new one is in none.
+    if access.group.is_empty() && access.resource == "namespaces" {
+        access.namespace = match access.verb.as_str() {
+            "create" if access.subresource.is_empty() => String::new(),
+            _ => access.name.clone(),
+        };
+    }
+    let version = match of_resource("version") {
+        version if matches!(version.as_str(), "" | "*") => "v1".to_owned(),
+        version => version,
+    };
+    Some(Asked::Right { access, version })
+}
+
+/// The call that a right is for, as if it were made; `None` for a verb that no request has, like
+/// `impersonate`.
+pub(crate) fn call_for(access: &Access) -> Option<Attributes> {
+    let method = match access.verb.as_str() {
         "get" | "list" | "watch" => "GET",
         "create" => "POST",
         "update" => "PUT",
         "patch" => "PATCH",
         "delete" | "deletecollection" => "DELETE",
-        // Of RBAC alone, like `impersonate`: no request has it.
         _ => return None,
     };
-    let (group, version) = (of_resource("group"), of_resource("version"));
-    let api_prefix = if group.is_empty() { "api" } else { "apis" };
+    let api_prefix = if access.group.is_empty() { "api" } else { "apis" };
     Some(Attributes {
         method: method.to_owned(),
         is_resource_request: true,
-        verb: verb.to_owned(),
+        verb: access.verb.clone(),
         api_prefix: api_prefix.to_owned(),
-        api_group: group.to_owned(),
-        api_version: if matches!(version, "" | "*") { "v1" } else { version }.to_owned(),
-        resource: resource.to_owned(),
-        subresource: of_resource("subresource").to_owned(),
-        namespace: of_resource("namespace").to_owned(),
-        name: of_resource("name").to_owned(),
+        api_group: access.group.clone(),
+        api_version: "v1".to_owned(),
+        resource: access.resource.clone(),
+        subresource: access.subresource.clone(),
+        namespace: access.namespace.clone(),
+        name: access.name.clone(),
         ..Attributes::default()
     })
 }

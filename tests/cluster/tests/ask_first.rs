@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use cluster::Scene;
+use cluster::{Scene, namespace};
 use serde_json::{Value, json};
 use testkit::{Shield, http, wait_until};
 
@@ -123,4 +123,53 @@ fn an_access_review_says_what_would_be_held() {
     let (said, warned) = kubectl(&["auth", "can-i", "--list", "-n", &scene.prod]);
     assert!(said.contains("*.*"), "{said}");
     assert!(warned.contains(RULES), "{warned}");
+}
+
+#[test]
+fn an_access_review_tells_nothing_of_where_the_agent_may_not_go() {
+    let scene = Scene::new("ask-oracle");
+    let cluster = scene.cluster;
+    let other = cluster.unique("ask-oracle-other");
+    cluster.apply(&namespace(&other, "production")).expect("a namespace");
+    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let agent = cluster.agent(&scene.dev, "narrow", &[&scene.dev], &all).expect("an agent");
+    let (dev, name) = (scene.dev.as_str(), other.as_str());
+    let asks = |resource: Value| {
+        let body = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": resource,
+        });
+        let target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let json = Some("application/json");
+        let body = body.to_string();
+        let answer = scene.shield.request(&agent, "POST", target, json, body.as_bytes());
+        let allowed = answer.json()["status"]["allowed"].as_bool().expect("an answer");
+        (allowed, answer.header("warning").unwrap_or_default().to_owned())
+    };
+    let right = |namespace: &str, verb: &str, resource: &str, name: &str| {
+        let group = if resource == "deployments" { "apps" } else { "" };
+        asks(json!({"resourceAttributes": {
+            "namespace": namespace, "verb": verb, "group": group, "resource": resource, "name": name,
+        }}))
+    };
+    let (allowed, warning) = right(dev, "delete", "deployments", "");
+    assert!(allowed && warning.contains("waits for a person's approval"), "{warning}");
+    assert_eq!(right(&other, "delete", "deployments", ""), (false, String::new()));
+    assert_eq!(right("kube-system", "create", "configmaps", ""), (false, String::new()));
+    let path = json!({"nonResourceAttributes": {"verb": "post", "path": "/somewhere"}});
+    assert_eq!(asks(path), (false, String::new()));
+    // RBAC reads a Namespace as one of the namespace that is asked about, and says yes; the call is in
+    // the Namespace itself, where this agent has no rights.
+    assert_eq!(right(dev, "patch", "namespaces", name), (true, String::new()));
+    let (allowed, warning) = right(&other, "patch", "namespaces", dev);
+    assert!(!allowed && warning.contains("may wait for a person's approval"), "{warning}");
+    let (allowed, warning) = right(dev, "delete", "namespaces", dev);
+    assert!(allowed && warning.contains(&format!("namespaces {dev} in {dev}` waits")), "{warning}");
+
+    // By the class of the Namespace that is named, not of kubectl's context.
+    let mut kubectl = cluster.kubectl_as(&scene.shield.kubeconfig(&scene.agent));
+    let guarded = format!("namespaces/{}", cluster.unique("none"));
+    let output = kubectl.args(["-n", dev, "auth", "can-i", "patch", &guarded]).output();
+    let warned = String::from_utf8_lossy(&output.expect("kubectl").stderr).into_owned();
+    assert!(warned.contains("write-in-protected-namespace"), "{warned}");
 }
