@@ -191,9 +191,10 @@ impl Proxy {
             Previewed::Seen(seen) => seen,
         };
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
-        self.weigh_accounts(&mut effects).await;
+        let powers = self.weigh_accounts(&mut effects).await;
         self.add_up(&mut effects).await;
         let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
+        powers.tell(&mut effects);
         let facts = Some(self.facts(write, &moment, looks.then_some(&mut seen)));
         let preview = self.shown(write, &effects, seen, &verdict).await;
         let policy = pack.digest().to_owned();
