@@ -26,6 +26,7 @@ mod pod;
 mod reach;
 mod read;
 mod recorder;
+mod refusal;
 mod replaced;
 mod scale;
 mod serve;

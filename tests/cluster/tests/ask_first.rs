@@ -173,3 +173,55 @@ fn an_access_review_tells_nothing_of_where_the_agent_may_not_go() {
     let warned = String::from_utf8_lossy(&output.expect("kubectl").stderr).into_owned();
     assert!(warned.contains("write-in-protected-namespace"), "{warned}");
 }
+
+#[test]
+fn a_denial_tells_no_rule_of_where_the_agent_may_not_go() {
+    let scene = Scene::new("ask-denial");
+    let cluster = scene.cluster;
+    let other = cluster.unique("ask-denial-other");
+    cluster.apply(&namespace(&other, "production")).expect("a namespace");
+    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let agent = cluster.agent(&scene.dev, "narrow", &[&scene.prod], &all).expect("an agent");
+    let dir = cluster.dir().join(cluster.unique("ask-denial"));
+    fs::create_dir_all(&dir).expect("a directory");
+    let deny = |verb: &str| {
+        format!(
+            "---
+apiVersion: agent-shield.io/v1alpha1
+kind: Policy
+metadata: {{name: own-{verb}}}
+spec:
+  matchConstraints: {{resourceRules: [{{resources: [configmaps], verbs: [{verb}]}}]}}
+  rules: [{{name: maps, where: production, action: deny, reason: not in production}}]
+"
+        )
+    };
+    fs::write(dir.join("p.yaml"), deny("get") + &deny("create")).expect("a file");
+    let shield = Shield::start(cluster, &["--policy", &dir.display().to_string()]);
+    let map = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m"}}"#;
+    for (method, verb, name, body) in [("POST", "create", "", map), ("GET", "get", "/m", "")] {
+        let asks = |namespace: &str| {
+            let target = format!("/api/v1/namespaces/{namespace}/configmaps{name}");
+            let media = Some("application/json").filter(|_| !body.is_empty());
+            let answer = shield.request(&agent, method, &target, media, body.as_bytes());
+            (answer.status, answer.json()["message"].as_str().unwrap_or_default().to_owned())
+        };
+        let (status, said) = asks(&scene.prod);
+        assert!(status == 403 && said.contains("/maps: not in production"), "{verb}: {said}");
+        let (status, said) = asks(&other);
+        assert!(status == 403 && said.contains("is forbidden: User"), "{verb}: {said}");
+        assert!(!said.contains("maps: ") && !said.contains("production"), "{verb}: {said}");
+    }
+    // Nor is a person asked about what is no API resource, where RBAC would refuse it.
+    let answer = shield.request(&agent, "POST", "/somewhere", None, b"");
+    assert!(answer.text().contains("cannot post path"), "{} {}", answer.status, answer.text());
+    wait_until(Duration::from_secs(20), "both denials are recorded with their rule", || {
+        let timeline = shield.cli_json(&scene.reviewer, &["timeline", "--since", "5m"]);
+        let calls = timeline["items"].as_array()?.clone();
+        let is_denied = |it: &&Value| {
+            let rule = it["rules"][0].as_str().unwrap_or_default();
+            rule.ends_with("/maps") && it["request"]["namespace"] == other.as_str()
+        };
+        (calls.iter().filter(is_denied).count() == 2).then_some(())
+    });
+}
