@@ -23,7 +23,7 @@ impl Builtin {
     }
 
     /// Looks a resource up by group (empty: core) and plural name.
-    pub(crate) fn find(group: &str, resource: &str) -> Option<&'static Self> {
+    pub fn find(group: &str, resource: &str) -> Option<&'static Self> {
         TABLE.iter().find(|it| it.group == group && it.resource == resource)
     }
 

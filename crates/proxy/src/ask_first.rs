@@ -5,7 +5,7 @@
 //! tell. Of what an agent may not do it says nothing: rules tell how namespaces are classed.
 
 use attributes::Attributes;
-use effects::Route;
+use effects::{Builtin, Route};
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use policy::{Decision, Input, Objects};
 use serde_json::Value;
@@ -59,11 +59,11 @@ impl Proxy {
         }
         let text = match a.resource.as_str() {
             "selfsubjectaccessreviews" => match asked_about(write) {
-                Some(asked) if !self.is_allowed(write, &asked).await => return None,
-                asked => match asked.as_ref().and_then(Asked::call) {
-                    Some(call) => self.foreseen(write, &call).await?,
-                    None => format!("whether it would be held could not be read; see {RULES}"),
-                },
+                // The review's own answer can be about another call: it takes a Namespace to be in any
+                // namespace that the review names, and any path to be none of a resource.
+                Some(call) if self.may(&write.user, &call).await != Some(true) => return None,
+                Some(call) if !call.method.is_empty() => self.foreseen(write, &call).await?,
+                _ => format!("whether it would be held could not be read; see {RULES}"),
             },
             "selfsubjectrulesreviews" => {
                 format!("a person may have to approve some of these calls first; see {RULES}")
@@ -71,16 +71,6 @@ impl Proxy {
             _ => return None,
         };
         Some(warning::of(&text))
-    }
-
-    /// Whether the agent may make the call. The review's own answer can be about another one: it takes
-    /// a Namespace to be in any namespace that the review names, and the call takes it to be in itself.
-    async fn is_allowed(&self, write: &Write, asked: &Asked) -> bool {
-        let allowed = match asked {
-            Asked::Right { access, .. } => self.own.may(&write.user, access).await,
-            Asked::Path { verb, path } => self.own.may_reach(&write.user, verb, path).await,
-        };
-        allowed.unwrap_or(false)
     }
 
     async fn foreseen(&self, write: &Write, asked: &Attributes) -> Option<String> {
@@ -134,36 +124,8 @@ fn words(asked: &Attributes) -> String {
     words
 }
 
-/// What a SelfSubjectAccessReview asks about.
-enum Asked {
-    Right {
-        access: Access,
-        version: String,
-    },
-    /// What is no API resource, and a method in lower case.
-    Path {
-        verb: String,
-        path: String,
-    },
-}
-
-impl Asked {
-    /// As if it were made.
-    fn call(&self) -> Option<Attributes> {
-        match self {
-            Self::Right { access, version } => {
-                let api_version = version.clone();
-                call_for(access).map(|call| Attributes { api_version, ..call })
-            }
-            Self::Path { verb, path } => {
-                let method = Method::from_bytes(verb.to_ascii_uppercase().as_bytes()).ok()?;
-                attributes::read(&method, path, &HeaderMap::new()).ok()
-            }
-        }
-    }
-}
-
-fn asked_about(write: &Write) -> Option<Asked> {
+/// The call that a SelfSubjectAccessReview asks about, as if it were made.
+fn asked_about(write: &Write) -> Option<Attributes> {
     let review = payload::read(write.media, &write.body).ok()?;
     let text =
         |path: &str| review.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -177,37 +139,39 @@ fn asked_about(write: &Write) -> Option<Asked> {
         name: of_resource("name"),
     };
     if access.resource.is_empty() {
-        let of_path = |field: &str| text(&format!("/spec/nonResourceAttributes/{field}"));
-        return Some(Asked::Path { verb: of_path("verb"), path: of_path("path") });
+        let verb = text("/spec/nonResourceAttributes/verb").to_ascii_uppercase();
+        let method = Method::from_bytes(verb.as_bytes()).ok()?;
+        let path = text("/spec/nonResourceAttributes/path");
+        return attributes::read(&method, &path, &HeaderMap::new()).ok();
     }
-    // A Namespace is in itself (k8s.io/apiserver, `RequestInfoFactory`), wherever kubectl's context is;
-    // a new one is in none.
-    if access.group.is_empty() && access.resource == "namespaces" {
-        access.namespace = match access.verb.as_str() {
-            "create" if access.subresource.is_empty() => String::new(),
-            _ => access.name.clone(),
-        };
+    // kubectl asks in its context's namespace, whatever the resource. The call would be in none, but for
+    // a Namespace that is there: it is in itself (k8s.io/apiserver, `RequestInfoFactory`).
+    if Builtin::find(&access.group, &access.resource).is_some_and(|it| !it.is_namespaced) {
+        let in_itself = access.resource == "namespaces"
+            && (access.verb != "create" || !access.subresource.is_empty());
+        access.namespace = if in_itself { access.name.clone() } else { String::new() };
     }
-    let version = match of_resource("version") {
-        version if matches!(version.as_str(), "" | "*") => "v1".to_owned(),
-        version => version,
-    };
-    Some(Asked::Right { access, version })
+    let mut call = call_for(&access);
+    let version = of_resource("version");
+    if !matches!(version.as_str(), "" | "*") {
+        call.api_version = version;
+    }
+    Some(call)
 }
 
-/// The call that a right is for, as if it were made; `None` for a verb that no request has, like
-/// `impersonate`.
-pub(crate) fn call_for(access: &Access) -> Option<Attributes> {
+/// The call that a right is for, as if it were made; without a method for a verb that no request has,
+/// like `impersonate`.
+pub(crate) fn call_for(access: &Access) -> Attributes {
     let method = match access.verb.as_str() {
         "get" | "list" | "watch" => "GET",
         "create" => "POST",
         "update" => "PUT",
         "patch" => "PATCH",
         "delete" | "deletecollection" => "DELETE",
-        _ => return None,
+        _ => "",
     };
     let api_prefix = if access.group.is_empty() { "api" } else { "apis" };
-    Some(Attributes {
+    Attributes {
         method: method.to_owned(),
         is_resource_request: true,
         verb: access.verb.clone(),
@@ -219,5 +183,5 @@ pub(crate) fn call_for(access: &Access) -> Option<Attributes> {
         namespace: access.namespace.clone(),
         name: access.name.clone(),
         ..Attributes::default()
-    })
+    }
 }

@@ -8,24 +8,19 @@ use upstream::Access;
 use crate::Proxy;
 
 impl Proxy {
+    /// Whether the API server's authorizers let a user make this call, as it would read it; `None` where
+    /// nobody knows.
+    pub(crate) async fn may(&self, user: &User, a: &Attributes) -> Option<bool> {
+        let may = match a.is_resource_request {
+            true => self.own.may(user, &access(a)).await,
+            false => self.own.may_reach(user, &a.verb, &a.path).await,
+        };
+        may.ok()
+    }
+
     /// Why the API server would not let a user do this; `None` where it would, or nobody knows.
     pub(crate) async fn refusal(&self, user: &User, a: &Attributes) -> Option<String> {
-        if !a.is_resource_request {
-            let may = self.own.may_reach(user, &a.verb, &a.path).await;
-            let (name, verb, path) = (&user.username, &a.verb, &a.path);
-            return matches!(may, Ok(false))
-                .then(|| format!("forbidden: User \"{name}\" cannot {verb} path \"{path}\""));
-        }
-        let access = Access {
-            verb: a.verb.clone(),
-            group: a.api_group.clone(),
-            resource: a.resource.clone(),
-            subresource: a.subresource.clone(),
-            namespace: a.namespace.clone(),
-            name: a.name.clone(),
-        };
-        let may = self.own.may(user, &access).await;
-        matches!(may, Ok(false)).then(|| words(user, &access))
+        (self.may(user, a).await == Some(false)).then(|| words(user, a))
     }
 
     /// What the agent is told of a policy's denial.
@@ -37,17 +32,31 @@ impl Proxy {
     }
 }
 
-fn words(user: &User, access: &Access) -> String {
-    let (resource, name) = (&access.resource, &access.name);
-    let (username, verb, path) = (&user.username, &access.verb, access.path());
-    let dot = if access.group.is_empty() { "" } else { "." };
-    let group = &access.group;
-    let place = match access.namespace.as_str() {
+fn access(a: &Attributes) -> Access {
+    Access {
+        verb: a.verb.clone(),
+        group: a.api_group.clone(),
+        resource: a.resource.clone(),
+        subresource: a.subresource.clone(),
+        namespace: a.namespace.clone(),
+        name: a.name.clone(),
+    }
+}
+
+fn words(user: &User, a: &Attributes) -> String {
+    let Attributes { verb, api_group, resource, name, .. } = a;
+    let username = &user.username;
+    if !a.is_resource_request {
+        return format!("forbidden: User \"{username}\" cannot {verb} path \"{}\"", a.path);
+    }
+    let dot = if api_group.is_empty() { "" } else { "." };
+    let place = match a.namespace.as_str() {
         "" => " at the cluster scope".to_owned(),
         namespace => format!(" in the namespace \"{namespace}\""),
     };
     format!(
-        "{resource}{dot}{group} \"{name}\" is forbidden: User \"{username}\" cannot {verb} resource \
-         \"{path}\" in API group \"{group}\"{place}"
+        "{resource}{dot}{api_group} \"{name}\" is forbidden: User \"{username}\" cannot {verb} \
+         resource \"{}\" in API group \"{api_group}\"{place}",
+        access(a).path()
     )
 }

@@ -156,8 +156,13 @@ fn an_access_review_tells_nothing_of_where_the_agent_may_not_go() {
     assert!(allowed && warning.contains("waits for a person's approval"), "{warning}");
     assert_eq!(right(&other, "delete", "deployments", ""), (false, String::new()));
     assert_eq!(right("kube-system", "create", "configmaps", ""), (false, String::new()));
-    let path = json!({"nonResourceAttributes": {"verb": "post", "path": "/somewhere"}});
-    assert_eq!(asks(path), (false, String::new()));
+    let path = |verb: &str, path: &str| {
+        asks(json!({"nonResourceAttributes": {"verb": verb, "path": path}}))
+    };
+    assert_eq!(path("post", "/somewhere"), (false, String::new()));
+    // Everybody may get what lies below `/api`, as far as it is no resource.
+    let exec = format!("/api/v1/namespaces/{other}/pods/p/exec");
+    assert_eq!(path("get", &exec), (true, String::new()));
     // RBAC reads a Namespace as one of the namespace that is asked about, and says yes; the call is in
     // the Namespace itself, where this agent has no rights.
     assert_eq!(right(dev, "patch", "namespaces", name), (true, String::new()));
@@ -166,12 +171,18 @@ fn an_access_review_tells_nothing_of_where_the_agent_may_not_go() {
     let (allowed, warning) = right(dev, "delete", "namespaces", dev);
     assert!(allowed && warning.contains(&format!("namespaces {dev} in {dev}` waits")), "{warning}");
 
-    // By the class of the Namespace that is named, not of kubectl's context.
-    let mut kubectl = cluster.kubectl_as(&scene.shield.kubeconfig(&scene.agent));
+    // By the class of the Namespace that is named, or of what is in none, not of kubectl's context.
+    let warned = |args: &[&str]| {
+        let mut kubectl = cluster.kubectl_as(&scene.shield.kubeconfig(&scene.agent));
+        let output = kubectl.args(["auth", "can-i"]).args(args).output().expect("kubectl");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
     let guarded = format!("namespaces/{}", cluster.unique("none"));
-    let output = kubectl.args(["-n", dev, "auth", "can-i", "patch", &guarded]).output();
-    let warned = String::from_utf8_lossy(&output.expect("kubectl").stderr).into_owned();
-    assert!(warned.contains("write-in-protected-namespace"), "{warned}");
+    let text = warned(&["-n", dev, "patch", &guarded]);
+    assert!(text.contains("write-in-protected-namespace"), "{text}");
+    let text = warned(&["-n", "kube-system", "patch", "nodes/n1"]);
+    assert!(text.contains("may wait"), "{text}");
+    assert!(!text.contains("write-in-protected-namespace"), "{text}");
 }
 
 #[test]
