@@ -4,15 +4,26 @@
 use std::sync::LazyLock;
 
 /// One built-in resource.
-pub(crate) struct Builtin {
-    group: &'static str,
-    resource: &'static str,
-    subresources: Vec<&'static str>,
+#[derive(Debug)]
+pub struct Builtin {
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// Plural name.
+    pub resource: &'static str,
+    /// Whether its objects are in namespaces.
+    pub is_namespaced: bool,
+    /// `status`, `scale`, `exec`, …
+    pub subresources: Vec<&'static str>,
 }
 
 impl Builtin {
+    /// Every one of them.
+    pub fn all() -> &'static [Self] {
+        &TABLE
+    }
+
     /// Looks a resource up by group (empty: core) and plural name.
-    pub(crate) fn find(group: &str, resource: &str) -> Option<&'static Self> {
+    pub fn find(group: &str, resource: &str) -> Option<&'static Self> {
         TABLE.iter().find(|it| it.group == group && it.resource == resource)
     }
 
@@ -36,8 +47,9 @@ fn read(line: &'static str) -> Option<Builtin> {
     let mut words = line.split_whitespace();
     let group = words.next().map(|group| if group == "-" { "" } else { group })?;
     let resource = words.next()?;
-    let subresources = words.nth(1)?.split(',').filter(|it| *it != "-").collect();
-    Some(Builtin { group, resource, subresources })
+    let is_namespaced = words.next()? == "namespaced";
+    let subresources = words.next()?.split(',').filter(|it| *it != "-").collect();
+    Some(Builtin { group, resource, is_namespaced, subresources })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod powers;
 mod template;
 mod triggers;
 
+pub use builtin::Builtin;
 pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_workload};
 pub use diff::{diff, digest_input, normalised};
 pub use namespace::{ClassConfig, NamespaceClass, Sign};

@@ -181,6 +181,12 @@ mod tests {
                 json!({"spec": {"template": {"spec": {"serviceAccount": "sa1"}}}}),
                 Some("sa1"),
             ),
+            (
+                "controllerrevisions",
+                json!({"data": {"spec": {"template": {"spec": {"serviceAccountName": "sa1"}}}}}),
+                Some("sa1"),
+            ),
+            ("controllerrevisions", json!({"data": {"spec": {"selector": {}}}}), None),
             ("configmaps", json!({"data": {}}), None),
         ];
         for (resource, object, want) in table {

@@ -27,6 +27,8 @@ pub(crate) fn pod_spec<'a>(resource: &str, object: &'a Value) -> Option<&'a Valu
         "pods" => object.pointer("/spec"),
         "cronjobs" => object.pointer("/spec/jobTemplate/spec/template/spec"),
         "podtemplates" => object.pointer("/template/spec"),
+        // By the revision that its status names, a StatefulSet makes pods again.
+        "controllerrevisions" => object.pointer("/data/spec/template/spec"),
         resource if has_template(resource) => object.pointer("/spec/template/spec"),
         _ => None,
     }

@@ -1,14 +1,15 @@
 //! Agents may ask first: which rules are about them, and whether a call would wait for a person.
 //!
-//! The API server's own answers to access reviews say what RBAC allows. They pass unchanged; a warning
-//! beside them says what agent-shield would do with such a call, as far as the call's attributes tell.
+//! The API server's own answers to access reviews say what RBAC allows. They pass unchanged; beside a
+//! yes, a warning says what agent-shield would do with such a call, as far as the call's attributes
+//! tell. Of what an agent may not do it says nothing: rules tell how namespaces are classed.
 
 use attributes::Attributes;
-use effects::Route;
+use effects::{Builtin, Route};
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use policy::{Decision, Input, Objects};
 use serde_json::Value;
-use upstream::{Body, RunAs};
+use upstream::{Access, Body, RunAs};
 
 use crate::{
     Proxy, body,
@@ -58,8 +59,11 @@ impl Proxy {
         }
         let text = match a.resource.as_str() {
             "selfsubjectaccessreviews" => match asked_about(write) {
-                Some(asked) => self.foreseen(write, &asked).await?,
-                None => format!("whether it would be held could not be read; see {RULES}"),
+                // The review's own answer can be about another call: it takes a Namespace to be in any
+                // namespace that the review names, and any path to be none of a resource.
+                Some(call) if self.may(&write.user, &call).await != Some(true) => return None,
+                Some(call) if !call.method.is_empty() => self.foreseen(write, &call).await?,
+                _ => format!("whether it would be held could not be read; see {RULES}"),
             },
             "selfsubjectrulesreviews" => {
                 format!("a person may have to approve some of these calls first; see {RULES}")
@@ -123,38 +127,61 @@ fn words(asked: &Attributes) -> String {
 /// The call that a SelfSubjectAccessReview asks about, as if it were made.
 fn asked_about(write: &Write) -> Option<Attributes> {
     let review = payload::read(write.media, &write.body).ok()?;
-    let text = |path: &str| review.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |path: &str| review.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let of_resource = |field: &str| text(&format!("/spec/resourceAttributes/{field}"));
-    let resource = of_resource("resource");
-    if resource.is_empty() {
+    let mut access = Access {
+        verb: of_resource("verb"),
+        group: of_resource("group"),
+        resource: of_resource("resource"),
+        subresource: of_resource("subresource"),
+        namespace: of_resource("namespace"),
+        name: of_resource("name"),
+    };
+    if access.resource.is_empty() {
         let verb = text("/spec/nonResourceAttributes/verb").to_ascii_uppercase();
         let method = Method::from_bytes(verb.as_bytes()).ok()?;
         let path = text("/spec/nonResourceAttributes/path");
-        return attributes::read(&method, path, &HeaderMap::new()).ok();
+        return attributes::read(&method, &path, &HeaderMap::new()).ok();
     }
-    let verb = of_resource("verb");
-    let method = match verb {
+    // kubectl asks in its context's namespace, whatever the resource. The call would be in none, but for
+    // a Namespace that is there: it is in itself (k8s.io/apiserver, `RequestInfoFactory`).
+    if Builtin::find(&access.group, &access.resource).is_some_and(|it| !it.is_namespaced) {
+        let in_itself = access.resource == "namespaces"
+            && (access.verb != "create" || !access.subresource.is_empty());
+        access.namespace = if in_itself { access.name.clone() } else { String::new() };
+    }
+    let mut call = call_for(&access);
+    let version = of_resource("version");
+    if !matches!(version.as_str(), "" | "*") {
+        call.api_version = version;
+    }
+    Some(call)
+}
+
+/// The call that a right is for, as if it were made; without a method for a verb that no request has,
+/// like `impersonate`.
+pub(crate) fn call_for(access: &Access) -> Attributes {
+    let method = match access.verb.as_str() {
         "get" | "list" | "watch" => "GET",
         "create" => "POST",
         "update" => "PUT",
         "patch" => "PATCH",
         "delete" | "deletecollection" => "DELETE",
-        // Of RBAC alone, like `impersonate`: no request has it.
-        _ => return None,
+        _ => "",
     };
-    let (group, version) = (of_resource("group"), of_resource("version"));
-    let api_prefix = if group.is_empty() { "api" } else { "apis" };
-    Some(Attributes {
+    let api_prefix = if access.group.is_empty() { "api" } else { "apis" };
+    Attributes {
         method: method.to_owned(),
         is_resource_request: true,
-        verb: verb.to_owned(),
+        verb: access.verb.clone(),
         api_prefix: api_prefix.to_owned(),
-        api_group: group.to_owned(),
-        api_version: if matches!(version, "" | "*") { "v1" } else { version }.to_owned(),
-        resource: resource.to_owned(),
-        subresource: of_resource("subresource").to_owned(),
-        namespace: of_resource("namespace").to_owned(),
-        name: of_resource("name").to_owned(),
+        api_group: access.group.clone(),
+        api_version: "v1".to_owned(),
+        resource: access.resource.clone(),
+        subresource: access.subresource.clone(),
+        namespace: access.namespace.clone(),
+        name: access.name.clone(),
         ..Attributes::default()
-    })
+    }
 }

@@ -81,12 +81,10 @@ pub(crate) enum ProxyError {
     #[error("agent-shield: the API server answered an upgrade with a redirect, which is refused")]
     Redirect,
     /// Policy denies it, whoever would approve.
-    #[error("agent-shield denies this request by rule {rule}: {reason}")]
+    #[error("{words}")]
     Denied {
-        /// The rules that deny.
-        rule: String,
-        /// Why.
-        reason: String,
+        /// By which rules, and why; or why the API server would refuse it too.
+        words: String,
         /// As it is recorded.
         decision: Box<ledger::DecisionRecord>,
         /// What it was made from.

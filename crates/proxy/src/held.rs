@@ -383,7 +383,7 @@ impl Proxy {
             };
             if judgement.verdict.decision == Decision::Deny {
                 // The policies are others now, and this is what they are for.
-                return Run::Failed(self.denied(&write, *judgement));
+                return Run::Failed(self.denied(&write, *judgement).await);
             }
             // Nor does an approval answer what nobody asked when it was given, or what takes more of
             // them by the policies of now.

@@ -17,7 +17,7 @@ use ledger::{
 use payload::MediaType;
 use policy::{Decision, Input, Objects, Pack, Pair, Verdict};
 use serde_json::Value;
-use upstream::{Access, Probe, ProbeAnswer};
+use upstream::{Probe, ProbeAnswer};
 
 use crate::{
     Proxy,
@@ -194,9 +194,10 @@ impl Proxy {
         };
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
         deletes::say_how(write, seen.gone(), &mut effects);
-        self.weigh_accounts(&mut effects).await;
+        let powers = self.weigh_accounts(&mut effects).await;
         self.add_up(&mut effects).await;
         let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
+        powers.tell(&mut effects);
         let facts = Some(self.facts(write, &moment, looks.then_some(&mut seen)));
         let preview = self.shown(write, &effects, seen, &verdict).await;
         let policy = pack.digest().to_owned();
@@ -268,8 +269,7 @@ impl Proxy {
         match action {
             Action::Allow => Ok((decision, class)),
             _ => Err(ProxyError::Denied {
-                rule: verdict.rules().join(", "),
-                reason: verdict.reason(),
+                words: self.denial(&user, &call.attributes, &verdict).await,
                 decision: Box::new(decision),
                 basis: Box::new(Basis { class: Some(class), ..Basis::default() }),
             }),
@@ -280,18 +280,8 @@ impl Proxy {
     /// that nobody is asked to approve what the API server would refuse.
     async fn blind(&self, write: &Write, why: &str) -> Previewed {
         let attributes = write.attributes();
-        if attributes.is_resource_request {
-            let access = Access {
-                verb: attributes.verb.clone(),
-                group: attributes.api_group.clone(),
-                resource: attributes.resource.clone(),
-                subresource: attributes.subresource.clone(),
-                namespace: attributes.namespace.clone(),
-                name: attributes.name.clone(),
-            };
-            if let Ok(false) = self.own.may(&write.user, &access).await {
-                return Previewed::Answered(forbidden(write, &access));
-            }
+        if let Some(words) = self.refusal(&write.user, attributes).await {
+            return Previewed::Answered(forbidden(words));
         }
         if let Some(refusal) = self.unserved(write).await {
             return Previewed::Answered(refusal);
@@ -783,23 +773,9 @@ fn target(object: &Value) -> Target {
     Target { name: text("/metadata/name"), uid: text("/metadata/uid") }
 }
 
-/// The API server's own words for what RBAC forbids, for requests that have no dry run.
-fn forbidden(write: &Write, access: &Access) -> ProbeAnswer {
-    let resource = access.path();
-    let group = match access.group.as_str() {
-        "" => String::new(),
-        group => format!(".{group}"),
-    };
-    let place = match access.namespace.as_str() {
-        "" => " at the cluster scope".to_owned(),
-        namespace => format!(" in the namespace \"{namespace}\""),
-    };
-    let message = format!(
-        "{}{group} \"{}\" is forbidden: User \"{}\" cannot {} resource \"{resource}\" in API group \
-         \"{}\"{place}",
-        access.resource, access.name, write.user.username, access.verb, access.group
-    );
-    let json = status::Status::failure(403, "Forbidden").message(message).to_json();
+/// An answer of 403 in the API server's own words, for requests that have no dry run.
+fn forbidden(words: String) -> ProbeAnswer {
+    let json = status::Status::failure(403, "Forbidden").message(words).to_json();
     ProbeAnswer {
         status: StatusCode::FORBIDDEN,
         headers: http::HeaderMap::new(),

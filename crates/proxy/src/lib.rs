@@ -28,6 +28,7 @@ mod pod;
 mod reach;
 mod read;
 mod recorder;
+mod refusal;
 mod replaced;
 mod scale;
 mod serve;
@@ -96,6 +97,7 @@ pub struct Proxy {
     budget: budget::Budget,
     recorded: facts::Recorded,
     bindings: accounts::Bindings,
+    answered: accounts::Answered,
     queue: Arc<Queue>,
     recorder: Recorder,
     redactor: Redactor,
@@ -155,6 +157,7 @@ impl Proxy {
             budget: budget::Budget::new(parts.settings.bounds.facts_bytes_per_agent_max),
             recorded: facts::Recorded::default(),
             bindings: accounts::Bindings::default(),
+            answered: accounts::Answered::default(),
             queue: parts.queue,
             recorder,
             redactor: parts.redactor,

@@ -145,7 +145,7 @@ impl Proxy {
             Judged::Answered(answer) => return self.answered(&write, answer).await,
             Judged::Decided(judgement) => match judgement.verdict.decision {
                 Decision::Allow => self.allow(&write, *judgement).await,
-                Decision::Deny => Err(self.denied(&write, *judgement)),
+                Decision::Deny => Err(self.denied(&write, *judgement).await),
                 Decision::Hold => {
                     let held = Arc::clone(self).hold(Arc::clone(&write), *judgement).await;
                     return match held {
@@ -271,10 +271,9 @@ impl Proxy {
         Ok(Response::from_parts(head, body))
     }
 
-    pub(crate) fn denied(&self, write: &Write, mut judgement: Judgement) -> ProxyError {
+    pub(crate) async fn denied(&self, write: &Write, mut judgement: Judgement) -> ProxyError {
         ProxyError::Denied {
-            rule: judgement.verdict.rules().join(", "),
-            reason: judgement.verdict.reason(),
+            words: self.denial(&write.user, write.attributes(), &judgement.verdict).await,
             decision: Box::new(judgement.decision(Action::Deny)),
             basis: Box::new(self.basis(write, &mut judgement)),
         }

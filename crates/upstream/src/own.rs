@@ -6,8 +6,8 @@ use attributes::User;
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
     authorization::v1::{
-        ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-        SubjectAccessReview, SubjectAccessReviewSpec,
+        NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview,
+        SelfSubjectAccessReviewSpec, SubjectAccessReview, SubjectAccessReviewSpec,
     },
     core::v1::{ConfigMap, Namespace},
     rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding},
@@ -99,19 +99,50 @@ impl Own {
         })
     }
 
-    /// Asks RBAC whether a user may do something.
+    /// Asks the API server's authorizers whether a user may do something.
     ///
     /// # Errors
     /// [`kube::Error`] where there was no answer: that is not a yes.
     pub async fn may(&self, user: &User, access: &Access) -> Result<bool, Box<kube::Error>> {
+        let asked = SubjectAccessReviewSpec {
+            resource_attributes: Some(access.into()),
+            ..SubjectAccessReviewSpec::default()
+        };
+        self.review_access(user, asked).await
+    }
+
+    /// As [`Own::may`], of what is no API resource: a path, and a method in lower case.
+    ///
+    /// # Errors
+    /// [`kube::Error`] where there was no answer: that is not a yes.
+    pub async fn may_reach(
+        &self,
+        user: &User,
+        verb: &str,
+        path: &str,
+    ) -> Result<bool, Box<kube::Error>> {
+        let asked = SubjectAccessReviewSpec {
+            non_resource_attributes: Some(NonResourceAttributes {
+                path: Some(path.to_owned()),
+                verb: Some(verb.to_owned()),
+            }),
+            ..SubjectAccessReviewSpec::default()
+        };
+        self.review_access(user, asked).await
+    }
+
+    async fn review_access(
+        &self,
+        user: &User,
+        asked: SubjectAccessReviewSpec,
+    ) -> Result<bool, Box<kube::Error>> {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(user.username.clone()),
                 uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),
                 groups: Some(user.groups.clone()),
                 extra: Some(user.extra.clone()),
-                resource_attributes: Some(access.into()),
-                non_resource_attributes: None,
+                ..asked
             },
             ..SubjectAccessReview::default()
         };

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use cluster::Scene;
+use cluster::{Scene, namespace};
 use serde_json::{Value, json};
 use testkit::{Shield, http, wait_until};
 
@@ -123,4 +123,116 @@ fn an_access_review_says_what_would_be_held() {
     let (said, warned) = kubectl(&["auth", "can-i", "--list", "-n", &scene.prod]);
     assert!(said.contains("*.*"), "{said}");
     assert!(warned.contains(RULES), "{warned}");
+}
+
+#[test]
+fn an_access_review_tells_nothing_of_where_the_agent_may_not_go() {
+    let scene = Scene::new("ask-oracle");
+    let cluster = scene.cluster;
+    let other = cluster.unique("ask-oracle-other");
+    cluster.apply(&namespace(&other, "production")).expect("a namespace");
+    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let agent = cluster.agent(&scene.dev, "narrow", &[&scene.dev], &all).expect("an agent");
+    let (dev, name) = (scene.dev.as_str(), other.as_str());
+    let asks = |resource: Value| {
+        let body = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": resource,
+        });
+        let target = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let json = Some("application/json");
+        let body = body.to_string();
+        let answer = scene.shield.request(&agent, "POST", target, json, body.as_bytes());
+        let allowed = answer.json()["status"]["allowed"].as_bool().expect("an answer");
+        (allowed, answer.header("warning").unwrap_or_default().to_owned())
+    };
+    let right = |namespace: &str, verb: &str, resource: &str, name: &str| {
+        let group = if resource == "deployments" { "apps" } else { "" };
+        asks(json!({"resourceAttributes": {
+            "namespace": namespace, "verb": verb, "group": group, "resource": resource, "name": name,
+        }}))
+    };
+    let (allowed, warning) = right(dev, "delete", "deployments", "");
+    assert!(allowed && warning.contains("waits for a person's approval"), "{warning}");
+    assert_eq!(right(&other, "delete", "deployments", ""), (false, String::new()));
+    assert_eq!(right("kube-system", "create", "configmaps", ""), (false, String::new()));
+    let path = |verb: &str, path: &str| {
+        asks(json!({"nonResourceAttributes": {"verb": verb, "path": path}}))
+    };
+    assert_eq!(path("post", "/somewhere"), (false, String::new()));
+    // Everybody may get what lies below `/api`, as far as it is no resource.
+    let exec = format!("/api/v1/namespaces/{other}/pods/p/exec");
+    assert_eq!(path("get", &exec), (true, String::new()));
+    // RBAC reads a Namespace as one of the namespace that is asked about, and says yes; the call is in
+    // the Namespace itself, where this agent has no rights.
+    assert_eq!(right(dev, "patch", "namespaces", name), (true, String::new()));
+    let (allowed, warning) = right(&other, "patch", "namespaces", dev);
+    assert!(!allowed && warning.contains("may wait for a person's approval"), "{warning}");
+    let (allowed, warning) = right(dev, "delete", "namespaces", dev);
+    assert!(allowed && warning.contains(&format!("namespaces {dev} in {dev}` waits")), "{warning}");
+
+    // By the class of the Namespace that is named, or of what is in none, not of kubectl's context.
+    let warned = |args: &[&str]| {
+        let mut kubectl = cluster.kubectl_as(&scene.shield.kubeconfig(&scene.agent));
+        let output = kubectl.args(["auth", "can-i"]).args(args).output().expect("kubectl");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let guarded = format!("namespaces/{}", cluster.unique("none"));
+    let text = warned(&["-n", dev, "patch", &guarded]);
+    assert!(text.contains("write-in-protected-namespace"), "{text}");
+    let text = warned(&["-n", "kube-system", "patch", "nodes/n1"]);
+    assert!(text.contains("may wait"), "{text}");
+    assert!(!text.contains("write-in-protected-namespace"), "{text}");
+}
+
+#[test]
+fn a_denial_tells_no_rule_of_where_the_agent_may_not_go() {
+    let scene = Scene::new("ask-denial");
+    let cluster = scene.cluster;
+    let other = cluster.unique("ask-denial-other");
+    cluster.apply(&namespace(&other, "production")).expect("a namespace");
+    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let agent = cluster.agent(&scene.dev, "narrow", &[&scene.prod], &all).expect("an agent");
+    let dir = cluster.dir().join(cluster.unique("ask-denial"));
+    fs::create_dir_all(&dir).expect("a directory");
+    let deny = |verb: &str| {
+        format!(
+            "---
+apiVersion: agent-shield.io/v1alpha1
+kind: Policy
+metadata: {{name: own-{verb}}}
+spec:
+  matchConstraints: {{resourceRules: [{{resources: [configmaps], verbs: [{verb}]}}]}}
+  rules: [{{name: maps, where: production, action: deny, reason: not in production}}]
+"
+        )
+    };
+    fs::write(dir.join("p.yaml"), deny("get") + &deny("create")).expect("a file");
+    let shield = Shield::start(cluster, &["--policy", &dir.display().to_string()]);
+    let map = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m"}}"#;
+    for (method, verb, name, body) in [("POST", "create", "", map), ("GET", "get", "/m", "")] {
+        let asks = |namespace: &str| {
+            let target = format!("/api/v1/namespaces/{namespace}/configmaps{name}");
+            let media = Some("application/json").filter(|_| !body.is_empty());
+            let answer = shield.request(&agent, method, &target, media, body.as_bytes());
+            (answer.status, answer.json()["message"].as_str().unwrap_or_default().to_owned())
+        };
+        let (status, said) = asks(&scene.prod);
+        assert!(status == 403 && said.contains("/maps: not in production"), "{verb}: {said}");
+        let (status, said) = asks(&other);
+        assert!(status == 403 && said.contains("is forbidden: User"), "{verb}: {said}");
+        assert!(!said.contains("maps: ") && !said.contains("production"), "{verb}: {said}");
+    }
+    // Nor is a person asked about what is no API resource, where RBAC would refuse it.
+    let answer = shield.request(&agent, "POST", "/somewhere", None, b"");
+    assert!(answer.text().contains("cannot post path"), "{} {}", answer.status, answer.text());
+    wait_until(Duration::from_secs(20), "both denials are recorded with their rule", || {
+        let timeline = shield.cli_json(&scene.reviewer, &["timeline", "--since", "5m"]);
+        let calls = timeline["items"].as_array()?.clone();
+        let is_denied = |it: &&Value| {
+            let rule = it["rules"][0].as_str().unwrap_or_default();
+            rule.ends_with("/maps") && it["request"]["namespace"] == other.as_str()
+        };
+        (calls.iter().filter(is_denied).count() == 2).then_some(())
+    });
 }

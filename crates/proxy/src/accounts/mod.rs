@@ -2,24 +2,37 @@
 //!
 //! Code in a pod acts with its service account's rights and not through this proxy, so whoever makes
 //! or changes such a pod takes them. The rules of every role that RBAC gives the account are read;
-//! one that has only reads and chores in guarded namespaces, and none of the mission's deletes
-//! elsewhere, is harmless. The API server may ask other authorizers than RBAC, whose rules cannot be
-//! read: they are asked (SubjectAccessReview) about a sample of rights.
+//! one that has only reads and chores in guarded namespaces, and elsewhere nothing that is held there
+//! too, is harmless. Who may start code in a namespace, or reach what runs there, may do what any
+//! account of that namespace may: their roles are read as well, and so on from there. The API server
+//! may ask other authorizers than RBAC, whose rules cannot be read: they are asked
+//! (SubjectAccessReview) about a sample of rights.
 
+mod answered;
 mod power;
 mod rbac;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use attributes::User;
 use effects::{Effect, EffectKind};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use upstream::Access;
 
-use self::power::{ANYWHERE, Place, Telling};
-pub(crate) use self::rbac::Bindings;
+pub(crate) use self::{answered::Answered, rbac::Bindings};
+use self::{
+    power::{Place, SAMPLED, Telling},
+    rbac::{Given, Roles},
+};
 use crate::Proxy;
 
 /// Questions at a time.
 const ASKED_AT_A_TIME: usize = 16;
+/// Namespaces on the way from an account to a power; what lies further is not known.
+const HOPS_MAX: usize = 16;
 
 /// Held in guarded namespaces.
 const GUARDED: [Telling; 7] = [
@@ -50,75 +63,137 @@ const CLUSTER: [Telling; 14] = [
     ("patch", "apiregistration.k8s.io", "apiservices", ""),
 ];
 
-impl Proxy {
-    /// Drops the effects of running code as a service account that turns out to be harmless, and
-    /// says of the others what they may do.
-    pub(crate) async fn weigh_accounts(&self, effects: &mut Vec<Effect>) {
-        let mut weighed = Vec::with_capacity(effects.len());
-        for mut effect in effects.drain(..) {
-            if effect.kind == EffectKind::Borrow && effect.object.resource == "serviceaccounts" {
-                let (namespace, name) = (&effect.object.namespace, &effect.object.name);
-                match self.power_of(namespace, name).await {
-                    Ok(None) => continue,
-                    Ok(Some(power)) => effect.detail.push_str(&format!(", which may {power}")),
-                    Err(why) => effect.detail.push_str(&format!("; {why}")),
-                }
+/// What accounts may do, by namespace and name; for reviewers.
+#[derive(Default)]
+pub(crate) struct Powers(BTreeMap<(String, String), String>);
+
+impl Powers {
+    /// Adds it to what is told of each account's effect. A decision's reason is read by the agent,
+    /// whom others' rights are not to be told: it is made before.
+    pub(crate) fn tell(&self, effects: &mut [Effect]) {
+        for effect in effects {
+            if let Some(power) = account_of(effect).and_then(|it| self.0.get(&it)) {
+                effect.detail.push_str(power);
             }
-            weighed.push(effect);
         }
-        *effects = weighed;
+    }
+}
+
+/// The service account, by namespace and name, as which code runs by this effect.
+fn account_of(effect: &Effect) -> Option<(String, String)> {
+    let is_account =
+        effect.kind == EffectKind::Borrow && effect.object.resource == "serviceaccounts";
+    is_account.then(|| (effect.object.namespace.clone(), effect.object.name.clone()))
+}
+
+impl Proxy {
+    /// Drops the effects of running code as a service account that turns out to be harmless; of the
+    /// others, what they may do.
+    pub(crate) async fn weigh_accounts(&self, effects: &mut Vec<Effect>) -> Powers {
+        let accounts: BTreeSet<_> = effects.iter().filter_map(account_of).collect();
+        let mut roles = Roles::default();
+        let mut powers = Powers::default();
+        for account in accounts {
+            let told = match self.power_of(&account.0, &account.1, &mut roles).await {
+                Ok(None) => continue,
+                Ok(Some(power)) => format!(", which may {power}"),
+                Err(()) => "; its rights could not be looked up".to_owned(),
+            };
+            powers.0.insert(account, told);
+        }
+        effects.retain(|it| account_of(it).is_none_or(|account| powers.0.contains_key(&account)));
+        powers
     }
 
     /// One thing that the account may do and an agent would be held for.
-    async fn power_of(&self, namespace: &str, name: &str) -> Result<Option<String>, &'static str> {
-        let user = User {
-            username: format!("system:serviceaccount:{namespace}:{name}"),
-            groups: vec![
-                "system:serviceaccounts".to_owned(),
-                format!("system:serviceaccounts:{namespace}"),
-                "system:authenticated".to_owned(),
-            ],
-            ..User::default()
-        };
-        match self.power_in_rbac(&user).await {
-            Ok(None) => self.power_asked_for(&user, namespace).await,
+    async fn power_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        roles: &mut Roles,
+    ) -> Result<Option<String>, ()> {
+        let user = rbac::user_of(namespace, name);
+        // At the same time: mostly both are needed.
+        let (read, asked) =
+            tokio::join!(self.power_in_rbac(&user, roles), self.power_asked_for(&user, namespace));
+        match read {
+            Ok(None) => asked,
             power => power,
         }
-        .map_err(|_| "its rights could not be looked up")
     }
 
-    async fn power_in_rbac(&self, user: &User) -> Result<Option<String>, ()> {
-        let given = self.bindings.of(&self.own, user).await.ok_or(())?;
-        let powers = stream::iter(given)
-            .map(async |given| {
-                let rules = given.rules(&self.own).await.ok_or(())?;
-                let place = given.namespace.as_deref().map_or(Place::Cluster, |it| self.place(it));
-                Ok(rules.iter().find_map(|rule| power::of(rule, place)))
-            })
-            .buffered(ASKED_AT_A_TIME);
-        let mut powers = std::pin::pin!(powers.try_filter_map(async |it| Ok(it)));
-        powers.try_next().await
+    /// What RBAC lets the account do, itself or as another that its rights lead to, nearest first.
+    async fn power_in_rbac(&self, user: &User, roles: &mut Roles) -> Result<Option<String>, ()> {
+        let listed = self.bindings.list(&self.own).await.ok_or(())?;
+        let mut reached = BTreeSet::new();
+        let mut held: Vec<(String, Given)> =
+            listed.of(user).into_iter().map(|given| (String::new(), given)).collect();
+        for _ in 0..HOPS_MAX {
+            roles.read(&self.own, held.iter().map(|(_, given)| given)).await.ok_or(())?;
+            let rights: Vec<_> = held
+                .iter()
+                .flat_map(|(way, given)| {
+                    let place =
+                        given.namespace.as_deref().map_or(Place::Cluster, |it| self.place(it));
+                    roles.rules(given).iter().map(move |rule| (way, place, rule))
+                })
+                .collect();
+            let power = rights
+                .iter()
+                .find_map(|(way, place, rule)| Some(format!("{way}{}", power::of(rule, *place)?)));
+            if power.is_some() {
+                return Ok(power);
+            }
+            let mut next = Vec::new();
+            for (way, place, rule) in rights {
+                if let Some((right, home)) = power::way(rule, place)
+                    && reached.insert(home.to_owned())
+                {
+                    next.extend(listed.of_accounts(home).into_iter().map(|(who, given)| {
+                        (format!("{way}{right} in {home}, and so act as {who}, which may "), given)
+                    }));
+                }
+            }
+            if next.is_empty() {
+                return Ok(None);
+            }
+            held = next;
+        }
+        tracing::warn!(
+            username = user.username,
+            HOPS_MAX,
+            "an account leads through more namespaces"
+        );
+        Err(())
     }
 
     fn place<'a>(&self, namespace: &'a str) -> Place<'a> {
         // One that the watch does not know yet: nobody knows that it is not guarded.
-        let known = self.namespaces.known(namespace);
-        match known.is_none_or(|class| class.production || class.protected) {
-            true => Place::Guarded(namespace),
-            false => Place::Ordinary(namespace),
+        match self.namespaces.known(namespace) {
+            Some(class) if !class.protected && !class.production => Place::Ordinary(namespace),
+            Some(class) if !class.protected => Place::Production(namespace),
+            _ => Place::Protected(namespace),
         }
     }
 
     async fn power_asked_for(&self, user: &User, namespace: &str) -> Result<Option<String>, ()> {
-        let everywhere = [&ANYWHERE[..], &GUARDED[..], &CLUSTER[..]].concat();
+        let now = Instant::now();
+        if self.answered.was_refused(&user.username, now) {
+            return Ok(None);
+        }
+        let everywhere = [&SAMPLED[..], &GUARDED[..], &CLUSTER[..]].concat();
         let everywhere = everywhere.into_iter().map(|it| access(it, ""));
-        let here = ANYWHERE.iter().map(|it| access(*it, namespace));
+        let here = SAMPLED.iter().map(|it| access(*it, namespace));
         let asked: Vec<Access> = everywhere.chain(here).collect();
         let answers = stream::iter(asked)
             .map(async |access| Ok((self.own.may(user, &access).await.map_err(|_| ())?, access)))
             .buffered(ASKED_AT_A_TIME);
         let granted = answers.try_filter_map(async |(may, access)| Ok(may.then(|| words(&access))));
-        std::pin::pin!(granted).try_next().await
+        let first = std::pin::pin!(granted).try_next().await;
+        if let Ok(None) = &first {
+            self.answered.refused(&user.username, now);
+        }
+        first
     }
 }
 

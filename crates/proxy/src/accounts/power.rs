@@ -1,14 +1,18 @@
-//! What of a rule's rights an agent would be held for.
+//! What of a rule's rights an agent would be held for, and which lead to other accounts.
 
+use effects::{EffectKind, is_builtin, is_builtin_group};
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use upstream::Access;
+
+use crate::ask_first;
 
 /// A verb, a group, a resource and a subresource.
 pub(super) type Telling = (&'static str, &'static str, &'static str, &'static str);
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Held wherever it is done.
-pub(super) const ANYWHERE: [Telling; 10] = [
+/// Held wherever it is done: those that other authorizers than RBAC are asked about too.
+pub(super) const SAMPLED: [Telling; 10] = [
     ("delete", "apps", "deployments", ""),
     ("delete", "apps", "statefulsets", ""),
     ("delete", "", "persistentvolumeclaims", ""),
@@ -21,10 +25,61 @@ pub(super) const ANYWHERE: [Telling; 10] = [
     ("update", RBAC, "roles", ""),
 ];
 
-/// Writes that nobody is held for, wherever: a resource and its verbs.
-const HARMLESS: [(&str, &str, &[&str]); 8] = [
-    ("", "events", &["create", "patch", "update"]),
-    ("events.k8s.io", "events", &["create", "patch", "update"]),
+/// The others of Kubernetes' own resources that are held wherever it is done, whatever is written.
+const ANYWHERE: [Telling; 16] = [
+    ("delete", "", "namespaces", ""),
+    ("delete", "apps", "daemonsets", ""),
+    ("delete", "apps", "replicasets", ""),
+    ("delete", "", "replicationcontrollers", ""),
+    ("delete", "batch", "jobs", ""),
+    ("delete", "batch", "cronjobs", ""),
+    ("create", "", "namespaces", "finalize"),
+    ("update", "", "namespaces", "finalize"),
+    ("create", "", "bindings", ""),
+    ("create", "", "pods", "binding"),
+    // As constrained impersonation (KEP-5284) names it.
+    ("impersonate", "authentication.k8s.io", "serviceaccounts", ""),
+    ("create", RBAC, "roles", ""),
+    ("create", "certificates.k8s.io", "podcertificaterequests", ""),
+    ("update", "certificates.k8s.io", "podcertificaterequests", ""),
+    ("create", "certificates.k8s.io", "podcertificaterequests", "status"),
+    ("update", "certificates.k8s.io", "podcertificaterequests", "status"),
+];
+
+/// What code starts by, as whichever account of its namespace it names; a Secret may name one too, and
+/// becomes its token.
+const STARTS: [(&str, &str); 10] = [
+    ("", "pods"),
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("apps", "replicasets"),
+    ("apps", "controllerrevisions"),
+    ("", "replicationcontrollers"),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+    ("", "secrets"),
+];
+
+/// A verb that stands for all: a way into a pod is one by whichever it is opened.
+const USE: &str = "use";
+
+/// What else leads to the accounts of a namespace: where code of theirs runs already, or their tokens.
+const REACHES: [Telling; 7] = [
+    ("update", "", "pods", "ephemeralcontainers"),
+    (USE, "", "pods", "exec"),
+    (USE, "", "pods", "attach"),
+    (USE, "", "pods", "portforward"),
+    (USE, "", "pods", "proxy"),
+    (USE, "", "services", "proxy"),
+    ("get", "", "secrets", ""),
+];
+
+/// A resource, and verbs that nobody is held for.
+type Chore = (&'static str, &'static str, &'static [&'static str]);
+
+/// Creates that store nothing.
+const REVIEWS: [Chore; 6] = [
     ("authentication.k8s.io", "selfsubjectreviews", &["create"]),
     ("authentication.k8s.io", "tokenreviews", &["create"]),
     ("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]),
@@ -33,20 +88,30 @@ const HARMLESS: [(&str, &str, &[&str]); 8] = [
     ("authorization.k8s.io", "subjectaccessreviews", &["create"]),
 ];
 
-/// Those of one namespace, unless it is the control plane's: there they are its heartbeats.
-const LEASES: (&str, &str, &[&str]) =
-    ("coordination.k8s.io", "leases", &["create", "patch", "update"]);
+/// Writes that are held in protected namespaces alone, as any is.
+const EVENTS: [Chore; 2] = [
+    ("", "events", &["create", "patch", "update"]),
+    ("events.k8s.io", "events", &["create", "patch", "update"]),
+];
+
+/// As events; everywhere is also where they are the control plane's heartbeats.
+const LEASES: [Chore; 1] = [("coordination.k8s.io", "leases", &["create", "patch", "update"])];
 
 /// Subresources that a read opens a way into.
 const WAYS_IN: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
+
+/// Verbs of requests that write.
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
 /// Where a rule holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'a> {
     /// Everywhere, and outside namespaces.
     Cluster,
-    /// In a namespace of production, or a protected one.
-    Guarded(&'a str),
+    /// In a namespace where any write is held.
+    Protected(&'a str),
+    /// In one of production that is not protected.
+    Production(&'a str),
     /// In a namespace that is declared to be neither.
     Ordinary(&'a str),
 }
@@ -54,14 +119,65 @@ pub(super) enum Place<'a> {
 /// One right of the rule for which an agent would be held, as `delete secrets in payments`.
 pub(super) fn of(rule: &PolicyRule, place: Place<'_>) -> Option<String> {
     let right = match place {
-        Place::Ordinary(_) => ANYWHERE.iter().find(|it| covers(rule, **it)).map(|it| words(*it)),
-        Place::Cluster | Place::Guarded(_) => outside_reads(rule, place),
+        Place::Ordinary(_) => held_anywhere(rule),
+        Place::Cluster | Place::Protected(_) | Place::Production(_) => outside_reads(rule, place),
     };
     let place = match place {
         Place::Cluster => "everywhere".to_owned(),
-        Place::Guarded(namespace) | Place::Ordinary(namespace) => format!("in {namespace}"),
+        Place::Protected(it) | Place::Production(it) | Place::Ordinary(it) => format!("in {it}"),
     };
     right.map(|right| format!("{right} {place}"))
+}
+
+/// A right of the rule that leads to the other accounts of a namespace, and the namespace. Elsewhere
+/// than in an ordinary one such a right is held by itself.
+pub(super) fn way<'a>(rule: &PolicyRule, place: Place<'a>) -> Option<(String, &'a str)> {
+    let Place::Ordinary(namespace) = place else { return None };
+    let start = |(group, resource)| ["create", "update"].map(|verb| (verb, group, resource, ""));
+    let mut all = STARTS.into_iter().flat_map(start).chain(REACHES);
+    all.find(|it| covers(rule, *it)).map(|it| (words(it), namespace))
+}
+
+fn held_anywhere(rule: &PolicyRule) -> Option<String> {
+    let known = SAMPLED.iter().chain(&ANYWHERE).find(|it| covers(rule, **it));
+    known.map(|it| words(*it)).or_else(|| held_custom(rule))
+}
+
+/// The first write of the rule to what Kubernetes does not serve itself that is held wherever it is
+/// done: a delete, and any to a group that is known to act, or not known at all.
+fn held_custom(rule: &PolicyRule) -> Option<String> {
+    let is_held = |verb: &str, group: &str, resource: &str| {
+        let (main, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        if group == "*" {
+            return true;
+        }
+        if is_builtin(group, main) || (main == "*" && is_builtin_group(group)) {
+            return false;
+        }
+        let call = ask_first::call_for(&Access {
+            verb: verb.to_owned(),
+            group: group.to_owned(),
+            resource: main.to_owned(),
+            subresource: subresource.to_owned(),
+            ..Access::default()
+        });
+        let plan = effects::plan(&call, false);
+        plan.effects.iter().any(|effect| effect.kind != EffectKind::WriteCustom)
+    };
+    rights(rule).find_map(|(verb, group, resource)| {
+        let mut verbs = WRITES.into_iter().filter(|it| verb == "*" || *it == verb);
+        verbs.find(|it| is_held(it, group, resource)).map(|it| named(it, group, resource))
+    })
+}
+
+/// Every verb, group and resource that the rule names together.
+fn rights(rule: &PolicyRule) -> impl Iterator<Item = (&str, &str, &str)> {
+    let groups = rule.api_groups.as_deref().unwrap_or_default();
+    let resources = rule.resources.as_deref().unwrap_or_default();
+    let pairs = groups.iter().flat_map(move |group| resources.iter().map(move |it| (group, it)));
+    pairs.flat_map(|(group, resource)| {
+        rule.verbs.iter().map(move |verb| (verb.as_str(), group.as_str(), resource.as_str()))
+    })
 }
 
 /// The first right that is neither a read nor known to be harmless.
@@ -70,10 +186,7 @@ fn outside_reads(rule: &PolicyRule, place: Place<'_>) -> Option<String> {
         let is_read = |verb: &&String| ["get", "head", "options"].contains(&verb.as_str());
         return rule.verbs.iter().find(|verb| !is_read(verb)).map(|verb| format!("{verb} any URL"));
     }
-    let groups = rule.api_groups.as_deref().unwrap_or_default();
-    let resources = rule.resources.as_deref().unwrap_or_default();
-    let all = groups.iter().flat_map(|group| resources.iter().map(move |it| (group, it)));
-    all.flat_map(|(group, resource)| rule.verbs.iter().map(move |verb| (verb, group, resource)))
+    rights(rule)
         .find(|(verb, group, resource)| !is_harmless(verb, group, resource, place))
         .map(|(verb, group, resource)| named(verb, group, resource))
 }
@@ -86,36 +199,41 @@ fn is_harmless(verb: &str, group: &str, resource: &str, place: Place<'_>) -> boo
         let opens = subresource == "*" || WAYS_IN.contains(&subresource);
         return !(secrets || opens);
     }
-    let is_listed = |(its_group, its_resource, verbs): &(&str, &str, &[&str])| {
-        (*its_group, *its_resource) == (group, resource) && verbs.contains(&verb)
+    let is_in = |chores: &[Chore]| {
+        chores.iter().any(|(its_group, its_resource, verbs)| {
+            (*its_group, *its_resource) == (group, resource) && verbs.contains(&verb)
+        })
     };
-    let leases = match place {
-        Place::Guarded(namespace) => !namespace.starts_with("kube-") && is_listed(&LEASES),
-        _ => false,
-    };
-    leases || HARMLESS.iter().any(is_listed)
+    is_in(&REVIEWS)
+        || match place {
+            Place::Protected(_) => false,
+            Place::Production(_) | Place::Ordinary(_) => is_in(&EVENTS) || is_in(&LEASES),
+            Place::Cluster => is_in(&EVENTS),
+        }
 }
 
 /// As RBAC matches a rule; names are not looked at, since any may be the one that matters.
 fn covers(rule: &PolicyRule, (verb, group, resource, subresource): Telling) -> bool {
-    let has = |list: Option<&[String]>, wanted: &[&str]| {
-        let list = list.unwrap_or_default();
-        list.iter().any(|it| it == "*" || wanted.contains(&it.as_str()))
+    let has = |list: Option<&[String]>, is: &dyn Fn(&str) -> bool| {
+        list.unwrap_or_default().iter().any(|it| it == "*" || is(it))
     };
-    let whole = match subresource {
-        "" => resource.to_owned(),
-        subresource => format!("{resource}/{subresource}"),
-    };
-    let any_of_it = format!("*/{subresource}");
     // Who may change many may change one.
-    let verbs: &[&str] = match verb {
-        "delete" => &["delete", "deletecollection"],
-        "update" => &["update", "patch"],
-        _ => &[verb],
+    let is_verb = |it: &str| match verb {
+        "get" => matches!(it, "get" | "list" | "watch"),
+        "update" => matches!(it, "update" | "patch"),
+        "delete" => matches!(it, "delete" | "deletecollection"),
+        "impersonate" => it.starts_with(verb),
+        USE => true,
+        verb => it == verb,
     };
-    has(Some(&rule.verbs), verbs)
-        && has(rule.api_groups.as_deref(), &[group])
-        && has(rule.resources.as_deref(), &[&whole, &any_of_it])
+    let is_resource = |it: &str| match (subresource, it.split_once('/')) {
+        ("", None) => it == resource,
+        (_, Some((main, sub))) => (main == "*" || main == resource) && sub == subresource,
+        _ => false,
+    };
+    has(Some(&rule.verbs), &is_verb)
+        && has(rule.api_groups.as_deref(), &|it| it == group)
+        && has(rule.resources.as_deref(), &is_resource)
 }
 
 fn words((verb, group, resource, subresource): Telling) -> String {
@@ -137,6 +255,11 @@ fn named(verb: &str, group: &str, resource: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use attributes::User;
+    use effects::{Builtin, ClassConfig, NamespaceClass};
+    use policy::{Decision, Input, Objects, Pack};
+    use serde_json::Value;
+
     use super::*;
 
     fn rule(verbs: &str, group: &str, resources: &str) -> PolicyRule {
@@ -159,12 +282,12 @@ mod tests {
             rule("create", "authorization.k8s.io", "selfsubjectaccessreviews,subjectaccessreviews"),
         ];
         for rule in table {
-            for place in [Place::Cluster, Place::Guarded("shop"), Place::Ordinary("dev")] {
+            for place in [Place::Cluster, Place::Production("shop"), Place::Ordinary("dev")] {
                 assert_eq!(of(&rule, place), None, "{rule:?} {place:?}");
             }
         }
         let leases = rule("create,update", "coordination.k8s.io", "leases");
-        assert_eq!(of(&leases, Place::Guarded("shop")), None);
+        assert_eq!(of(&leases, Place::Production("shop")), None);
         let metrics = PolicyRule {
             verbs: vec!["get".into()],
             non_resource_urls: Some(vec!["/metrics".into()]),
@@ -180,7 +303,7 @@ mod tests {
             non_resource_urls: Some(vec!["*".into()]),
             ..PolicyRule::default()
         };
-        let guarded = Place::Guarded("shop");
+        let guarded = Place::Production("shop");
         let table = [
             (rule("update", "apps", "deployments"), guarded, "update deployments of apps in shop"),
             (
@@ -205,9 +328,10 @@ mod tests {
             ),
             (
                 rule("update", "coordination.k8s.io", "leases"),
-                Place::Guarded("kube-system"),
+                Place::Protected("kube-system"),
                 "update leases of coordination.k8s.io in kube-system",
             ),
+            (rule("create", "", "events"), Place::Protected("vault"), "create events in vault"),
             (rule("impersonate", "", "users"), Place::Cluster, "impersonate users everywhere"),
             (
                 rule("bind", "rbac.authorization.k8s.io", "clusterroles"),
@@ -237,12 +361,159 @@ mod tests {
                 "update rolebindings of rbac.authorization.k8s.io in dev",
             ),
             (rule("*", "*", "*"), Place::Ordinary("dev"), "delete deployments of apps in dev"),
+            (
+                rule("impersonate:serviceaccount", "authentication.k8s.io", "serviceaccounts"),
+                Place::Ordinary("dev"),
+                "impersonate serviceaccounts of authentication.k8s.io in dev",
+            ),
+            (
+                rule("get,*", "example.com", "*"),
+                Place::Ordinary("dev"),
+                "delete all resources of example.com in dev",
+            ),
+            (
+                rule("patch", "argoproj.io", "*/status"),
+                Place::Ordinary("dev"),
+                "patch */status of argoproj.io in dev",
+            ),
+            // It may be an acting group's.
+            (
+                rule("create", "*", "services"),
+                Place::Ordinary("dev"),
+                "create services of all groups in dev",
+            ),
         ];
         for (rule, place, want) in table {
             assert_eq!(of(&rule, place).as_deref(), Some(want), "{rule:?}");
         }
-        let ordinary = Place::Ordinary("dev");
-        assert_eq!(of(&rule("update,patch,create", "apps", "deployments"), ordinary), None);
-        assert_eq!(of(&rule("delete", "", "pods,configmaps"), ordinary), None);
+    }
+
+    /// Whether the default pack holds a write to anything of this kind, whatever its body says.
+    fn is_held(
+        pack: &Pack,
+        (verb, group, resource): (&str, &str, &str),
+        labels: &[(&str, &str)],
+    ) -> Option<bool> {
+        let (main, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let call = ask_first::call_for(&Access {
+            verb: verb.into(),
+            group: group.into(),
+            resource: main.into(),
+            subresource: subresource.into(),
+            namespace: "dev".into(),
+            name: "x".into(),
+        });
+        let plan = effects::plan(&call, false);
+        let mut effects = plan.effects;
+        if is_builtin(group, main) {
+            // A verb that the resource does not have.
+            if effects.iter().any(|it| it.kind == EffectKind::Unknown) {
+                return None;
+            }
+            if effects::decides_access(&call) && !verb.starts_with("delete") {
+                effects.extend(effects::of_refused(&call, ""));
+            }
+        }
+        let labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let verdict = pack.decide(&Input {
+            attributes: &call,
+            user: &User::default(),
+            class: &NamespaceClass::of("dev", Some(&labels), &ClassConfig::default()),
+            is_write: plan.route.stores(),
+            effects: &effects,
+            objects: Objects::Later,
+            changes: &[],
+            earlier: &[],
+            redact: &Value::clone,
+            now: jiff::Timestamp::UNIX_EPOCH,
+        });
+        Some(verdict.decision != Decision::Allow)
+    }
+
+    /// Every kind that Kubernetes serves in namespaces, and some that it does not, with each verb.
+    fn writes() -> Vec<(&'static str, &'static str, String)> {
+        let builtin = Builtin::all()
+            .iter()
+            .filter(|it| it.is_namespaced || it.resource == "namespaces")
+            .flat_map(|it| {
+                let subs = it.subresources.iter().map(|sub| format!("{}/{sub}", it.resource));
+                subs.chain([it.resource.to_owned()]).map(|resource| (it.group, resource))
+            });
+        let custom = [
+            ("example.com", "widgets"),
+            ("example.com", "widgets/status"),
+            ("argoproj.io", "workflows"),
+            ("argoproj.io", "workflows/status"),
+            ("serving.knative.dev", "services"),
+            ("metrics.k8s.io", "pods"),
+            ("subresources.kubevirt.io", "virtualmachines/start"),
+        ];
+        let custom = custom.into_iter().map(|(group, resource)| (group, resource.to_owned()));
+        let all = builtin.chain(custom);
+        all.flat_map(|(group, it)| WRITES.map(|verb| (verb, group, it.clone()))).collect()
+    }
+
+    #[test]
+    fn an_ordinary_namespace_is_held_as_the_default_pack_holds_it() {
+        let pack = Pack::default_pack().expect("the default pack");
+        let mut held = 0;
+        for (verb, group, resource) in writes() {
+            let right = (verb, group, resource.as_str());
+            let Some(want) = is_held(&pack, right, &[("env", "dev")]) else { continue };
+            // One cannot delete many Namespaces by a right in one of them.
+            if (verb, resource.as_str()) == ("deletecollection", "namespaces") {
+                continue;
+            }
+            let got = of(&rule(verb, group, &resource), Place::Ordinary("dev"));
+            assert_eq!(got.is_some(), want, "{verb} {resource} of `{group}`: {got:?}");
+            held += usize::from(want);
+        }
+        assert!(held > 40, "{held}: the default pack is asked");
+    }
+
+    #[test]
+    fn nothing_that_the_default_pack_holds_in_a_guarded_namespace_is_harmless_there() {
+        let pack = Pack::default_pack().expect("the default pack");
+        let protected = [("env", "dev"), ("agent-shield.io/protected", "true")];
+        let production = [("env", "production")];
+        for (verb, group, resource) in writes() {
+            for (place, labels) in
+                [(Place::Protected("dev"), &protected[..]), (Place::Production("dev"), &production)]
+            {
+                if is_held(&pack, (verb, group, resource.as_str()), labels) == Some(true) {
+                    let got = of(&rule(verb, group, &resource), place);
+                    assert!(got.is_some(), "{verb} {resource} of `{group}` {place:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn knows_what_leads_to_other_accounts() {
+        let way = |rule: &PolicyRule, place| way(rule, place).map(|(right, _)| right);
+        let table = [
+            (rule("create", "", "pods"), "create pods"),
+            (rule("patch", "apps", "deployments"), "update deployments of apps"),
+            (rule("create", "batch", "cronjobs"), "create cronjobs of batch"),
+            (rule("get", "", "pods/exec"), "use pods/exec"),
+            (rule("delete", "", "*/proxy"), "use pods/proxy"),
+            (rule("patch", "", "pods/ephemeralcontainers"), "update pods/ephemeralcontainers"),
+            (rule("watch", "", "secrets"), "get secrets"),
+            (rule("list", "*", "*"), "use pods/exec"),
+        ];
+        for (rule, want) in table {
+            assert_eq!(way(&rule, Place::Ordinary("dev")).as_deref(), Some(want), "{rule:?}");
+            assert_eq!(way(&rule, Place::Production("dev")), None, "held by itself: {rule:?}");
+        }
+        let none = [
+            rule("get,list,watch", "", "pods,pods/log,configmaps"),
+            rule("create,update,patch,delete", "", "configmaps,events,services"),
+            rule("update", "apps", "deployments/scale,deployments/status"),
+            rule("delete", "", "pods"),
+            rule("create", "example.com", "pods"),
+        ];
+        for rule in none {
+            assert_eq!(way(&rule, Place::Ordinary("dev")), None, "{rule:?}");
+        }
     }
 }
