@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, Once},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clients::{Place, Stage, install};
@@ -23,6 +23,8 @@ use rustix::{
 use testkit::{http::Answer, wait_until};
 
 const TIME_MAX: Duration = Duration::from_secs(120);
+/// Controllers have written what they write of young objects.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Commands that change nothing. `{ns}` is the namespace, `{n}` a node.
 const READS: [&str; 40] = [
@@ -201,8 +203,13 @@ impl Kubectl {
         let Stage { direct, shielded, .. } = &self.stage;
         let mut wrong = Vec::new();
         for command in reads {
-            let [theirs, ours] = [direct, shielded].map(|it| self.read(it, command));
-            let [theirs, ours] = [theirs, ours].map(|it| self.plain(&it));
+            let read = || [direct, shielded].map(|it| self.plain(&self.read(it, command)));
+            let [mut theirs, mut ours] = read();
+            let started = Instant::now();
+            // Controllers write between two reads (an event of a new node): it must be the same once.
+            while theirs != ours && started.elapsed() < SETTLED_WITHIN {
+                [theirs, ours] = read();
+            }
             if theirs != ours {
                 wrong.push(format!("{command}:\n--- directly\n{theirs}\n--- shielded\n{ours}"));
             }
