@@ -72,6 +72,9 @@ impl Kinds {
     }
 
     fn of_rule(&self, rule: &ResourceRule) -> Vec<Type> {
+        if !self.knows_groups(rule) {
+            return vec![Type::Dyn]; // What nobody serves yet may have any field.
+        }
         let of = |pattern: &str| {
             let (resource, subresource) = pattern.split_once('/').unwrap_or((pattern, ""));
             // A rule of a subresource may see the object itself.
@@ -88,6 +91,11 @@ impl Kinds {
             }
         };
         rule.resources.iter().map(|it| of(&it.value)).collect()
+    }
+
+    fn knows_groups(&self, rule: &ResourceRule) -> bool {
+        let is_known = |group: &String| group == "*" || self.types.contains_key(group);
+        rule.api_groups.iter().all(is_known)
     }
 
     fn groups<'k>(
@@ -113,8 +121,7 @@ impl Kinds {
     /// Where a rule's groups are known, and none of them has this resource: the resources that they
     /// have.
     pub(crate) fn instead_of(&self, rule: &ResourceRule, pattern: &str) -> Option<Vec<String>> {
-        let is_known = |group: &String| group == "*" || self.types.contains_key(group);
-        if self.types.is_empty() || !rule.api_groups.iter().all(is_known) {
+        if self.types.is_empty() || !self.knows_groups(rule) {
             return None;
         }
         let written = |(resource, sub): &(String, String)| match sub.as_str() {
@@ -376,6 +383,11 @@ mod tests {
             ("apiGroups: [apps], resources: ['*']", "object.spec.nope == 1", ""),
             ("resources: [webs]", "object.spec.replica == 1", "did you mean `replicas`?"),
             ("apiGroups: [''], resources: [webs]", "object.spec.nope == 1", ""),
+            (
+                "apiGroups: [apps, later.example.com], resources: [webs]",
+                "object.spec.other == 1",
+                "warning: the cluster serves no API group `later.example.com`",
+            ),
             (
                 "apiGroups: [app], resources: [webs]",
                 "true",
