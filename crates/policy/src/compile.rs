@@ -817,7 +817,8 @@ fn document(text: &str, source: &Source) -> Result<Document, Issue> {
         "PolicySettings" => Ok(Document::Settings(Box::new(parsed(text, source)?))),
         other => {
             let message = format!("there is no kind `{other}` here");
-            Err(issue_at(source, kind.referenced, message).meant(other, KINDS.into_iter()))
+            Err(issue_at(source, kind.referenced, message)
+                .meant(other, KINDS.into_iter().map(|(kind, _)| kind)))
         }
     }
 }

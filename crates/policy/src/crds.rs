@@ -10,11 +10,11 @@ use crate::{
     packs::SCHEMA,
 };
 
-/// Plural, short note, and what `kubectl get` shows beside the conditions, for each of [`KINDS`].
-const RESOURCES: [(&str, &[(&str, &str)]); 3] = [
-    ("policies", &[("Mode", ".spec.mode")]),
-    ("policyexceptions", &[("Rules", ".spec.rules[*]"), ("Expires", ".spec.expires")]),
-    ("policysettings", &[("Packs", ".spec.packs[*]")]),
+/// What `kubectl get` shows beside the conditions, for each of [`KINDS`].
+const COLUMNS: [&[(&str, &str)]; 3] = [
+    &[("Mode", ".spec.mode")],
+    &[("Rules", ".spec.rules[*]"), ("Expires", ".spec.expires")],
+    &[("Packs", ".spec.packs[*]")],
 ];
 
 /// The CustomResourceDefinition of each kind of document; all are of the cluster's scope.
@@ -23,8 +23,8 @@ pub fn crds() -> Vec<Json> {
     let each = schema.get("oneOf").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
     KINDS
         .into_iter()
-        .zip(RESOURCES)
-        .filter_map(|(kind, (plural, columns))| {
+        .zip(COLUMNS)
+        .filter_map(|((kind, plural), columns)| {
             let is_it = |it: &&Json| it.pointer("/properties/kind/const") == Some(&json!(kind));
             Some(crd(kind, plural, columns, each.iter().find(is_it)?))
         })

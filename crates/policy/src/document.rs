@@ -9,8 +9,12 @@ use serde_saphyr::Spanned;
 
 /// The one version there is.
 pub const API_VERSION: &str = "agent-shield.io/v1alpha1";
-/// What a file may hold.
-pub const KINDS: [&str; 3] = ["Policy", "PolicyException", "PolicySettings"];
+/// What a file may hold, and the resource that each is in a cluster.
+pub const KINDS: [(&str, &str); 3] = [
+    ("Policy", "policies"),
+    ("PolicyException", "policyexceptions"),
+    ("PolicySettings", "policysettings"),
+];
 
 /// Any document.
 #[derive(Debug)]

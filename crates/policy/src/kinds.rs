@@ -66,9 +66,7 @@ impl Kinds {
     /// one that is not known here.
     pub(crate) fn object(&self, constraints: Option<&MatchConstraints>) -> Type {
         let rules = constraints.map(|it| it.resource_rules.as_slice()).unwrap_or_default();
-        let mut types = rules.iter().flat_map(|rule| self.of_rule(rule));
-        let Some(first) = types.next() else { return Type::Dyn };
-        types.fold(first, |all, of| all.union(&of))
+        union(rules.iter().flat_map(|rule| self.of_rule(rule)))
     }
 
     fn of_rule(&self, rule: &ResourceRule) -> Vec<Type> {
@@ -82,13 +80,8 @@ impl Kinds {
                 its == resource && (sub.is_empty() || subresource == "*" || sub == subresource)
             };
             let found = self.groups(rule).flat_map(|(_, types)| types.iter());
-            let found: Vec<&Type> = found.filter(|(key, _)| is_it(key)).map(|(_, of)| of).collect();
-            match (resource, found.as_slice()) {
-                ("*", _) | (_, []) => Type::Dyn,
-                (_, [first, rest @ ..]) => {
-                    rest.iter().fold(Type::clone(first), |all, of| all.union(of))
-                }
-            }
+            // No resource has the name `*`: whatever all of them are, is anything.
+            union(found.filter(|(key, _)| is_it(key)).map(|(_, of)| of.clone()))
         };
         rule.resources.iter().map(|it| of(&it.value)).collect()
     }
@@ -135,6 +128,11 @@ impl Kinds {
         let keys = || self.groups(rule).flat_map(|(_, types)| types.keys());
         (pattern != "*" && !keys().any(fits)).then(|| keys().map(written).collect())
     }
+}
+
+/// What a value of any of these types may have.
+fn union(types: impl Iterator<Item = Type>) -> Type {
+    types.reduce(|all, of| all.union(&of)).unwrap_or(Type::Dyn)
 }
 
 /// Group, resource and subresource of a path such as

@@ -84,6 +84,12 @@ impl Shield {
         fs::read_to_string(self.data_dir.join("stderr.log")).unwrap_or_default()
     }
 
+    /// What it tells of its policies (`policy status`); null while it has told nothing.
+    pub fn policy_status(&self) -> Value {
+        let text = fs::read(self.data_dir.join("policy.json")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

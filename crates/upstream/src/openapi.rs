@@ -35,14 +35,6 @@ impl Own {
         }
         Ok(openapi)
     }
-
-    /// One document.
-    ///
-    /// # Errors
-    /// [`kube::Error`] where there was no answer.
-    pub async fn openapi_document(&self, address: &str) -> Result<Value, Box<kube::Error>> {
-        self.read(address).await
-    }
 }
 
 impl OpenApi {

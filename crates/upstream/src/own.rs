@@ -240,7 +240,8 @@ impl Own {
         Ok(map.data.and_then(|mut data| data.remove("client-ca-file")))
     }
 
-    /// Reads a live object for a preview where the agent itself may not. Never a Secret.
+    /// What a path answers: an OpenAPI document, or a live object for a preview where the agent itself
+    /// may not read it. Never a Secret.
     ///
     /// # Errors
     /// [`kube::Error`] where there was no answer, or the proxy may not read it either.

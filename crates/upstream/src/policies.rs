@@ -9,18 +9,10 @@ use kube::{
     core::{ApiResource, DynamicObject, GroupVersionKind},
     runtime::{WatchStreamExt, reflector, watcher},
 };
+use policy::document::{API_VERSION, KINDS};
 use serde_json::{Value, json};
 
 use crate::{Own, own::within};
-
-const GROUP: &str = "agent-shield.io";
-const VERSION: &str = "v1alpha1";
-/// Kinds and their plurals.
-const KINDS: [(&str, &str); 3] = [
-    ("Policy", "policies"),
-    ("PolicyException", "policyexceptions"),
-    ("PolicySettings", "policysettings"),
-];
 
 type Store = reflector::Store<DynamicObject>;
 
@@ -50,7 +42,7 @@ pub struct PolicyObject {
 
 /// Why policies of the cluster cannot be followed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {resource}.{GROUP}: {why}", why = self.why())]
+#[error("cannot read {name}: {why}", name = of_group(.resource), why = self.why())]
 pub struct PolicyObjectsError {
     resource: &'static str,
     #[source]
@@ -165,13 +157,13 @@ impl PolicyObject {
         Self {
             version: version_of(object),
             document: json!({
-                "apiVersion": format!("{GROUP}/{VERSION}"),
+                "apiVersion": API_VERSION,
                 "kind": kind,
                 "metadata": {"name": name},
                 "spec": spec,
             }),
             status: object.data.get("status").cloned().unwrap_or_default(),
-            name: format!("{plural}.{GROUP}/{name}"),
+            name: format!("{}/{name}", of_group(plural)),
             kind,
         }
     }
@@ -183,5 +175,15 @@ fn version_of(object: &DynamicObject) -> Version {
 }
 
 fn resource_of(kind: &str, plural: &str) -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural)
+    let (group, version) = group_and_version();
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+/// As RBAC and kubectl name it: `policies.agent-shield.io`.
+fn of_group(plural: &str) -> String {
+    format!("{plural}.{}", group_and_version().0)
+}
+
+fn group_and_version() -> (&'static str, &'static str) {
+    API_VERSION.split_once('/').unwrap_or((API_VERSION, ""))
 }

@@ -77,6 +77,22 @@ pub fn namespace(name: &str, env: &str) -> Value {
     })
 }
 
+/// A custom resource in namespaces, of one version.
+pub fn definition(group: &str, kind: &str, plural: &str, schema: &Value) -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group, "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": schema},
+            }],
+        },
+    })
+}
+
 /// A Deployment of `replicas` pods.
 pub fn deployment(namespace: &str, name: &str, replicas: u32) -> Value {
     workload("Deployment", namespace, name, replicas)

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use cluster::{Scene, list};
+use cluster::{Scene, definition, list};
 use serde_json::{Value, json};
 use testkit::{Shield, binary, wait_until};
 
@@ -167,26 +167,16 @@ const ROWS: &[Row] = &[
 ];
 
 fn gadgets() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "gadgets.kinds.example.com"},
-        "spec": {
-            "group": "kinds.example.com", "scope": "Namespaced",
-            "names": {"kind": "Gadget", "plural": "gadgets"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-                    "spec": {"type": "object", "properties": {
-                        "size": {"type": "integer"},
-                        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-                        "parts": {"type": "array", "items": {
-                            "type": "object", "properties": {"name": {"type": "string"}},
-                        }},
-                    }},
-                }}},
-            }],
-        },
-    })
+    let schema = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {
+            "size": {"type": "integer"},
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+            "parts": {"type": "array", "items": {
+                "type": "object", "properties": {"name": {"type": "string"}},
+            }},
+        }},
+    }});
+    definition("kinds.example.com", "Gadget", "gadgets", &schema)
 }
 
 /// The same expression as a policy of theirs and as one of ours.
@@ -298,19 +288,16 @@ fn a_running_proxy_takes_no_policy_about_a_field_that_there_is_not() {
     };
     put("object.spec.replicas == 3");
     let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
-    let status = || -> Value {
-        let text = fs::read(shield.data_dir().join("policy.json")).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
-    };
-    let good = status()["digest"].clone();
+    let good = shield.policy_status()["digest"].clone();
     put("object.spec.replica == 3");
     let refused = wait_until(Duration::from_secs(30), "it is refused", || {
-        status()["refused"]["issues"][0].as_str().map(str::to_owned)
+        shield.policy_status()["refused"]["issues"][0].as_str().map(str::to_owned)
     });
     assert!(refused.contains("DeploymentSpec has no field `replica`: did you mean `replicas`?"));
-    assert_eq!(status()["digest"], good);
+    assert_eq!(shield.policy_status()["digest"], good);
     put("object.spec.replicas == 4");
     wait_until(Duration::from_secs(30), "the next one is in force", || {
-        (status()["digest"] != good && status()["refused"].is_null()).then_some(())
+        (shield.policy_status()["digest"] != good && shield.policy_status()["refused"].is_null())
+            .then_some(())
     });
 }

@@ -61,11 +61,6 @@ fn dir(scene: &Scene, name: &str) -> PathBuf {
     dir
 }
 
-fn status(shield: &Shield) -> Value {
-    let text = fs::read(shield.data_dir().join("policy.json")).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
-}
-
 #[test]
 fn a_policy_decides_on_what_the_api_server_would_make_of_a_request() {
     let scene = Scene::new("policies");
@@ -129,7 +124,7 @@ fn a_policy_decides_on_what_the_api_server_would_make_of_a_request() {
     assert_eq!(status, 403, "{message}");
     assert!(!message.contains("aHVudGVy") && !message.contains("hunter"), "{message}");
     let entries = shield.cli_json(&scene.reviewer, &["timeline", "--since", "5m"]);
-    let digest = self::status(&shield)["digest"].as_str().expect("a digest").to_owned();
+    let digest = shield.policy_status()["digest"].as_str().expect("a digest").to_owned();
     let text = entries.to_string();
     assert!(text.contains(&digest), "the set's digest is recorded");
     assert!(!text.contains("aHVudGVy") && !text.contains("hunter"), "a value was recorded");
@@ -197,28 +192,28 @@ fn a_broken_set_never_takes_effect() {
     put(&dir, "settings.yaml", ALONE);
     put(&dir, "policy.yaml", &marked("good"));
     let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
-    let good = status(&shield)["digest"].clone();
+    let good = shield.policy_status()["digest"].clone();
     put(&dir, "policy.yaml", &marked("bad").replace("action", "acton"));
     wait_until(Duration::from_secs(20), "the broken set is refused", || {
-        status(&shield)["refused"]["issues"][0].as_str().map(str::to_owned)
+        shield.policy_status()["refused"]["issues"][0].as_str().map(str::to_owned)
     });
-    assert_eq!(status(&shield)["digest"], good);
+    assert_eq!(shield.policy_status()["digest"], good);
     let target = format!("/api/v1/namespaces/{}/configmaps", scene.prod);
     let body = br#"{"metadata":{"name":"c"}}"#;
     let answer = shield.request(&scene.agent, "POST", &target, JSON, body);
     assert!(answer.json()["message"].as_str().unwrap_or_default().contains("by good"));
-    let issue = status(&shield)["refused"]["issues"][0].to_string();
+    let issue = shield.policy_status()["refused"]["issues"][0].to_string();
     assert!(issue.contains("policy.yaml:6:") && issue.contains("acton"), "{issue}");
     assert!(shield.log().contains("the last good policies stay in force"));
     // Every file gone is no set at all, and not an empty one.
     fs::remove_file(dir.join("policy.yaml")).expect("a file to remove");
     wait_until(Duration::from_secs(20), "the empty set is refused", || {
-        let refused = status(&shield)["refused"].to_string();
+        let refused = shield.policy_status()["refused"].to_string();
         refused.contains("no rule of the whole set").then_some(())
     });
     put(&dir, "policy.yaml", &marked("better"));
     wait_until(Duration::from_secs(20), "the better set is in force", || {
-        (status(&shield)["digest"] != good).then_some(())
+        (shield.policy_status()["digest"] != good).then_some(())
     });
     let answer = shield.request(&scene.agent, "POST", &target, JSON, body);
     assert!(answer.json()["message"].as_str().unwrap_or_default().contains("by better"));
@@ -303,20 +298,20 @@ fn swapped_under_load(name: &str, swaps: usize) {
                 }
             });
         }
-        let mut digest = status(&shield)["digest"].clone();
+        let mut digest = shield.policy_status()["digest"].clone();
         for swap in 1..=swaps {
             if swap % 10 == 0 {
                 let broken = marked("broken").replacen("action: deny", "action: allow", 1);
                 mount(&dir, &format!("{swap}-broken"), &broken);
-                wait_quickly("a refusal", || !status(&shield)["refused"].is_null());
-                assert_eq!(status(&shield)["digest"], digest, "a broken set is in force");
+                wait_quickly("a refusal", || !shield.policy_status()["refused"].is_null());
+                assert_eq!(shield.policy_status()["digest"], digest, "a broken set is in force");
             }
             mount(&dir, &swap.to_string(), &marked(&format!("set-{swap}-")));
             wait_quickly("a swap", || {
-                let now = status(&shield)["digest"].clone();
+                let now = shield.policy_status()["digest"].clone();
                 now.is_string() && now != digest
             });
-            digest = status(&shield)["digest"].clone();
+            digest = shield.policy_status()["digest"].clone();
         }
         // However busy the machine is: each has sent, and several sets have judged.
         wait_quickly("requests", || {

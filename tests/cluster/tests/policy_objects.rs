@@ -117,11 +117,6 @@ impl Stage {
     }
 }
 
-fn status(shield: &Shield) -> Value {
-    let text = fs::read(shield.data_dir().join("policy.json")).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
-}
-
 #[test]
 fn policies_of_the_cluster() {
     let stage = Stage::new();
@@ -204,7 +199,7 @@ fn every_example_is_an_object(stage: &Stage) {
 }
 
 fn they_are_swapped_whole(stage: &Stage, shield: &Shield) {
-    let good = status(shield)["digest"].clone();
+    let good = shield.policy_status()["digest"].clone();
     stage.apply(&policy("broken", "object.spec.replica == 5", "five"));
     let message = stage.told("broken", "Valid", "False");
     assert!(message.starts_with("policies.agent-shield.io/broken:"), "{message}");
@@ -212,7 +207,7 @@ fn they_are_swapped_whole(stage: &Stage, shield: &Shield) {
     assert!(stage.told("broken", "InForce", "False").contains("see Valid"));
     // The others are what they were.
     stage.told("first", "InForce", "True");
-    let refused = status(shield);
+    let refused = shield.policy_status();
     assert_eq!(refused["digest"], good);
     assert!(refused["refused"]["issues"][0].to_string().contains("replica"), "{refused}");
     assert!(stage.scaled_to(shield, 7).1.contains("seven"));
@@ -230,7 +225,7 @@ fn they_are_swapped_whole(stage: &Stage, shield: &Shield) {
     assert_eq!(stage.scaled_to(shield, 7).0, 200);
     assert!(stage.scaled_to(shield, 8).1.contains("eight"));
     assert!(stage.scaled_to(shield, 5).1.contains("five"));
-    assert!(status(shield)["refused"].is_null());
+    assert!(shield.policy_status()["refused"].is_null());
     // Who reads the list sees it there.
     let shown = stage.kubectl(&["get", "agent-shield"], "");
     let line = said(&shown).lines().find(|it| it.contains("/first")).map(str::to_owned);
@@ -352,7 +347,7 @@ fn without_the_resources_the_pack_stays(stage: &Stage, shield: &Shield) {
     let output = stage.kubectl(&[&["delete", "crd"][..], &CRDS].concat(), "");
     assert!(output.status.success(), "{}", said(&output));
     wait_until(TIME_MAX, "no policy of the cluster is in force", || {
-        (status(shield)["files"] == json!([])).then_some(())
+        (shield.policy_status()["files"] == json!([])).then_some(())
     });
     assert_eq!(stage.scaled_to(shield, 8).0, 200);
     let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", stage.scene.dev);

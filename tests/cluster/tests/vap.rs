@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cluster::{deployment, list, namespace};
+use cluster::{definition, deployment, list, namespace};
 use jiff::Timestamp;
 use policy::{Decision, Pack, Source, case::Case, compile};
 use serde_json::{Value, json};
@@ -222,20 +222,8 @@ struct Kind {
 
 /// Of any shape: the objects of the documentation, and the parameters.
 fn widgets() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "widgets.vap.example.com"},
-        "spec": {
-            "group": "vap.example.com", "scope": "Namespaced",
-            "names": {"kind": "Widget", "plural": "widgets"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }},
-            }],
-        },
-    })
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    definition("vap.example.com", "Widget", "widgets", &schema)
 }
 
 fn widget(ns: &str, name: &str, spec: &Value) -> Value {

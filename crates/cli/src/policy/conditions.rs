@@ -6,20 +6,20 @@ use std::collections::HashMap;
 use ::policy::Issue;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use upstream::{PolicyObject, PolicyObjects, Version};
+use upstream::{PolicyObject, PolicyObjects};
 
 use crate::escape::Escaped;
 
 /// Of one message: an object is no place for books.
 const MESSAGE_CHARS_MAX: usize = 4_000;
 
-/// Tells objects their conditions, each once.
+/// Tells objects their conditions.
 #[derive(Default)]
 pub(crate) struct Conditions {
     /// What is in force: generations by uid.
     in_force: HashMap<String, i64>,
-    told: HashMap<Version, [Condition; 2]>,
-    has_failed: bool,
+    /// Objects that could not be told, and what their set was refused for or warned of.
+    untold: (Vec<PolicyObject>, Vec<Issue>),
 }
 
 /// One condition, but for its times.
@@ -40,36 +40,40 @@ impl Conditions {
 
     /// Whether some object does not know how it stands.
     pub(crate) fn are_untold(&self) -> bool {
-        self.has_failed
+        !self.untold.0.is_empty()
+    }
+
+    /// Tells those that could not be told before.
+    pub(crate) async fn tell_again(&mut self, cluster: &PolicyObjects) {
+        let (objects, issues) = self.untold.clone();
+        self.tell(cluster, objects, issues).await;
     }
 
     /// Tells each object how it stands after a set was taken or refused; `issues` are what it was
-    /// refused for. What cannot be told now is told the next time.
+    /// refused for. What cannot be told now is kept for [`Conditions::tell_again`].
     pub(crate) async fn tell(
         &mut self,
         cluster: &PolicyObjects,
-        objects: &[PolicyObject],
-        issues: &[Issue],
+        objects: Vec<PolicyObject>,
+        issues: Vec<Issue>,
     ) {
-        let had_failed = std::mem::take(&mut self.has_failed);
-        self.told.retain(|version, _| objects.iter().any(|it| it.version == *version));
+        let mut is_known = self.are_untold();
+        let mut untold = Vec::new();
         for object in objects {
-            let wanted = self.of(object, issues);
-            if self.told.get(&object.version) == Some(&wanted) || is_told(object, &wanted) {
-                self.told.insert(object.version.clone(), wanted);
+            let wanted = self.of(&object, &issues);
+            if is_told(&object, &wanted) {
                 continue;
             }
-            let status = status(object, &wanted, Timestamp::now());
-            match cluster.tell(object, &status).await {
-                Ok(()) => drop(self.told.insert(object.version.clone(), wanted)),
-                Err(error) => {
-                    if !had_failed && !self.has_failed {
-                        tracing::warn!(%error, object = object.name, "a policy's status was not written");
-                    }
-                    self.has_failed = true;
+            let status = status(&object, &wanted, Timestamp::now());
+            if let Err(error) = cluster.tell(&object, &status).await {
+                if !is_known {
+                    tracing::warn!(%error, object = object.name, "a policy's status was not written");
                 }
+                is_known = true;
+                untold.push(object);
             }
         }
+        self.untold = (untold, issues);
     }
 
     fn of(&self, object: &PolicyObject, issues: &[Issue]) -> [Condition; 2] {

@@ -152,10 +152,11 @@ impl ClusterKinds {
         if addresses != self.last.0 {
             let mut read = Vec::new();
             for address in &addresses {
-                let document = self.own.openapi_document(address).await;
+                let document = self.own.read(address).await;
                 read.push(document.with_context(|| format!("cannot read {address}"))?);
             }
-            self.last = (addresses, Arc::new(Kinds::read(openapi.groups, &read)));
+            let kinds = blocking(move || Ok(Kinds::read(openapi.groups, &read))).await;
+            self.last = (addresses, Arc::new(kinds.map_err(anyhow::Error::msg)?));
         }
         Ok(Arc::clone(&self.last.1))
     }

@@ -64,6 +64,8 @@ pub(crate) struct Watch {
     origin: Origin,
     own_namespace: String,
     current: Arc<ArcSwap<Pack>>,
+    /// What was taken or refused last.
+    taken: Fingerprint,
     conditions: Conditions,
     status: Status,
     status_file: PathBuf,
@@ -78,13 +80,15 @@ pub(crate) async fn start(
     own_namespace: &str,
     data_dir: &Path,
 ) -> Result<(Arc<ArcSwap<Pack>>, Watch)> {
+    // Before it is read: what changes meanwhile is seen.
+    let (taken, _) = origin.look().await;
     let Loaded { set, objects } = origin.load(own_namespace).await;
     let mut conditions = Conditions::default();
     let set = match set {
         Ok(set) => set,
         Err(issues) => {
             if let Some(cluster) = origin.objects() {
-                conditions.tell(cluster, &objects, &issues).await;
+                conditions.tell(cluster, objects, issues.clone()).await;
             }
             let issues: Vec<String> = issues.iter().map(ToString::to_string).collect();
             bail!("the policies are refused:\n{}", issues.join("\n"));
@@ -92,7 +96,7 @@ pub(crate) async fn start(
     };
     conditions.put_in_force(&objects);
     if let Some(cluster) = origin.objects() {
-        conditions.tell(cluster, &objects, &set.warnings).await;
+        conditions.tell(cluster, objects, set.warnings.clone()).await;
     }
     let status = Status::of(&set, own_namespace);
     let current = Arc::new(ArcSwap::from_pointee(set.pack));
@@ -100,6 +104,7 @@ pub(crate) async fn start(
         origin,
         own_namespace: own_namespace.to_owned(),
         current: Arc::clone(&current),
+        taken,
         conditions,
         status,
         status_file: data_dir.join(STATUS_FILE),
@@ -132,31 +137,34 @@ impl Watch {
         if self.origin.is_fixed() {
             return;
         }
-        let mut taken = None;
-        let mut before = None;
-        let mut retried = Instant::now();
+        let mut before = self.taken.clone();
+        let mut told = Instant::now();
         loop {
             let (now, cost) = self.origin.look().await;
-            let now = Some(now);
-            if self.conditions.are_untold() && retried.elapsed() > TELL_AGAIN_AFTER {
-                (taken, retried) = (None, Instant::now());
-            }
             // Twice the same: nobody is in the middle of writing.
-            if now != taken && now == before && self.reload(now.as_ref()).await {
-                taken.clone_from(&now);
+            if now != self.taken && now == before {
+                self.reload(&now).await;
+            }
+            if let Some(cluster) = self.origin.objects()
+                && self.conditions.are_untold()
+                && told.elapsed() > TELL_AGAIN_AFTER
+            {
+                self.conditions.tell_again(cluster).await;
+                told = Instant::now();
             }
             before = now;
             tokio::time::sleep((cost * SHARE).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX)).await;
         }
     }
 
-    /// Takes the set of this fingerprint, or refuses it; `false` where something changed meanwhile, and
+    /// Takes the set of this fingerprint, or refuses it; neither where something changed meanwhile, and
     /// what was read may be a part of this set and a part of another.
-    async fn reload(&mut self, fingerprint: Option<&Fingerprint>) -> bool {
+    async fn reload(&mut self, fingerprint: &Fingerprint) {
         let Loaded { set, objects } = self.origin.load(&self.own_namespace).await;
-        if Some(&self.origin.look().await.0) != fingerprint {
-            return false;
+        if self.origin.look().await.0 != *fingerprint {
+            return;
         }
+        self.taken.clone_from(fingerprint);
         let issues = match set {
             Ok(set) => {
                 self.conditions.put_in_force(&objects);
@@ -169,9 +177,8 @@ impl Watch {
         };
         self.tell();
         if let Some(cluster) = self.origin.objects() {
-            self.conditions.tell(cluster, &objects, &issues).await;
+            self.conditions.tell(cluster, objects, issues).await;
         }
-        true
     }
 
     /// Puts a set in force; returns its warnings.
