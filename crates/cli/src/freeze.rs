@@ -3,14 +3,13 @@
 use anyhow::Result;
 use api::body::{FreezeBody, List, Reason, Thawed};
 use clap::Subcommand;
+use text::Escaped;
 
 use crate::{
     client::Client,
-    escape::Escaped,
-    human,
     output::{Output, for_scripts, print},
-    program,
-    review::segment,
+    printers, program,
+    urls::segment,
 };
 
 #[derive(Debug, Subcommand)]
@@ -76,7 +75,7 @@ pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
             let names =
                 |list: &List<FreezeBody>| list.items.iter().map(|it| it.user.clone()).collect();
             if !for_scripts(output, &freezes, names)? {
-                print(&human::freezes(&freezes.items))?;
+                print(&printers::freezes(&freezes.items))?;
             }
         }
     }

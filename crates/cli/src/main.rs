@@ -1,32 +1,38 @@
 //! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
 
-mod advice;
 mod agent;
-mod audit_join;
-mod audit_log;
 mod bounds;
 mod client;
-mod escape;
+mod connection;
+mod data_dir;
+mod exit;
 mod freeze;
-mod human;
+mod hints;
+mod holds;
+mod joined_timeline;
 mod man;
+mod moment;
 mod output;
 mod pick;
 mod policy;
+mod printers;
 mod program;
 mod rbac;
 mod review;
+mod sentences;
 mod serve;
 mod spinner;
+mod timeline;
 mod tls;
+mod urls;
 mod watch;
-mod words;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use client::{ClientError, Connection};
+use connection::Connection;
 use program::Program;
+use text::{Escaped, causes};
 
 /// A request makes some hundred small allocations: docs/performance.md has what each allocator costs.
 #[global_allocator]
@@ -121,12 +127,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Causes may quote what the server, and so an agent, said.
-            let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-            anstream::eprintln!("error: {}", escape::Escaped::lines(&text));
-            if error.is::<policy::Differs>() {
-                return ExitCode::from(policy::Differs::EXIT_CODE);
-            }
-            error.downcast_ref::<ClientError>().map_or(ExitCode::FAILURE, ClientError::exit_code)
+            anstream::eprintln!("error: {}", Escaped::lines(&causes(&*error)));
+            exit::code(&error)
         }
     }
 }

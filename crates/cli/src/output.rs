@@ -5,8 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
-
-use crate::escape;
+use text::Escaped;
 
 /// How a list or an object is printed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -40,15 +39,15 @@ pub(crate) fn for_scripts<T: Serialize>(
 ) -> Result<bool> {
     match output {
         Output::Table | Output::Wide => return Ok(false),
-        Output::Json => print(&escape::json(&serde_json::to_string_pretty(value)?))?,
+        Output::Json => print(&text::json(&serde_json::to_string_pretty(value)?))?,
         Output::Yaml => {
             // JSON strings are YAML strings: what misleads is escaped before YAML is made of it.
             let value = serde_json::to_value(value)?;
-            print(escape::Escaped::lines(&serde_saphyr::to_string(&value)?).as_str())?;
+            print(Escaped::lines(&serde_saphyr::to_string(&value)?).as_str())?;
         }
         Output::Name => {
             for name in names(value) {
-                print(escape::Escaped::line(&name).as_str())?;
+                print(Escaped::line(&name).as_str())?;
             }
         }
     }

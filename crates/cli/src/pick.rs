@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn finds_what_was_meant() {
         let holds = ["k3mq7xzw", "k3pp2222", "zzzz9999"].map(|id| {
-            let mut hold = crate::human::tests::detail().summary;
+            let mut hold = crate::printers::tests::detail().summary;
             hold.id = id.to_owned();
             hold
         });

@@ -1,24 +1,23 @@
 //! The reviewer's commands.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, bail};
-use api::body::{Approval, CallBody, HoldDetail, HoldSummary, List, NamespaceBody, Reason};
-use clap::{Args, Subcommand};
+use anyhow::{Result, bail};
+use api::body::{HoldDetail, HoldSummary, List, NamespaceBody, Reason};
+use clap::Subcommand;
 use jiff::Timestamp;
+use text::Escaped;
 
 use crate::{
-    audit_join::{self, EventFilter, JoinedTimeline},
-    client::{Client, ClientError, Connection},
-    escape::Escaped,
+    client::{Client, ClientError},
+    connection::Connection,
     freeze::{self, FreezeCommand},
-    human,
+    holds::{approve, deny, fetch, urgency},
     output::{Output, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
-    program,
-    serve::parse_span,
+    printers, program,
+    sentences::sentence,
+    timeline::{self, TimelineArgs},
+    urls::{query, segment},
     watch::{self, WatchArgs},
-    words,
 };
 
 #[derive(Debug, Subcommand)]
@@ -105,56 +104,6 @@ pub(crate) enum ReviewCommand {
     },
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct TimelineArgs {
-    /// Only this namespace.
-    #[arg(long, short)]
-    namespace: Option<String>,
-    /// Only this resource (plural).
-    #[arg(long)]
-    resource: Option<String>,
-    /// Only objects of this name.
-    #[arg(long, value_name = "NAME")]
-    object: Option<String>,
-    /// Only this agent.
-    #[arg(long)]
-    agent: Option<String>,
-    /// Only this verb: delete, patch, …
-    #[arg(long)]
-    verb: Option<String>,
-    /// Not before: a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z.
-    #[arg(long, value_parser = moment)]
-    since: Option<Timestamp>,
-    /// Not after.
-    #[arg(long, value_parser = moment)]
-    until: Option<Timestamp>,
-    /// allow, hold, deny or refuse.
-    #[arg(long)]
-    decision: Option<String>,
-    /// Only what belongs to this hold.
-    #[arg(long)]
-    hold: Option<String>,
-    /// Only this call.
-    #[arg(long, value_name = "ID")]
-    audit_id: Option<String>,
-    /// Agent-shield's own dry runs and reads too.
-    #[arg(long)]
-    probes: bool,
-    /// Leave reads out.
-    #[arg(long)]
-    writes: bool,
-    /// At most so many calls.
-    #[arg(long, default_value_t = 200)]
-    limit: usize,
-    /// The API server's own audit log (JSON lines; - for standard input): shows both sides of each
-    /// call, and what agents did without agent-shield. May be given again for rotated files.
-    #[arg(long, value_name = "FILE")]
-    audit_log: Vec<PathBuf>,
-    /// How to print.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
-}
-
 pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Result<()> {
     let client = Client::new(&connection).await?;
     match command {
@@ -170,131 +119,47 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 |list: &List<HoldSummary>| list.items.iter().map(|hold| hold.id.clone()).collect();
             if !for_scripts(output, &holds, names)? {
                 let wide = output == Output::Wide;
-                print(&human::holds(&holds.items, wide, Timestamp::now()))?;
+                print(&printers::holds(&holds.items, wide, Timestamp::now()))?;
             }
         }
         ReviewCommand::Watch(args) => watch::run(&args, client).await?,
         ReviewCommand::Show { id, output } => {
             let hold = meant(&client, &id, "?state=all", LETTERS_TO_READ).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
-                print(&human::hold(&hold, Timestamp::now()))?;
+                print(&printers::hold(&hold, Timestamp::now()))?;
             }
         }
         ReviewCommand::Approve { id, reason, digest } => {
             let hold = meant(&client, &id, "", LETTERS_TO_APPROVE).await?;
-            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
+            print(&sentence(&hold.summary, Some(&hold.preview)))?;
             let digest = digest.unwrap_or(hold.preview.digest);
             let approved = approve(&client, &hold.summary.id, reason, digest).await?;
             print(&approved)?;
         }
         ReviewCommand::Deny { id, reason } => {
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
-            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
+            print(&sentence(&hold.summary, Some(&hold.preview)))?;
             print(&deny(&client, &hold.summary.id, reason).await?)?;
         }
         ReviewCommand::Withdraw { id, reason } => {
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
-            print(&words::sentence(&hold.summary, Some(&hold.preview)))?;
+            print(&sentence(&hold.summary, Some(&hold.preview)))?;
             let path = format!("/v1/holds/{}/withdraw", segment(&hold.summary.id));
             let hold: HoldDetail = client.post(&path, &Reason { reason }).await?;
             print(&format!("withdrawn; still needed: {}", Escaped::line(&hold.summary.missing)))?;
         }
         ReviewCommand::Freeze(command) => freeze::run(command, &client).await?,
-        ReviewCommand::Timeline(args) => timeline(&client, *args).await?,
+        ReviewCommand::Timeline(args) => timeline::run(&client, *args).await?,
         ReviewCommand::Namespaces { output } => {
             let namespaces: List<NamespaceBody> = client.get("/v1/namespaces").await?;
             let names =
                 |list: &List<NamespaceBody>| list.items.iter().map(|it| it.name.clone()).collect();
             if !for_scripts(output, &namespaces, names)? {
-                print(&human::namespaces(&namespaces.items))?;
+                print(&printers::namespaces(&namespaces.items))?;
             }
         }
     }
     Ok(())
-}
-
-async fn timeline(client: &Client, args: TimelineArgs) -> Result<()> {
-    let event_filter = EventFilter {
-        namespace: args.namespace.clone(),
-        resource: args.resource.clone(),
-        name: args.object.clone(),
-        agent: args.agent.clone(),
-        verb: args.verb.clone(),
-        since: args.since,
-        until: args.until,
-        writes: args.writes,
-        ours_alone: args.decision.is_some() || args.hold.is_some() || args.audit_id.is_some(),
-    };
-    let flag = |set: bool| set.then(|| "true".to_owned());
-    let query = query(&[
-        ("namespace", args.namespace),
-        ("resource", args.resource),
-        ("name", args.object),
-        ("user", args.agent),
-        ("verb", args.verb),
-        ("since", args.since.map(|it| it.to_string())),
-        ("until", args.until.map(|it| it.to_string())),
-        ("decision", args.decision),
-        ("hold", args.hold),
-        ("auditID", args.audit_id),
-        ("probes", flag(args.probes)),
-        ("writes", flag(args.writes)),
-        ("limit", Some(args.limit.to_string())),
-    ]);
-    let calls: List<CallBody> = client.get(&format!("/v1/timeline{query}")).await?;
-    if !args.audit_log.is_empty() {
-        let joined = audit_join::join(client, &args.audit_log, calls, &event_filter).await?;
-        let names = |it: &JoinedTimeline| it.items.iter().map(|it| it.audit_id.clone()).collect();
-        if !for_scripts(args.output, &joined, names)? {
-            print(&human::joined(&joined, args.output == Output::Wide))?;
-        }
-        return Ok(());
-    }
-    let names =
-        |list: &List<CallBody>| list.items.iter().map(|call| call.audit_id.clone()).collect();
-    if !for_scripts(args.output, &calls, names)? {
-        print(&human::timeline(&calls.items, args.output == Output::Wide))?;
-    }
-    Ok(())
-}
-
-/// Approves what was on the screen: `digest` is of the preview that was read. Answers with what
-/// becomes of the request.
-pub(crate) async fn approve(
-    client: &Client,
-    id: &str,
-    reason: String,
-    digest: String,
-) -> Result<String> {
-    let path = format!("/v1/holds/{}/approve", segment(id));
-    let decided: HoldDetail = client.post(&path, &Approval { reason, digest }).await?;
-    let HoldSummary { missing, waiting, .. } = &decided.summary;
-    Ok(match (missing.as_str(), waiting) {
-        ("", 0) => "approved; the agent has gone: its next identical request runs, once".to_owned(),
-        ("", _) => "approved; the agent waits: its request runs now".to_owned(),
-        (missing, _) => {
-            format!("your approval is recorded; still needed: {}", Escaped::line(missing))
-        }
-    })
-}
-
-/// What a reviewer should look at first has the smallest: the worst, then the nearest deadline.
-pub(crate) fn urgency(hold: &HoldSummary) -> (usize, Timestamp, String) {
-    const WORST_FIRST: [&str; 4] = ["critical", "high", "medium", "low"];
-    let severity = WORST_FIRST.iter().position(|it| *it == hold.severity);
-    (severity.unwrap_or(0), hold.deadline, hold.id.clone())
-}
-
-/// Denies a hold. Answers with what becomes of the request.
-pub(crate) async fn deny(client: &Client, id: &str, reason: String) -> Result<String> {
-    let path = format!("/v1/holds/{}/deny", segment(id));
-    let _: HoldDetail = client.post(&path, &Reason { reason }).await?;
-    Ok("denied; the same effect stays denied for 10 minutes".to_owned())
-}
-
-/// One hold with all that is known of it.
-pub(crate) async fn fetch(client: &Client, id: &str) -> Result<HoldDetail> {
-    client.get(&format!("/v1/holds/{}", segment(id))).await
 }
 
 /// The hold of that id, or the one among those of `query` whose id begins so.
@@ -341,43 +206,9 @@ fn no_such_hold(typed: &str, unclear: &Unclear<'_>) -> String {
     };
     for hold in &unclear.near {
         let (id, state) = (&hold.id, &hold.state);
-        text.push_str(&format!("\n  {id}  {state}  {}", words::sentence(hold, None)));
+        text.push_str(&format!("\n  {id}  {state}  {}", sentence(hold, None)));
     }
     text
-}
-
-/// One path segment, whatever was typed.
-pub(crate) fn segment(text: &str) -> String {
-    text.trim().bytes().map(encoded).collect()
-}
-
-/// `?key=value&…` of what is given, encoded.
-pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
-    let pairs: Vec<String> = pairs
-        .iter()
-        .filter_map(|(key, value)| Some((key, value.as_ref()?)))
-        .map(|(key, value)| format!("{key}={}", value.bytes().map(encoded).collect::<String>()))
-        .collect();
-    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
-}
-
-fn encoded(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-            char::from(byte).to_string()
-        }
-        byte => format!("%{byte:02X}"),
-    }
-}
-
-/// `2h`, `7d`, or a moment.
-pub(crate) fn moment(text: &str) -> Result<Timestamp> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(moment);
-    }
-    let span = parse_span(text)
-        .context("give a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z")?;
-    Timestamp::now().checked_sub(span).context("that is too long ago")
 }
 
 #[cfg(test)]
@@ -386,7 +217,7 @@ mod tests {
 
     #[test]
     fn names_the_holds_that_may_be_meant() {
-        let hold = human::tests::detail().summary;
+        let hold = printers::tests::detail().summary;
         let mut other = hold.clone();
         other.id = "k2mq7xzw".into();
         let unclear = |near, ambiguous| Unclear { near, ambiguous };

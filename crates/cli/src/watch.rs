@@ -4,7 +4,7 @@
 //! keys, answers, the clock and signals.
 
 mod model;
-mod news;
+mod queue_lines;
 mod screen;
 mod view;
 
@@ -21,7 +21,7 @@ use futures_util::{
 };
 use jiff::Timestamp;
 use model::{Action, Busy, Failure, Model};
-use news::News;
+use queue_lines::QueueLines;
 use screen::Screen;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,8 +30,9 @@ use tokio::{
 
 use crate::{
     client::{Client, ClientError},
+    holds,
     output::print,
-    review,
+    urls::query,
 };
 
 const POLL_EVERY: Duration = Duration::from_secs(1);
@@ -63,7 +64,7 @@ pub(crate) struct WatchArgs {
 
 impl WatchArgs {
     fn path(&self, state: Option<&str>) -> String {
-        let query = review::query(&[
+        let query = query(&[
             ("state", state.map(str::to_owned)),
             ("namespace", self.namespace.clone()),
             ("user", self.agent.clone()),
@@ -83,17 +84,17 @@ pub(crate) async fn run(args: &WatchArgs, client: Client) -> Result<()> {
 }
 
 async fn in_lines(path: &str, once: bool, client: Client) -> Result<()> {
-    let mut news = News::default();
+    let mut told = QueueLines::default();
     let mut holds = client.get::<List<HoldSummary>>(path).await?.items;
     let mut was_silent = false;
     loop {
-        let (lines, gone) = news.of(&holds);
+        let (lines, gone) = told.changes(&holds);
         for line in lines {
             print(&line)?;
         }
         for id in gone {
-            let hold = review::fetch(&client, &id).await.ok();
-            print(&News::end(&id, hold.as_ref()))?;
+            let hold = holds::fetch(&client, &id).await.ok();
+            print(&QueueLines::end(&id, hold.as_ref()))?;
         }
         if once {
             return Ok(());
@@ -202,14 +203,14 @@ async fn poll(client: &Client, path: &str) -> Answer {
 async fn ask(client: &Client, action: Action) -> Answer {
     match action {
         Action::Read { id } => {
-            let hold = in_time(review::fetch(client, &id)).await;
+            let hold = in_time(holds::fetch(client, &id)).await;
             Answer::Read(id, hold.map(Box::new))
         }
         Action::Approve { id, digest, reason } => {
-            Answer::Decided(in_time(review::approve(client, &id, reason, digest)).await)
+            Answer::Decided(in_time(holds::approve(client, &id, reason, digest)).await)
         }
         Action::Deny { id, reason } => {
-            Answer::Decided(in_time(review::deny(client, &id, reason)).await)
+            Answer::Decided(in_time(holds::deny(client, &id, reason)).await)
         }
         Action::Quit => Answer::Decided(Ok(String::new())), // Never asked.
     }
@@ -233,9 +234,7 @@ fn failure(error: &anyhow::Error) -> Failure {
         // The server's own trouble may have come after the decision was stored.
         Some(ClientError::Answered { code: 500.., .. }) => Failure::Silent(why),
         Some(ClientError::Answered { .. } | ClientError::NoSuchHold(_)) => Failure::Refused(why),
-        Some(ClientError::Unreachable { .. } | ClientError::NoApiServer { .. }) | None => {
-            Failure::Silent(why)
-        }
+        Some(ClientError::Unreachable { .. }) | None => Failure::Silent(why),
     }
 }
 
@@ -264,7 +263,7 @@ mod tests {
         let answered = |code| ClientError::Answered {
             code,
             message: "why".into(),
-            advice: Some("what to do".into()),
+            hint: Some("what to do".into()),
         };
         let silent = ClientError::Unreachable { url: "u".into(), why: "w".into() };
         let table = [

@@ -9,6 +9,8 @@ mod earlier;
 mod objects;
 mod patch;
 mod recorded;
+pub mod suggest;
+pub mod tally;
 
 pub use earlier::Earlier;
 pub use objects::{objects, sameness, shorten};

@@ -2,24 +2,17 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use anyhow::{Result, bail};
-use clap::Args;
+use agents::{
+    AgentId, Cluster, Plan, Preset, Wanted, check_namespaces, dns_label, drift_of_agent, find_home,
+    for_agent, make_token, try_out,
+};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::{Namespace, ServiceAccount},
-};
-use kube::api::PostParams;
+use text::{Escaped, duration};
 
-use super::{
-    cluster::{Cluster, code, named, place},
-    drift,
-    kubeconfig::{self, Door},
-    manifests::{AgentId, Wanted, dns_label, remembered},
-    plan::Plan,
-    presets::Preset,
-};
-use crate::{client::Connection, escape::Escaped, serve::parse_time};
+use super::kubeconfig::{check_out, endpoint, put};
+use crate::{connection::Connection, output::print};
 
 const TOKEN_TIME_MIN: Duration = Duration::from_secs(10 * 60);
 const TOKEN_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,7 +27,7 @@ pub(crate) struct CreateArgs {
     namespaces: Vec<String>,
     /// What it may do there.
     #[arg(long)]
-    preset: Preset,
+    preset: PresetName,
     /// Namespace of its ServiceAccount; by default where it is, or the first of --namespaces.
     #[arg(long, value_name = "NAMESPACE", value_parser = dns_label)]
     home: Option<String>,
@@ -49,116 +42,84 @@ pub(crate) struct CreateArgs {
     dry_run: bool,
 }
 
+/// What an agent is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PresetName {
+    /// Look at workloads, their logs, configuration and events.
+    ReadOnly,
+    /// Look, delete and evict pods, restart and scale workloads.
+    Triage,
+    /// Triage, and create, change and delete workloads and what belongs to them.
+    Deployer,
+}
+
+impl From<PresetName> for Preset {
+    fn from(name: PresetName) -> Self {
+        match name {
+            PresetName::ReadOnly => Self::ReadOnly,
+            PresetName::Triage => Self::Triage,
+            PresetName::Deployer => Self::Deployer,
+        }
+    }
+}
+
 /// Makes the agent, or gives an agent that exists exactly these rights and a new token.
 pub(crate) async fn run(mut args: CreateArgs, connection: &Connection) -> Result<()> {
     let mut seen = BTreeSet::new();
     args.namespaces.retain(|it| seen.insert(it.clone()));
     // What could fail without the cluster fails before it is asked.
-    let door = match args.dry_run {
+    let endpoint = match args.dry_run {
         true => None,
-        false => Some(Door::read(connection)?),
+        false => Some(endpoint(connection)?),
     };
-    kubeconfig::check_out(args.out.as_deref())?;
-    let cluster = Cluster::new(connection).await?;
+    check_out(args.out.as_deref())?;
+    let cluster = Cluster::new(connection.config().await?)?;
     let home = match &args.home {
         Some(home) => home.clone(),
-        None => home(&cluster, &args.name, &args.namespaces).await?,
+        None => find_home(&cluster, &args.name, &args.namespaces).await?,
     };
     let id = AgentId { home, name: args.name };
-    let wanted = Wanted { id, preset: args.preset, namespaces: args.namespaces };
-    namespaces_exist(&cluster, &wanted).await?;
+    let wanted = Wanted { id, preset: args.preset.into(), namespaces: args.namespaces };
+    check_namespaces(&cluster, &wanted).await?;
     let plan = Plan::make(&cluster, &wanted).await?;
-    let Some(door) = door else {
-        return plan.show();
+    let Some(endpoint) = endpoint else {
+        return show(&plan);
     };
     plan.check(&cluster).await?;
     plan.apply(&cluster).await?;
-    let (token, until) = token(&cluster, &wanted.id, args.token_time).await?;
+    let (token, until) = make_token(&cluster, &wanted.id, args.token_time).await?;
     let namespace = wanted.namespaces.first().map_or("", String::as_str);
-    let made = kubeconfig::for_agent(&door, &wanted.id.name, namespace, &token);
-    kubeconfig::put(args.out.as_deref(), &made)?;
+    let made = for_agent(&endpoint, &wanted.id.name, namespace, &token);
+    put(args.out.as_deref(), &made)?;
     report(&wanted, &plan, until);
     if let Some(out) = &args.out {
         eprintln!("Its kubeconfig is {}: it holds the token.", out.display());
     }
-    for warning in drift::of_one(&cluster, &plan.account).await {
+    for warning in drift_of_agent(&cluster, &plan.account).await {
         eprintln!("warning: {}", Escaped::line(&warning));
     }
-    if let Err(why) = kubeconfig::try_out(&made, namespace).await {
+    if let Err(why) = try_out(&made, namespace).await {
         let why = Escaped::line(&why);
-        eprintln!("warning: the kubeconfig does not work yet at {}: {why}", door.server);
+        eprintln!("warning: the kubeconfig does not work yet at {}: {why}", endpoint.server);
     }
     Ok(())
 }
 
-/// The home of the agent that is meant: one that has to do with these namespaces, or a new one.
-///
-/// # Errors
-/// Where others may have chosen the same name: an agent is never taken from them by accident.
-async fn home(cluster: &Cluster, name: &str, namespaces: &[String]) -> Result<String> {
-    let agents = cluster.agents_named(name).await?;
-    let homes: Vec<String> = agents.iter().map(|it| place(it).0).collect();
-    let is_meant = |it: &&ServiceAccount| {
-        namespaces.contains(&place(*it).0)
-            || remembered(it).1.iter().any(|it| namespaces.contains(it))
-    };
-    let meant: Vec<&ServiceAccount> = agents.iter().filter(is_meant).collect();
-    match (meant.as_slice(), homes.as_slice()) {
-        ([agent], _) => Ok(place(*agent).0),
-        ([], []) => Ok(namespaces.first().cloned().unwrap_or_default()),
-        _ => bail!(
-            "there is an agent `{name}` already, in {}: --home with that namespace changes it, with another it makes one more",
-            homes.join(", ")
-        ),
+/// Prints what would be applied.
+fn show(plan: &Plan) -> Result<()> {
+    print(&plan.manifests()?)?;
+    for line in plan.removals() {
+        eprintln!("would delete {}", Escaped::line(&line));
     }
-}
-
-/// Says which of the namespaces do not exist, all at once.
-async fn namespaces_exist(cluster: &Cluster, wanted: &Wanted) -> Result<()> {
-    let api = cluster.all::<Namespace>();
-    let mut missing = Vec::new();
-    let names: BTreeSet<&String> = wanted.namespaces.iter().chain([&wanted.id.home]).collect();
-    for name in names {
-        match api.get_metadata(name).await {
-            Ok(_) => {}
-            Err(error) if code(&error) == Some(404) => missing.push(format!("`{name}`")),
-            Err(error) => return Err(cluster.explain(&format!("read Namespace `{name}`"), error)),
-        }
-    }
-    match missing.as_slice() {
-        [] => Ok(()),
-        [one] => bail!("there is no namespace {one}: nothing was changed"),
-        many => bail!("there are no namespaces {}: nothing was changed", many.join(", ")),
-    }
-}
-
-/// A new token, and until when it is valid: the API server may shorten it.
-async fn token(
-    cluster: &Cluster,
-    id: &AgentId,
-    time: Duration,
-) -> Result<(String, Option<Timestamp>)> {
-    let seconds = i64::try_from(time.as_secs()).ok();
-    let request = TokenRequest {
-        spec: TokenRequestSpec { expiration_seconds: seconds, ..TokenRequestSpec::default() },
-        ..TokenRequest::default()
-    };
-    let api = cluster.api::<ServiceAccount>(&id.home);
-    let answer = api.create_token_request(&id.name, &PostParams::default(), &request).await;
-    let what = format!("make a token of {}", named::<ServiceAccount>(&id.home, &id.name));
-    let answer = answer.map_err(|error| cluster.explain(&what, error))?;
-    match answer.status {
-        Some(status) => Ok((status.token, Some(status.expiration_timestamp.0))),
-        None => bail!("the API server answered without a token"),
-    }
+    Ok(())
 }
 
 /// On standard error: standard output may be the kubeconfig.
-fn report(wanted: &Wanted, plan: &Plan, until: Option<Timestamp>) {
+fn report(wanted: &Wanted, plan: &Plan, until: Timestamp) {
     for line in plan.removals() {
         eprintln!("Deleted {}.", Escaped::line(&line));
     }
-    let until = until.map_or_else(String::new, |it| it.strftime("%F %T UTC").to_string());
+    let until = until.strftime("%F %T UTC");
     eprintln!(
         "Agent {}/{} has the rights of `{}` in {}, and a token until {until}.",
         wanted.id.home,
@@ -170,10 +131,27 @@ fn report(wanted: &Wanted, plan: &Plan, until: Option<Timestamp>) {
 
 /// `10m` to `24h`.
 fn token_time(text: &str) -> Result<Duration, String> {
-    let time = parse_time(text)?;
+    let time = duration::parse(text).map_err(|error| error.to_string())?;
     if (TOKEN_TIME_MIN..=TOKEN_TIME_MAX).contains(&time) {
         Ok(time)
     } else {
         Err("a token is valid for at least 10m (the API server's own limit) and at most 24h".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_typed_by_its_name() {
+        let typed = PresetName::value_variants().iter().map(|name| {
+            let value = name.to_possible_value().map(|it| it.get_name().to_owned());
+            (value.unwrap_or_default(), Preset::from(*name))
+        });
+        for (name, preset) in typed {
+            assert_eq!(Preset::parse(&name), Some(preset));
+        }
+        assert_eq!(PresetName::value_variants().len(), Preset::ALL.len());
     }
 }

@@ -1,79 +1,42 @@
-//! Kubeconfigs that point at agent-shield: an agent's own with the one change that it needs
-//! (`agent kubeconfig`), and the one that `agent create` makes.
+//! `agent kubeconfig`, and where the kubeconfigs of agents are written.
 
-use std::{
-    io::IsTerminal,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{io::IsTerminal, path::Path};
 
+use agents::Endpoint;
 use anyhow::{Context, Result, bail};
-use kube::{
-    Client,
-    config::{KubeConfigOptions, Kubeconfig},
-};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    client::{self, Connection, causes},
-    output, tls,
+    connection::{Connection, certificates},
+    output::print,
 };
 
-/// RBAC is read by API servers as it spreads: so long a new right may take.
-const SPREAD_TIME_MAX: Duration = Duration::from_secs(5);
-const TRY_EVERY: Duration = Duration::from_millis(200);
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// Where agents reach agent-shield, and the CA (PEM) that it is known by.
-pub(crate) struct Door {
-    pub(crate) server: String,
-    ca: Vec<u8>,
-}
-
-impl Door {
-    /// `--server` and `--ca`, or what a local data directory says.
-    pub(crate) fn read(connection: &Connection) -> Result<Self> {
-        let (server, ca) = connection.endpoint("agent")?;
-        if !server.starts_with("https://") {
-            bail!("`{server}` is not an https URL: kubectl sends no token over http");
-        }
-        client::certificates(&ca)?;
-        let ca = std::fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
-        Ok(Self { server, ca })
+/// `--server` and `--ca`, or what a local data directory says.
+pub(crate) fn endpoint(connection: &Connection) -> Result<Endpoint> {
+    let (server, ca) = connection.endpoint("agent")?;
+    if !server.starts_with("https://") {
+        bail!("`{server}` is not an https URL: kubectl sends no token over http");
     }
+    certificates(&ca)?;
+    let ca = std::fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
+    Ok(Endpoint { server, ca })
 }
 
 /// Reads the agent's kubeconfig, and writes or prints it changed.
-pub(crate) fn run(out: Option<PathBuf>, connection: &Connection) -> Result<()> {
+pub(crate) fn run(out: Option<&Path>, connection: &Connection) -> Result<()> {
     let file =
         connection.kubeconfig.as_ref().context("give the agent's kubeconfig with --kubeconfig")?;
-    let door = Door::read(connection)?;
+    let endpoint = endpoint(connection)?;
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let kubeconfig: Value = serde_saphyr::from_str(&text)
         .with_context(|| format!("{} is not a kubeconfig", file.display()))?;
-    let (kubeconfig, warning) = rewrite(kubeconfig, &door, connection.context.as_deref())?;
+    let (kubeconfig, warning) =
+        agents::rewrite(kubeconfig, &endpoint, connection.context.as_deref())?;
     if let Some(warning) = warning {
         eprintln!("warning: {warning}");
     }
-    put(out.as_deref(), &kubeconfig)
-}
-
-/// The kubeconfig of a new agent.
-pub(crate) fn for_agent(door: &Door, name: &str, namespace: &str, token: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": name,
-        "contexts": [{
-            "name": name,
-            "context": {"cluster": "agent-shield", "user": name, "namespace": namespace},
-        }],
-        "clusters": [{"name": "agent-shield", "cluster": {
-            "server": door.server, "certificate-authority-data": base64(&door.ca),
-        }}],
-        "users": [{"name": name, "user": {"token": token}}],
-    })
+    put(out, &kubeconfig)
 }
 
 /// Fails before anything is made where a kubeconfig could not be written afterwards.
@@ -95,132 +58,15 @@ pub(crate) fn check_out(out: Option<&Path>) -> Result<()> {
 pub(crate) fn put(out: Option<&Path>, kubeconfig: &Value) -> Result<()> {
     let yaml = serde_saphyr::to_string(kubeconfig)?;
     match out {
-        Some(path) => tls::write_private(path, yaml.as_bytes(), 0o600),
+        Some(path) => private_file::write(path, yaml.as_bytes(), 0o600)
+            .with_context(|| format!("cannot write {}", path.display())),
         None => {
             if std::io::stdout().is_terminal() {
                 eprintln!(
                     "warning: what follows holds a credential; --out FILE keeps it off the screen"
                 );
             }
-            output::print(&yaml)
+            print(&yaml)
         }
-    }
-}
-
-/// Reads pods as the agent would, until its rights have spread; the error says what is in the way.
-pub(crate) async fn try_out(kubeconfig: &Value, namespace: &str) -> Result<(), String> {
-    let client = client_of(kubeconfig).await.map_err(|error| format!("{error:#}"))?;
-    let started = Instant::now();
-    loop {
-        let pods = http::Request::get(format!("/api/v1/namespaces/{namespace}/pods?limit=1"))
-            .body(Vec::new())
-            .map_err(|error| error.to_string())?;
-        match client.request::<Value>(pods).await {
-            Ok(_) => return Ok(()),
-            Err(kube::Error::Api(status)) if started.elapsed() > SPREAD_TIME_MAX => {
-                return Err(status.message.clone());
-            }
-            Err(kube::Error::Api(_)) => tokio::time::sleep(TRY_EVERY).await,
-            Err(error) => return Err(causes(&error)),
-        }
-    }
-}
-
-async fn client_of(kubeconfig: &Value) -> Result<Client> {
-    let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig.clone())?;
-    let options = KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    config.connect_timeout = Some(CONNECT_TIME_MAX);
-    config.read_timeout = Some(CONNECT_TIME_MAX);
-    Ok(Client::try_from(config)?)
-}
-
-/// Replaces server and CA of the cluster that the context uses; everything else stays. The second
-/// answer warns of what will not work.
-fn rewrite(
-    mut kubeconfig: Value,
-    door: &Door,
-    context: Option<&str>,
-) -> Result<(Value, Option<String>)> {
-    let current = context
-        .map(str::to_owned)
-        .or_else(|| kubeconfig.get("current-context")?.as_str().map(str::to_owned))
-        .context("the kubeconfig has no current-context: give --context")?;
-    let context = named(&kubeconfig, "contexts", &current)
-        .and_then(|it| it.get("context"))
-        .with_context(|| format!("the kubeconfig has no context `{current}`"))?;
-    let text =
-        |field: &str| context.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (cluster_name, user_name) = (text("cluster"), text("user"));
-    let user = named(&kubeconfig, "users", &user_name).and_then(|it| it.get("user"));
-    let has_certificate = user.is_some_and(|user| {
-        user.get("client-certificate").or(user.get("client-certificate-data")).is_some()
-    });
-    let warning = has_certificate.then(|| {
-        format!(
-            "user `{user_name}` authenticates with a client certificate: agent-shield must be \
-             allowed to act in its name (`agent-shield rbac own --certificate-user NAME`)"
-        )
-    });
-    let clusters = kubeconfig.get_mut("clusters").and_then(Value::as_array_mut);
-    let cluster = clusters
-        .into_iter()
-        .flatten()
-        .find(|it| it.get("name").and_then(Value::as_str) == Some(&cluster_name))
-        .and_then(|it| it.get_mut("cluster"))
-        .and_then(Value::as_object_mut)
-        .with_context(|| format!("the kubeconfig has no cluster `{cluster_name}`"))?;
-    cluster.insert("server".into(), json!(door.server));
-    cluster.insert("certificate-authority-data".into(), json!(base64(&door.ca)));
-    // They say how to trust and reach the old server.
-    for field in ["certificate-authority", "insecure-skip-tls-verify", "tls-server-name"] {
-        cluster.remove(field);
-    }
-    Ok((kubeconfig, warning))
-}
-
-fn named<'a>(kubeconfig: &'a Value, list: &str, name: &str) -> Option<&'a Value> {
-    let items = kubeconfig.get(list)?.as_array()?;
-    items.iter().find(|it| it.get("name").and_then(Value::as_str) == Some(name))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    STANDARD.encode(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_server_and_ca_alone() -> Result<()> {
-        let kubeconfig = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "x",
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "n"}}],
-            "clusters": [
-                {"name": "c", "cluster": {
-                    "server": "https://old", "certificate-authority": "/x", "proxy-url": "http://p"
-                }},
-                {"name": "d", "cluster": {"server": "https://other"}},
-            ],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-        });
-        let door = Door { server: "https://shield".into(), ca: b"ca".to_vec() };
-        let (got, warning) = rewrite(kubeconfig.clone(), &door, None)?;
-        let mut want = kubeconfig.clone();
-        want["clusters"][0]["cluster"] = json!({
-            "server": "https://shield", "certificate-authority-data": "Y2E=", "proxy-url": "http://p"
-        });
-        assert_eq!(got, want);
-        assert_eq!(warning, None);
-
-        let mut certificate = kubeconfig.clone();
-        certificate["users"][0]["user"] = json!({"client-certificate": "/c"});
-        assert!(rewrite(certificate, &door, None)?.1.is_some());
-        assert!(rewrite(kubeconfig, &door, Some("y")).is_err());
-        Ok(())
     }
 }

@@ -1,23 +1,16 @@
 //! `agent list`: the agents that agent-shield made, and whether somebody gave them more.
 
+use agents::{Agent, Cluster, dns_label};
 use anyhow::Result;
 use clap::Args;
-use comfy_table::{Table, presets::NOTHING};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::ListParams;
 use serde::Serialize;
+use text::Escaped;
 
-use super::{
-    cluster::Cluster,
-    drift::{self, Grants},
-    manifests::{AgentId, dns_label, remembered},
-};
 use crate::{
-    client::Connection,
-    escape::Escaped,
-    human::age,
+    connection::Connection,
     output::{Output, for_scripts, print},
+    printers::{age, table},
 };
 
 #[derive(Args, Debug)]
@@ -49,69 +42,40 @@ struct AgentBody {
     warnings: Vec<String>,
 }
 
+impl From<Agent> for AgentBody {
+    fn from(agent: Agent) -> Self {
+        Self {
+            username: agent.id.username(),
+            name: agent.id.name,
+            home: agent.id.home,
+            preset: agent.preset,
+            namespaces: agent.namespaces,
+            created_at: agent.created_at,
+            warnings: agent.warnings,
+        }
+    }
+}
+
 /// Lists them by home and name.
 pub(crate) async fn run(args: ListArgs, connection: &Connection) -> Result<()> {
-    let cluster = Cluster::new(connection).await?;
-    let agents = agents(&cluster, args.home.as_deref()).await?;
+    let cluster = Cluster::new(connection.config().await?)?;
+    let agents = agents::list(&cluster, args.home.as_deref()).await?;
+    let agents = AgentList { items: agents.into_iter().map(AgentBody::from).collect() };
     let names = |list: &AgentList| list.items.iter().map(|it| it.name.clone()).collect();
     if !for_scripts(args.output, &agents, names)? {
-        print(&table(&agents.items, args.output == Output::Wide, Timestamp::now()))?;
+        print(&agents_table(&agents.items, args.output == Output::Wide, Timestamp::now()))?;
     }
     Ok(())
 }
 
-async fn agents(cluster: &Cluster, home: Option<&str>) -> Result<AgentList> {
-    let params = ListParams::default().labels(&AgentId::selector_of_all());
-    let found = match home {
-        Some(home) => cluster.api::<ServiceAccount>(home).list(&params).await,
-        None => cluster.all::<ServiceAccount>().list(&params).await,
-    };
-    let what = match home {
-        Some(home) => format!("list serviceaccounts in `{home}`"),
-        None => "list serviceaccounts in all namespaces (--home limits it to one)".to_owned(),
-    };
-    let found = found.map_err(|error| cluster.explain(&what, error))?;
-    let grants = Grants::read(cluster).await;
-    let mut items: Vec<(AgentId, AgentBody)> = Vec::new();
-    for account in found.items {
-        let Some(id) = AgentId::of(&account.metadata) else { continue };
-        // Labels are anybody's to copy: an agent is where its ServiceAccount is.
-        let is_at_home = account.metadata.namespace.as_ref() == Some(&id.home)
-            && account.metadata.name.as_ref() == Some(&id.name);
-        if is_at_home {
-            items.push((id.clone(), body(&id, &account, &grants)));
-        }
-    }
-    items.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok(AgentList { items: items.into_iter().map(|it| it.1).collect() })
-}
-
-fn body(id: &AgentId, account: &ServiceAccount, grants: &Result<Grants>) -> AgentBody {
-    let (preset, namespaces) = remembered(account);
-    AgentBody {
-        name: id.name.clone(),
-        home: id.home.clone(),
-        username: id.username(),
-        preset,
-        namespaces,
-        created_at: account.metadata.creation_timestamp.as_ref().map(|it| it.0),
-        warnings: match grants {
-            Ok(grants) => grants.drift_of(account),
-            Err(error) => vec![drift::unseen(error)],
-        },
-    }
-}
-
-fn table(agents: &[AgentBody], wide: bool, now: Timestamp) -> String {
+fn agents_table(agents: &[AgentBody], wide: bool, now: Timestamp) -> String {
     if agents.is_empty() {
         return "There are no agents: `agent-shield agent create` makes one.".to_owned();
     }
     let e = |text: &str| Escaped::line(text).to_string();
-    let mut table = Table::new();
-    table.load_preset(NOTHING);
     let mut header = vec!["NAME", "HOME", "PRESET", "NAMESPACES", "AGE"];
     header.extend(wide.then_some("USERNAME"));
-    table.set_header(header);
+    let mut table = table(&header);
     for agent in agents {
         let age = agent.created_at.map_or_else(String::new, |it| age(it, now));
         let namespaces = agent.namespaces.join(", ");
@@ -150,12 +114,12 @@ mod tests {
         };
         let agents = [agent("bot", &[]), agent("on-call", &["ClusterRoleBinding `oops\u{1b}` …"])];
         let now = Timestamp::from_second(7_300).expect("a moment");
-        insta::assert_snapshot!(table(&agents, false, now), @r"
+        insta::assert_snapshot!(agents_table(&agents, false, now), @r"
          NAME     HOME    PRESET  NAMESPACES     AGE
          bot      agents  triage  payments, dev  2h
          on-call  agents  triage  payments, dev  2h
         warning: agents/on-call: ClusterRoleBinding `oops\u{1b}` …
         ");
-        assert!(table(&[], false, now).contains("agent create"));
+        assert!(agents_table(&[], false, now).contains("agent create"));
     }
 }

@@ -3,20 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use ::policy::{Compiled, Decision, Pack, Step, Verdict, case::Case, document::Time};
+use ::replay::{
+    Open, Said,
+    tally::{Explained, Tally},
+};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
-use replay::{Open, Said};
 use store::sqlite::began;
+use text::Escaped;
 
 use super::{
-    compiled,
-    replay::{
-        LedgerArgs, WINDOW,
-        tally::{Explained, Tally},
-    },
+    compiled::compiled,
+    ledger_args::{LedgerArgs, WINDOW},
 };
-use crate::{escape::Escaped, human, output::print, spinner};
+use crate::{output::print, printers, spinner};
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
@@ -98,8 +99,8 @@ fn call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
 }
 
 fn judgement(it: &Explained, pack: &Pack, all: bool) -> Result<()> {
-    let (when, who) = (it.time.strftime("%F %T"), human::short_user(&it.user));
-    let line = format!("{when}  {who}  {}", human::what(&it.request));
+    let (when, who) = (it.time.strftime("%F %T"), printers::short_user(&it.user));
+    let line = format!("{when}  {who}  {}", printers::describe_request(&it.request));
     print(Escaped::line(&line).as_str())?;
     let rules = match it.decision.rules.join(", ") {
         rules if rules.is_empty() => String::new(),

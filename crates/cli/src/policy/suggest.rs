@@ -1,36 +1,28 @@
 //! `policy suggest-exceptions`: exceptions for holds that reviewers always approve.
 //!
-//! An agent may send what it likes, and so may whoever has talked it into something: harmless
-//! requests by the dozen, each of which a reviewer approves, to earn an exception for a harmful one.
-//! What is suggested is therefore never wider than what was approved: the same rules, agent,
-//! namespace, verbs and effects, word for word, on the same objects, with counts within those that
-//! were approved; only effects of which these words say all, a delete's with what becomes of what the
-//! object owns and how long it has to end; approved several times, by several people who are no
-//! agents, on several days, and never once denied. Nothing is applied.
+//! [`::replay::suggest`] says which exceptions they are, and why no others.
 
-mod group;
-mod history;
+use std::{collections::HashSet, num::NonZeroUsize, path::PathBuf};
 
-use std::{num::NonZeroUsize, path::PathBuf};
-
-use ::policy::{Compiled, Source, compile, document::API_VERSION};
+use ::policy::{Compiled, Source, compile};
+use ::replay::suggest::{HeldCalls, Left, Limits, Suggestion, suggest};
 use anyhow::{Result, bail};
 use clap::Args;
-use group::{Left, Suggestion};
 use jiff::{SignedDuration, Timestamp};
+use policy_source::files;
 use serde::Serialize;
+use text::Escaped;
 
-use super::{compiled, files, replay::LedgerArgs, watch};
+use super::{compiled::compiled, ledger_args::LedgerArgs};
 use crate::{
-    escape::Escaped,
+    moment,
     output::{self, Output, print},
-    review::moment,
 };
 
 #[derive(Args, Debug)]
 pub(crate) struct SuggestArgs {
     /// Not before: a time span like 30d, or a time like 2026-01-31T08:00:00Z.
-    #[arg(long, default_value = "30d", value_parser = moment)]
+    #[arg(long, default_value = "30d", value_parser = moment::parse)]
     since: Timestamp,
     /// The policies that are in force; by default those that `serve` told last.
     #[arg(long, value_name = "PATH")]
@@ -63,20 +55,27 @@ struct Suggestions {
 
 pub(super) fn run(args: &SuggestArgs) -> Result<()> {
     let paths = match args.policy.as_slice() {
-        [] => watch::status(&args.ledger.data_dir)?.files.into_iter().map(Into::into).collect(),
+        [] => policy_source::status(&args.ledger.data_dir)?
+            .files
+            .into_iter()
+            .map(Into::into)
+            .collect(),
         paths => paths.to_vec(),
     };
     let Compiled { pack, .. } = compiled(&paths)?;
     let now = Timestamp::now();
-    let calls = history::held(&args.ledger.history()?, args.since)?;
-    let limits = group::Limits {
+    let history = args.ledger.history()?;
+    let mut calls = HeldCalls::default();
+    history.each(args.since, |entry| calls.take(entry))?;
+    let agents: HashSet<String> = history.agents()?.into_iter().collect();
+    let limits = Limits {
         approvals: args.approvals.get(),
         reviewers: args.reviewers.get(),
         days: args.days.get(),
         own_namespace: args.ledger.own_namespace(),
         expires: now + SignedDuration::from_hours(24 * args.expire_after),
     };
-    let (items, left) = group::suggest(&pack, calls, &limits);
+    let (items, left) = suggest(&pack, calls.finish(&agents), &limits);
     let mut sources = files::read(&paths)?;
     let text = documents(&items)?;
     sources.push(Source { name: "the suggested exceptions".to_owned(), text: text.clone() });
@@ -90,7 +89,7 @@ pub(super) fn run(args: &SuggestArgs) -> Result<()> {
         return Ok(());
     }
     for left in &suggestions.left {
-        print(Escaped::line(&format!("# not suggested: {}", left.words())).as_str())?;
+        print(Escaped::line(&format!("# not suggested: {}", left.describe())).as_str())?;
     }
     match suggestions.items.is_empty() {
         true => print("# nothing is suggested"),
@@ -102,7 +101,7 @@ pub(super) fn run(args: &SuggestArgs) -> Result<()> {
 fn documents(items: &[Suggestion]) -> Result<String> {
     let mut text = String::new();
     for item in items {
-        text.push_str(&format!("---\n# {}\n", Escaped::line(&item.words())));
+        text.push_str(&format!("---\n# {}\n", Escaped::line(&item.describe())));
         text.push_str(&item.document()?);
     }
     Ok(text)

@@ -9,9 +9,10 @@ use ::policy::{Pack, Source, case::PolicyTest, compile};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use policy_source::files;
+use text::Escaped;
 
-use super::files;
-use crate::{escape::Escaped, output::print};
+use crate::output::print;
 
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {

@@ -3,7 +3,7 @@
 
 use api::body::{HoldDetail, HoldSummary};
 
-use crate::review;
+use crate::holds;
 
 /// A longer reason is a document, and has a better place.
 const REASON_CHARS_MAX: usize = 500;
@@ -159,7 +159,7 @@ impl Model {
             }
         };
         self.silence = None;
-        holds.sort_by_key(review::urgency);
+        holds.sort_by_key(holds::urgency);
         let row = self.row();
         self.holds = holds;
         if !self.holds.iter().any(|hold| Some(&hold.id) == self.selected.as_ref()) {
@@ -409,7 +409,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::human::tests::{at, detail};
+    use crate::printers::tests::{at, detail};
 
     const SIZE: Size = Size { columns: 80, rows: 24 };
 

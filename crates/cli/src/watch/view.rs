@@ -1,13 +1,14 @@
 //! The model as rows of text, exactly as many as the terminal has. Whatever an agent wrote has gone
-//! through [`crate::escape`] before it is measured, so nothing in it moves the cursor.
+//! through [`text`] before it is measured, so nothing in it moves the cursor.
 
 use anstyle::{AnsiColor, Style};
 use api::body::HoldSummary;
 use jiff::Timestamp;
+use text::Escaped;
 use unicode_width::UnicodeWidthChar;
 
 use super::model::{Busy, Model, Page, Prompt};
-use crate::{escape::Escaped, human, program, words};
+use crate::{printers, program, sentences};
 
 const RED: Style = AnsiColor::Red.on_default();
 const BOLD: Style = Style::new().bold();
@@ -80,17 +81,17 @@ impl Model {
 
     fn row_of(&self, hold: &HoldSummary, now: Timestamp) -> String {
         let line = |text: &str| Escaped::line(text).to_string();
-        let what = words::what(hold, None);
+        let what = sentences::describe_request(hold);
         // So many have approved it of so many that must: `[1/2]`.
-        let what = match human::state(hold).strip_prefix("pending ") {
+        let what = match printers::state(hold).strip_prefix("pending ") {
             Some(share) => format!("[{share}] {what}"),
             None => what,
         };
         columns([
-            &human::age(hold.created_at, now),
-            &human::age(now, hold.deadline),
+            &printers::age(hold.created_at, now),
+            &printers::age(now, hold.deadline),
             &line(&hold.severity),
-            &line(human::short_user(&hold.user.username)),
+            &line(printers::short_user(&hold.user.username)),
             &what,
         ])
     }
@@ -113,7 +114,7 @@ impl Model {
     fn hold_lines(&self, now: Timestamp) -> Vec<String> {
         match &self.page {
             Page::Queue => Vec::new(),
-            Page::Hold { hold, .. } => wrap(&human::hold(hold, now), self.size.columns),
+            Page::Hold { hold, .. } => wrap(&printers::hold(hold, now), self.size.columns),
         }
     }
 
@@ -279,7 +280,7 @@ fn split_word(line: &mut String, width: usize) -> String {
 mod tests {
     use super::*;
     use crate::{
-        human::tests::{at, detail, plain},
+        printers::tests::{at, detail, plain},
         watch::model::{Action, Key, Size},
     };
 
@@ -350,7 +351,7 @@ mod tests {
             seen.push_str(&screen(&model));
             model.press(Key::Down);
         }
-        for line in plain(&human::hold(&detail(), at(300))).lines().filter(|it| it.len() <= 60) {
+        for line in plain(&printers::hold(&detail(), at(300))).lines().filter(|it| it.len() <= 60) {
             assert!(seen.contains(line), "{line}");
         }
     }

@@ -1,0 +1,339 @@
+//! Our record of each call beside the API server's own, and what only one of them knows.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::log::{AuditLog, Event};
+
+/// Our record of one call, as far as it is compared.
+pub trait OwnRecord {
+    /// By which the two sides are joined.
+    fn audit_id(&self) -> &str;
+    /// When it came.
+    fn time(&self) -> Timestamp;
+    /// Whose it is, where that is known.
+    fn username(&self) -> Option<&str>;
+    /// Whether it is a question of our own about another call.
+    fn is_probe(&self) -> bool;
+    /// Whether it went to the API server, or may have.
+    fn was_sent(&self) -> bool;
+    /// Whether policy let it pass without asking anybody.
+    fn was_allowed(&self) -> bool;
+    /// Whether reviewers did.
+    fn was_approved(&self) -> bool;
+}
+
+/// What the two records say of each other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finding {
+    /// It came through agent-shield, and both tell the same.
+    Through,
+    /// Agent-shield ended it: the API server has never seen it.
+    Stopped,
+    /// The audit log does not have it: it begins later, ends earlier, or its policy leaves it out.
+    NotInLog,
+    /// An agent did it without agent-shield.
+    Around,
+    /// It ran, and agent-shield has no approval for it, or has it under another name.
+    Unapproved,
+}
+
+/// One call, from both sides.
+#[derive(Debug, Serialize)]
+pub struct Joined<C> {
+    /// When it came.
+    pub time: Timestamp,
+    /// Its audit id.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// What the two sides say of each other.
+    pub finding: Finding,
+    /// Our side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<C>,
+    /// The API server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Event>,
+}
+
+/// The joined timeline.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinedTimeline<C> {
+    /// Newest first.
+    pub items: Vec<Joined<C>>,
+    /// Whose calls were looked for in the audit log.
+    pub agents: Vec<String>,
+    /// The time that the audit log spans.
+    pub from: Option<Timestamp>,
+    /// Its end.
+    pub until: Option<Timestamp>,
+    /// Calls of agents in the audit log, less our probes; whether a filter lists them or not.
+    pub calls: usize,
+    /// Those of them that went around agent-shield.
+    pub around: usize,
+    /// Those that ran without an approval.
+    pub unapproved: usize,
+    /// How many of these two are among `items`.
+    #[serde(skip)]
+    pub listed: usize,
+}
+
+/// Which of the API server's events are listed; our side is filtered by the server.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only in this namespace.
+    pub namespace: Option<String>,
+    /// Only this resource, in the plural.
+    pub resource: Option<String>,
+    /// Only objects of this name.
+    pub name: Option<String>,
+    /// Only by this user.
+    pub agent: Option<String>,
+    /// Only with this verb.
+    pub verb: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
+    /// No reads.
+    pub writes: bool,
+    /// Whether something is asked for that only our side has: a decision, a hold.
+    pub ours_alone: bool,
+}
+
+impl EventFilter {
+    fn takes(&self, event: &Event) -> bool {
+        let is = |want: &Option<String>, got: &str| want.as_ref().is_none_or(|it| it == got);
+        let object = &event.object_ref;
+        // As in RequestInfo, a Namespace is in itself.
+        let namespace = match object.resource.as_str() {
+            "namespaces" if object.namespace.is_empty() => &object.name,
+            _ => &object.namespace,
+        };
+        !self.ours_alone
+            && is(&self.namespace, namespace)
+            && is(&self.resource, &object.resource)
+            && is(&self.name, &object.name)
+            && is(&self.agent, event.username())
+            && is(&self.verb, &event.verb)
+            && self.since.is_none_or(|since| event.time >= since)
+            && self.until.is_none_or(|until| event.time <= until)
+            && !(self.writes && event.is_read())
+    }
+}
+
+/// Joins what was read of the log with what agent-shield knows of it (`calls`) and with what was
+/// asked for of our side (`ours`).
+pub fn join<C: OwnRecord>(
+    mut log: AuditLog,
+    ours: Vec<C>,
+    mut calls: HashMap<String, C>,
+    agents: Vec<String>,
+    filter: &EventFilter,
+) -> JoinedTimeline<C> {
+    let probes = calls.values().filter(|call| call.is_probe());
+    let count = log.events.len().saturating_sub(probes.count());
+    let mut items = Vec::new();
+    for call in ours {
+        calls.remove(call.audit_id());
+        let event = log.events.remove(call.audit_id());
+        items.push(joined_call(call, event));
+    }
+    let found =
+        |items: &[Joined<C>], finding| items.iter().filter(|it| it.finding == finding).count();
+    let mut unapproved = found(&items, Finding::Unapproved);
+    let mut around = 0;
+    // What is left of the log: calls that our side's filter or limit left out, which are of interest
+    // only where the two sides differ, and calls that our side does not know.
+    for (id, event) in log.events {
+        let item = match calls.remove(&id) {
+            Some(call) => joined_call(call, Some(event)),
+            None => Joined {
+                time: event.time,
+                audit_id: id,
+                finding: Finding::Around,
+                call: None,
+                cluster: Some(event),
+            },
+        };
+        match item.finding {
+            Finding::Around => around += 1,
+            Finding::Unapproved => unapproved += 1,
+            _ => continue,
+        }
+        if item.cluster.as_ref().is_some_and(|event| filter.takes(event)) {
+            items.push(item);
+        }
+    }
+    items.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.audit_id.cmp(&b.audit_id)));
+    JoinedTimeline {
+        listed: found(&items, Finding::Around) + found(&items, Finding::Unapproved),
+        around,
+        unapproved,
+        items,
+        agents,
+        from: log.from,
+        until: log.until,
+        calls: count,
+    }
+}
+
+fn joined_call<C: OwnRecord>(call: C, event: Option<Event>) -> Joined<C> {
+    let finding = match &event {
+        None if call.was_sent() => Finding::NotInLog,
+        None => Finding::Stopped,
+        Some(event) if is_unapproved(&call, event) => Finding::Unapproved,
+        Some(_) => Finding::Through,
+    };
+    Joined {
+        time: call.time(),
+        audit_id: call.audit_id().to_owned(),
+        finding,
+        call: Some(call),
+        cluster: event,
+    }
+}
+
+/// Whether the API server did for real what agent-shield had not let go, or did it for another.
+fn is_unapproved(call: &impl OwnRecord, event: &Event) -> bool {
+    let is_other = |username| username != event.username() && event.code() < 400;
+    if call.username().is_some_and(is_other) {
+        return true;
+    }
+    if call.is_probe() {
+        // Only where the body of a probe is logged can it be told from what it is a probe of.
+        return event.is_real_write() && event.shows_body();
+    }
+    // Neither a denied nor an undecided call is ever sent under its audit id.
+    !call.was_allowed() && !call.was_approved()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+    /// A record that says what it is asked.
+    struct Record {
+        id: &'static str,
+        was_sent: bool,
+        was_allowed: bool,
+        was_approved: bool,
+        is_probe: bool,
+    }
+
+    impl OwnRecord for Record {
+        fn audit_id(&self) -> &str {
+            self.id
+        }
+        fn time(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+        fn username(&self) -> Option<&str> {
+            Some("agent")
+        }
+        fn is_probe(&self) -> bool {
+            self.is_probe
+        }
+        fn was_sent(&self) -> bool {
+            self.was_sent
+        }
+        fn was_allowed(&self) -> bool {
+            self.was_allowed
+        }
+        fn was_approved(&self) -> bool {
+            self.was_approved
+        }
+    }
+
+    fn record(id: &'static str, is: &str) -> Record {
+        Record {
+            id,
+            was_sent: is.contains("sent"),
+            was_allowed: is.contains("allowed"),
+            was_approved: is.contains("approved"),
+            is_probe: is.contains("probe"),
+        }
+    }
+
+    fn event(id: &str, user: &str, verb: &str) -> Result<Event> {
+        Ok(serde_json::from_value(json!({
+            "auditID": id, "stage": "ResponseComplete", "user": {"username": user}, "verb": verb,
+            "requestReceivedTimestamp": "2026-01-01T00:00:00Z", "requestURI": "/x",
+            "objectRef": {"resource": "pods", "namespace": "prod", "name": "p"},
+            "responseStatus": {"code": 200},
+        }))?)
+    }
+
+    #[test]
+    fn finds_what_the_two_records_disagree_on() -> Result<()> {
+        let ours = vec![
+            record("allowed", "allowed, sent"),
+            record("approved", "approved, sent"),
+            record("denied", ""),
+            record("denied-and-ran", ""),
+            record("refused-and-ran", ""),
+            record("other", "allowed, sent"),
+            record("lost", "allowed, sent"),
+            record("probe", "allowed, sent, probe"),
+        ];
+        let mut log = AuditLog::default();
+        for (id, user) in [
+            ("allowed", "agent"),
+            ("approved", "agent"),
+            ("denied-and-ran", "agent"),
+            ("refused-and-ran", "agent"),
+            ("other", "admin"),
+            ("around", "agent"),
+            ("probe", "agent"),
+        ] {
+            log.events.insert(id.to_owned(), event(id, user, "delete")?);
+        }
+        let got = join(log, ours, HashMap::new(), vec!["agent".into()], &EventFilter::default());
+        let found: HashMap<&str, Finding> =
+            got.items.iter().map(|item| (item.audit_id.as_str(), item.finding)).collect();
+        for (id, want) in [
+            ("allowed", Finding::Through),
+            ("approved", Finding::Through),
+            ("denied", Finding::Stopped),
+            ("denied-and-ran", Finding::Unapproved),
+            ("refused-and-ran", Finding::Unapproved),
+            ("other", Finding::Unapproved),
+            ("lost", Finding::NotInLog),
+            ("around", Finding::Around),
+            // Its body is not in the log: nobody can say that it was no dry run.
+            ("probe", Finding::Through),
+        ] {
+            assert_eq!(found.get(id), Some(&want), "{id}");
+        }
+        assert_eq!((got.around, got.unapproved, got.calls), (1, 3, 7));
+        Ok(())
+    }
+
+    #[test]
+    fn lists_what_went_around_by_the_same_filters() -> Result<()> {
+        let event = event("1", "agent", "delete")?;
+        let some = |text: &str| Some(text.to_owned());
+        let all = EventFilter::default;
+        let table = [
+            (all(), true),
+            (EventFilter { namespace: some("prod"), ..all() }, true),
+            (EventFilter { namespace: some("dev"), ..all() }, false),
+            (EventFilter { name: some("q"), ..all() }, false),
+            (EventFilter { agent: some("other"), ..all() }, false),
+            (EventFilter { ours_alone: true, ..all() }, false),
+            (EventFilter { since: Some("2026-01-02T00:00:00Z".parse()?), ..all() }, false),
+        ];
+        for (filter, want) in table {
+            assert_eq!(filter.takes(&event), want, "{filter:?}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! kube-apiserver's audit log (`audit.k8s.io/v1`, JSON lines), as far as a timeline needs it.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+/// One call as the API server saw it: the last stage that it wrote down.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Which call.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    stage: Stage,
+    /// When the API server received it.
+    #[serde(rename = "requestReceivedTimestamp")]
+    pub time: Timestamp,
+    user: User,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    impersonated_user: Option<User>,
+    /// The request's verb.
+    #[serde(default)]
+    pub verb: String,
+    /// Path and query.
+    #[serde(rename = "requestURI", default)]
+    pub request_uri: String,
+    /// What it was about.
+    #[serde(default)]
+    pub object_ref: ObjectRef,
+    #[serde(default)]
+    response_status: ResponseStatus,
+    /// From where, the client first.
+    #[serde(rename = "sourceIPs", default)]
+    pub source_ips: Vec<String>,
+    /// The client's own word.
+    #[serde(default)]
+    pub user_agent: String,
+    #[serde(default, skip_serializing)]
+    request_object: Option<RequestObject>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+enum Stage {
+    RequestReceived,
+    ResponseStarted,
+    ResponseComplete,
+    Panic,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct User {
+    #[serde(default)]
+    username: String,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// Plural.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resource: String,
+    /// Empty for what has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Empty for a collection.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_group: String,
+    /// Empty for the object itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct ResponseStatus {
+    #[serde(default)]
+    code: u16,
+}
+
+/// The body, where the audit policy logs it: all that matters is whether it asks for a dry run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum RequestObject {
+    Options {
+        #[serde(rename = "dryRun")]
+        dry_run: Vec<String>,
+    },
+    Other(IgnoredAny),
+}
+
+impl Event {
+    /// In whose name it ran.
+    pub fn username(&self) -> &str {
+        &self.impersonated_user.as_ref().unwrap_or(&self.user).username
+    }
+
+    /// HTTP status; 0 where there was none.
+    pub fn code(&self) -> u16 {
+        self.response_status.code
+    }
+
+    /// Whether it may have changed something: a write, not known to be a dry run, that was not
+    /// refused.
+    pub fn is_real_write(&self) -> bool {
+        let writes = ["create", "update", "patch", "delete", "deletecollection"];
+        let reviews = ["selfsubject", "subjectaccess", "localsubject", "tokenreviews"];
+        let asks = reviews.iter().any(|it| self.object_ref.resource.starts_with(it));
+        let dry = match &self.request_object {
+            Some(RequestObject::Options { dry_run }) => dry_run.iter().any(|it| it == "All"),
+            _ => false,
+        };
+        let dry_query = self.request_uri.contains("dryRun=All");
+        writes.contains(&self.verb.as_str()) && !asks && !dry && !dry_query && self.code() < 400
+    }
+
+    /// Whether it reads only; exec and port-forward over WebSocket are GETs, and do not.
+    pub fn is_read(&self) -> bool {
+        let connects = ["exec", "attach", "portforward", "proxy"];
+        matches!(self.verb.as_str(), "get" | "list" | "watch")
+            && !connects.contains(&self.object_ref.subresource.as_str())
+    }
+
+    /// Whether its body is known, so that a dry run in it would show.
+    pub fn shows_body(&self) -> bool {
+        self.request_object.is_some()
+    }
+}
+
+/// Why an audit log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// Not as a file.
+    #[error("cannot read {} (--audit-log)", .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line is no audit event.
+    #[error("{}, line {line} is no audit event: {why}{}", .path.display(), hint(*.is_followed))]
+    NoEvent {
+        /// Of which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: serde_json::Error,
+        /// Whether events stand before and after it, as in no log of JSON lines.
+        is_followed: bool,
+    },
+    /// There is nothing in it.
+    #[error("{} holds no audit events", .0.display())]
+    Empty(PathBuf),
+}
+
+fn hint(is_followed: bool) -> &'static str {
+    if is_followed { "; is it written with --audit-log-format=json?" } else { "" }
+}
+
+/// The part of a log that was asked for, and the time that all of it spans.
+#[derive(Debug, Default)]
+pub struct AuditLog {
+    /// By audit id.
+    pub events: HashMap<String, Event>,
+    /// Its first event.
+    pub from: Option<Timestamp>,
+    /// Its last.
+    pub until: Option<Timestamp>,
+}
+
+impl AuditLog {
+    /// Reads a file, `-` for standard input, and keeps what `keep` wants.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or a line (but the last, which may be cut) is no audit event.
+    pub fn read(&mut self, path: &Path, keep: impl Fn(&Event) -> bool) -> Result<(), AuditError> {
+        let unreadable = |source| AuditError::Unreadable { path: path.to_owned(), source };
+        let no_event = |(line, why), is_followed| AuditError::NoEvent {
+            path: path.to_owned(),
+            line,
+            why,
+            is_followed,
+        };
+        let mut broken: Option<(usize, serde_json::Error)> = None;
+        let mut any = false;
+        for (number, line) in open(path).map_err(unreadable)?.lines().enumerate() {
+            let line = line.map_err(unreadable)?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            if let Some(broken) = broken.take() {
+                return Err(no_event(broken, true));
+            }
+            match serde_json::from_str::<Event>(&line) {
+                Ok(event) => {
+                    any = true;
+                    self.add(event, &keep);
+                }
+                // The last line of a log that is being written may be cut.
+                Err(error) => broken = Some((number + 1, error)),
+            }
+        }
+        match (any, broken) {
+            (false, Some(broken)) => Err(no_event(broken, false)),
+            (false, None) => Err(AuditError::Empty(path.to_owned())),
+            (true, _) => Ok(()),
+        }
+    }
+
+    fn add(&mut self, event: Event, keep: impl Fn(&Event) -> bool) {
+        let time = event.time;
+        self.from = Some(self.from.map_or(time, |from| from.min(time)));
+        self.until = Some(self.until.map_or(time, |until| until.max(time)));
+        if !keep(&event) {
+            return;
+        }
+        match self.events.get(&event.audit_id) {
+            Some(known) if known.stage >= event.stage => {}
+            _ => {
+                self.events.insert(event.audit_id.clone(), event);
+            }
+        }
+    }
+}
+
+/// A file, or standard input as `-`.
+fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
+    match path.to_str() {
+        Some("-") => Ok(Box::new(std::io::stdin().lock())),
+        _ => Ok(Box::new(BufReader::new(std::fs::File::open(path)?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: &str, stage: &str, verb: &str, more: &str) -> String {
+        format!(
+            r#"{{"kind":"Event","auditID":"{id}","stage":"{stage}","requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z","user":{{"username":"a"}},"verb":"{verb}","requestURI":"/x"{more}}}"#
+        )
+    }
+
+    type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+    fn read(text: &str) -> Result<AuditLog> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), text)?;
+        let mut log = AuditLog::default();
+        log.read(file.path(), |_| true)?;
+        Ok(log)
+    }
+
+    #[test]
+    fn keeps_the_last_stage_of_each_call() -> Result<()> {
+        let text = [
+            line("1", "ResponseComplete", "delete", r#","responseStatus":{"code":200}"#),
+            line("1", "RequestReceived", "delete", ""),
+            line("2", "RequestReceived", "get", r#","impersonatedUser":{"username":"b"}"#),
+            r#"{"kind":"Event","auditID":"3","#.to_owned(),
+        ]
+        .join("\n");
+        let log = read(&text)?;
+        assert_eq!(log.events.len(), 2);
+        assert_eq!(log.events["1"].code(), 200);
+        assert_eq!((log.events["1"].username(), log.events["2"].username()), ("a", "b"));
+        Ok(())
+    }
+
+    #[test]
+    fn tells_what_changed_something() -> Result<()> {
+        let ok = r#","responseStatus":{"code":200}"#;
+        let table = [
+            ("delete", ok.to_owned(), true),
+            ("get", ok.to_owned(), false),
+            ("patch", r#","responseStatus":{"code":409}"#.to_owned(), false),
+            ("delete", format!(r#"{ok},"requestObject":{{"dryRun":["All"]}}"#), false),
+            ("delete", format!(r#"{ok},"requestObject":{{"kind":"DeleteOptions"}}"#), true),
+            ("patch", format!(r#"{ok},"requestObject":[{{"op":"test"}}]"#), true),
+            ("create", format!(r#"{ok},"objectRef":{{"resource":"tokenreviews"}}"#), false),
+        ];
+        for (verb, more, want) in table {
+            let log = read(&line("1", "ResponseComplete", verb, &more))?;
+            assert_eq!(log.events["1"].is_real_write(), want, "{verb} {more}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn says_which_line_is_wrong() {
+        let good = line("1", "ResponseComplete", "get", "");
+        let table = [
+            (format!("{good}\nnonsense\n{good}"), "line 2 is no audit event"),
+            (String::new(), "holds no audit events"),
+            ("2026-01-01 AUDIT: id=1".to_owned(), "line 1 is no audit event"),
+        ];
+        for (text, want) in table {
+            let got = read(&text).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(got.contains(want), "{got}");
+        }
+    }
+}

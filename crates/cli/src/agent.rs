@@ -1,0 +1,59 @@
+//! `agent`: what an agent needs before its first request, and its end.
+//!
+//! These commands ask the API server itself, with the operator's kubeconfig: agent-shield has no
+//! rights to give, and no agent-shield need run. Only the kubeconfigs that they write point at it.
+
+mod create;
+mod kubeconfig;
+mod list;
+mod revoke;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::connection::Connection;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Make an agent with narrow rights, and a kubeconfig for it that points at agent-shield.
+    ///
+    /// Run again with the same name, it gives exactly these rights, no others, and a new token.
+    #[command(after_help = "\
+Examples:
+  agent-shield agent create on-call --namespaces payments,dev --preset triage --out on-call.yaml
+  agent-shield agent create ci --namespaces dev --preset deployer --token-time 8h --out ci.yaml
+  agent-shield agent create on-call --namespaces payments --preset read-only --dry-run
+
+It uses your kubeconfig and the API server itself. --server and --ca are what the agent will use:
+agent-shield's URL for agents, by default `agent` of a local endpoints.json.")]
+    Create(Box<create::CreateArgs>),
+    /// List agents, what they may, and rights that others gave them.
+    #[command(after_help = "\
+Examples:
+  agent-shield agent list
+  agent-shield agent list -o json | jq -r '.items[] | select(.warnings != []) | .username'")]
+    List(list::ListArgs),
+    /// Take an agent's rights, its ServiceAccount and every token of it.
+    #[command(after_help = "Examples:\n  agent-shield agent revoke on-call")]
+    Revoke(revoke::RevokeArgs),
+    /// Rewrite a kubeconfig so that it points at agent-shield: server and CA, nothing else.
+    #[command(
+        after_help = "Examples:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
+    )]
+    Kubeconfig {
+        /// Where to write it; standard output by default.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+pub(crate) async fn run(command: AgentCommand, connection: &Connection) -> Result<()> {
+    match command {
+        AgentCommand::Create(args) => create::run(*args, connection).await,
+        AgentCommand::List(args) => list::run(args, connection).await,
+        AgentCommand::Revoke(args) => revoke::run(args, connection).await,
+        AgentCommand::Kubeconfig { out } => kubeconfig::run(out.as_deref(), connection),
+    }
+}

@@ -1,0 +1,69 @@
+//! Exit codes: what scripts can tell from how a command ends.
+
+use std::process::ExitCode;
+
+use agents::AgentsError;
+
+use crate::{client::ClientError, policy::Differs};
+
+/// The exit code of a command that ended with this error, as docs/cli.md lists them.
+pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Differs>() {
+        return ExitCode::from(Differs::EXIT_CODE);
+    }
+    let of_client = error.downcast_ref::<ClientError>().map(of_client);
+    let code = of_client.or_else(|| error.downcast_ref::<AgentsError>().map(of_agents));
+    ExitCode::from(code.unwrap_or(1))
+}
+
+fn of_client(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Unreachable { .. } => 5,
+        ClientError::Answered { code, .. } => of_answer(*code),
+        ClientError::NoSuchHold(_) => 3,
+    }
+}
+
+fn of_agents(error: &AgentsError) -> u8 {
+    match error {
+        AgentsError::NoAnswer { .. } => 5,
+        AgentsError::Refused { code, .. } => of_answer(*code),
+        AgentsError::MissingRights(_) => 4,
+        AgentsError::NoSuchAgent(_) => 3,
+        // "There is none" and "already decided" are said of what was asked for alone.
+        _ => 1,
+    }
+}
+
+fn of_answer(code: u16) -> u8 {
+    match code {
+        401 | 403 => 4,
+        404 => 3,
+        409 => 6,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_can_tell_errors_apart() {
+        let answered = |code| ClientError::Answered { code, message: String::new(), hint: None };
+        let table: [(anyhow::Error, u8); 9] = [
+            (answered(403).into(), 4),
+            (answered(404).into(), 3),
+            (answered(409).into(), 6),
+            (answered(500).into(), 1),
+            (ClientError::NoSuchHold("x".into()).into(), 3),
+            (ClientError::Unreachable { url: "u".into(), why: "w".into() }.into(), 5),
+            (AgentsError::MissingRights(Vec::new()).into(), 4),
+            (AgentsError::Conflict("x".into()).into(), 1),
+            (anyhow::anyhow!("anything"), 1),
+        ];
+        for (error, want) in table {
+            assert_eq!(code(&error), ExitCode::from(want), "{error}");
+        }
+    }
+}

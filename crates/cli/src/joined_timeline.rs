@@ -1,0 +1,160 @@
+//! Our record of each call beside the API server's own, for `timeline --audit-log`.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+};
+
+use anyhow::Result;
+use api::body::{CallBody, List, Lookup};
+use audit::{AuditLog, EventFilter, OwnRecord, join};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::client::Client;
+
+/// What [`api`] takes in one question.
+const LOOKUP_MAX: usize = 1_000;
+
+/// Both sides of each call.
+pub(crate) type JoinedTimeline = audit::JoinedTimeline<OwnCall>;
+
+/// A call as the review API tells of it.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct OwnCall(pub(crate) CallBody);
+
+impl OwnRecord for OwnCall {
+    fn audit_id(&self) -> &str {
+        &self.0.audit_id
+    }
+
+    fn time(&self) -> Timestamp {
+        self.0.time
+    }
+
+    fn username(&self) -> Option<&str> {
+        self.0.user.as_ref().map(|user| user.username.as_str())
+    }
+
+    fn is_probe(&self) -> bool {
+        self.0.probe_of.is_some()
+    }
+
+    fn was_sent(&self) -> bool {
+        matches!(self.0.outcome.as_str(), "answered" | "unknown" | "clientGone")
+    }
+
+    fn was_allowed(&self) -> bool {
+        self.0.decision == "allow"
+    }
+
+    fn was_approved(&self) -> bool {
+        let granted = ["approved", "running", "done"];
+        self.0.hold_events.iter().any(|it| granted.contains(&it.event.as_str()))
+    }
+}
+
+/// Reads the logs and asks agent-shield about every call of an agent in them.
+pub(crate) async fn read(
+    client: &Client,
+    files: &[PathBuf],
+    ours: List<CallBody>,
+    filter: &EventFilter,
+) -> Result<JoinedTimeline> {
+    let known: List<String> = client.get("/v1/agents").await?;
+    let agents: BTreeSet<String> = known.items.into_iter().chain(filter.agent.clone()).collect();
+    let listed: BTreeSet<&str> = ours.items.iter().map(|call| call.audit_id.as_str()).collect();
+    let mut log = AuditLog::default();
+    for file in files {
+        log.read(file, |event| {
+            agents.contains(event.username()) || listed.contains(event.audit_id.as_str())
+        })?;
+    }
+    let calls = looked_up(client, &log).await?;
+    let ours = ours.items.into_iter().map(OwnCall).collect();
+    Ok(join(log, ours, calls, agents.into_iter().collect(), filter))
+}
+
+async fn looked_up(client: &Client, log: &AuditLog) -> Result<HashMap<String, OwnCall>> {
+    let ids: Vec<String> = log.events.keys().cloned().collect();
+    let mut calls = HashMap::new();
+    for part in ids.chunks(LOOKUP_MAX) {
+        let question = Lookup { audit_ids: part.to_vec() };
+        let found: List<CallBody> = client.post("/v1/timeline/lookup", &question).await?;
+        let found = found.items.into_iter().map(|call| (call.audit_id.clone(), OwnCall(call)));
+        calls.extend(found);
+    }
+    Ok(calls)
+}
+
+#[cfg(test)]
+mod tests {
+    use audit::{Event, Finding};
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(id: &str, decision: &str, events: &[&str], outcome: &str) -> Result<OwnCall> {
+        let events: Vec<_> = events
+            .iter()
+            .map(|event| json!({"time": "2026-01-01T00:00:00Z", "event": event}))
+            .collect();
+        Ok(OwnCall(serde_json::from_value(json!({
+            "time": "2026-01-01T00:00:00Z", "auditID": id, "user": {"username": "agent"},
+            "decision": decision, "rules": [], "reason": "", "effects": [],
+            "holdEvents": events, "verdictReason": "", "outcome": outcome, "code": 200,
+            "latencyMicros": 0, "bytes": 0, "notes": [],
+        }))?))
+    }
+
+    fn event(id: &str, user: &str, verb: &str) -> Result<Event> {
+        Ok(serde_json::from_value(json!({
+            "auditID": id, "stage": "ResponseComplete", "user": {"username": user}, "verb": verb,
+            "requestReceivedTimestamp": "2026-01-01T00:00:00Z", "requestURI": "/x",
+            "objectRef": {"resource": "pods", "namespace": "prod", "name": "p"},
+            "responseStatus": {"code": 200},
+        }))?)
+    }
+
+    #[test]
+    fn finds_what_the_two_records_disagree_on() -> Result<()> {
+        let ours = vec![
+            call("allowed", "allow", &[], "answered")?,
+            call("approved", "hold", &["created", "approved", "running"], "answered")?,
+            call("denied", "hold", &["created", "denied"], "refused")?,
+            call("denied-and-ran", "hold", &["created", "denied"], "refused")?,
+            call("refused-and-ran", "refuse", &[], "refused")?,
+            call("other", "allow", &[], "answered")?,
+            call("lost", "allow", &[], "answered")?,
+        ];
+        let mut log = AuditLog::default();
+        for (id, user) in [
+            ("allowed", "agent"),
+            ("approved", "agent"),
+            ("denied-and-ran", "agent"),
+            ("refused-and-ran", "agent"),
+            ("other", "admin"),
+            ("around", "agent"),
+        ] {
+            log.events.insert(id.to_owned(), event(id, user, "delete")?);
+        }
+        let got = join(log, ours, HashMap::new(), vec!["agent".into()], &EventFilter::default());
+        let found: HashMap<&str, Finding> =
+            got.items.iter().map(|item| (item.audit_id.as_str(), item.finding)).collect();
+        for (id, want) in [
+            ("allowed", Finding::Through),
+            ("approved", Finding::Through),
+            ("denied", Finding::Stopped),
+            ("denied-and-ran", Finding::Unapproved),
+            ("refused-and-ran", Finding::Unapproved),
+            ("other", Finding::Unapproved),
+            ("lost", Finding::NotInLog),
+            ("around", Finding::Around),
+        ] {
+            assert_eq!(found.get(id), Some(&want), "{id}");
+        }
+        assert_eq!((got.around, got.unapproved, got.calls), (1, 3, 6));
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! `policy check`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use ::policy::{Compiled, Documents};
+use anyhow::{Context, Result};
+use clap::Args;
+use jiff::Timestamp;
+use policy_source::{ClusterKinds, files};
+use upstream::Own;
+
+use super::compiled::sound;
+use crate::{connection::Connection, output::print};
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Files, and directories of `*.yaml` and `*.yml`.
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Check fields of objects against what the kubeconfig's cluster serves.
+    #[arg(long)]
+    cluster: bool,
+}
+
+pub(super) async fn run(args: &CheckArgs, connection: &Connection) -> Result<()> {
+    let documents = Documents::read(&files::read(&args.paths)?, Timestamp::now());
+    let kinds = match args.cluster {
+        true => {
+            let own = Own::new(connection.config().await?)?;
+            ClusterKinds::new(own)
+                .read_for(&documents)
+                .await
+                .context("the cluster does not tell its kinds")?
+        }
+        false => Arc::default(),
+    };
+    let Compiled { pack, .. } = sound(documents.compile(&kinds))?;
+    let own = pack.rules().iter().filter(|rule| !pack.is_builtin(rule)).count();
+    let builtin = pack.rules().len() - own;
+    print(&format!("{own} rules of these files and {builtin} built-in ones would be in force"))
+}

@@ -1,0 +1,63 @@
+//! What all tables and pages are made of: colours, cells, ages, names.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use text::Escaped;
+
+pub(super) const RED: Style = AnsiColor::Red.on_default();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const BOLD: Style = Style::new().bold();
+
+/// One line of text that somebody else wrote.
+pub(super) fn e(text: &str) -> String {
+    Escaped::line(text).to_string()
+}
+
+/// A table without lines, for a terminal of any width.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+pub(super) fn section(text: &mut String, name: &str) {
+    text.push_str(&format!("\n\n{BOLD}{name}{BOLD:#}"));
+}
+
+/// `delete namespaces payments`, `patch deployments/scale prod/web`.
+pub(crate) fn describe_request(request: &ledger::RequestRecord) -> String {
+    if request.resource.is_empty() {
+        return format!("{} {}", request.verb, request.request_uri);
+    }
+    let mut text = format!("{} {}", request.verb, request.resource);
+    if !request.subresource.is_empty() {
+        text.push_str(&format!("/{}", request.subresource));
+    }
+    let in_itself = request.resource == "namespaces" && request.api_group.is_empty();
+    match (request.namespace.as_str(), request.name.as_str()) {
+        ("", "") => {}
+        ("", name) => text.push_str(&format!(" {name}")),
+        (_, name) if in_itself => text.push_str(&format!(" {name}")),
+        (namespace, "") => text.push_str(&format!(" in {namespace}")),
+        (namespace, name) => text.push_str(&format!(" {namespace}/{name}")),
+    }
+    text
+}
+
+/// ServiceAccounts as `agents:triage`, others as they are.
+pub(crate) fn short_user(username: &str) -> &str {
+    username.strip_prefix("system:serviceaccount:").unwrap_or(username)
+}
+
+/// `42s`, `29m`, `3h`, `2d`.
+pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7_199 => format!("{}m", seconds / 60),
+        7_200..=172_799 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

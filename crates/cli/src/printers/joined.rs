@@ -1,0 +1,121 @@
+//! The timeline with both sides of each call.
+
+use audit::{Event, Finding, Joined};
+
+use super::cells::{RED, describe_request, e, short_user, table};
+use crate::joined_timeline::{JoinedTimeline, OwnCall};
+
+/// Both sides of each call, and in the end what they say of each other.
+pub(crate) fn joined(timeline: &JoinedTimeline, wide: bool) -> String {
+    let mut header = vec!["TIME", "AGENT", "WHAT", "DECISION", "RULES", "BY", "AT THE API SERVER"];
+    if wide {
+        header.extend(["FROM", "CLIENT", "AUDIT ID"]);
+    }
+    let mut table = table(&header);
+    for item in &timeline.items {
+        table.add_row(row(item, wide));
+    }
+    let mut text = match timeline.items.is_empty() {
+        true => "Nothing that matches is in either record.".to_owned(),
+        false => table.trim_fmt(),
+    };
+    text.push_str("\n\n");
+    text.push_str(&sum(timeline));
+    text
+}
+
+fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
+    let event = item.cluster.as_ref();
+    let call = item.call.as_ref().map(|call| &call.0);
+    let user = call
+        .and_then(|call| call.user.as_ref())
+        .map(|user| user.username.as_str())
+        .or(event.map(Event::username))
+        .unwrap_or("(unknown)");
+    let asked = call
+        .and_then(|call| call.request.as_ref())
+        .map(describe_request)
+        .or(event.map(asked))
+        .unwrap_or_default();
+    let decision = match (item.finding, call) {
+        (Finding::Around, _) | (_, None) => format!("{RED}AROUND agent-shield{RED:#}"),
+        (Finding::Unapproved, Some(call)) => format!("{RED}{}, AND RAN{RED:#}", e(&call.decision)),
+        (_, Some(call)) => match call.hold_events.last() {
+            Some(last) if call.decision == "hold" => format!("hold ({})", e(&last.event)),
+            _ => e(&call.decision),
+        },
+    };
+    let by = call.and_then(|call| call.reviewer.as_ref().map(|it| (it, &call.verdict_reason)));
+    let by = match by {
+        None => String::new(),
+        Some((reviewer, reason)) if reason.is_empty() => e(reviewer),
+        Some((reviewer, reason)) => format!("{}: {}", e(reviewer), e(reason)),
+    };
+    let rules = call.map(|call| call.rules.join(", ")).unwrap_or_default();
+    let at = match (item.finding, event) {
+        (_, Some(event)) => event.code().to_string(),
+        (Finding::Stopped, None) => "never arrived".to_owned(),
+        (_, None) => "not in the log".to_owned(),
+    };
+    let time = item.time.strftime("%F %T").to_string();
+    let mut row = vec![time, e(short_user(user)), e(&asked), decision, e(&rules), by, at];
+    if wide {
+        row.extend([
+            e(&event.map(|it| it.source_ips.join(", ")).unwrap_or_default()),
+            e(event.map_or("", |it| it.user_agent.as_str())),
+            e(&item.audit_id),
+        ]);
+    }
+    row
+}
+
+/// As [`describe_request`], in the API server's words.
+fn asked(event: &Event) -> String {
+    let object = &event.object_ref;
+    describe_request(&ledger::RequestRecord {
+        verb: event.verb.clone(),
+        request_uri: event.request_uri.clone(),
+        api_group: object.api_group.clone(),
+        resource: object.resource.clone(),
+        subresource: object.subresource.clone(),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        ..ledger::RequestRecord::default()
+    })
+}
+
+fn sum(timeline: &JoinedTimeline) -> String {
+    let span = match (timeline.from, timeline.until) {
+        (Some(from), Some(until)) => {
+            format!(
+                "The audit log spans {} to {}.",
+                from.strftime("%F %T"),
+                until.strftime("%F %T")
+            )
+        }
+        _ => "The audit log is empty.".to_owned(),
+    };
+    let agents = match timeline.agents.len() {
+        0 => {
+            "No agent is known: nobody has ever come through agent-shield (--agent NAME looks for \
+              somebody all the same)."
+                .to_owned()
+        }
+        1 => format!("It holds {} calls of 1 agent.", timeline.calls),
+        count => format!("It holds {} calls of {count} agents.", timeline.calls),
+    };
+    let around = match timeline.around {
+        0 => "None of them went around agent-shield.".to_owned(),
+        1 => format!("{RED}1 went around agent-shield.{RED:#}"),
+        count => format!("{RED}{count} went around agent-shield.{RED:#}"),
+    };
+    let mut text = format!("{span} {agents} {around}");
+    if timeline.unapproved > 0 {
+        let count = timeline.unapproved;
+        text.push_str(&format!(" {RED}{count} ran without an approval.{RED:#}"));
+    }
+    if timeline.listed < timeline.around + timeline.unapproved {
+        text.push_str(" Not all of these match your filters: ask again without them.");
+    }
+    text
+}

@@ -1,0 +1,20 @@
+//! What people read: one sentence first, then what they decide on. All of it escaped.
+
+mod cells;
+mod freezes;
+mod hold;
+mod joined;
+mod namespaces;
+mod queue;
+mod timeline;
+
+pub(crate) use cells::{age, describe_request, short_user, table};
+pub(crate) use freezes::freezes;
+pub(crate) use hold::hold;
+pub(crate) use joined::joined;
+pub(crate) use namespaces::namespaces;
+pub(crate) use queue::{holds, state, takes_one};
+pub(crate) use timeline::timeline;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,56 @@
+//! The queue, and how far each hold in it is.
+
+use api::body::{HoldSummary, ReviewersBody};
+use jiff::Timestamp;
+
+use super::cells::{age, describe_request, e, short_user, table};
+
+/// The queue.
+pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String {
+    if holds.is_empty() {
+        return "Nothing is waiting.".to_owned();
+    }
+    let mut header = vec!["ID", "STATE", "AGE", "SEVERITY", "AGENT", "WHAT", "RULE"];
+    if wide {
+        header.extend(["WAITING", "DEADLINE", "STILL NEEDED", "COMMAND", "REASON"]);
+    }
+    let mut table = table(&header);
+    for hold in holds {
+        let mut row = vec![
+            e(&hold.id),
+            e(&state(hold)),
+            age(hold.created_at, now),
+            e(&hold.severity),
+            e(short_user(&hold.user.username)),
+            e(&describe_request(&hold.request)),
+            e(&hold.rules.join(", ")),
+        ];
+        if wide {
+            row.extend([
+                hold.waiting.to_string(),
+                hold.deadline.to_string(),
+                e(&hold.missing),
+                e(&hold.request.kubectl_command),
+                e(&hold.reason),
+            ]);
+        }
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+/// Whether one approval of anybody who may will do, which goes without saying.
+pub(crate) fn takes_one(hold: &HoldSummary) -> bool {
+    let one = |it: &ReviewersBody| it.count == 1 && it.groups.is_empty();
+    hold.reviewers.iter().all(one) && !hold.reason_required
+}
+
+/// `pending 1/2`: so many of the people that it needs have approved.
+pub(crate) fn state(hold: &HoldSummary) -> String {
+    let missing = hold.reviewers.iter().map(|it| it.missing).max().unwrap_or(0);
+    let given = u32::try_from(hold.approvals.len()).unwrap_or(u32::MAX);
+    match given.saturating_add(missing) {
+        2.. if hold.state == "pending" => format!("pending {given}/{}", given + missing),
+        _ => hold.state.clone(),
+    }
+}

@@ -1,0 +1,159 @@
+//! What people read, whole: a change of it should be seen.
+
+use ::hold::GoesWith;
+use api::body::{
+    CallBody, ChangeBody, HoldDetail, HoldEventBody, HoldSummary, PreviewBody, ReviewersBody,
+    VerdictBody,
+};
+use jiff::Timestamp;
+use ledger::{EffectRecord, Identity, RequestRecord};
+
+use super::*;
+
+/// A moment, in seconds after the fixture's first.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap_or_default()
+}
+
+/// A hold that an agent made as misleading as it could.
+pub(crate) fn detail() -> HoldDetail {
+    HoldDetail {
+        summary: HoldSummary {
+            id: "k3mq7xzw".into(),
+            state: "pending".into(),
+            created_at: at(0),
+            changed_at: at(0),
+            deadline: at(1800),
+            waiting: 1,
+            user: Identity {
+                username: "system:serviceaccount:agents:triage".into(),
+                ..Identity::default()
+            },
+            request: RequestRecord {
+                verb: "delete".into(),
+                method: "DELETE".into(),
+                resource: "namespaces".into(),
+                namespace: "payments".into(),
+                name: "payments".into(),
+                request_uri: "/api/v1/namespaces/payments".into(),
+                kubectl_command: "kubectl delete\u{1b}[2J".into(),
+                ..RequestRecord::default()
+            },
+            rules: vec!["delete-namespace".into()],
+            reason: "deletes namespace payments".into(),
+            severity: "critical".into(),
+            reviewers: vec![ReviewersBody { groups: vec![], count: 1, missing: 1 }],
+            reason_required: false,
+            approvals: vec![],
+            missing: "1 approval".into(),
+            effects: vec![EffectRecord {
+                kind: "Delete".into(),
+                resource: "namespaces".into(),
+                name: "payments".into(),
+                detail: "deletes namespace payments".into(),
+                ..EffectRecord::default()
+            }],
+            drifts: 0,
+            audit_id: "a-1".into(),
+            verdict: None,
+            code: None,
+        },
+        content_type: "application/json".into(),
+        payload: "{\n  \"propagationPolicy\": \"Background\"\n}".into(),
+        preview: PreviewBody {
+            changes: vec![ChangeBody {
+                path: "/spec/replicas".into(),
+                old: Some("10".into()),
+                new: Some("0".into()),
+            }],
+            goes_with: vec![
+                GoesWith {
+                    resource: "deployments".into(),
+                    count: Some(2),
+                    names: vec!["api".into(), "web\u{202e}".into()],
+                },
+                GoesWith { resource: "secrets".into(), count: None, names: vec![] },
+            ],
+            notes: vec!["values are cut".into()],
+            ..PreviewBody::default()
+        },
+    }
+}
+
+/// Without colours.
+pub(crate) fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+#[test]
+fn a_hold_starts_with_one_sentence() {
+    insta::assert_snapshot!(plain(&hold(&detail(), at(42))));
+}
+
+#[test]
+fn the_queue_is_a_table() {
+    insta::assert_snapshot!(plain(&holds(&[detail().summary], true, at(300))));
+    assert_eq!(holds(&[], false, at(0)), "Nothing is waiting.");
+}
+
+#[test]
+fn a_hold_of_two_says_who_is_missing() {
+    let mut half = detail();
+    half.summary.reviewers =
+        vec![ReviewersBody { groups: vec!["dba\u{1b}".into()], count: 2, missing: 1 }];
+    half.summary.reason_required = true;
+    half.summary.missing = "1 more approval by another member of dba\u{1b}".into();
+    half.summary.approvals = vec![VerdictBody {
+        reviewer: Identity { username: "alice\u{1b}[2J".into(), ..Identity::default() },
+        reason: "restored\nyesterday".into(),
+        at: at(30),
+    }];
+    let text = plain(&hold(&half, at(42)));
+    let told: Vec<&str> = text.lines().skip(3).take(2).collect();
+    assert_eq!(
+        told,
+        [
+            "Approved by alice\\u{1b}[2J at 2027-01-15 08:00:30: restored\\u{a}yesterday.",
+            "Still needed: 1 more approval by another member of dba\\u{1b}, with a reason.",
+        ]
+    );
+    let table = plain(&holds(&[half.summary.clone()], true, at(300)));
+    assert!(table.contains("pending 1/2") && table.contains("another member of dba\\u{1b}"));
+    half.summary.reviewers = vec![ReviewersBody { groups: vec![], count: 1, missing: 0 }];
+    half.summary.state = "approved".into();
+    assert_eq!(state(&half.summary), "approved");
+}
+
+#[test]
+fn the_timeline_is_a_table() {
+    let event = |event: &str, by: &str, reason: &str| HoldEventBody {
+        time: at(1),
+        event: event.into(),
+        reviewer: Some(by.into()),
+        reason: reason.into(),
+    };
+    let call = CallBody {
+        time: at(0),
+        audit_id: "a-1".into(),
+        user: Some(detail().summary.user),
+        request: Some(detail().summary.request),
+        decision: "hold".into(),
+        rules: vec!["delete-namespace".into()],
+        reason: "deletes namespaces payments".into(),
+        policy: String::new(),
+        shadow: Vec::new(),
+        effects: Vec::new(),
+        hold: Some("k3mq7xzw".into()),
+        hold_events: vec![event("partlyApproved", "bob", "fine"), event("denied", "alice", "no")],
+        reviewer: Some("alice".into()),
+        verdict_reason: "wrong\u{1b} namespace".into(),
+        outcome: "refused".into(),
+        code: 403,
+        latency_micros: 12_345,
+        bytes: 0,
+        probe_of: None,
+        notes: Vec::new(),
+    };
+    insta::assert_snapshot!(plain(&timeline(&[call], true)));
+    assert_eq!(timeline(&[], false), "Nothing was recorded that matches.");
+}

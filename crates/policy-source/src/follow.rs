@@ -1,0 +1,172 @@
+//! Policies of a running proxy: read at the start, read again when a file or an object of the cluster
+//! changes, swapped whole. A set with anything wrong in it is refused, and the last good one stays.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use policy::{Issue, Pack};
+use text::Escaped;
+
+use crate::{
+    conditions::Conditions,
+    error::SourceError,
+    source::{Fingerprint, Loaded, PolicySource, Set},
+    status::{Status, StatusFile},
+};
+
+/// Files and objects are looked at so often, and more seldom where there are many of them: looking takes a
+/// fiftieth of one core at most.
+const LOOK_EVERY_MIN: Duration = Duration::from_millis(20);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
+const SHARE: u32 = 50;
+/// A status that could not be written is tried again after so long.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// Follows where a policy set comes from.
+pub struct Follower {
+    source: PolicySource,
+    own_namespace: String,
+    current: Arc<ArcSwap<Pack>>,
+    /// What was taken or refused last.
+    taken: Fingerprint,
+    conditions: Conditions,
+    status: Status,
+    status_file: StatusFile,
+}
+
+/// Reads the policies that are in force from the start.
+///
+/// # Errors
+/// What is wrong with them: nothing starts on half of what somebody wrote.
+pub async fn start(
+    mut source: PolicySource,
+    own_namespace: &str,
+    data_dir: &Path,
+) -> Result<(Arc<ArcSwap<Pack>>, Follower), SourceError> {
+    // Before it is read: what changes meanwhile is seen.
+    let (taken, _) = source.look().await;
+    let Loaded { set, objects } = source.load(own_namespace).await;
+    let mut conditions = Conditions::default();
+    let set = match set {
+        Ok(set) => set,
+        Err(issues) => {
+            if let Some(cluster) = source.objects() {
+                conditions.tell(cluster, objects, issues.clone()).await;
+            }
+            return Err(SourceError::Refused(issues));
+        }
+    };
+    conditions.put_in_force(&objects);
+    if let Some(cluster) = source.objects() {
+        conditions.tell(cluster, objects, set.warnings.clone()).await;
+    }
+    let status = in_force(&set, own_namespace);
+    let current = Arc::new(ArcSwap::from_pointee(set.pack));
+    let follower = Follower {
+        source,
+        own_namespace: own_namespace.to_owned(),
+        current: Arc::clone(&current),
+        taken,
+        conditions,
+        status,
+        status_file: StatusFile::new(data_dir),
+    };
+    follower.publish();
+    Ok((current, follower))
+}
+
+impl Follower {
+    /// How many rules are in force.
+    pub fn rules(&self) -> usize {
+        self.status.rules
+    }
+
+    /// Looks at where they come from until it is dropped.
+    pub async fn follow(mut self) {
+        if self.source.is_fixed() {
+            return;
+        }
+        let mut before = self.taken.clone();
+        let mut told = Instant::now();
+        loop {
+            let (now, cost) = self.source.look().await;
+            // Twice the same: nobody is in the middle of writing.
+            if now != self.taken && now == before {
+                self.reload(&now).await;
+            }
+            if let Some(cluster) = self.source.objects()
+                && self.conditions.are_untold()
+                && told.elapsed() > TELL_AGAIN_AFTER
+            {
+                self.conditions.tell_again(cluster).await;
+                told = Instant::now();
+            }
+            before = now;
+            tokio::time::sleep((cost * SHARE).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX)).await;
+        }
+    }
+
+    /// Takes the set of this fingerprint, or refuses it; neither where something changed meanwhile, and
+    /// what was read may be a part of this set and a part of another.
+    async fn reload(&mut self, fingerprint: &Fingerprint) {
+        let Loaded { set, objects } = self.source.load(&self.own_namespace).await;
+        if self.source.look().await.0 != *fingerprint {
+            return;
+        }
+        self.taken.clone_from(fingerprint);
+        let issues = match set {
+            Ok(set) => {
+                self.conditions.put_in_force(&objects);
+                self.take(set)
+            }
+            Err(issues) => {
+                self.refuse(&issues);
+                issues
+            }
+        };
+        self.publish();
+        if let Some(cluster) = self.source.objects() {
+            self.conditions.tell(cluster, objects, issues).await;
+        }
+    }
+
+    /// Puts a set in force; returns its warnings.
+    fn take(&mut self, set: Set) -> Vec<Issue> {
+        if set.pack.digest() == self.status.digest {
+            self.status.refused = None;
+            return set.warnings;
+        }
+        for warning in &set.warnings {
+            tracing::warn!("{}", Escaped::lines(&warning.to_string()));
+        }
+        self.status = in_force(&set, &self.own_namespace);
+        self.current.store(Arc::new(set.pack));
+        let Status { digest, rules, .. } = &self.status;
+        tracing::info!(digest, rules, "policies changed, and are in force");
+        set.warnings
+    }
+
+    fn refuse(&mut self, issues: &[Issue]) {
+        let issues: Vec<String> = issues.iter().map(ToString::to_string).collect();
+        for issue in &issues {
+            tracing::error!("policies are refused: {}", Escaped::lines(issue));
+        }
+        tracing::error!(digest = self.status.digest, "the last good policies stay in force");
+        self.status.refuse(issues);
+    }
+
+    fn publish(&self) {
+        if let Err(error) = self.status_file.write(&self.status) {
+            tracing::warn!(%error, "`policy status` cannot be told");
+        }
+    }
+}
+
+/// How a set stands that is in force from now on.
+fn in_force(set: &Set, own_namespace: &str) -> Status {
+    Status::in_force(&set.pack, set.names.clone(), own_namespace)
+}

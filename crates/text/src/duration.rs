@@ -1,0 +1,115 @@
+//! Durations as people write them, in flags, policies and requests: one grammar for all.
+//!
+//! The grammar is jiff's: `90s`, `1h30m`, `2 days`, and ISO 8601 (`PT5M`). A day is 24 hours, as no
+//! setting of ours follows a calendar; a month or a year has no length and is refused.
+
+use std::{fmt, time::Duration};
+
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+
+/// Why a text is no duration.
+#[derive(Debug, thiserror::Error)]
+pub enum DurationError {
+    /// It is written in another way.
+    #[error("`{text}` is not a time like 90s, 30m, 2h or 7d: {why}")]
+    Grammar {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        why: jiff::Error,
+    },
+    /// It is zero, or less.
+    #[error("`{0}` must be longer than nothing")]
+    NotPositive(String),
+}
+
+/// Reads a duration that is longer than nothing.
+///
+/// # Errors
+/// [`DurationError`] with what was written.
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    match Duration::try_from(parse_signed(text)?) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(DurationError::NotPositive(text.to_owned())),
+    }
+}
+
+/// As [`parse`], also zero and less.
+///
+/// # Errors
+/// [`DurationError::Grammar`] with what was written.
+pub fn parse_signed(text: &str) -> Result<SignedDuration, DurationError> {
+    let span = text.parse::<Span>();
+    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .map_err(|why| DurationError::Grammar { text: text.to_owned(), why })
+}
+
+/// A duration in whole seconds, shortest form first: `2h`, `90s`, `7d`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Short(pub Duration);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+        let whole =
+            units.into_iter().find(|(each, _)| seconds >= *each && seconds.is_multiple_of(*each));
+        let (each, unit) = whole.unwrap_or((1, 's'));
+        write!(f, "{}{unit}", seconds / each)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        let table = [
+            ("90s", Some(90_000)),
+            ("30m", Some(1_800_000)),
+            ("2h", Some(7_200_000)),
+            ("7d", Some(604_800_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1m30s", Some(90_000)),
+            ("500ms", Some(500)),
+            ("1.5h", Some(5_400_000)),
+            ("1d12h", Some(129_600_000)),
+            ("1w", Some(604_800_000)),
+            ("PT5M", Some(300_000)),
+            ("0s", None),
+            ("-5s", None),
+            ("1mo", None),
+            ("1y", None),
+            ("5", None),
+            ("", None),
+            ("s", None),
+            ("x", None),
+        ];
+        for (text, want) in table {
+            let got = parse(text).ok();
+            assert_eq!(got, want.map(Duration::from_millis), "{text}");
+        }
+        assert_eq!(parse_signed("-5s").ok(), Some(SignedDuration::from_secs(-5)));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let said = |text: &str| parse(text).err().map(|it| it.to_string()).unwrap_or_default();
+        assert_eq!(said("0s"), "`0s` must be longer than nothing");
+        assert!(said("soon").starts_with("`soon` is not a time like 90s, 30m, 2h or 7d: "));
+    }
+
+    #[test]
+    fn writes_the_shortest_form() {
+        let table = [(0, "0s"), (90, "90s"), (120, "2m"), (5_400, "90m"), (172_800, "2d")];
+        for (seconds, want) in table {
+            let short = Short(Duration::from_secs(seconds)).to_string();
+            assert_eq!(short, want);
+            assert_eq!(
+                parse(&short).ok(),
+                Some(Duration::from_secs(seconds)).filter(|it| !it.is_zero())
+            );
+        }
+    }
+}

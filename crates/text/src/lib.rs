@@ -1,0 +1,10 @@
+//! How is it written for a person, and read from one: escaping, durations, causes of an error.
+//!
+//! What an agent wrote cannot leave its place in a line; a duration has one grammar. Pure.
+
+mod causes;
+pub mod duration;
+mod escape;
+
+pub use causes::causes;
+pub use escape::{Escaped, json};
