@@ -9,7 +9,9 @@ use axum::{
 use hold::HoldError;
 use ledger::StoreError;
 use review::{ReviewError, ReviewerError};
-use status::Status;
+use status::{Cause, Status};
+
+use crate::cause::CauseReason;
 
 /// Why a route has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +59,28 @@ impl From<&ApiError> for Status {
             E::Impersonates(_) => Self::failure(403, "Forbidden"),
             E::NoRoute(_) => Self::failure(404, "NotFound"),
             E::Unavailable(_) => Self::failure(503, "ServiceUnavailable"),
-            E::Review(error) => review(error),
+            E::Review(error) => review(error).causes(causes(error)),
         }
         .message(error)
+    }
+}
+
+/// What led to it, as far as a client does something about it.
+fn causes(error: &ReviewError) -> Vec<Cause> {
+    match error {
+        ReviewError::Reviewer(ReviewerError::Forbidden { verb, namespace, .. }) => {
+            let verb = CauseReason::MissingVerb.with(verb.as_str());
+            let namespace = (!namespace.is_empty())
+                .then(|| CauseReason::MissingInNamespace.with(namespace.as_str()));
+            [verb].into_iter().chain(namespace).collect()
+        }
+        ReviewError::Reviewer(ReviewerError::Never { why, .. }) => {
+            vec![CauseReason::NeverReviews.with(*why)]
+        }
+        ReviewError::NotFound { near, .. } => {
+            near.iter().map(|id| CauseReason::SimilarId.with(id.to_string())).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -93,5 +114,46 @@ impl IntoResponse for ApiError {
         let status = Status::from(&self);
         let code = StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (code, Json(status.to_json())).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hold::HoldId;
+
+    use super::*;
+
+    #[test]
+    fn says_what_led_to_it() {
+        let forbidden = |namespace: &str| ReviewerError::Forbidden {
+            username: "alice".into(),
+            verb: "approve".into(),
+            namespace: namespace.into(),
+        };
+        let never = ReviewerError::Never { username: "bot".into(), why: "it is an agent" };
+        let unknown = ReviewError::NotFound {
+            id: HoldId::parse("k3mq7xzv"),
+            near: vec![HoldId::parse("k3mq7xzw"), HoldId::parse("k3mq7xzx")],
+        };
+        let table = [
+            (forbidden("prod").into(), "MissingVerb=approve MissingInNamespace=prod"),
+            (forbidden("").into(), "MissingVerb=approve"),
+            (never.into(), "NeverReviews=it is an agent"),
+            (ApiError::Review(unknown), "SimilarId=k3mq7xzw SimilarId=k3mq7xzx"),
+            (ApiError::Unauthenticated, ""),
+        ];
+        for (error, want) in table {
+            let document = Status::from(&error).to_json();
+            let causes = document.pointer("/details/causes").and_then(|it| it.as_array()).cloned();
+            let told: Vec<String> = causes
+                .unwrap_or_default()
+                .iter()
+                .map(|it| {
+                    let text = |field: &str| it[field].as_str().unwrap_or_default().to_owned();
+                    format!("{}={}", text("reason"), text("message"))
+                })
+                .collect();
+            assert_eq!(told.join(" "), want, "{error}");
+        }
     }
 }

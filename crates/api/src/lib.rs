@@ -6,12 +6,14 @@
 
 mod answer;
 pub mod body;
+mod cause;
 mod listener;
 mod routes;
 
 use std::sync::Arc;
 
 use authn::{Certificates, Tokens};
+pub use cause::CauseReason;
 pub use listener::{Listener, TlsError, serve, tls_config};
 use review::Queue;
 use upstream::Namespaces;

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     connection::{Connection, certificates},
-    hints::{self, Flags},
+    hints::{self, Causes, Flags},
     spinner,
 };
 
@@ -92,7 +92,7 @@ impl Client {
             Ok(answer) => Ok(answer),
             Err(kube::Error::Api(status)) => {
                 let (code, message) = (status.code, status.message.clone());
-                let hint = hints::on_answer(code, &message, &self.flags);
+                let hint = hints::on_answer(code, &Causes::of_status(&status), &self.flags);
                 Err(ClientError::Answered { code, message, hint }.into())
             }
             Err(kube::Error::SerdeError(error)) => Err(error).context(

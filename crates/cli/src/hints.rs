@@ -1,5 +1,7 @@
 //! What a person can do about an error, as a command to type where there is one.
 
+use api::CauseReason;
+
 /// Which part of the connection was given on the command line, to be given to kubectl as well.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags(String);
@@ -17,23 +19,53 @@ impl Flags {
     }
 }
 
+/// What led to an answer of the server, as its `Status` says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Causes(Vec<(CauseReason, String)>);
+
+impl Causes {
+    /// The causes that this version knows; others say nothing that could be done.
+    pub(crate) fn of_status(status: &kube::core::Status) -> Self {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let known =
+            causes.filter_map(|it| Some((CauseReason::parse(&it.reason)?, it.message.clone())));
+        Self(known.collect())
+    }
+
+    fn get(&self, reason: CauseReason) -> Option<&str> {
+        self.0.iter().find(|it| it.0 == reason).map(|it| it.1.as_str())
+    }
+}
+
 /// What to do about an answer of the server; `None` where its message says all.
-pub(crate) fn on_answer(code: u16, message: &str, flags: &Flags) -> Option<String> {
+pub(crate) fn on_answer(code: u16, causes: &Causes, flags: &Flags) -> Option<String> {
     let flags = &flags.0;
     match code {
         401 => Some(format!("The cluster says who you are: kubectl auth whoami{flags}")),
-        403 if message.contains(" can never review: ") => Some(
+        403 if causes.get(CauseReason::NeverReviews).is_some() => Some(
             "Review as a person: give a kubeconfig or context of yours with --kubeconfig or --context"
                 .to_owned(),
         ),
         403 => {
-            let (verb, place) = missing(message)?;
+            let verb = causes.get(CauseReason::MissingVerb).filter(|it| is_name(it))?;
+            let place = match causes.get(CauseReason::MissingInNamespace) {
+                None => "-A".to_owned(),
+                Some(namespace) if is_name(namespace) => format!("-n {namespace}"),
+                Some(_) => return None,
+            };
             Some(format!(
                 "The verb `{verb}` on holds.agent-shield.io is missing; ask the cluster with:\n  kubectl auth can-i {verb} holds.agent-shield.io {place}{flags}"
             ))
         }
         _ => None,
     }
+}
+
+/// Whether it is a name as Kubernetes has them: an agent may have chosen it, and the command is made to
+/// be pasted into a shell.
+fn is_name(text: &str) -> bool {
+    let is_inner = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
+    !text.is_empty() && text.chars().all(is_inner) && !text.starts_with('-')
 }
 
 /// What to do where no answer came.
@@ -51,23 +83,6 @@ pub(crate) fn on_silence(why: &str) -> String {
     do_this.to_owned()
 }
 
-/// The verb and the place of `… may not VERB holds.agent-shield.io PLACE; …`, as kubectl takes them.
-fn missing(message: &str) -> Option<(&str, String)> {
-    let (before, after) = message.split_once(" holds.agent-shield.io ")?;
-    let verb = before.rsplit(' ').next()?;
-    if !matches!(verb, "get" | "list" | "approve" | "deny") {
-        return None;
-    }
-    if after.starts_with("in all namespaces") {
-        return Some((verb, "-A".to_owned()));
-    }
-    let namespace = after.strip_prefix("in namespace `")?.split('`').next()?;
-    // An agent may have named it, and the command is made to be pasted into a shell.
-    let is_name = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
-    let is_namespace = !namespace.is_empty() && namespace.chars().all(is_name);
-    (is_namespace && !namespace.starts_with('-')).then(|| (verb, format!("-n {namespace}")))
-}
-
 fn quoted(text: &str) -> String {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./:@".contains(it);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -82,34 +97,48 @@ mod tests {
 
     #[test]
     fn names_the_missing_verb_and_how_to_ask_for_it() {
-        let may_not = |verb: &str, place: &str| {
-            format!(
-                "`alice` may not {verb} holds.agent-shield.io {place}; to allow it, bind a role"
-            )
+        let may_not = |verb: &str, namespace: Option<&str>| {
+            let namespace = namespace.map(|it| (CauseReason::MissingInNamespace, it.to_owned()));
+            let verb = (CauseReason::MissingVerb, verb.to_owned());
+            Causes([verb].into_iter().chain(namespace).collect())
         };
         let table = [
-            (
-                may_not("approve", "in namespace `prod`"),
-                Some("approve holds.agent-shield.io -n prod"),
-            ),
-            (may_not("list", "in all namespaces"), Some("list holds.agent-shield.io -A")),
-            (may_not("deny", "in namespace `a; reboot`"), None),
-            (may_not("deny", "in namespace `--all`"), None),
-            (may_not("$(reboot)", "in namespace `prod`"), None),
-            ("something else".to_owned(), None),
+            (may_not("approve", Some("prod")), Some("approve holds.agent-shield.io -n prod")),
+            (may_not("list", None), Some("list holds.agent-shield.io -A")),
+            (may_not("freeze", None), Some("freeze holds.agent-shield.io -A")),
+            (may_not("deny", Some("a; reboot")), None),
+            (may_not("deny", Some("--all")), None),
+            (may_not("$(reboot)", Some("prod")), None),
+            (Causes::default(), None),
         ];
-        for (message, want) in table {
-            let got = on_answer(403, &message, &Flags::default());
+        for (causes, want) in table {
+            let got = on_answer(403, &causes, &Flags::default());
             let command = got.as_deref().and_then(|it| it.split_once("kubectl auth can-i "));
-            assert_eq!(command.map(|it| it.1), want, "{message}");
+            assert_eq!(command.map(|it| it.1), want, "{causes:?}");
         }
         let flags = Flags::new(Some("/a b"), Some("dev"));
         let want =
             "The cluster says who you are: kubectl auth whoami --kubeconfig '/a b' --context dev";
-        assert_eq!(on_answer(401, "", &flags).as_deref(), Some(want));
-        let never = "`system:node:a` can never review: it is a node";
-        assert!(on_answer(403, never, &flags).is_some_and(|it| it.contains("as a person")));
-        assert_eq!(on_answer(404, "there is no hold", &flags), None);
+        assert_eq!(on_answer(401, &Causes::default(), &flags).as_deref(), Some(want));
+        let never = Causes(vec![(CauseReason::NeverReviews, "it is a node".to_owned())]);
+        assert!(on_answer(403, &never, &flags).is_some_and(|it| it.contains("as a person")));
+        assert_eq!(on_answer(404, &Causes::default(), &flags), None);
+    }
+
+    #[test]
+    fn reads_the_causes_of_a_status() {
+        let status = serde_json::json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "no", "reason": "Forbidden", "code": 403,
+            "details": {"causes": [
+                {"reason": "OfTomorrow", "message": "x", "field": "y"},
+                {"reason": "MissingVerb", "message": "thaw", "field": "verb"},
+            ]},
+        });
+        let status = serde_json::from_value(status).expect("a Status");
+        let causes = Causes::of_status(&status);
+        assert_eq!(causes.get(CauseReason::MissingVerb), Some("thaw"));
+        assert_eq!(causes.0.len(), 1);
     }
 
     #[test]

@@ -24,16 +24,17 @@ pub enum ReviewerError {
     },
     /// RBAC says no.
     #[error(
-        "`{username}` may not {verb} holds.agent-shield.io {place}; to allow it, bind a role with \
-         apiGroups [agent-shield.io], resources [holds], verbs [{verb}]"
+        "`{username}` may not {verb} holds.agent-shield.io {}; to allow it, bind a role with \
+         apiGroups [agent-shield.io], resources [holds], verbs [{verb}]",
+        place(.namespace)
     )]
     Forbidden {
         /// Who.
         username: String,
         /// What.
         verb: String,
-        /// Where, in words.
-        place: String,
+        /// Where; empty for all namespaces.
+        namespace: String,
     },
     /// Nobody could be asked, so the answer is no.
     #[error("the API server could not be asked: {0}")]
@@ -41,6 +42,13 @@ pub enum ReviewerError {
     /// The ledger could not be asked whether this is an agent, so the answer is no.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn place(namespace: &str) -> String {
+    match namespace {
+        "" => "in all namespaces".to_owned(),
+        namespace => format!("in namespace `{namespace}`"),
+    }
 }
 
 impl Reviewer {
@@ -99,10 +107,7 @@ impl Queue {
             Ok(false) => Err(ReviewerError::Forbidden {
                 username: reviewer.user().username.clone(),
                 verb: verb.to_owned(),
-                place: match namespace {
-                    "" => "in all namespaces".to_owned(),
-                    namespace => format!("in namespace `{namespace}`"),
-                },
+                namespace: namespace.to_owned(),
             }),
             Err(error) => Err(ReviewerError::Unavailable(error.to_string())),
         }

@@ -14,6 +14,8 @@ use upstream::Own;
 
 use crate::{Reviewer, ReviewerError, freezes::Freezes};
 
+/// Between two looks for holds that nobody decided in time.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// Reviewers who decide on one hold at the same moment take their turns; so many of them.
 const DECIDE_TRIES: usize = 16;
 
@@ -327,8 +329,15 @@ impl Queue {
         Ok(lost)
     }
 
-    /// Expires what nobody decided in time; to be called every second or so.
-    pub async fn expire(&self) {
+    /// Expires what nobody decided in time, until it is dropped.
+    pub async fn run(&self) {
+        loop {
+            self.expire().await;
+            tokio::time::sleep(EXPIRE_EVERY).await;
+        }
+    }
+
+    async fn expire(&self) {
         let open = HoldFilter { states: vec!["pending", "approved"], ..Default::default() };
         if let Err(error) = self.list(open).await {
             tracing::warn!(%error, "holds could not be looked through for expired ones");

@@ -15,12 +15,24 @@ pub struct Status {
     reason: &'static str,
     message: String,
     retry_after: Option<Duration>,
+    causes: Vec<Cause>,
+}
+
+/// One of the reasons of a failure, for programs: `metav1.StatusCause`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cause {
+    /// What kind of cause it is, in CamelCase: `metav1.CauseType`.
+    pub reason: &'static str,
+    /// The value that it is about.
+    pub message: String,
+    /// The field that has this value.
+    pub field: &'static str,
 }
 
 impl Status {
     /// A failure with an HTTP status code and a `metav1.StatusReason`.
     pub fn failure(code: u16, reason: &'static str) -> Self {
-        Self { code, reason, message: String::new(), retry_after: None }
+        Self { code, reason, message: String::new(), retry_after: None, causes: Vec::new() }
     }
 
     /// What a person reads: kubectl prints it after `Error from server (REASON):`.
@@ -35,6 +47,13 @@ impl Status {
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says what led to it, so that no program has to read the message.
+    #[must_use]
+    pub fn causes(mut self, causes: Vec<Cause>) -> Self {
+        self.causes = causes;
         self
     }
 
@@ -69,11 +88,26 @@ impl Status {
         set("status", "Failure".into());
         set("message", self.message.as_str().into());
         set("reason", self.reason.into());
-        if let Some(seconds) = self.retry_after_seconds() {
-            set("details", json!({ "retryAfterSeconds": seconds }));
+        let details = self.details();
+        if !details.is_empty() {
+            set("details", Value::Object(details));
         }
         set("code", self.code.into());
         Value::Object(document)
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        let mut details = Map::new();
+        if !self.causes.is_empty() {
+            let causes = self.causes.iter().map(|Cause { reason, message, field }| {
+                json!({ "reason": reason, "message": message, "field": field })
+            });
+            details.insert("causes".to_owned(), causes.collect());
+        }
+        if let Some(seconds) = self.retry_after_seconds() {
+            details.insert("retryAfterSeconds".to_owned(), seconds.into());
+        }
+        details
     }
 }
 
@@ -91,6 +125,14 @@ mod tests {
             (
                 Status::failure(429, "TooManyRequests").retry(Duration::from_millis(1500)),
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"","reason":"TooManyRequests","details":{"retryAfterSeconds":2},"code":429}"#,
+            ),
+            (
+                Status::failure(403, "Forbidden").causes(vec![Cause {
+                    reason: "MissingVerb",
+                    message: "approve".to_owned(),
+                    field: "verb",
+                }]),
+                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"","reason":"Forbidden","details":{"causes":[{"reason":"MissingVerb","message":"approve","field":"verb"}]},"code":403}"#,
             ),
         ];
         for (status, want) in table {
