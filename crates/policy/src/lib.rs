@@ -33,7 +33,7 @@ pub use kinds::Kinds;
 pub use pack::{Exception, Pack, Rule};
 pub use packs::{DEFAULT, PACKS, SCHEMA};
 pub use replay::{Gaps, NOT_RECORDED, Replayed, Unknown};
-pub use trace::{Step, Trace};
+pub use trace::{RulePart, Step, StepOutcome, Trace};
 
 #[cfg(test)]
 mod tests;

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::{
-    Decision, Input, Objects, Reviewers, RuleName, Severity, Shadow, Step, Trace, Unknown, Verdict,
-    agents,
+    Decision, Input, Objects, Reviewers, RuleName, RulePart, Severity, Shadow, Step, StepOutcome,
+    Trace, Unknown, Verdict, agents,
     document::{Agents, MatchConstraints, Mode, Place},
     facts::{self, Facts, View},
     matching::{self, Operation},
@@ -141,8 +141,8 @@ pub struct Exception {
 
 /// What came of showing one rule one request.
 enum Outcome {
-    /// Not for it, and why.
-    Not(String),
+    /// It passes this part of the rule, and why.
+    Passes(RulePart, String),
     Asks {
         reason: String,
         context: Context,
@@ -151,6 +151,22 @@ enum Outcome {
     Failed(String),
     /// What it reads of a recorded request was not recorded.
     Unknown(String),
+}
+
+impl Outcome {
+    fn passes(part: RulePart, why: &str) -> Self {
+        Self::Passes(part, why.to_owned())
+    }
+
+    /// As people are told of it.
+    fn told(&self) -> StepOutcome {
+        match self {
+            Self::Passes(part, why) => StepOutcome::Passes { part: *part, why: why.clone() },
+            Self::Unknown(why) => StepOutcome::Unknown(why.clone()),
+            Self::Failed(why) => StepOutcome::Failed(why.clone()),
+            Self::Asks { reason, .. } => StepOutcome::Asks(reason.clone()),
+        }
+    }
 }
 
 /// What a rule is asked about: an object, an effect, or neither.
@@ -292,13 +308,7 @@ impl Pack {
         let (mut voices, mut steps) = (Vec::new(), Vec::new());
         for rule in &self.rules {
             for outcome in self.show(rule, facts, &budget) {
-                let (outcome_words, asked) = match &outcome {
-                    Outcome::Not(why) => (why.clone(), false),
-                    Outcome::Unknown(why) => (format!("not known: {why}"), false),
-                    Outcome::Failed(why) => (format!("could not be evaluated: {why}"), true),
-                    Outcome::Asks { reason, .. } => (format!("asks: {reason}"), true),
-                };
-                steps.push(Step { rule: rule.name.clone(), outcome: outcome_words, asked });
+                steps.push(Step { rule: rule.name.clone(), outcome: outcome.told() });
                 voices.extend(self.voice(rule, outcome, facts, &budget));
             }
         }
@@ -336,15 +346,15 @@ impl Pack {
     fn show(&self, rule: &Rule, facts: &Facts<'_>, budget: &Budget) -> Vec<Outcome> {
         let Some(policy) = self.policies.get(rule.policy) else { return Vec::new() };
         let input = facts.input;
-        let not = |why: &str| vec![Outcome::Not(why.to_owned())];
+        let passes = |part, why| vec![Outcome::passes(part, why)];
         if !is_placed(rule.place, input.class) {
-            return not("where: the namespace is not one of those");
+            return passes(RulePart::Where, "the namespace is not one of those");
         }
         if policy.agents.as_ref().is_some_and(|it| !agents::are(it, input.user)) {
-            return not("agents: it is about others");
+            return passes(RulePart::Agents, "it is about others");
         }
         if rule.is_of_reads != input.attributes.is_read() {
-            return not("matchConstraints: it is about other requests");
+            return passes(RulePart::MatchConstraints, "it is about other requests");
         }
         let selector = policy.constraints.as_ref().and_then(|it| it.namespace_selector.as_ref());
         let labels_unknown = facts.watch.and_then(|watch| watch.gaps.labels.as_ref());
@@ -354,10 +364,10 @@ impl Pack {
         if let (Some(selector), Some(labels)) = (selector, &input.class.labels)
             && !selector.selects(labels)
         {
-            return not("namespaceSelector: the namespace has other labels");
+            return passes(RulePart::NamespaceSelector, "the namespace has other labels");
         }
         if rule.needs.later() && matches!(input.objects, Objects::Later) {
-            return not("it looks at objects, which nobody has looked at yet");
+            return passes(RulePart::Objects, "nobody has looked at them yet");
         }
         let objects_unknown = facts.watch.and_then(|watch| watch.gaps.objects.as_ref());
         if let (true, Some(why)) = (rule.needs.objects, objects_unknown) {
@@ -365,15 +375,15 @@ impl Pack {
         }
         let contexts = contexts(rule, facts);
         if contexts.is_empty() {
-            return not("effects: it would have none of these");
+            return passes(RulePart::Effects, "it would have none of these");
         }
         let each = contexts.into_iter().map(|it| self.ask(rule, policy, facts, it, budget));
         let mut outcomes: Vec<Outcome> = each.collect();
         if outcomes.len() > 1 {
             // Of many, those that ask are told; of none, one says why.
-            let asks = outcomes.iter().any(|it| !matches!(it, Outcome::Not(_)));
+            let asks = outcomes.iter().any(|it| !matches!(it, Outcome::Passes(..)));
             match asks {
-                true => outcomes.retain(|it| !matches!(it, Outcome::Not(_))),
+                true => outcomes.retain(|it| !matches!(it, Outcome::Passes(..))),
                 false => outcomes.truncate(1),
             }
         }
@@ -391,7 +401,7 @@ impl Pack {
         let operation = facts.operation(context.pair);
         let constraints = policy.constraints.as_ref();
         if !matching::names(constraints, facts.input.attributes, operation) {
-            return Outcome::Not("matchConstraints: it is about other requests".to_owned());
+            return Outcome::passes(RulePart::MatchConstraints, "it is about other requests");
         }
         if let Some(watch) = facts.watch {
             watch.forget();
@@ -402,7 +412,10 @@ impl Pack {
                 (_, Some(gap)) => return Outcome::Unknown(gap),
                 (Ok(true), None) => {}
                 (Ok(false), None) => {
-                    return Outcome::Not("objectSelector: the object has other labels".to_owned());
+                    return Outcome::passes(
+                        RulePart::ObjectSelector,
+                        "the object has other labels",
+                    );
                 }
                 (Err(why), None) => return Outcome::Failed(why),
             }
@@ -416,7 +429,9 @@ impl Pack {
         for (name, condition) in &policy.conditions {
             match self.limited(budget, |budget| condition.is_true(&view, budget)) {
                 Ok(true) => {}
-                Ok(false) => return Outcome::Not(format!("matchConditions: {name} is false")),
+                Ok(false) => {
+                    return Outcome::Passes(RulePart::MatchConditions, format!("{name} is false"));
+                }
                 Err(why) => failed = failed.or(Some(format!("{name}: {why}"))),
             }
         }
@@ -425,10 +440,13 @@ impl Pack {
                 Ok(true) => {}
                 Ok(false) if failed.is_none() => {
                     let one_line: Vec<&str> = when.source().split_whitespace().collect();
-                    return Outcome::Not(format!("when: {} is false", one_line.join(" ")));
+                    return Outcome::Passes(
+                        RulePart::When,
+                        format!("{} is false", one_line.join(" ")),
+                    );
                 }
                 // The condition that failed may have been true; the rule's own says no either way.
-                Ok(false) => return Outcome::Not("when: is false".to_owned()),
+                Ok(false) => return Outcome::passes(RulePart::When, "is false"),
                 Err(why) => failed = failed.or(Some(why)),
             }
         }
@@ -509,7 +527,7 @@ impl Pack {
     ) -> Option<Verdict> {
         let is_read = facts.input.attributes.is_read();
         let (decision, severity, reason, context) = match outcome {
-            Outcome::Not(_) => return None,
+            Outcome::Passes(..) => return None,
             Outcome::Unknown(why) => {
                 unknown(rule, facts, why);
                 return None;

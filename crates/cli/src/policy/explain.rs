@@ -56,7 +56,7 @@ fn request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
     let case: Case =
         serde_saphyr::from_str(&text).with_context(|| format!("{name} is no request"))?;
     let trace = case.judged(pack).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
-    let decision = words(trace.verdict.decision);
+    let decision = past_tense(trace.verdict.decision);
     print(&format!("{decision}, by the policy set {}", pack.digest()))?;
     if trace.verdict.decision == Decision::Hold {
         print(Escaped::line(&asked(&trace.verdict)).as_str())?;
@@ -125,10 +125,10 @@ fn judgement(it: &Explained, pack: &Pack, all: bool) -> Result<()> {
 }
 
 fn now(said: &Said) -> &'static str {
-    if said.open.is_empty() { words(said.decision) } else { "not known for certain" }
+    if said.open.is_empty() { past_tense(said.decision) } else { "not known for certain" }
 }
 
-fn words(decision: Decision) -> &'static str {
+fn past_tense(decision: Decision) -> &'static str {
     match decision {
         Decision::Allow => "allowed",
         Decision::Hold => "held",
@@ -138,9 +138,11 @@ fn words(decision: Decision) -> &'static str {
 
 /// Rules that asked, then those that were near it.
 fn tell(steps: &[Step], all: bool) -> Result<()> {
-    let others = steps.iter().filter(|it| !it.asked && (all || is_near(&it.outcome)));
-    for step in steps.iter().filter(|it| it.asked).chain(others) {
-        let mark = if step.asked { "*" } else { " " };
+    let (asking, others): (Vec<&Step>, Vec<&Step>) =
+        steps.iter().partition(|step| step.outcome.asks());
+    let near = others.into_iter().filter(|step| all || step.outcome.is_near());
+    for step in asking.into_iter().chain(near) {
+        let mark = if step.outcome.asks() { "*" } else { " " };
         let line = format!("{mark} {}: {}", step.rule, step.outcome);
         print(Escaped::line(&line).as_str())?;
     }
@@ -153,9 +155,4 @@ fn asked(verdict: &Verdict) -> String {
     let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
     let within = verdict.deadline.map(|it| format!(", within {}", Time(it))).unwrap_or_default();
     format!("to be approved by {people}{within}; severity {}", verdict.severity.as_str())
-}
-
-/// Whether a rule looked at the request before it had nothing to say.
-fn is_near(outcome: &str) -> bool {
-    ["when:", "matchConditions:", "not known:"].iter().any(|it| outcome.starts_with(it))
 }
