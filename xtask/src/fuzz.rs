@@ -195,31 +195,12 @@ fn now() -> String {
     date.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned()).unwrap_or_default()
 }
 
-/// Of `90s`, `5m`, `1h`.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is no time: write 90s, 5m or 1h");
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
-    let number: u64 = number.parse().map_err(|_| bad())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err(bad()),
-    };
-    Ok(Duration::from_secs(number * seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn reads_times_and_counts() {
-        assert_eq!(time("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(time("1h"), Ok(Duration::from_secs(3600)));
-        for bad in ["", "h", "1", "1d", "é"] {
-            assert!(time(bad).is_err(), "{bad}");
-        }
+    fn reads_counts() {
         assert_eq!(executed("Done\nstat::number_of_executed_units: 690\n"), 690);
     }
 }

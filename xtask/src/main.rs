@@ -40,7 +40,7 @@ enum Task {
         /// One of them alone.
         target: Option<String>,
         /// How long for each: 90s, 5m, 1h.
-        #[arg(long, default_value = "1m", value_parser = fuzz::time)]
+        #[arg(long, default_value = "1m", value_parser = text::duration::parse)]
         time: Duration,
         /// Put what was found into the corpora of the repository, as few inputs as cover the same.
         #[arg(long)]

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value as Json;
 use serde_saphyr::Spanned;
+use text::duration;
 
 /// The one version there is.
 pub const API_VERSION: &str = "agent-shield.io/v1alpha1";
@@ -400,7 +401,8 @@ impl<'de> Deserialize<'de> for Time {
                 f.write_str("a time such as 90s, 15m, 2h or 1d")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
-                parse_time(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+                whole_seconds(text)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(Visitor)
@@ -409,19 +411,12 @@ impl<'de> Deserialize<'de> for Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
-        let whole =
-            units.into_iter().find(|(each, _)| seconds >= *each && seconds.is_multiple_of(*each));
-        let (each, unit) = whole.unwrap_or((1, 's'));
-        write!(f, "{}{unit}", seconds / each)
+        duration::Short(self.0).fmt(f)
     }
 }
 
-fn parse_time(text: &str) -> Option<Time> {
-    let seconds = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
-    let (number, each) =
-        seconds.into_iter().find_map(|(unit, each)| Some((text.strip_suffix(unit)?, each)))?;
-    let number: u64 = number.parse().ok().filter(|it| *it > 0)?;
-    Some(Time(Duration::from_secs(number.checked_mul(each)?)))
+/// A deadline is looked at every second or so: a part of one would promise what nobody keeps.
+fn whole_seconds(text: &str) -> Option<Time> {
+    let duration = duration::parse(text).ok()?;
+    (duration.subsec_nanos() == 0).then_some(Time(duration))
 }

@@ -604,7 +604,7 @@ impl Proxy {
     }
 
     fn open_time(&self, write: &Write) -> Duration {
-        let timeout = write.attributes().query.first("timeout").and_then(go_duration);
+        let timeout = write.attributes().query.first("timeout").and_then(request_timeout);
         let open = self.settings.open_time_max;
         // A little before the client gives up, so that it hears why.
         timeout.map_or(open, |timeout| open.min(timeout.saturating_sub(Duration::from_millis(500))))
@@ -664,32 +664,12 @@ fn excess(hold: &Hold, answer: &[u8]) -> Option<String> {
         .then(|| format!("deleted but never shown to a reviewer: {}", more.join(", ")))
 }
 
-/// A duration as Go writes it: `5s`, `1m30s`, `500ms`; bare numbers are seconds to the API server.
-fn go_duration(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+/// A `timeout` of a request, as the API server reads it: `5s`, `1m30s`, or a bare number of seconds.
+fn request_timeout(text: &str) -> Option<Duration> {
+    match text.parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => text::duration::parse(text).ok(),
     }
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|char: char| !char.is_ascii_digit())?;
-        let (number, unit) = rest.split_at_checked(digits)?;
-        let number: u64 = number.parse().ok()?;
-        let (part, after) = if let Some(after) = unit.strip_prefix("ms") {
-            (Duration::from_millis(number), after)
-        } else if let Some(after) = unit.strip_prefix('s') {
-            (Duration::from_secs(number), after)
-        } else if let Some(after) = unit.strip_prefix('m') {
-            (Duration::from_secs(number.checked_mul(60)?), after)
-        } else if let Some(after) = unit.strip_prefix('h') {
-            (Duration::from_secs(number.checked_mul(3600)?), after)
-        } else {
-            return None;
-        };
-        total = total.checked_add(part)?;
-        rest = after;
-    }
-    (total > Duration::ZERO).then_some(total)
 }
 
 #[cfg(test)]
@@ -709,7 +689,7 @@ mod tests {
             ("5", Some(5_000)),
         ];
         for (text, want) in table {
-            assert_eq!(go_duration(text), want.map(Duration::from_millis), "{text}");
+            assert_eq!(request_timeout(text), want.map(Duration::from_millis), "{text}");
         }
     }
 }
