@@ -3,9 +3,11 @@
 //! Tokens are the API server's to judge, by TokenReview; certificates are verified here against the
 //! cluster's client CA, and read as kube-apiserver reads them.
 
+mod authority;
 mod certificate;
 mod token;
 
 pub use attributes::User;
+pub use authority::Authority;
 pub use certificate::{CertificateError, Certificates, asking};
 pub use token::{TokenError, Tokens};

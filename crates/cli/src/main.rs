@@ -1,7 +1,6 @@
 //! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
 
 mod agent;
-mod bounds;
 mod client;
 mod connection;
 mod data_dir;
@@ -23,7 +22,6 @@ mod sentences;
 mod serve;
 mod spinner;
 mod timeline;
-mod tls;
 mod urls;
 mod watch;
 

@@ -18,10 +18,13 @@ use crate::{
     status::{Status, StatusFile},
 };
 
-/// Files and objects are looked at so often, and more seldom where there are many of them: looking takes a
-/// fiftieth of one core at most.
-const LOOK_EVERY_MIN: Duration = Duration::from_millis(20);
-const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
+/// The second of two looks that must find the same comes so long after the first.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// Between looks where nobody tells of a change: some file systems never do.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+/// The same where the kernel does not watch all of the files.
+const POLL_UNWATCHED_EVERY: Duration = Duration::from_secs(1);
+/// A look that takes long is made more seldom: looking takes a fiftieth of one core at most.
 const SHARE: u32 = 50;
 /// A status that could not be written is tried again after so long.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -85,18 +88,22 @@ impl Follower {
         self.status.rules
     }
 
-    /// Looks at where they come from until it is dropped.
+    /// Takes what changes, until it is dropped; sleeps while nothing does.
     pub async fn follow(mut self) {
         if self.source.is_fixed() {
             return;
         }
-        let mut before = self.taken.clone();
         let mut told = Instant::now();
+        // Watched before the first look, so that no change falls between the two.
+        let mut files = self.source.file_events().await;
         loop {
-            let (now, cost) = self.source.look().await;
-            // Twice the same: nobody is in the middle of writing.
-            if now != self.taken && now == before {
-                self.reload(&now).await;
+            let (found, cost) = self.settled().await;
+            if found != self.taken {
+                if self.reload(&found).await {
+                    // A file may have moved into another directory, or a directory come back.
+                    files = self.source.file_events().await;
+                }
+                continue;
             }
             if let Some(cluster) = self.source.objects()
                 && self.conditions.are_untold()
@@ -105,17 +112,33 @@ impl Follower {
                 self.conditions.tell_again(cluster).await;
                 told = Instant::now();
             }
-            before = now;
-            tokio::time::sleep((cost * SHARE).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX)).await;
+            let every = if files.is_complete() { POLL_EVERY } else { POLL_UNWATCHED_EVERY };
+            let changed = self.source.changed(&files);
+            let _ = tokio::time::timeout(every.max(cost * SHARE), changed).await;
         }
     }
 
-    /// Takes the set of this fingerprint, or refuses it; neither where something changed meanwhile, and
-    /// what was read may be a part of this set and a part of another.
-    async fn reload(&mut self, fingerprint: &Fingerprint) {
+    /// What is there now: what is in force, or what two looks find alike, as nobody is in the middle of
+    /// writing then.
+    async fn settled(&self) -> (Fingerprint, Duration) {
+        let (mut before, mut cost) = self.source.look().await;
+        while before != self.taken {
+            tokio::time::sleep(LOOK_AGAIN_AFTER.max(cost)).await;
+            let (now, its_cost) = self.source.look().await;
+            if now == before {
+                break;
+            }
+            (before, cost) = (now, its_cost);
+        }
+        (before, cost)
+    }
+
+    /// Takes the set of this fingerprint, or refuses it; neither, and `false`, where something changed
+    /// meanwhile, and what was read may be a part of this set and a part of another.
+    async fn reload(&mut self, fingerprint: &Fingerprint) -> bool {
         let Loaded { set, objects } = self.source.load(&self.own_namespace).await;
         if self.source.look().await.0 != *fingerprint {
-            return;
+            return false;
         }
         self.taken.clone_from(fingerprint);
         let issues = match set {
@@ -132,6 +155,7 @@ impl Follower {
         if let Some(cluster) = self.source.objects() {
             self.conditions.tell(cluster, objects, issues).await;
         }
+        true
     }
 
     /// Puts a set in force; returns its warnings.

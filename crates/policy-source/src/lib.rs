@@ -4,6 +4,7 @@
 
 mod conditions;
 mod error;
+mod events;
 pub mod files;
 mod follow;
 mod kinds;

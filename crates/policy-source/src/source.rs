@@ -13,6 +13,7 @@ use text::causes;
 use upstream::{Own, PolicyObject, PolicyObjects, Version};
 
 use crate::{
+    events::FileEvents,
     files,
     kinds::{ClusterKinds, blocking},
 };
@@ -68,6 +69,27 @@ impl PolicySource {
         };
         // A disk may be slow, and agents' writes are judged on these threads.
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+
+    /// Changes of its files from now on.
+    pub(crate) async fn file_events(&self) -> FileEvents {
+        let paths = self.paths.clone();
+        let watch = blocking(move || Ok(FileEvents::watch(&paths))).await;
+        watch.unwrap_or_else(|_| FileEvents::watch(&[]))
+    }
+
+    /// Waits until something of it may have changed.
+    pub(crate) async fn changed(&self, files: &FileEvents) {
+        let objects = async {
+            match &self.objects {
+                Some(objects) => objects.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = files.changed() => {}
+            () = objects => {}
+        }
     }
 
     /// Reads and compiles the set.

@@ -11,6 +11,7 @@ use kube::{
 };
 use policy::document::{API_VERSION, KINDS};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::{Own, own::within};
 
@@ -21,6 +22,7 @@ type Store = reflector::Store<DynamicObject>;
 pub struct PolicyObjects {
     own: Own,
     stores: Arc<[(ApiResource, Store)]>,
+    changed: Arc<Notify>,
 }
 
 /// Which object it is, and which of its states.
@@ -85,17 +87,21 @@ impl PolicyObjects {
             stores.push((of, writer.as_reader()));
             let slim = |object: &mut DynamicObject| object.metadata.managed_fields = None;
             let watch = watcher(api, watcher::Config::default()).modify(slim);
-            watches.push(reflector(writer, watch).default_backoff().touched_objects().boxed());
+            // Events, not objects: the end of a list that is read anew changes the store too.
+            watches.push(reflector(writer, watch).default_backoff().boxed());
         }
+        let changed = Arc::new(Notify::new());
+        let told = Arc::clone(&changed);
         let follow = async move {
             let mut all = stream::select_all(watches);
             while let Some(event) = all.next().await {
                 if let Err(error) = event {
                     tracing::warn!(%error, "the watch on policies broke; it is taken up again");
                 }
+                told.notify_one();
             }
         };
-        Ok((Self { own, stores: stores.into() }, follow))
+        Ok((Self { own, stores: stores.into(), changed }, follow))
     }
 
     /// Waits for the first whole list of each kind, but not for longer than `time_max`.
@@ -107,6 +113,14 @@ impl PolicyObjects {
             Ok::<_, reflector::store::WriterDropped>(())
         };
         matches!(tokio::time::timeout(time_max, all).await, Ok(Ok(())))
+    }
+
+    /// Waits until somebody may have written, made or removed one; for one waiter.
+    ///
+    /// # Cancel safety
+    /// A change that was not waited for is found by the next call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Changes whenever somebody writes, makes or removes one.

@@ -5,11 +5,12 @@
 
 use std::{
     fs, io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
@@ -17,24 +18,52 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use time::{Duration, OffsetDateTime};
 
+use super::args::ServeArgs;
+
 /// Clocks that disagree by less than this still trust each other's certificates.
 const CLOCK_SKEW: Duration = Duration::hours(1);
 
 /// A certificate chain and its key, ready for rustls.
-pub(crate) struct Identity {
-    pub(crate) chain: Vec<CertificateDer<'static>>,
-    pub(crate) key: PrivateKeyDer<'static>,
+pub(super) struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
-    pub(crate) fn clone(&self) -> Self {
-        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    /// The certificate that the flags give, or one of the data directory's own CA for `addresses` and
+    /// the names that the flags add.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or written, or holds something else.
+    pub(super) fn load(dir: &Path, args: &ServeArgs, addresses: &[SocketAddr]) -> Result<Self> {
+        match (&args.tls_cert, &args.tls_key) {
+            (Some(certificate), Some(key)) => given(dir, certificate, key),
+            _ => {
+                let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+                made(dir, &names(&addresses, &args.tls_san))
+            }
+        }
+    }
+
+    /// For agents: a client certificate is asked for, and looked at with each request.
+    pub(super) fn for_agents(&self) -> Result<rustls::ServerConfig> {
+        let mut config = rustls::ServerConfig::builder()
+            .with_client_cert_verifier(authn::asking())
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .context("the certificate and its key do not belong together")?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// For reviewers.
+    pub(super) fn for_reviewers(self) -> Result<rustls::ServerConfig> {
+        Ok(api::tls_config(self.chain, self.key)?)
     }
 }
 
 /// Reads a given certificate; `ca.crt` in the data directory becomes its last certificate, which is
 /// what clients should trust.
-pub(crate) fn given(dir: &Path, certificate: &Path, key: &Path) -> Result<Identity> {
+fn given(dir: &Path, certificate: &Path, key: &Path) -> Result<Identity> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read certificates from {}", certificate.display()))?;
@@ -51,7 +80,7 @@ pub(crate) fn given(dir: &Path, certificate: &Path, key: &Path) -> Result<Identi
 
 /// Makes a certificate for `names`, signed by the data directory's own CA, which is made if it is
 /// not there yet.
-pub(crate) fn made(dir: &Path, names: &[String]) -> Result<Identity> {
+fn made(dir: &Path, names: &[String]) -> Result<Identity> {
     let key = ca_key(&dir.join("ca.key"))?;
     let params = ca_params();
     let ca_path = dir.join("ca.crt");
@@ -77,7 +106,7 @@ pub(crate) fn made(dir: &Path, names: &[String]) -> Result<Identity> {
 }
 
 /// The names under which this host is reached: loopback, the addresses listened on, and those given.
-pub(crate) fn names(addresses: &[IpAddr], given: &[String]) -> Vec<String> {
+fn names(addresses: &[IpAddr], given: &[String]) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     names.extend(addresses.iter().filter(|it| !it.is_unspecified()).map(ToString::to_string));
     names.extend(given.iter().cloned());
@@ -87,15 +116,32 @@ pub(crate) fn names(addresses: &[IpAddr], given: &[String]) -> Vec<String> {
 }
 
 /// Makes the data directory, for its owner alone.
-pub(crate) fn private_dir(dir: &Path) -> Result<PathBuf> {
+pub(super) fn private_dir(dir: &Path) -> Result<PathBuf> {
     private_file::make_dir(dir)
         .with_context(|| format!("cannot make {} private (mode 0700)", dir.display()))
 }
 
 /// Writes a file whole or not at all, with this mode from its first moment on.
-pub(crate) fn write_private(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+fn write_private(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     private_file::write(path, bytes, mode)
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The key of the digests that stand for secret values and bodies: made once, kept private.
+pub(super) fn digest_key(path: &Path) -> Result<Vec<u8>> {
+    if let Ok(key) = fs::read(path) {
+        if key.len() != 32 {
+            bail!(
+                "{} is damaged: it must hold 32 bytes; restore it, or remove it and decide open holds again",
+                path.display()
+            );
+        }
+        return Ok(key);
+    }
+    let mut key = vec![0; 32];
+    SystemRandom::new().fill(&mut key).context("this system has no randomness")?;
+    write_private(path, &key, 0o600)?;
+    Ok(key)
 }
 
 fn ca_key(path: &Path) -> Result<KeyPair> {

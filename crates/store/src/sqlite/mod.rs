@@ -7,6 +7,7 @@
 mod history;
 mod read;
 mod reads;
+mod retention;
 mod write;
 
 use std::{

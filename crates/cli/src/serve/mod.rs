@@ -1,0 +1,13 @@
+//! `agent-shield serve`: configuration, its parts, and running until a signal.
+
+mod args;
+mod background;
+mod bounds;
+mod cluster;
+mod identity;
+mod listeners;
+mod log;
+mod run;
+
+pub(crate) use args::ServeArgs;
+pub(crate) use run::serve;
