@@ -4,6 +4,8 @@ mod bench;
 mod check;
 mod demo;
 mod fuzz;
+mod measure;
+mod source;
 mod suite;
 mod tool;
 
@@ -33,8 +35,18 @@ enum Task {
         /// Only tests whose name contains this.
         filter: Option<String>,
     },
-    /// Format, lints, docs, licences, tiers of the crates.
-    Check,
+    /// Format, lints, docs, licences, tiers of the crates, circles of files.
+    Check {
+        /// Only that no file imports one that imports it.
+        #[arg(long)]
+        circles: bool,
+    },
+    /// Sizes of files and functions, comments, circles: the shape of the sources in numbers.
+    Measure {
+        /// Another checkout of this repository, to compare with.
+        #[arg(long, default_value_os_t = root())]
+        checkout: PathBuf,
+    },
     /// Look for inputs that break a law of `fuzz/`.
     Fuzz {
         /// One of them alone.
@@ -78,7 +90,8 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Demo { script } => demo::run(script),
         Task::Test { full, filter } => suite::run(full, filter.as_deref()),
-        Task::Check => check::run(),
+        Task::Check { circles } => check::run(circles),
+        Task::Measure { checkout } => measure::run(&checkout),
         Task::Fuzz { target, time, keep } => fuzz::run(target.as_deref(), time, keep),
         Task::Cluster(ClusterTask::Up { dir }) => {
             let testbed = testbed::build()?;

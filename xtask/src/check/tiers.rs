@@ -1,11 +1,11 @@
-//! What must hold before anything lands: format, lints, docs, licences, and who may import whom.
+//! Which crate may import which: arrows point from a larger tier to a smaller one.
 
 use std::{collections::HashMap, process::Command};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::{root, tool::Tool};
+use crate::root;
 
 /// The tier of each crate: it imports only from smaller numbers. A new arrow is a design change.
 const TIERS: &[(&str, u8)] = &[
@@ -19,6 +19,7 @@ const TIERS: &[(&str, u8)] = &[
     ("policy", 2),
     ("ledger", 2),
     ("hold", 3),
+    ("memory", 3),
     ("audit", 3),
     ("replay", 4),
     ("sentence", 4),
@@ -26,6 +27,7 @@ const TIERS: &[(&str, u8)] = &[
     ("store", 4),
     ("authn", 5),
     ("review", 5),
+    ("judge", 5),
     ("agents", 5),
     ("policy-source", 5),
     ("proxy", 6),
@@ -40,45 +42,11 @@ const TIERS: &[(&str, u8)] = &[
     ("clients", 10),
 ];
 
-const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
-
-pub(crate) fn run() -> Result<()> {
-    step("format", Command::new("cargo").args(["fmt", "--all", "--check"]))?;
-    step(
-        "lints",
-        Command::new("cargo").args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--quiet",
-            "--",
-            "-D",
-            "warnings",
-        ]),
-    )?;
-    step(
-        "docs",
-        Command::new("cargo")
-            .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    )?;
-    tiers()?;
-    deny()?;
-    println!("check: all is well");
-    Ok(())
-}
-
-fn step(name: &str, command: &mut Command) -> Result<()> {
-    println!("check: {name}");
-    let status =
-        command.current_dir(root()).status().with_context(|| format!("cannot run {name}"))?;
-    if !status.success() {
-        bail!("{name}: not clean, see above");
-    }
-    Ok(())
-}
-
-fn tiers() -> Result<()> {
+/// Refuses a crate without a tier, and one that imports from its own tier or a larger one.
+///
+/// # Errors
+/// There is one, or cargo cannot say.
+pub(super) fn check() -> Result<()> {
     println!("check: tiers");
     let output = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--no-deps"])
@@ -93,7 +61,7 @@ fn tiers() -> Result<()> {
             continue;
         }
         let Some(tier) = tiers.get(name) else {
-            wrong.push(format!("`{name}` has no tier: give it one in xtask/src/check.rs"));
+            wrong.push(format!("`{name}` has no tier: give it one in xtask/src/check/tiers.rs"));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
@@ -111,20 +79,4 @@ fn tiers() -> Result<()> {
         bail!("the arrows between crates point the wrong way:\n  {}", wrong.join("\n  "));
     }
     Ok(())
-}
-
-/// cargo-deny's advisory database needs a network of its own, so only what is in the lock file is
-/// checked here.
-fn deny() -> Result<()> {
-    let mut command = Command::new(CARGO_DENY.installed()?);
-    command.args([
-        "--log-level",
-        "error",
-        "check",
-        "--hide-inclusion-graph",
-        "bans",
-        "licenses",
-        "sources",
-    ]);
-    step("licences, bans, sources", &mut command)
 }
