@@ -28,13 +28,7 @@ enum Task {
         script: bool,
     },
     /// Build everything and run all tests against a real control plane.
-    Test {
-        /// Also what is too long for CI.
-        #[arg(long)]
-        full: bool,
-        /// Only tests whose name contains this.
-        filter: Option<String>,
-    },
+    Test(suite::SuiteArgs),
     /// Format, lints, docs, licences, tiers of the crates, circles of files.
     Check {
         /// Only that no file imports one that imports it.
@@ -89,7 +83,7 @@ enum ClusterTask {
 fn main() -> Result<()> {
     match Task::parse() {
         Task::Demo { script } => demo::run(script),
-        Task::Test { full, filter } => suite::run(full, filter.as_deref()),
+        Task::Test(args) => suite::run(&args),
         Task::Check { circles } => check::run(circles),
         Task::Measure { checkout } => measure::run(&checkout),
         Task::Fuzz { target, time, keep } => fuzz::run(target.as_deref(), time, keep),

@@ -1,4 +1,4 @@
-//! Every row of the catalogue's groups that CI has time for gets its verdict.
+//! Every row of the catalogue gets its verdict.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,30 +9,18 @@ use std::{
 
 use cases::{Harness, Report, Row, Verdict, rows};
 
-/// The groups whose rows CI runs; `AGENT_SHIELD_FULL=1` runs all.
-const GROUPS: [&str; 6] = [
-    "baseline verbs",
-    "scale to zero or drastically down",
-    "nodes: drain, cordon and their equivalents",
-    "images, limits and pod template in production",
-    "must forward untouched",
-    "identity and headers",
-];
-
 /// Clusters side by side: most of a row's time is waiting for controllers.
 const CLUSTERS: usize = 3;
 
 /// Of all holds, so many percent may be held because a preview failed.
 const BLIND_PERCENT_MAX: usize = 5;
 
-/// Rows that were asked for by `AGENT_SHIELD_CASES`, or those of the groups.
+/// Rows that were asked for by `AGENT_SHIELD_CASES`, or all.
 fn chosen() -> Vec<Row> {
     let asked = std::env::var("AGENT_SHIELD_CASES").unwrap_or_default();
     let asked: Vec<&str> = asked.split(',').filter(|it| !it.is_empty()).collect();
-    let full = std::env::var_os("AGENT_SHIELD_FULL").is_some();
     let is_chosen = |row: &Row| match asked.as_slice() {
-        ["all"] => true,
-        [] => full || GROUPS.contains(&row.group.as_str()),
+        [] | ["all"] => true,
         asked => asked.iter().any(|it| row.id.starts_with(it) || row.group == *it),
     };
     rows().into_iter().filter(is_chosen).collect()
