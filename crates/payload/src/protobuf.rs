@@ -330,25 +330,43 @@ mod tests {
 
     #[test]
     fn refuses_what_has_two_readings() {
-        let table: [(&str, Vec<u8>); 9] = [
-            ("no magic", b"{}".to_vec()),
-            ("another kind", envelope("Pod", b"")),
-            ("the last would win", envelope("DeleteOptions", &[8, 1, 8, 0])),
+        let table: [(&str, Vec<u8>, &str); 9] = [
+            ("no magic", b"{}".to_vec(), "it does not begin with k8s"),
+            ("another kind", envelope("Pod", b""), "it is of a kind that is not read here"),
+            (
+                "the last would win",
+                envelope("DeleteOptions", &[8, 1, 8, 0]),
+                "a field appears twice",
+            ),
             (
                 "messages would merge",
                 envelope("Eviction", &[part(2, &[8, 1]), part(2, b"")].concat()),
+                "a field appears twice",
             ),
-            ("would be skipped", envelope("DeleteOptions", &[0x78, 1])),
-            ("another wire type", envelope("DeleteOptions", &part(1, b"0"))),
-            ("ends in the middle", envelope("DeleteOptions", &[8])),
+            (
+                "would be skipped",
+                envelope("DeleteOptions", &[0x78, 1]),
+                "it has a field that is not known",
+            ),
+            (
+                "another wire type",
+                envelope("DeleteOptions", &part(1, b"0")),
+                "a field is of another type than its own",
+            ),
+            ("ends in the middle", envelope("DeleteOptions", &[8]), "it ends too early"),
             (
                 "a varint without end",
                 envelope("DeleteOptions", &[[8].as_slice(), &[0xff; 11]].concat()),
+                "a number is too long",
             ),
-            ("encoded inside", [MAGIC, &part(3, b"gzip")].concat()),
+            (
+                "encoded inside",
+                [MAGIC, &part(3, b"gzip")].concat(),
+                "its envelope has a field that is not known",
+            ),
         ];
-        for (what, bytes) in table {
-            assert!(read(&bytes, Some("DeleteOptions")).is_err(), "{what}");
+        for (what, bytes, why) in table {
+            assert_eq!(read(&bytes, Some("DeleteOptions")), Err(malformed(why)), "{what}");
         }
     }
 }

@@ -46,6 +46,7 @@ struct Shared {
     scripts: Vec<(&'static str, Script)>,
     requests: AtomicU64,
     sent: AtomicU64,
+    cut: AtomicU64,
     upstream: String,
     tls: TlsConnector,
 }
@@ -78,6 +79,7 @@ impl Middle {
             scripts: scripts.to_vec(),
             requests: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
             upstream: format!("{host}:{port}"),
             tls: TlsConnector::from(Arc::new(client)),
         });
@@ -112,6 +114,11 @@ impl Middle {
     /// How many requests a script has answered.
     pub fn scripted(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many streams of zeros the other end left before their end.
+    pub fn cut(&self) -> u64 {
+        self.shared.cut.load(Ordering::Relaxed)
     }
 
     /// How many bytes of zeros were taken.
@@ -156,7 +163,11 @@ impl Shared {
                 let mut left = *length;
                 while left > 0 {
                     let part = left.min(64 << 10);
-                    stream.write_all(&zeros[..usize::try_from(part).unwrap_or(0)]).await?;
+                    let taken = stream.write_all(&zeros[..usize::try_from(part).unwrap_or(0)]);
+                    if let Err(error) = taken.await {
+                        self.cut.fetch_add(1, Ordering::Relaxed);
+                        return Err(error);
+                    }
                     self.sent.fetch_add(part, Ordering::Relaxed);
                     left -= part;
                 }

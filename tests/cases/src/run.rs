@@ -43,6 +43,8 @@ pub struct Harness {
     pub(crate) cluster: &'static Cluster,
     pub(crate) shield: Shield,
     pub(crate) agent: Agent,
+    /// Who writes nothing that a row is about.
+    other: Agent,
     pub(crate) reviewer: Reviewer,
     pub(crate) api: Api,
     seen: HashSet<String>,
@@ -104,12 +106,6 @@ pub(crate) enum Seen {
     Held(Value),
 }
 
-/// The positive control: how long the effect took, and the API server's answer.
-struct Direct {
-    took: Duration,
-    answer: Option<Answer>,
-}
-
 /// Every right: RBAC is not what stops the harness's agents.
 pub(crate) fn all_rights() -> Value {
     json!([
@@ -146,7 +142,7 @@ impl Harness {
         }
         let shield = Shield::start(cluster, &["--allow-reviewer", &person.username]);
         let reviewer = Reviewer::new(&shield, &person.token);
-        Self { cluster, shield, agent, reviewer, api, seen: HashSet::new() }
+        Self { cluster, shield, agent, other: harness, reviewer, api, seen: HashSet::new() }
     }
 
     /// Runs a row. A panic is a failure of the row, and the harness is of no use after it.
@@ -188,7 +184,7 @@ impl Harness {
         self.prepare(row)?;
         let oracles = row.oracle.clone().unwrap_or_default();
         let before = oracle::snapshot(&self.api, &oracles);
-        let ran = self.shielded(row, report, &direct, &oracles, &before);
+        let ran = self.shielded(row, report, direct.as_ref(), &oracles, &before);
         let ran = ran.map_err(|failure| self.unless_disturbed(row, since, failure));
         // What it made must not stand in the way of the rows after it.
         for path in oracle::paths(&oracles).filter(|path| !before.contains_key(*path)) {
@@ -201,7 +197,7 @@ impl Harness {
         &mut self,
         row: &Row,
         report: &mut Report,
-        direct: &Direct,
+        direct: Option<&Answer>,
         oracles: &[Value],
         before: &oracle::Snapshot,
     ) -> Result<(), Failure> {
@@ -211,7 +207,7 @@ impl Harness {
         match self.first(&sent, |_| true)? {
             Seen::Held(hold) => {
                 report.verdict = Some(Verdict::Hold);
-                let checked = self.held(row, &hold, direct, mark, oracles, before);
+                let checked = self.held(row, &hold, mark, oracles, before);
                 // What was not seen to work need not; and some would take agent-shield itself away.
                 let answer = match row.basis.as_str() {
                     "live" => Some(self.approve(&hold, &sent)?),
@@ -239,25 +235,24 @@ impl Harness {
                     return Err(Failure::of(&answer, why));
                 };
                 if *verdict == Verdict::Allow {
-                    return self.allowed(row, direct.answer.as_ref(), &answer, before);
+                    return self.allowed(row, direct, &answer, before);
                 }
-                thread::sleep(direct.took.min(Duration::from_secs(1)));
+                self.lets_a_later_write_pass()?;
                 self.unchanged(oracles, before)?;
                 self.ran_nothing(mark, &[self.agent.username.as_str()])
             }
         }
     }
 
-    /// The positive control. What must be let through is sent too, for its answer.
-    fn direct(&self, row: &Row) -> Result<Direct, Failure> {
+    /// The positive control, and the API server's answer. What must be let through is sent too.
+    fn direct(&self, row: &Row) -> Result<Option<Answer>, Failure> {
         if row.basis != "live" && row.expect != Verdict::Allow {
-            return Ok(Direct { took: Duration::ZERO, answer: None });
+            return Ok(None);
         }
         self.prepare(row)?;
         let oracles = row.oracle.as_deref().unwrap_or_default();
         let before = oracle::snapshot(&self.api, oracles);
         let bytes = send::bytes(&self.api, &row.request, &self.agent.token);
-        let started = Instant::now();
         let sent = send::start(self.cluster.server(), &self.cluster.ca(), bytes);
         let answer = sent
             .and_then(|sent| sent.answer.recv_timeout(HOLD_TIME_MAX).map_err(io::Error::other)?);
@@ -266,9 +261,8 @@ impl Harness {
             let why = format!("direct: no effect, {}: {}", answer.status, short(&answer));
             return Err(Failure::NotShown(why));
         }
-        let took = started.elapsed();
         self.tidy(row, &before);
-        Ok(Direct { took, answer: Some(answer) })
+        Ok(Some(answer))
     }
 
     /// Takes away what the control has made, so that the request makes it anew.
@@ -339,29 +333,40 @@ impl Harness {
         Err("neither answered nor held".to_owned())
     }
 
-    /// A held request has done nothing, for longer than it took to show when sent directly. Where its
+    /// A held request has done nothing, though a later one has. Where its
     /// effect is there all the same, though the agent wrote nothing at all, a controller still worked on
     /// what the control had left.
     fn held(
         &self,
         row: &Row,
         hold: &Value,
-        direct: &Direct,
         mark: u64,
         oracles: &[Value],
         before: &oracle::Snapshot,
     ) -> Result<(), Failure> {
-        let limit = Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX));
-        thread::sleep(match full() {
-            true => limit,
-            false => (direct.took * 2).clamp(Duration::from_millis(300), limit),
-        });
+        if full() {
+            // This is about time: nothing comes later either.
+            thread::sleep(Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX)));
+        }
+        self.lets_a_later_write_pass()?;
         let ran = self.cluster.audit_events(|event| event["auditID"] == hold["auditID"]);
         if let Some(event) = ran.first() {
             return Err(Failure::Wrong(format!("held, and yet {event}")));
         }
         self.ran_nothing(mark, &[self.agent.username.as_str()])?;
         self.unchanged(oracles, before).map_err(Failure::NotShown)
+    }
+
+    /// Another agent's write passes: what was to happen before it by itself has happened.
+    fn lets_a_later_write_pass(&self) -> Result<(), Failure> {
+        let review = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+        let target = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+        let json = Some("application/json");
+        let answer = self.shield.request(&self.other, "POST", target, json, review.as_bytes());
+        match answer.status {
+            201 => Ok(()),
+            status => Err(Failure::Wrong(format!("a later write: {status}: {}", short(&answer)))),
+        }
     }
 
     /// A controller that still worked on what the control had left may have taken this try's objects

@@ -2,10 +2,10 @@
 
 mod webhook;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Shield};
+use testkit::{Agent, Cluster, Shield, wait_until};
 pub use webhook::SlowWebhook;
 
 /// A cluster, an agent-shield before it, an agent that RBAC allows everything, and a reviewer.
@@ -56,6 +56,28 @@ impl Scene {
         let output = output.expect("a CLI");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{verb} {id}: {error}");
+    }
+
+    /// Lets a harmless write of the agent pass, and returns once it stands in the record: what was
+    /// to happen by itself before it has happened, so that what has not, will not.
+    ///
+    /// # Panics
+    /// Where it does not pass.
+    pub fn lets_a_later_write_pass(&self) {
+        let name = self.cluster.unique("later");
+        let target = format!("/api/v1/namespaces/{}/configmaps", self.dev);
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        let json = Some("application/json");
+        let body = map.to_string();
+        let answer = self.shield.request(&self.agent, "POST", &target, json, body.as_bytes());
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        wait_until(Duration::from_secs(20), "a later write is recorded", || {
+            let calls = self.shield.cli_json(&self.reviewer, &["timeline", "--verb", "create"]);
+            let is_it = |call: &Value| {
+                call["request"]["namespace"] == self.dev.as_str() && call["code"] == 201
+            };
+            calls["items"].as_array()?.iter().any(is_it).then_some(())
+        });
     }
 
     /// What the API server did for real under this audit id.

@@ -1,7 +1,7 @@
 //! What survives: a hold survives kill -9, an approval is spent once, a store that cannot write
 //! stops writes alone, and a stop tells those who wait to come again.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use cluster::{Scene, SlowWebhook, deployment};
 use testkit::wait_until;
@@ -61,7 +61,8 @@ fn an_agent_that_left_runs_nothing_until_it_comes_back() {
     });
     scene.decide("approve", hold["id"].as_str().unwrap_or_default(), "when it comes back");
     let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
-    thread::sleep(Duration::from_secs(2)); // Nothing must happen: there is no condition to wait for.
+    scene.lets_a_later_write_pass();
+    assert!(scene.ran(hold["auditID"].as_str().unwrap_or_default()).is_empty());
     assert!(scene.cluster.get(&target).is_some());
     let status = scene.cluster.kubectl_as(&kubeconfig).args(args).status().expect("kubectl");
     assert!(status.success());
@@ -167,7 +168,8 @@ fn what_was_sent_when_it_was_killed_is_unknown_and_never_sent_again() {
     wait_until(Duration::from_secs(40), "the API server is done with it", || {
         (!scene.ran(hold["auditID"].as_str().unwrap_or_default()).is_empty()).then_some(())
     });
-    thread::sleep(Duration::from_secs(2)); // A second send would follow on its own.
+    // A second send would follow on its own, before what is asked later.
+    scene.lets_a_later_write_pass();
     let ran = scene.cluster.audit_events(|event| {
         event["verb"] == "delete"
             && event["requestURI"] == target.as_str()

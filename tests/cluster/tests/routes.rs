@@ -1,9 +1,6 @@
 //! Every route to a destructive effect: shown to work directly, then held, denied and approved.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
 use cluster::{Scene, deployment, list, workload};
 use serde_json::{Value, json};
@@ -232,6 +229,29 @@ fn routes() -> Vec<Route> {
     ]
 }
 
+/// A route as it is asked for once, and what the reviewer says to it.
+struct Asked<'a> {
+    route: &'a Route,
+    namespace: &'a str,
+    name: String,
+    verdict: &'static str,
+}
+
+impl Asked<'_> {
+    /// Its hold: a request is found again by what it asked, its method and path.
+    fn hold<'h>(&self, holds: &'h [Value]) -> &'h Value {
+        let target = filled(self.route.target, self.namespace, &self.name);
+        let path = target.split('?').next().unwrap_or_default();
+        let found = holds.iter().find(|hold| {
+            let uri = hold["request"]["requestURI"].as_str().unwrap_or_default();
+            uri == target
+                && hold["request"]["method"] == self.route.method
+                && (self.route.method != "POST" || uri.starts_with(path))
+        });
+        found.unwrap_or_else(|| panic!("{}: no hold of {target}", self.route.what))
+    }
+}
+
 fn filled(text: &str, namespace: &str, name: &str) -> String {
     text.replace("{ns}", namespace).replace("{n}", name)
 }
@@ -284,10 +304,26 @@ fn send(
 fn each_route_works_directly_and_is_held_through_agent_shield() {
     let scene = Scene::new("routes");
     let routes = routes();
-    let control = scene.cluster.unique("routes-control");
-    scene.cluster.apply(&cluster::namespace(&control, "production")).expect("a namespace");
-    prepare(&scene, &control, &routes);
-    prepare(&scene, &scene.prod, &routes);
+    let [control, approved] =
+        ["routes-control", "routes-approved"].map(|name| scene.cluster.unique(name));
+    for namespace in [&control, &approved] {
+        scene.cluster.apply(&cluster::namespace(namespace, "production")).expect("a namespace");
+    }
+    for namespace in [&control, &approved, &scene.prod] {
+        prepare(&scene, namespace, &routes);
+    }
+    // Each route is denied in the one namespace and approved in the other.
+    let asked: Vec<Asked> = [(&scene.prod, "deny"), (&approved, "approve")]
+        .iter()
+        .flat_map(|(namespace, verdict)| {
+            routes.iter().enumerate().map(|(n, route)| Asked {
+                route,
+                namespace: namespace.as_str(),
+                name: format!("o{n}"),
+                verdict,
+            })
+        })
+        .collect();
     let is_done = |route: &Route, namespace: &str, name: &str| {
         (route.done)(scene.cluster.get(&filled(route.object, namespace, name)).as_ref())
     };
@@ -307,60 +343,34 @@ fn each_route_works_directly_and_is_held_through_agent_shield() {
     }
 
     thread::scope(|scope| {
-        let waiting: Vec<_> = routes
+        let scene = &scene;
+        let waiting: Vec<_> = asked
             .iter()
-            .enumerate()
-            .map(|(n, route)| {
-                let scene = &scene;
+            .map(|asked| {
                 scope.spawn(move || {
-                    let shield = &scene.shield;
-                    let name = format!("o{n}");
-                    send(
-                        &shield.agent_url,
-                        &shield.ca(),
-                        &scene.agent.token,
-                        route,
-                        &scene.prod,
-                        &name,
-                    )
+                    let (shield, token) = (&scene.shield, &scene.agent.token);
+                    let Asked { route, namespace, name, .. } = asked;
+                    send(&shield.agent_url, &shield.ca(), token, route, namespace, name)
                 })
             })
             .collect();
-        let holds = wait_until(Duration::from_secs(30), "every route is held", || {
+        let holds = wait_until(Duration::from_secs(60), "every route is held", || {
             let holds = scene.shield.cli_json(&scene.reviewer, &["holds"]);
             let holds = holds["items"].as_array()?.clone();
-            (holds.len() == routes.len()).then_some(holds)
+            (holds.len() == asked.len()).then_some(holds)
         });
-        let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until {
-            for (n, route) in routes.iter().enumerate() {
-                let name = format!("o{n}");
-                assert!(!is_done(route, &scene.prod, &name), "{}: ran while held", route.what);
-            }
+        for Asked { route, namespace, name, .. } in &asked {
+            assert!(!is_done(route, namespace, name), "{}: ran while held", route.what);
         }
-        // A request is found again by what it asked: its method and path.
-        let hold_of = |n: usize, route: &Route| {
-            let target = filled(route.target, &scene.prod, &format!("o{n}"));
-            let path = target.split('?').next().unwrap_or_default().to_owned();
-            let found = holds.iter().find(|hold| {
-                let uri = hold["request"]["requestURI"].as_str().unwrap_or_default();
-                uri == target
-                    && hold["request"]["method"] == route.method
-                    && (route.method != "POST" || uri.starts_with(&path))
-            });
-            found.unwrap_or_else(|| panic!("{}: no hold of {target}", route.what)).clone()
-        };
-        let holds: Vec<Value> =
-            routes.iter().enumerate().map(|(n, route)| hold_of(n, route)).collect();
-        for (n, hold) in holds.iter().enumerate() {
-            let verb = if n % 2 == 0 { "deny" } else { "approve" };
-            scene.decide(verb, hold["id"].as_str().unwrap_or_default(), "as the test says");
+        let holds: Vec<&Value> = asked.iter().map(|asked| asked.hold(&holds)).collect();
+        for (Asked { verdict, .. }, hold) in asked.iter().zip(&holds) {
+            scene.decide(verdict, hold["id"].as_str().unwrap_or_default(), "as the test says");
         }
-        for (n, (waiting, hold)) in waiting.into_iter().zip(&holds).enumerate() {
-            let (route, name) = (&routes[n], format!("o{n}"));
+        for ((asked, waiting), hold) in asked.iter().zip(waiting).zip(&holds) {
+            let Asked { route, namespace, name, verdict } = asked;
             let answer = waiting.join().expect("an answer");
             let ran = scene.ran(hold["auditID"].as_str().unwrap_or_default());
-            if n % 2 == 0 {
+            if *verdict == "deny" {
                 assert_eq!(answer.status, 403, "{}: {}", route.what, answer.text());
                 let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
                 for part in
@@ -369,13 +379,13 @@ fn each_route_works_directly_and_is_held_through_agent_shield() {
                     assert!(message.contains(part), "{}: {message}", route.what);
                 }
                 assert!(ran.is_empty(), "{}: denied, and yet {ran:?}", route.what);
-                assert!(!is_done(route, &scene.prod, &name), "{}: ran though denied", route.what);
+                assert!(!is_done(route, namespace, name), "{}: ran though denied", route.what);
             } else {
                 assert!(answer.status < 300, "{}: {}", route.what, answer.text());
                 assert!(answer.header("warning").is_some_and(|it| it.contains("approved by")));
                 assert_eq!(ran.len(), 1, "{}: approved, and yet {ran:?}", route.what);
                 wait_until(Duration::from_secs(30), &format!("{} has run", route.what), || {
-                    is_done(route, &scene.prod, &name).then_some(())
+                    is_done(route, namespace, name).then_some(())
                 });
             }
         }

@@ -605,8 +605,17 @@ mod tests {
         assert_eq!((items.len(), left.len()), (1, 0), "{left:?}");
         let pack = in_force(&items);
         assert_eq!(pack.exceptions().len(), 1);
-        let verdict = case(AGENT, "shop", "web", "patch", [4, 2], "").judged(&pack);
-        assert_eq!(verdict.expect("a request").verdict.decision, Decision::Hold);
+        let decision = |name: &str| {
+            let mut case = case(AGENT, "shop", "web", "patch", [4, 2], "");
+            case.request.name = name.to_owned();
+            for object in [&mut case.object, &mut case.old_object].into_iter().flatten() {
+                object.0["metadata"]["name"] = name.into();
+            }
+            case.judged(&pack).expect("a request").verdict.decision
+        };
+        assert_eq!(decision("web"), Decision::Hold);
+        // An exception that matches nothing would pass the line above too.
+        assert_eq!(decision(evil), Decision::Allow);
         assert!(items[0].document().expect("YAML").is_ascii());
     }
 }
