@@ -609,7 +609,7 @@ mod tests {
             let mut case = case(AGENT, "shop", "web", "patch", [4, 2], "");
             case.request.name = name.to_owned();
             for object in [&mut case.object, &mut case.old_object].into_iter().flatten() {
-                object.0["metadata"]["name"] = name.into();
+                object["metadata"]["name"] = name.into();
             }
             case.judged(&pack).expect("a request").verdict.decision
         };
