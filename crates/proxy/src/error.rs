@@ -5,11 +5,10 @@ use std::time::Duration;
 use attributes::AttributesError;
 use authn::{CertificateError, TokenError};
 use hold::{HoldId, Verdict};
+use judge::Refusal;
 use ledger::StoreError;
 use status::Status;
 use upstream::SendError;
-
-use crate::facts::Basis;
 
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// People decide more slowly than requests end.
@@ -81,15 +80,8 @@ pub(crate) enum ProxyError {
     #[error("agent-shield: the API server answered an upgrade with a redirect, which is refused")]
     Redirect,
     /// Policy denies it, whoever would approve.
-    #[error("{words}")]
-    Denied {
-        /// By which rules, and why; or why the API server would refuse it too.
-        words: String,
-        /// As it is recorded.
-        decision: Box<ledger::DecisionRecord>,
-        /// What it was made from.
-        basis: Box<Basis>,
-    },
+    #[error("{}", .0.words)]
+    Denied(Box<Refusal>),
     /// A reviewer said no.
     #[error(
         "agent-shield: {} denied this request (hold {id}, rule {rule}){}",
@@ -205,7 +197,7 @@ impl From<&ProxyError> for Status {
             E::Certificate(_) => Self::failure(401, "Unauthorized"),
             E::Attributes(_) | E::BodyCut | E::TwoCredentials => Self::failure(400, "BadRequest"),
             E::Unauthenticated => Self::failure(401, "Unauthorized"),
-            E::Denied { .. }
+            E::Denied(_)
             | E::Rejected { .. }
             | E::StillRejected { .. }
             | E::Expired { .. }
@@ -236,6 +228,12 @@ impl From<TokenError> for ProxyError {
             TokenError::Unauthenticated => Self::Unauthenticated,
             TokenError::Unavailable(why) => Self::Unidentified(why),
         }
+    }
+}
+
+impl From<Box<Refusal>> for ProxyError {
+    fn from(refusal: Box<Refusal>) -> Self {
+        Self::Denied(refusal)
     }
 }
 

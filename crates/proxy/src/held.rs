@@ -10,6 +10,7 @@ use hold::{Hold, HoldFilter, HoldId, Permit, Quorum, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
+use judge::{Judged, Judgement, Write};
 use ledger::{
     Action, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome, Stage,
     StoreError,
@@ -19,14 +20,7 @@ use review::Waiter;
 use upstream::{Body, SendError};
 
 use crate::{
-    Proxy,
-    answers::Kept,
-    call::Write,
-    error::ProxyError,
-    judge::{Judged, Judgement},
-    pin,
-    tunnel::Opening,
-    warning,
+    Proxy, answers::Kept, error::ProxyError, inbound::InboundWrite, pin, tunnel::Opening, warning,
 };
 
 /// Sent again after a 409 for so many times, then it goes back to the queue.
@@ -82,7 +76,7 @@ impl Proxy {
     /// Holds a request until a person decides, the client's patience ends, or the proxy stops.
     pub(crate) async fn hold(
         self: &Arc<Self>,
-        write: Arc<Write>,
+        write: Arc<InboundWrite>,
         judgement: Judgement,
     ) -> Result<Response<Body>, ProxyError> {
         let id = self.enqueue(&write, judgement).await?;
@@ -97,7 +91,7 @@ impl Proxy {
     async fn wait(
         self: &Arc<Self>,
         id: &HoldId,
-        write: &Arc<Write>,
+        write: &Arc<InboundWrite>,
         open_until: Instant,
         waiter: &mut Waiter,
     ) -> Result<Response<Body>, ProxyError> {
@@ -172,8 +166,8 @@ impl Proxy {
         self.refuse_if_denied_lately(write, &effects).await?;
         self.refuse_if_too_many(write).await?;
         let mut received = write.received(&self.redactor, judgement.decision(Action::Hold));
-        let origin = self.origin(write, &judgement);
-        self.basis(write, &mut judgement).add_to(&mut received);
+        let origin = self.judge.facts.origin(write, &judgement);
+        self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let hold = self.new_hold(write, request_digest, effects, judgement);
         let id = hold.id.clone();
         tracing::info!(
@@ -181,7 +175,7 @@ impl Proxy {
             reason = %hold.reason, "held"
         );
         self.queue.insert(hold, vec![received]).await?;
-        origin.into_iter().for_each(|it| self.recorded.remember(&id, it));
+        origin.into_iter().for_each(|it| self.judge.facts.remember(&id, it));
         Ok(id)
     }
 
@@ -229,8 +223,8 @@ impl Proxy {
             ..judgement.decision(Action::Hold)
         };
         let mut received = write.received(&self.redactor, decision);
-        let origin = self.refer(&id, write, &mut judgement);
-        self.basis(write, &mut judgement).add_to(&mut received);
+        let origin = self.judge.facts.refer(&id, write, &mut judgement);
+        self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         received.hold = Some(HoldRecord {
             id: id.to_string(),
             event: HoldEvent::Joined,
@@ -245,7 +239,7 @@ impl Proxy {
             self.drift(hold, judgement).await?;
         }
         self.recorder.now(vec![received]).await?;
-        origin.into_iter().for_each(|it| self.recorded.remember(&id, it));
+        origin.into_iter().for_each(|it| self.judge.facts.remember(&id, it));
         Ok(id)
     }
 
@@ -373,9 +367,9 @@ impl Proxy {
     }
 
     /// Looks once more, spends the approval, sends, and keeps the answer.
-    async fn run(self: Arc<Self>, mut hold: Hold, write: Arc<Write>) -> Run {
+    async fn run(self: Arc<Self>, mut hold: Hold, write: Arc<InboundWrite>) -> Run {
         for _ in 0..RUN_TRIES {
-            let judgement = match self.judge(&write).await {
+            let judgement = match self.judge.judge(&write).await {
                 Judged::Decided(judgement) => judgement,
                 Judged::Answered(answer) => {
                     return self.settle_unsent(hold, &write, answer.status, answer.bytes).await;
@@ -383,7 +377,7 @@ impl Proxy {
             };
             if judgement.verdict.decision == Decision::Deny {
                 // The policies are others now, and this is what they are for.
-                return Run::Failed(self.denied(&write, *judgement).await);
+                return Run::Failed(self.judge.refuse(&write, *judgement).await.into());
             }
             // Nor does an approval answer what nobody asked when it was given, or what takes more of
             // them by the policies of now.
@@ -410,7 +404,7 @@ impl Proxy {
                 Ok(None) => return Run::Again,
                 Err(error) => return Run::Failed(error.into()),
             };
-            self.window.remember(&write.user.username, &judgement.effects, hold.changed_at);
+            self.judge.memory.remember(&write.user.username, &judgement.effects, hold.changed_at);
             let Some(permit) = Permit::approved(&hold, &audit_id) else { return Run::Again };
             if let Some(upgrade) = &write.upgrade {
                 return match self.open(permit, &write, upgrade).await {
@@ -444,7 +438,7 @@ impl Proxy {
             return self.settle(hold, &write, answer).await;
         }
         // It keeps changing under the approval: a person should look again.
-        match self.judge(&write).await {
+        match self.judge.judge(&write).await {
             Judged::Decided(judgement) => match self.drift(hold, *judgement).await {
                 Ok(()) => Run::Again,
                 Err(error) => Run::Failed(error),

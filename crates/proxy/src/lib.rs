@@ -5,44 +5,31 @@
 //! request and sent on another: [`attributes::read`] reads the target once, and the same bytes go
 //! upstream. The only ways to send are a [`hold::Permit`] and a [`upstream::Probe`].
 
-mod accounts;
 mod answers;
-mod ask_first;
 mod body;
 mod bounds;
-mod budget;
-mod call;
 mod clients;
-mod deletes;
 mod error;
-mod facts;
 mod held;
-mod history;
-mod judge;
+mod inbound;
 mod lanes;
 mod listener;
 mod load;
+mod own_rules;
 mod pace;
 mod pin;
-mod pod;
-mod reach;
 mod read;
 mod recorder;
-mod refusal;
-mod replaced;
-mod scale;
 mod serve;
 mod tunnel;
-mod twin;
-mod unserved;
 mod warning;
-mod window;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use authn::{Certificates, Tokens};
 pub use bounds::Bounds;
+use judge::{ClusterView, Judge, Memory};
 pub use listener::{Listener, serve};
 use load::{Bodies, Loads};
 use payload::Redactor;
@@ -52,7 +39,6 @@ use review::Queue;
 use tokio::{runtime::Handle, sync::Mutex};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::{ApiServer, Namespaces, Own};
-use window::Window;
 
 /// Bounds and times that a deployment sets.
 #[derive(Clone, Debug)]
@@ -88,21 +74,13 @@ impl Default for Settings {
 /// Everything that one request meets on its way.
 pub struct Proxy {
     api: ApiServer,
-    own: Own,
     tokens: Tokens,
     certificates: Arc<Certificates>,
-    namespaces: Namespaces,
-    policies: Arc<ArcSwap<Pack>>,
-    window: Window,
-    budget: budget::Budget,
-    recorded: facts::Recorded,
-    bindings: accounts::Bindings,
-    answered: accounts::Answered,
+    judge: Judge,
     queue: Arc<Queue>,
     recorder: Recorder,
     redactor: Redactor,
     answers: answers::Answers,
-    replaced: replaced::Replaced,
     enqueueing: Mutex<()>,
     loads: Loads,
     bodies: Bodies,
@@ -144,25 +122,34 @@ impl Proxy {
     /// ends after `stopped`.
     pub fn new(parts: Parts) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let ledger = Arc::clone(parts.queue.ledger());
-        let (recorder, recording) =
-            Recorder::new(ledger, parts.tokens.clone(), parts.namespaces.clone(), parts.stopped);
+        let (recorder, recording) = Recorder::new(
+            Arc::clone(&ledger),
+            parts.tokens.clone(),
+            parts.namespaces.clone(),
+            parts.stopped,
+        );
+        let view = ClusterView::new(
+            parts.api.clone(),
+            parts.own,
+            parts.namespaces,
+            Arc::new(recorder.clone()),
+            parts.redactor.clone(),
+        );
+        let settings = judge::Settings {
+            count_time_max: parts.settings.count_time_max,
+            facts_bytes_per_agent_max: parts.settings.bounds.facts_bytes_per_agent_max,
+        };
+        let redactor = parts.redactor.clone();
+        let judge = Judge::new(view, Memory::new(ledger), parts.policies, redactor, &settings);
         let proxy = Self {
             api: parts.api,
-            own: parts.own,
             tokens: parts.tokens,
             certificates: parts.certificates,
-            namespaces: parts.namespaces,
-            policies: parts.policies,
-            window: Window::default(),
-            budget: budget::Budget::new(parts.settings.bounds.facts_bytes_per_agent_max),
-            recorded: facts::Recorded::default(),
-            bindings: accounts::Bindings::default(),
-            answered: accounts::Answered::default(),
+            judge,
             queue: parts.queue,
             recorder,
             redactor: parts.redactor,
             answers: answers::Answers::default(),
-            replaced: replaced::Replaced::default(),
             enqueueing: Mutex::default(),
             loads: Loads::default(),
             bodies: Bodies::default(),

@@ -5,10 +5,9 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
+use judge::Write;
 use payload::MediaType;
 use serde_json::{Value, json};
-
-use crate::{call::Write, deletes};
 
 /// What is sent for an approved hold.
 pub(crate) struct Pinned {
@@ -36,7 +35,7 @@ pub(crate) fn pin(write: &Write, uid: &str, resource_version: &str) -> Pinned {
 }
 
 fn pinned_delete(write: &Write, uid: &str, resource_version: &str) -> Option<Pinned> {
-    let options = deletes::options(write).ok()?;
+    let options = judge::delete_options(write).ok()?;
     let body = options.pinned(uid, Some(resource_version)).ok()?;
     Some(Pinned {
         body: Bytes::from(body),

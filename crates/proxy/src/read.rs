@@ -6,16 +6,18 @@ use bytes::Bytes;
 use hold::Permit;
 use http::Response;
 use hyper::body::Incoming;
+use judge::{Call, decided};
 use ledger::{Action, ClassRecord, DecisionRecord, Entry, Identity, Outcome, Stage};
+use policy::Pack;
 use status::Status;
 use upstream::{Answer, Body, SendError};
 
 use crate::{
-    Proxy, ask_first,
+    Proxy,
     body::{self, Counted, Ended},
-    call::{Call, decided},
     error::ProxyError,
     load::Load,
+    own_rules,
 };
 
 impl Proxy {
@@ -44,6 +46,16 @@ impl Proxy {
                 body::status_response(&status)
             }
         }
+    }
+
+    /// Whether policy lets a read pass, what it said, and how the namespace is classed.
+    async fn judge_read(
+        &self,
+        pack: &Pack,
+        call: &Call,
+    ) -> Result<(DecisionRecord, ClassRecord), ProxyError> {
+        let user = self.user_of(call).await?;
+        Ok(self.judge.judge_read(pack, &call.attributes, &user).await?)
     }
 
     /// Sends a read; once more where a kept connection turned out dead.
@@ -95,11 +107,11 @@ impl Told {
         // Not to be reached without one: it is told of once, at the end.
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
         // Of most reads no rule asks anything, and nobody waits.
-        if let Some(pack) = proxy.asked_about_read(&call.attributes) {
+        if let Some(pack) = proxy.judge.asked_about_read(&call.attributes) {
             let (decision, class) = Box::pin(proxy.judge_read(&pack, call)).await?;
             (self.decision, self.class) = (decision, Some(class));
         }
-        if ask_first::is_for_rules(&call.attributes) {
+        if own_rules::is_for_rules(&call.attributes) {
             let answer = proxy.own_rules(call).await?;
             (self.code, self.outcome) = (answer.status().as_u16(), Outcome::Refused);
             return Ok(answer);
@@ -140,9 +152,9 @@ impl Told {
     fn refused(mut self, code: u16, error: &ProxyError) {
         self.code = code;
         let outcome = match error {
-            ProxyError::Denied { decision, basis, .. } => {
-                self.decision = DecisionRecord::clone(decision);
-                self.class = basis.class;
+            ProxyError::Denied(refusal) => {
+                self.decision = refusal.decision.clone();
+                self.class = refusal.basis.class;
                 Outcome::Refused
             }
             _ => Outcome::Unsent,

@@ -4,26 +4,25 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use attributes::{Attributes, AttributesError, AuditId, User, headers::Credential};
 use authn::TokenError;
-use effects::NamespaceClass;
 use hold::{Hold, Permit};
 use http::{HeaderMap, Request, Response, Version, header};
 use hyper::body::Incoming;
-use ledger::{Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, Stage};
+use judge::{Call, Judged, Judgement, Write, decided};
+use ledger::{Action, Entry, Identity, Outcome, RequestRecord, Stage};
 use policy::Decision;
 use serde_json::Value;
 use status::Status;
 use tokio_util::task::AbortOnDropHandle;
-use upstream::{Bearer, Body, Probe, RunAs};
+use upstream::{Bearer, Body, RunAs};
 
 use crate::{
     Proxy, body,
-    call::{Call, Write, decided},
     error::ProxyError,
-    facts::Basis,
-    judge::{Judged, Judgement},
+    inbound::InboundWrite,
     listener::Peer,
     load::Agent,
     tunnel::{Opening, Upgrade},
+    warning,
 };
 
 impl Proxy {
@@ -141,11 +140,11 @@ impl Proxy {
                 return self.refuse(refused, received, &error).await;
             }
         };
-        let ended = match self.judge(&write).await {
+        let ended = match self.judge.judge(&write).await {
             Judged::Answered(answer) => return self.answered(&write, answer).await,
             Judged::Decided(judgement) => match judgement.verdict.decision {
                 Decision::Allow => self.allow(&write, *judgement).await,
-                Decision::Deny => Err(self.denied(&write, *judgement).await),
+                Decision::Deny => Err(self.judge.refuse(&write, *judgement).await.into()),
                 Decision::Hold => {
                     let held = Arc::clone(self).hold(Arc::clone(&write), *judgement).await;
                     return match held {
@@ -178,7 +177,7 @@ impl Proxy {
         call: Call,
         upgrade: Option<Upgrade>,
         body: Incoming,
-    ) -> Result<Write, (Option<User>, ProxyError)> {
+    ) -> Result<InboundWrite, (Option<User>, ProxyError)> {
         let user = self.user_of(&call).await.map_err(|error| (None, error.into()))?;
         if let Some(freeze) = self.queue.frozen(&user.username) {
             return Err((Some(user), ProxyError::Frozen(Box::new(freeze))));
@@ -188,7 +187,7 @@ impl Proxy {
             Ok(body) => body,
             Err(error) => return Err((Some(user), error)),
         };
-        let class = self.class_of(&call.attributes).await;
+        let class = self.judge.view.class_of(&call.attributes).await;
         let attributes = &call.attributes;
         let media = payload::media_type(attributes.content_type.as_deref());
         let is_dry_run = payload::is_dry_run(
@@ -198,31 +197,23 @@ impl Proxy {
             &body,
             attributes.query.first("dryRun"),
         );
-        Ok(Write { call, user, body, media, is_dry_run, class, upgrade, _taken: taken })
-    }
-
-    /// The class of the namespace that a write is in; for a Namespace itself, its own. One that is
-    /// being created has none yet, nor anything in it to protect.
-    pub(crate) async fn class_of(&self, attributes: &Attributes) -> NamespaceClass {
-        match attributes.namespace.as_str() {
-            "" => NamespaceClass::cluster_scoped(),
-            name => self.namespaces.class(name).await,
-        }
+        let write = Write { call, user, body, media, is_dry_run, class };
+        Ok(InboundWrite { write, upgrade, _taken: taken })
     }
 
     /// Records an allowed write durably, then sends it.
     async fn allow(
         self: &Arc<Self>,
-        write: &Arc<Write>,
+        write: &Arc<InboundWrite>,
         mut judgement: Judgement,
     ) -> Result<Response<Body>, ProxyError> {
         let decision = &judgement.verdict.decision;
         let permit = Permit::allowed(decision, &write.call.audit_id).ok_or(ProxyError::Unsent)?;
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
-        self.basis(write, &mut judgement).add_to(&mut received);
+        self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let at = received.time;
         self.recorder.now(vec![received]).await?;
-        self.window.remember(&write.user.username, &judgement.effects, at);
+        self.judge.memory.remember(&write.user.username, &judgement.effects, at);
         // On its own: an agent that leaves in the middle must not leave an outcome unrecorded.
         let (proxy, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { proxy.send_allowed(permit, write).await });
@@ -235,7 +226,7 @@ impl Proxy {
     async fn send_allowed(
         self: Arc<Self>,
         permit: Permit,
-        write: Arc<Write>,
+        write: Arc<InboundWrite>,
     ) -> Result<Response<Body>, ProxyError> {
         let answer = match &write.upgrade {
             Some(upgrade) => match self.open(permit, &write, upgrade).await {
@@ -264,19 +255,11 @@ impl Proxy {
         entry.response = Some(write.call.response(head.status.as_u16(), Outcome::Answered, bytes));
         self.recorder.outcome(entry).await;
         if head.status.is_success()
-            && let Some(warning) = self.forewarning(&write).await
+            && let Some(text) = self.judge.forewarning(&write).await
         {
-            head.headers.append(header::WARNING, warning);
+            head.headers.append(header::WARNING, warning::of(&text));
         }
         Ok(Response::from_parts(head, body))
-    }
-
-    pub(crate) async fn denied(&self, write: &Write, mut judgement: Judgement) -> ProxyError {
-        ProxyError::Denied {
-            words: self.denial(&write.user, write.attributes(), &judgement.verdict).await,
-            decision: Box::new(judgement.decision(Action::Deny)),
-            basis: Box::new(self.basis(write, &mut judgement)),
-        }
     }
 
     /// The API server's dry run is the answer.
@@ -367,9 +350,9 @@ impl Proxy {
             ..write.call.entry(Stage::ResponseComplete)
         };
         entry.decision = match error {
-            ProxyError::Denied { decision, basis, .. } => {
-                Basis::clone(basis).add_to(&mut entry);
-                Some(DecisionRecord::clone(decision))
+            ProxyError::Denied(refusal) => {
+                refusal.basis.clone().add_to(&mut entry);
+                Some(refusal.decision.clone())
             }
             ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
                 Some(decided(Action::Deny, error))
@@ -389,7 +372,7 @@ impl Proxy {
         if attributes.verb != "delete" {
             return "whether it ran is not known".to_owned();
         }
-        let answer = self.ask(write, Probe::get(path), false).await;
+        let answer = self.judge.view.read_as_agent(write, path).await;
         let found = answer.map(|answer| (answer.status.as_u16(), answer.json));
         match found {
             Ok((404, _)) => "afterwards the object was gone".to_owned(),

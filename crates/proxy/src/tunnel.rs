@@ -24,7 +24,7 @@ use tokio::{
 };
 use upstream::{Body, SendError, Upgrading};
 
-use crate::{Proxy, body, call::Write, error::ProxyError};
+use crate::{Proxy, body, error::ProxyError, inbound::InboundWrite};
 
 /// How long one side may go on once the other has ended.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(3);
@@ -67,7 +67,7 @@ pub(crate) enum Opening {
 struct Tunnel {
     client: OnUpgrade,
     upstream: Upgraded,
-    write: Arc<Write>,
+    write: Arc<InboundWrite>,
 }
 
 impl Proxy {
@@ -75,7 +75,7 @@ impl Proxy {
     pub(crate) async fn open(
         self: &Arc<Self>,
         permit: Permit,
-        write: &Arc<Write>,
+        write: &Arc<InboundWrite>,
         upgrade: &Upgrade,
     ) -> Result<Opening, SendError> {
         let mut outgoing = write.call.outgoing(write.body.clone());

@@ -20,14 +20,13 @@ use std::{
 use attributes::User;
 use effects::{Effect, EffectKind};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use upstream::Access;
+use upstream::{Access, Namespaces, Own};
 
-pub(crate) use self::{answered::Answered, rbac::Bindings};
 use self::{
+    answered::Answered,
     power::{Place, SAMPLED, Telling},
-    rbac::{Given, Roles},
+    rbac::{Bindings, Given, Roles},
 };
-use crate::Proxy;
 
 /// Questions at a time.
 const ASKED_AT_A_TIME: usize = 16;
@@ -86,10 +85,23 @@ fn account_of(effect: &Effect) -> Option<(String, String)> {
     is_account.then(|| (effect.object.namespace.clone(), effect.object.name.clone()))
 }
 
-impl Proxy {
+/// The rights of the cluster's service accounts.
+pub(crate) struct Accounts {
+    own: Own,
+    namespaces: Namespaces,
+    bindings: Bindings,
+    answered: Answered,
+}
+
+impl Accounts {
+    /// Asks with the proxy's own credential.
+    pub(crate) fn new(own: Own, namespaces: Namespaces) -> Self {
+        Self { own, namespaces, bindings: Bindings::default(), answered: Answered::default() }
+    }
+
     /// Drops the effects of running code as a service account that turns out to be harmless; of the
     /// others, what they may do.
-    pub(crate) async fn weigh_accounts(&self, effects: &mut Vec<Effect>) -> Powers {
+    pub(crate) async fn weigh(&self, effects: &mut Vec<Effect>) -> Powers {
         let accounts: BTreeSet<_> = effects.iter().filter_map(account_of).collect();
         let mut roles = Roles::default();
         let mut powers = Powers::default();

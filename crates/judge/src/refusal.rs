@@ -2,17 +2,17 @@
 //! agent is told no more than those. Rules tell how a namespace is classed.
 
 use attributes::{Attributes, User};
+use ledger::DecisionRecord;
 use policy::Verdict;
-use upstream::Access;
 
-use crate::Proxy;
+use crate::{access, facts::Basis, view::ClusterView};
 
-impl Proxy {
+impl ClusterView {
     /// Whether the API server's authorizers let a user make this call, as it would read it; `None` where
     /// nobody knows.
     pub(crate) async fn may(&self, user: &User, a: &Attributes) -> Option<bool> {
         let may = match a.is_resource_request {
-            true => self.own.may(user, &access(a)).await,
+            true => self.own.may(user, &access::needed_for(a)).await,
             false => self.own.may_reach(user, &a.verb, &a.path).await,
         };
         may.ok()
@@ -22,24 +22,26 @@ impl Proxy {
     pub(crate) async fn refusal(&self, user: &User, a: &Attributes) -> Option<String> {
         (self.may(user, a).await == Some(false)).then(|| words(user, a))
     }
+}
 
+/// A policy's denial.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What the agent is told: by which rules, and why; or why the API server would refuse it too.
+    pub words: String,
+    /// As it is recorded.
+    pub decision: DecisionRecord,
+    /// What it was made from.
+    pub basis: Basis,
+}
+
+impl ClusterView {
     /// What the agent is told of a policy's denial.
     pub(crate) async fn denial(&self, user: &User, a: &Attributes, verdict: &Verdict) -> String {
         self.refusal(user, a).await.unwrap_or_else(|| {
             let (rules, reason) = (verdict.rules().join(", "), verdict.reason());
             format!("agent-shield denies this request by rule {rules}: {reason}")
         })
-    }
-}
-
-fn access(a: &Attributes) -> Access {
-    Access {
-        verb: a.verb.clone(),
-        group: a.api_group.clone(),
-        resource: a.resource.clone(),
-        subresource: a.subresource.clone(),
-        namespace: a.namespace.clone(),
-        name: a.name.clone(),
     }
 }
 
@@ -57,6 +59,6 @@ fn words(user: &User, a: &Attributes) -> String {
     format!(
         "{resource}{dot}{api_group} \"{name}\" is forbidden: User \"{username}\" cannot {verb} \
          resource \"{}\" in API group \"{api_group}\"{place}",
-        access(a).path()
+        access::needed_for(a).path()
     )
 }

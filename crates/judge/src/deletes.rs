@@ -12,7 +12,10 @@ use serde_json::Value;
 use crate::call::Write;
 
 /// What a delete asks for besides the object: from the body where there is one, else the query.
-pub(crate) fn options(write: &Write) -> Result<DeleteOptions, String> {
+///
+/// # Errors
+/// Why its options cannot be read in exactly one way.
+pub fn options(write: &Write) -> Result<DeleteOptions, String> {
     let unreadable = |error: payload::PayloadError| {
         format!("the delete options cannot be read in exactly one way: {error}")
     };

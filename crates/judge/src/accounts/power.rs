@@ -4,7 +4,7 @@ use effects::{EffectKind, is_builtin, is_builtin_group};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use upstream::Access;
 
-use crate::ask_first;
+use crate::access;
 
 /// A verb, a group, a resource and a subresource.
 pub(super) type Telling = (&'static str, &'static str, &'static str, &'static str);
@@ -154,7 +154,7 @@ fn held_custom(rule: &PolicyRule) -> Option<String> {
         if is_builtin(group, main) || (main == "*" && is_builtin_group(group)) {
             return false;
         }
-        let call = ask_first::call_for(&Access {
+        let call = access::call_for(&Access {
             verb: verb.to_owned(),
             group: group.to_owned(),
             resource: main.to_owned(),
@@ -395,7 +395,7 @@ mod tests {
         labels: &[(&str, &str)],
     ) -> Option<bool> {
         let (main, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        let call = ask_first::call_for(&Access {
+        let call = access::call_for(&Access {
             verb: verb.into(),
             group: group.into(),
             resource: main.into(),

@@ -6,7 +6,7 @@ use effects::{Effect, EffectKind, ObjectRef};
 use jiff::Timestamp;
 use ledger::{Action, Call, EffectRecord, Filter, HoldEvent};
 
-use crate::Proxy;
+use crate::memory::Memory;
 
 /// How far back it is looked.
 const WINDOW: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -24,47 +24,49 @@ struct Step {
     approved: bool,
 }
 
-impl Proxy {
-    /// Makes each scale-down start at the largest size of the last day, and names the steps between.
-    pub(crate) async fn add_up(&self, effects: &mut [Effect]) {
-        for effect in effects.iter_mut().filter(|it| it.kind == EffectKind::ScaleDown) {
-            let Some((old, new)) = effect.count else { continue };
-            let steps = match self.steps(&effect.object, what(&effect.detail)).await {
-                Ok(steps) => steps,
-                Err(error) => {
-                    // Nobody can say that it is small.
-                    tracing::warn!(%error, "the ledger cannot tell what was before");
-                    effect.count = None;
-                    effect.detail.push_str("; what was before is not known");
-                    continue;
-                }
-            };
-            let steps = since_the_last_approval(steps);
-            let baseline = baseline(&steps, old);
-            if baseline > old {
-                effect.count = Some((baseline, new));
-                let words = words(&steps);
-                effect.detail = format!("{}, {baseline} -> {new} in all: {words}", effect.detail);
+/// Makes each scale-down start at the largest size of the last day, and names the steps between.
+pub(crate) async fn add_up(memory: &Memory, effects: &mut [Effect]) {
+    for effect in effects.iter_mut().filter(|it| it.kind == EffectKind::ScaleDown) {
+        let Some((old, new)) = effect.count else { continue };
+        let steps = match steps(memory, &effect.object, what(&effect.detail)).await {
+            Ok(steps) => steps,
+            Err(error) => {
+                // Nobody can say that it is small.
+                tracing::warn!(%error, "the ledger cannot tell what was before");
+                effect.count = None;
+                effect.detail.push_str("; what was before is not known");
+                continue;
             }
+        };
+        let steps = since_the_last_approval(steps);
+        let baseline = baseline(&steps, old);
+        if baseline > old {
+            effect.count = Some((baseline, new));
+            let words = words(&steps);
+            effect.detail = format!("{}, {baseline} -> {new} in all: {words}", effect.detail);
         }
     }
+}
 
-    /// What was done to the size of an object before, oldest first.
-    async fn steps(&self, object: &ObjectRef, what: &str) -> Result<Vec<Step>, ledger::StoreError> {
-        let calls = self.queue.ledger().calls(Filter {
-            namespace: Some(object.namespace.clone()),
-            resource: Some(object.resource.clone()),
-            name: Some(object.name.clone()),
-            since: Some(Timestamp::now() - WINDOW),
-            writes_only: true,
-            limit: Some(CALLS_MAX),
-            ..Filter::default()
-        });
-        let mut steps: Vec<Step> =
-            calls.await?.iter().filter_map(|call| step(call, object, what)).collect();
-        steps.reverse();
-        Ok(steps)
-    }
+/// What was done to the size of an object before, oldest first.
+async fn steps(
+    memory: &Memory,
+    object: &ObjectRef,
+    what: &str,
+) -> Result<Vec<Step>, ledger::StoreError> {
+    let calls = memory.ledger.calls(Filter {
+        namespace: Some(object.namespace.clone()),
+        resource: Some(object.resource.clone()),
+        name: Some(object.name.clone()),
+        since: Some(Timestamp::now() - WINDOW),
+        writes_only: true,
+        limit: Some(CALLS_MAX),
+        ..Filter::default()
+    });
+    let mut steps: Vec<Step> =
+        calls.await?.iter().filter_map(|call| step(call, object, what)).collect();
+    steps.reverse();
+    Ok(steps)
 }
 
 /// `replicas` of `replicas 10 -> 8`: an autoscaler has two counts.

@@ -6,76 +6,41 @@
 
 use attributes::Attributes;
 use effects::{Builtin, Route};
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, Method};
 use policy::{Decision, Input, Objects};
 use serde_json::Value;
-use upstream::{Access, Body, RunAs};
+use upstream::Access;
 
-use crate::{
-    Proxy, body,
-    call::{Call, Write},
-    error::ProxyError,
-    warning,
-};
+use crate::{access::call_for, call::Write, judge::Judge};
 
 /// Where an agent reads its own rules. The API server has nothing there.
-const RULES: &str = "/.well-known/agent-shield";
+pub const RULES_PATH: &str = "/.well-known/agent-shield";
 
-/// Whether a read asks for the agent's own rules.
-pub(crate) fn is_for_rules(attributes: &Attributes) -> bool {
-    attributes.path == RULES && matches!(attributes.method.as_str(), "GET" | "HEAD")
-}
-
-impl Proxy {
-    /// The rules that are about whoever asks.
-    pub(crate) async fn own_rules(&self, call: &Call) -> Result<Response<Body>, ProxyError> {
-        if matches!(call.run_as, RunAs::Nobody) {
-            return Err(ProxyError::Unauthenticated);
-        }
-        let user = self.user_of(call).await?;
-        let mut told = self.policies.load().told_to(&user, jiff::Timestamp::now());
-        if let Some(told) = told.as_object_mut() {
-            told.insert("apiVersion".to_owned(), "agent-shield.io/v1alpha1".into());
-            told.insert("kind".to_owned(), "AgentRules".into());
-            told.insert("username".to_owned(), user.username.clone().into());
-            told.insert("frozen".to_owned(), self.queue.frozen(&user.username).is_some().into());
-        }
-        let mut bytes = told.to_string().into_bytes();
-        if call.attributes.method == "HEAD" {
-            bytes.clear();
-        }
-        let mut response = Response::new(body::full(bytes));
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
-    }
-
+impl Judge {
     /// What agent-shield would do with the call that a write only asks about.
-    pub(crate) async fn forewarning(&self, write: &Write) -> Option<HeaderValue> {
+    pub async fn forewarning(&self, write: &Write) -> Option<String> {
         let a = write.attributes();
         if a.api_group != "authorization.k8s.io" || a.verb != "create" {
             return None;
         }
-        let text = match a.resource.as_str() {
+        match a.resource.as_str() {
             "selfsubjectaccessreviews" => match asked_about(write) {
                 // The review's own answer can be about another call: it takes a Namespace to be in any
                 // namespace that the review names, and any path to be none of a resource.
-                Some(call) if self.may(&write.user, &call).await != Some(true) => return None,
-                Some(call) if !call.method.is_empty() => self.foreseen(write, &call).await?,
-                _ => format!("whether it would be held could not be read; see {RULES}"),
+                Some(call) if self.view.may(&write.user, &call).await != Some(true) => return None,
+                Some(call) if !call.method.is_empty() => self.foreseen(write, &call).await,
+                _ => Some(format!("whether it would be held could not be read; see {RULES_PATH}")),
             },
-            "selfsubjectrulesreviews" => {
-                format!("a person may have to approve some of these calls first; see {RULES}")
-            }
-            _ => return None,
-        };
-        Some(warning::of(&text))
+            "selfsubjectrulesreviews" => Some(format!(
+                "a person may have to approve some of these calls first; see {RULES_PATH}"
+            )),
+            _ => None,
+        }
     }
 
     async fn foreseen(&self, write: &Write, asked: &Attributes) -> Option<String> {
-        let pack = self.policies.load_full();
-        let class = self.class_of(asked).await;
+        let pack = self.policies();
+        let class = self.view.class_of(asked).await;
         let plan = effects::plan(asked, false);
         let now = jiff::Timestamp::now();
         let verdict = match plan.route {
@@ -157,31 +122,4 @@ fn asked_about(write: &Write) -> Option<Attributes> {
         call.api_version = version;
     }
     Some(call)
-}
-
-/// The call that a right is for, as if it were made; without a method for a verb that no request has,
-/// like `impersonate`.
-pub(crate) fn call_for(access: &Access) -> Attributes {
-    let method = match access.verb.as_str() {
-        "get" | "list" | "watch" => "GET",
-        "create" => "POST",
-        "update" => "PUT",
-        "patch" => "PATCH",
-        "delete" | "deletecollection" => "DELETE",
-        _ => "",
-    };
-    let api_prefix = if access.group.is_empty() { "api" } else { "apis" };
-    Attributes {
-        method: method.to_owned(),
-        is_resource_request: true,
-        verb: access.verb.clone(),
-        api_prefix: api_prefix.to_owned(),
-        api_group: access.group.clone(),
-        api_version: "v1".to_owned(),
-        resource: access.resource.clone(),
-        subresource: access.subresource.clone(),
-        namespace: access.namespace.clone(),
-        name: access.name.clone(),
-        ..Attributes::default()
-    }
 }

@@ -11,9 +11,8 @@ use ledger::{
     Action, DecisionRecord, Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage,
 };
 use payload::{MediaType, Redactor};
+use serde_json::Value;
 use upstream::{Outgoing, RunAs};
-
-use crate::{load::Taken, tunnel::Upgrade};
 
 /// Longest client-written text that is kept of a header.
 const HEADER_TEXT_MAX: usize = 256;
@@ -26,20 +25,24 @@ const TOLD: [HeaderName; 3] = [
 ];
 
 /// A request whose head has been read.
-pub(crate) struct Call {
-    pub(crate) audit_id: AuditId,
-    pub(crate) attributes: Attributes,
+pub struct Call {
+    /// The call's own id, which the API server's audit log has too.
+    pub audit_id: AuditId,
+    /// What is asked.
+    pub attributes: Attributes,
     /// Headers that go upstream: neither hop-by-hop nor identity.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// In whose name it goes upstream.
-    pub(crate) run_as: RunAs,
-    pub(crate) source: SocketAddr,
-    pub(crate) received: Instant,
+    pub run_as: RunAs,
+    /// The address that it came from.
+    pub source: SocketAddr,
+    /// When its head was read.
+    pub received: Instant,
 }
 
 impl Call {
     /// The user, as far as nobody has to be asked.
-    pub(crate) fn known_user(&self) -> Option<User> {
+    pub fn known_user(&self) -> Option<User> {
         match &self.run_as {
             RunAs::Nobody => Some(User::anonymous()),
             RunAs::Impersonated(user) => Some(User::clone(user)),
@@ -48,7 +51,7 @@ impl Call {
     }
 
     /// The token by which the user can be asked for.
-    pub(crate) fn token(&self) -> Option<Arc<str>> {
+    pub fn token(&self) -> Option<Arc<str>> {
         self.run_as.token().cloned()
     }
 
@@ -61,12 +64,13 @@ impl Call {
         }
     }
 
-    pub(crate) fn record(&self, redactor: &Redactor) -> RequestRecord {
+    /// The request, as it is recorded.
+    pub fn record(&self, redactor: &Redactor) -> RequestRecord {
         self.record_of(self.attributes.clone(), redactor)
     }
 
     /// As [`Call::record`], for a call that has ended.
-    pub(crate) fn into_record(mut self, redactor: &Redactor) -> RequestRecord {
+    pub fn into_record(mut self, redactor: &Redactor) -> RequestRecord {
         let attributes = std::mem::take(&mut self.attributes);
         self.record_of(attributes, redactor)
     }
@@ -85,7 +89,7 @@ impl Call {
 
     /// Lets go of the head, and of the buffer that it was read into, but for what [`Call::record`] tells:
     /// a watch may stay for hours.
-    pub(crate) fn let_go_of_head(&mut self) {
+    pub fn let_go_of_head(&mut self) {
         let mut kept = HeaderMap::new();
         for name in TOLD {
             let copied = self.headers.get(&name).map(|it| HeaderValue::from_bytes(it.as_bytes()));
@@ -96,11 +100,13 @@ impl Call {
         self.headers = kept;
     }
 
-    pub(crate) fn entry(&self, stage: Stage) -> Entry {
+    /// An entry of this call, as of now.
+    pub fn entry(&self, stage: Stage) -> Entry {
         Entry::new(Timestamp::now(), self.audit_id.as_str(), stage)
     }
 
-    pub(crate) fn response(&self, code: u16, outcome: Outcome, bytes: u64) -> ResponseRecord {
+    /// An answer, as it is recorded, with the time that it took.
+    pub fn response(&self, code: u16, outcome: Outcome, bytes: u64) -> ResponseRecord {
         let latency = self.received.elapsed().as_micros();
         ResponseRecord {
             code,
@@ -110,7 +116,8 @@ impl Call {
         }
     }
 
-    pub(crate) fn outgoing(&self, body: Bytes) -> Outgoing {
+    /// What is sent to the API server.
+    pub fn outgoing(&self, body: Bytes) -> Outgoing {
         let method =
             Method::from_bytes(self.attributes.method.as_bytes()).unwrap_or(Method::OPTIONS);
         Outgoing {
@@ -124,30 +131,58 @@ impl Call {
 }
 
 /// A request that may change something: its user is known and its body is here.
-pub(crate) struct Write {
-    pub(crate) call: Call,
-    pub(crate) user: User,
-    pub(crate) body: Bytes,
-    pub(crate) media: MediaType,
-    pub(crate) is_dry_run: bool,
-    pub(crate) class: NamespaceClass,
-    /// What its connection should become, for those that open a way into a pod or service.
-    pub(crate) upgrade: Option<Upgrade>,
-    /// Counts its body among those in memory.
-    pub(crate) _taken: Taken,
+pub struct Write {
+    /// What was read of its head.
+    pub call: Call,
+    /// Who sends it.
+    pub user: User,
+    /// The agent's own bytes.
+    pub body: Bytes,
+    /// What they say they are.
+    pub media: MediaType,
+    /// Whether the API server would store nothing of it.
+    pub is_dry_run: bool,
+    /// How its namespace is classed.
+    pub class: NamespaceClass,
 }
 
 impl Write {
-    pub(crate) fn attributes(&self) -> &Attributes {
+    /// What is asked.
+    pub fn attributes(&self) -> &Attributes {
         &self.call.attributes
     }
 
-    pub(crate) fn content_type(&self) -> Option<&HeaderValue> {
+    /// Its target without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.attributes().target.split('?').next().unwrap_or_default()
+    }
+
+    /// The target that reads the object of a write; `None` where it names none yet.
+    pub(crate) fn object_target(&self) -> Option<String> {
+        let attributes = self.attributes();
+        let path = self.path().trim_end_matches('/');
+        match attributes.verb.as_str() {
+            // A POST to a subresource is to the object it stands under.
+            "create" if attributes.subresource.is_empty() => None,
+            _ if matches!(attributes.subresource.as_str(), "" | "scale") => Some(path.to_owned()),
+            _ => Some(path.strip_suffix(&format!("/{}", attributes.subresource))?.to_owned()),
+        }
+    }
+
+    /// A copy of an object that it is about, without secrets.
+    pub(crate) fn redacted(&self, redactor: &Redactor, object: &Value) -> Value {
+        let mut object = object.clone();
+        redactor.redact_object(&self.attributes().resource, &mut object);
+        object
+    }
+
+    /// Its `Content-Type`.
+    pub fn content_type(&self) -> Option<&HeaderValue> {
         self.call.headers.get(header::CONTENT_TYPE)
     }
 
     /// The record with what only a write has.
-    pub(crate) fn record(&self, redactor: &Redactor) -> RequestRecord {
+    pub fn record(&self, redactor: &Redactor) -> RequestRecord {
         RequestRecord {
             dry_run: self.is_dry_run,
             body_bytes: self.body.len() as u64,
@@ -160,7 +195,7 @@ impl Write {
     }
 
     /// The entry that is durable before the request leaves.
-    pub(crate) fn received(&self, redactor: &Redactor, decision: DecisionRecord) -> Entry {
+    pub fn received(&self, redactor: &Redactor, decision: DecisionRecord) -> Entry {
         Entry {
             user: Some(Identity::from(&self.user)),
             request: Some(self.record(redactor)),
@@ -172,7 +207,7 @@ impl Write {
     /// Digest of "the same request": a client that retries sends exactly this again. Without
     /// `extra`, which names the credential and so changes with each token, and without the query
     /// options that change nothing (`timeout`, `pretty`).
-    pub(crate) fn request_digest(&self, redactor: &Redactor) -> String {
+    pub fn request_digest(&self, redactor: &Redactor) -> String {
         let attributes = self.attributes();
         let mut groups = self.user.groups.clone();
         groups.sort();
@@ -202,6 +237,6 @@ impl Write {
 }
 
 /// A decision without rules: made by the proxy itself.
-pub(crate) fn decided(action: Action, reason: impl ToString) -> DecisionRecord {
+pub fn decided(action: Action, reason: impl ToString) -> DecisionRecord {
     DecisionRecord::of(action, reason.to_string())
 }

@@ -21,7 +21,7 @@ const OTHERS: &str = "";
 
 /// What was kept of each user lately, by name.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct FactsQuota {
     /// Of whole objects; of outlines, twice as much in all.
     bytes_max: u64,
     agents: Mutex<Agents>,
@@ -41,7 +41,7 @@ struct Spent {
     bytes: [u64; SLOTS],
 }
 
-impl Budget {
+impl FactsQuota {
     pub(crate) fn new(bytes_max: u64) -> Self {
         Self { bytes_max, agents: Mutex::default() }
     }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn counts_an_hour_and_no_more_than_it_may() {
         use Extent::{None, Outline, Whole};
-        let budget = Budget::new(100);
+        let quota = FactsQuota::new(100);
         // Minute, user, bytes, extent, and whether they are kept.
         let table = [
             (0, "a", 60, Whole, true),
@@ -126,20 +126,20 @@ mod tests {
             (10_000, "a", 100, Whole, true),
         ];
         for (row, (minute, user, bytes, extent, want)) in table.into_iter().enumerate() {
-            assert_eq!(budget.spend(user, bytes, extent, at(minute)), want, "row {row}");
+            assert_eq!(quota.spend(user, bytes, extent, at(minute)), want, "row {row}");
         }
     }
 
     #[test]
     fn many_names_neither_grow_it_nor_get_more() {
-        let budget = Budget::new(100);
+        let quota = FactsQuota::new(100);
         let spend = |user: usize, minute| {
-            budget.spend(&format!("agent-{user}"), 100, Extent::Whole, at(minute))
+            quota.spend(&format!("agent-{user}"), 100, Extent::Whole, at(minute))
         };
         let kept = (0..AGENTS_MAX + 100).filter(|user| spend(*user, 0)).count();
         // The last hundred share what is kept of one.
         assert_eq!(kept, AGENTS_MAX + 1);
-        let known = || budget.agents.lock().expect("no panic").spent.len();
+        let known = || quota.agents.lock().expect("no panic").spent.len();
         assert_eq!(known(), AGENTS_MAX + 1);
         // An hour later, there is room again.
         assert!(spend(AGENTS_MAX + 1, 65) && spend(AGENTS_MAX + 2, 65));

@@ -10,13 +10,15 @@ mod kinds;
 mod node;
 mod users;
 
+use std::time::Duration;
+
 use effects::{Effect, EffectKind};
 use hold::GoesWith;
 use serde_json::Value;
 use tokio::time::Instant;
 use upstream::Probe;
 
-use crate::{Proxy, call::Write};
+use crate::{call::Write, view::ClusterView};
 
 const NAMES_MAX: usize = 8;
 /// Objects of one kind that are looked at; of more the API server tells the number.
@@ -24,7 +26,7 @@ const LIST_MAX: usize = 500;
 
 /// Counting within a time, for one write.
 struct Reach<'a> {
-    proxy: &'a Proxy,
+    view: &'a ClusterView,
     write: &'a Write,
     until: Instant,
 }
@@ -38,13 +40,14 @@ struct Reached {
 
 /// Counts what goes with a write that is held.
 pub(crate) async fn goes_with(
-    proxy: &Proxy,
+    view: &ClusterView,
+    within: Duration,
     write: &Write,
     effects: &[Effect],
     live: Option<&Value>,
     notes: &mut Vec<String>,
 ) -> Vec<GoesWith> {
-    let reach = Reach { proxy, write, until: Instant::now() + proxy.settings.count_time_max };
+    let reach = Reach { view, write, until: Instant::now() + within };
     let mut reached = Reached::default();
     reach.of_deletes(effects, live, &mut reached).await;
     reach.of_nodes(effects, live, &mut reached).await;
@@ -69,7 +72,7 @@ impl Reach<'_> {
 
     /// Reads as the agent, then with the proxy's own rights; `None` where neither may, or in time.
     async fn read(&self, resource: &str, probe: Probe, target: &str) -> Option<Value> {
-        let read = self.proxy.read_for_preview(self.write, resource, probe, target);
+        let read = self.view.read_for_preview(self.write, resource, probe, target);
         tokio::time::timeout_at(self.until, read).await.ok().flatten()
     }
 

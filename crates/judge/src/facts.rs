@@ -10,13 +10,10 @@ use hold::HoldId;
 use ledger::{
     ClassRecord, EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, WindowRecord,
 };
+use payload::Redactor;
 use serde_json::Value;
 
-use crate::{
-    Proxy,
-    call::Write,
-    judge::{Judgement, Seen},
-};
+use crate::{call::Write, facts_quota::FactsQuota, judgement::Judgement, seen::Seen};
 
 /// Labels of a namespace, in all.
 const LABEL_BYTES_MAX: usize = 4 << 10;
@@ -25,14 +22,18 @@ const HOLDS_MAX: usize = 10_000;
 
 /// What is told of a decision besides the decision itself.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Basis {
-    pub(crate) effects: Vec<EffectRecord>,
-    pub(crate) class: Option<ClassRecord>,
-    pub(crate) facts: Facts,
+pub struct Basis {
+    /// What the call would do.
+    pub effects: Vec<EffectRecord>,
+    /// How its namespace is classed.
+    pub class: Option<ClassRecord>,
+    /// What the rules were asked about.
+    pub facts: Facts,
 }
 
 impl Basis {
-    pub(crate) fn add_to(self, entry: &mut Entry) {
+    /// Adds it to the entry of the decision.
+    pub fn add_to(self, entry: &mut Entry) {
         entry.effects = self.effects;
         entry.class = self.class;
         entry.facts = self.facts;
@@ -48,18 +49,17 @@ pub(crate) struct Moment {
 /// Where the objects of each hold were recorded last: a client that comes again for its hold every few
 /// seconds is judged by the same ones. A restart forgets, and they are recorded once more.
 #[derive(Debug, Default)]
-pub(crate) struct Recorded(Mutex<HashMap<HoldId, Origin>>);
+struct HoldObjects(Mutex<HashMap<HoldId, Origin>>);
 
 /// Which call's facts have which objects.
 #[derive(Debug)]
-pub(crate) struct Origin {
+pub struct Origin {
     audit_id: String,
     digest: String,
 }
 
-impl Recorded {
-    /// Remembers what is in the ledger now.
-    pub(crate) fn remember(&self, hold: &HoldId, origin: Origin) {
+impl HoldObjects {
+    fn remember(&self, hold: &HoldId, origin: Origin) {
         let mut origins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if origins.len() >= HOLDS_MAX && !origins.contains_key(hold) {
             origins.clear();
@@ -74,24 +74,42 @@ impl Recorded {
     }
 }
 
-impl Proxy {
+/// Makes what is recorded of a judgement, within what is kept of each agent.
+pub struct FactsKeeper {
+    redactor: Redactor,
+    quota: FactsQuota,
+    recorded: HoldObjects,
+}
+
+impl FactsKeeper {
+    /// `bytes_per_agent_max` is kept of one agent within an hour.
+    pub(crate) fn new(redactor: Redactor, bytes_per_agent_max: u64) -> Self {
+        let quota = FactsQuota::new(bytes_per_agent_max);
+        Self { redactor, quota, recorded: HoldObjects::default() }
+    }
+
+    /// Remembers that the ledger has the objects of a hold now.
+    pub fn remember(&self, hold: &HoldId, origin: Origin) {
+        self.recorded.remember(hold, origin);
+    }
+
     /// What a judgement was made from, as it is recorded: once, and within what is kept of its agent.
-    pub(crate) fn basis(&self, write: &Write, judgement: &mut Judgement) -> Basis {
+    pub fn basis(&self, write: &Write, judgement: &mut Judgement) -> Basis {
         Basis {
             effects: judgement.effect_records(),
             class: Some(ClassRecord::from(&write.class)),
             facts: judgement.facts.take().map_or(Facts::None, |facts| {
-                Facts::Recorded(self.within_budget(&write.user.username, facts))
+                Facts::Recorded(self.within_quota(&write.user.username, facts))
             }),
         }
     }
 
-    fn within_budget(&self, username: &str, mut facts: Box<FactsRecord>) -> Box<FactsRecord> {
+    fn within_quota(&self, username: &str, mut facts: Box<FactsRecord>) -> Box<FactsRecord> {
         let digest = |bytes: &[u8]| self.redactor.digest(bytes);
         for extent in [Extent::Whole, Extent::Outline, Extent::None] {
             replay::shorten(&mut facts, extent, &digest);
             let bytes = serde_json::to_vec(&facts).map_or(usize::MAX, |it| it.len());
-            if self.budget.spend(username, bytes, extent, facts.at) {
+            if self.quota.spend(username, bytes, extent, facts.at) {
                 break;
             }
         }
@@ -99,7 +117,7 @@ impl Proxy {
     }
 
     /// Where the objects of a judgement will be recorded, if its entry has them.
-    pub(crate) fn origin(&self, write: &Write, judgement: &Judgement) -> Option<Origin> {
+    pub fn origin(&self, write: &Write, judgement: &Judgement) -> Option<Origin> {
         let facts = judgement.facts.as_ref().filter(|it| !it.objects.is_empty())?;
         Some(Origin {
             audit_id: write.call.audit_id.to_string(),
@@ -108,13 +126,8 @@ impl Proxy {
     }
 
     /// Names the call that has the same objects already, if there is one, instead of repeating them;
-    /// otherwise as [`Proxy::origin`].
-    pub(crate) fn refer(
-        &self,
-        hold: &HoldId,
-        write: &Write,
-        judgement: &mut Judgement,
-    ) -> Option<Origin> {
+    /// otherwise as [`FactsKeeper::origin`].
+    pub fn refer(&self, hold: &HoldId, write: &Write, judgement: &mut Judgement) -> Option<Origin> {
         let here = self.origin(write, judgement)?;
         let Some(there) = self.recorded.call(hold, &here.digest) else { return Some(here) };
         if let Some(facts) = &mut judgement.facts {
@@ -125,7 +138,7 @@ impl Proxy {
     }
 
     /// The facts of a judgement; `seen` is what was seen, where somebody looked.
-    pub(crate) fn facts(
+    pub(crate) fn made_from(
         &self,
         write: &Write,
         moment: &Moment,
@@ -150,7 +163,7 @@ impl Proxy {
         };
         let Some(seen) = seen else { return Box::new(facts) };
         facts.compared = seen.compared.is_some();
-        let redact = |object: &Value| self.redacted(write, object);
+        let redact = |object: &Value| write.redacted(&self.redactor, object);
         let digest = |bytes: &[u8]| self.redactor.digest(bytes);
         (facts.objects, facts.extent) = match (&seen.unknown, &seen.items, seen.compared.take()) {
             (Some(why), ..) => {

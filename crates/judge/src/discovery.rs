@@ -1,0 +1,98 @@
+//! Whether the API server serves what a write is to, by its own discovery.
+//!
+//! What it does not serve it would refuse: that is the answer then, and nobody is asked. This is
+//! believed of Kubernetes' own groups alone; what others serve comes and goes while a person decides,
+//! and an aggregated server need not tell all that it does.
+
+use bytes::Bytes;
+use effects::is_builtin_group;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use status::Status;
+use upstream::{Probe, ProbeAnswer};
+
+use crate::{call::Write, view::ClusterView};
+
+/// The API server's refusal of a write to what it does not serve; `None` where it may serve it.
+pub(crate) async fn unserved(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
+    let a = write.attributes();
+    if !a.is_resource_request {
+        return unserved_path(view, write).await;
+    }
+    if a.is_connect() || !is_builtin_group(&a.api_group) {
+        return None;
+    }
+    let target = match a.api_group.as_str() {
+        "" => format!("/api/{}", a.api_version),
+        group => format!("/apis/{group}/{}", a.api_version),
+    };
+    let answer = view.ask(write, Probe::get(target), false).await.ok()?;
+    if answer.status == StatusCode::NOT_FOUND {
+        return Some(not_found());
+    }
+    let list = answer.json.filter(|_| answer.status.is_success())?;
+    let resources = list.get("resources")?.as_array()?;
+    let served = match a.subresource.as_str() {
+        "" => a.resource.clone(),
+        subresource => format!("{}/{subresource}", a.resource),
+    };
+    let found = resources.iter().find(|it| text(it, "name") == Some(&served));
+    let Some(found) = found else { return Some(not_found()) };
+    let namespaced = found.get("namespaced")?.as_bool()?;
+    let verbs = found.get("verbs")?.as_array()?;
+    // RequestInfo puts a Namespace into itself.
+    let in_namespace = !a.namespace.is_empty() && a.resource != "namespaces";
+    match (namespaced, in_namespace, a.name.is_empty()) {
+        (false, true, _) | (true, false, false) => return Some(not_found()),
+        (true, false, true) => return Some(not_allowed()),
+        _ => {}
+    }
+    // A create names its object in the body alone, except below one that is there.
+    let misplaced = match a.verb.as_str() {
+        "create" => a.subresource.is_empty() && !a.name.is_empty(),
+        "update" | "patch" | "delete" => a.name.is_empty(),
+        "deletecollection" => false,
+        // `/watch/` has no route but GET's.
+        _ => true,
+    };
+    let has_verb = verbs.iter().any(|verb| verb.as_str() == Some(&a.verb));
+    (misplaced || !has_verb).then(not_allowed)
+}
+
+/// Of a write to no resource: the API server finds its handlers by the path alone, so that what a
+/// GET does not find is not there for any method.
+async fn unserved_path(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
+    let a = write.attributes();
+    let parts: Vec<&str> = a.path.trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        // Discovery: nothing but GET has a route.
+        ["version" | "api" | "apis"] | ["api", "v1"] => Some(not_allowed()),
+        ["apis", group] | ["apis", group, _] if is_builtin_group(group) => Some(not_allowed()),
+        // Below these others serve, each by rules of its own.
+        ["api" | "apis", ..] => None,
+        _ => {
+            let path = a.target.split('?').next().unwrap_or_default();
+            let answer = view.ask(write, Probe::get(path), false).await.ok()?;
+            (answer.status == StatusCode::NOT_FOUND).then(not_found)
+        }
+    }
+}
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field)?.as_str()
+}
+
+fn not_found() -> ProbeAnswer {
+    refusal(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
+}
+
+fn not_allowed() -> ProbeAnswer {
+    let message = "the server does not allow this method on the requested resource";
+    refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+}
+
+/// The words of client-go for an answer without a `Status`, as the API server's own is here.
+fn refusal(status: StatusCode, reason: &'static str, message: &str) -> ProbeAnswer {
+    let json = Status::failure(status.as_u16(), reason).message(message).to_json();
+    let bytes = Bytes::from(json.to_string());
+    ProbeAnswer { status, headers: HeaderMap::new(), bytes, json: Some(json) }
+}

@@ -1,0 +1,75 @@
+//! The API server's dry run of the agent's own bytes, and what its answers mean.
+
+use serde_json::Value;
+use upstream::{Probe, ProbeAnswer};
+
+use crate::{call::Write, deletes, view::ClusterView};
+
+/// Of a refusal that is stored as a reason: it may repeat what the agent sent.
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
+/// What a dry run's answer means.
+pub(crate) enum DryRun {
+    /// The API server refuses: that is the agent's answer.
+    Answered(Box<ProbeAnswer>),
+    /// It would run, and answer this.
+    Would(Option<Value>),
+    /// It tells nothing, and why.
+    Nothing(String),
+}
+
+/// Sends a write's dry run.
+pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -> DryRun {
+    let answer = match view.ask(write, probe, true).await {
+        Ok(answer) => answer,
+        Err(why) => return DryRun::Nothing(why),
+    };
+    let is_eviction = write.attributes().subresource == "eviction";
+    let message = || message_of(answer.json.as_ref());
+    match answer.status.as_u16() {
+        200..=299 => DryRun::Would(answer.json),
+        400 if message().to_lowercase().contains("dry") => {
+            DryRun::Nothing(format!("no dry run: {}", message()))
+        }
+        400 | 401 | 403 | 404 | 409 | 422 => DryRun::Answered(Box::new(answer)),
+        429 if is_eviction => DryRun::Answered(Box::new(answer)),
+        code => DryRun::Nothing(format!("the dry run was answered {code}: {}", message())),
+    }
+}
+
+/// As [`of_change`], of a delete by its own options.
+pub(crate) async fn of_delete(view: &ClusterView, write: &Write) -> DryRun {
+    match probe_of_delete(write) {
+        Ok(probe) => of_change(view, write, probe).await,
+        Err(why) => DryRun::Nothing(why),
+    }
+}
+
+fn probe_of_delete(write: &Write) -> Result<Probe, String> {
+    let options = deletes::options(write)?;
+    if options.is_unsafe() {
+        return Err("it deletes also what cannot be read, past finalizers and admission".into());
+    }
+    let probe = Probe::dry_run_delete(write.attributes(), &options);
+    probe.ok_or_else(|| "this request has no dry run".to_owned())
+}
+
+/// What a `Status` says, as far as it is kept.
+fn message_of(status: Option<&Value>) -> String {
+    let message = status.and_then(|it| it.get("message")).and_then(Value::as_str);
+    message.unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_no_more_of_a_refusal_than_a_reason_takes() {
+        let status = |message: &str| serde_json::json!({"message": message});
+        let long = format!("strict decoding error: unknown field \"dry{}\"", "é".repeat(100_000));
+        assert_eq!(message_of(Some(&status(&long))).chars().count(), MESSAGE_CHARS_MAX);
+        assert_eq!(message_of(Some(&status("no dry run"))), "no dry run");
+        assert_eq!(message_of(None), "");
+    }
+}

@@ -1,0 +1,281 @@
+//! The order in which a write is judged: the plan, what is seen of the cluster, the rules.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use attributes::{Attributes, User};
+use effects::{Effect, EffectKind, Route};
+use hold::Preview;
+use http::StatusCode;
+use ledger::{Action, ClassRecord, DecisionRecord};
+use payload::Redactor;
+use policy::{Decision, Input, Objects, Pack, Verdict};
+use upstream::ProbeAnswer;
+
+use crate::{
+    call::Write,
+    deletes,
+    facts::{Basis, FactsKeeper, Moment},
+    history, impact,
+    judgement::{Judged, Judgement, decision},
+    memory::Memory,
+    preview::{Previewer, is_custom_scale},
+    refusal::Refusal,
+    seen::{Previewed, Seen},
+    shown,
+    view::ClusterView,
+    window,
+};
+
+/// Bounds that a deployment sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a hold may be late for counting what goes with it.
+    pub count_time_max: Duration,
+    /// What is kept for a replay of the writes of one user, within an hour.
+    pub facts_bytes_per_agent_max: u64,
+}
+
+/// Judges writes, and reads that a rule asks about.
+pub struct Judge {
+    /// What asks the cluster.
+    pub view: ClusterView,
+    /// What is remembered of earlier calls.
+    pub memory: Memory,
+    /// What is recorded of a judgement.
+    pub facts: FactsKeeper,
+    policies: Arc<ArcSwap<Pack>>,
+    redactor: Redactor,
+    count_time_max: Duration,
+}
+
+impl Judge {
+    /// Puts the parts together. `redactor` takes secrets out of what is shown and stored.
+    pub fn new(
+        view: ClusterView,
+        memory: Memory,
+        policies: Arc<ArcSwap<Pack>>,
+        redactor: Redactor,
+        settings: &Settings,
+    ) -> Self {
+        let facts = FactsKeeper::new(redactor.clone(), settings.facts_bytes_per_agent_max);
+        let count_time_max = settings.count_time_max;
+        Self { view, memory, facts, policies, redactor, count_time_max }
+    }
+
+    /// The rules of now.
+    pub fn policies(&self) -> Arc<Pack> {
+        self.policies.load_full()
+    }
+
+    /// Judges a write. Asking changes nothing in the cluster.
+    pub async fn judge(&self, write: &Write) -> Judged {
+        // One set for the whole judgement, whoever swaps it meanwhile.
+        let pack = self.policies.load_full();
+        let attributes = write.attributes();
+        let plan = effects::plan(attributes, write.is_dry_run);
+        // Reviews and dry runs store nothing, so that rules about writes do not ask about them.
+        let is_write = plan.route.stores();
+        let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None);
+        if first.decision == Decision::Deny {
+            return Judged::Decided(Box::new(Judgement {
+                effects: plan.effects,
+                preview: Preview::default(),
+                verdict: first,
+                facts: Some(self.facts.made_from(write, &moment, None)),
+                policy: pack.digest().to_owned(),
+            }));
+        }
+        // What nobody asks about is not looked at, unless a reviewer wants to see it.
+        let asks = pack.asks_about(&plan, attributes, &write.class);
+        let looks = plan.route.is_looked_at(asks, first.decision == Decision::Hold);
+        let previewed = match looks {
+            true => self.preview(write, plan.route).await,
+            false => Ok(Seen::default()),
+        };
+        let mut seen = match previewed {
+            Ok(seen) => seen,
+            Err(answer) if guards(write, &answer) => refused_now(attributes, &answer),
+            Err(answer) => return Judged::Answered(*answer),
+        };
+        let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
+        deletes::say_how(write, seen.gone(), &mut effects);
+        let powers = self.view.accounts.weigh(&mut effects).await;
+        history::add_up(&self.memory, &mut effects).await;
+        let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
+        powers.tell(&mut effects);
+        let facts = Some(self.facts.made_from(write, &moment, looks.then_some(&mut seen)));
+        let preview = self.shown(write, &effects, seen, &verdict).await;
+        let policy = pack.digest().to_owned();
+        Judged::Decided(Box::new(Judgement { effects, preview, verdict, facts, policy }))
+    }
+
+    /// What is seen of the cluster, by the way that the plan names.
+    async fn preview(&self, write: &Write, route: Route) -> Previewed {
+        let attributes = write.attributes();
+        let (view, memory, redactor) = (&self.view, &self.memory, &self.redactor);
+        let previewer = Previewer { view, memory, redactor, write };
+        match route {
+            Route::Review | Route::DryRun => Ok(Seen::default()),
+            Route::Read | Route::Blind if attributes.is_connect() => previewer.connect().await,
+            Route::Blind if is_custom_scale(attributes) => previewer.custom_scale().await,
+            Route::Read | Route::Blind => previewer.blind().await,
+            Route::Ordinary | Route::Preview => previewer.change().await,
+            Route::PreviewDelete => previewer.delete().await,
+            Route::PreviewCollection => previewer.collection().await,
+        }
+    }
+
+    /// `seen` is what was seen of the cluster; nothing as long as nobody has looked.
+    fn decide(
+        &self,
+        pack: &Pack,
+        write: &Write,
+        is_write: bool,
+        effects: &[Effect],
+        seen: Option<&Seen>,
+    ) -> (Verdict, Moment) {
+        let now = jiff::Timestamp::now();
+        let username = write.user.username.as_str();
+        let (earlier, window) = match pack.needs_window() {
+            true => {
+                let earlier = self.memory.window.of(username, now);
+                let window = window::record(&earlier);
+                (earlier, window)
+            }
+            false => (Vec::new(), self.memory.window.record_of(username, now)),
+        };
+        let verdict = pack.decide(&Input {
+            attributes: write.attributes(),
+            user: &write.user,
+            class: &write.class,
+            is_write,
+            effects,
+            objects: seen.map_or(Objects::Later, Seen::objects),
+            changes: seen.map(|seen| seen.changes.as_slice()).unwrap_or_default(),
+            earlier: &earlier,
+            redact: &|object| write.redacted(&self.redactor, object),
+            now,
+        });
+        (verdict, Moment { at: now, window })
+    }
+
+    /// What the reviewer sees; what goes with the write is counted for those who are asked.
+    async fn shown(
+        &self,
+        write: &Write,
+        effects: &[Effect],
+        mut seen: Seen,
+        verdict: &Verdict,
+    ) -> Preview {
+        let goes_with = match verdict.decision {
+            Decision::Hold => {
+                let (live, notes) = (seen.live.as_ref(), &mut seen.notes);
+                impact::goes_with(&self.view, self.count_time_max, write, effects, live, notes)
+                    .await
+            }
+            Decision::Allow | Decision::Deny => Vec::new(),
+        };
+        shown::preview(&self.redactor, effects, seen, goes_with)
+    }
+
+    /// The denial of a write that was judged.
+    pub async fn refuse(&self, write: &Write, mut judgement: Judgement) -> Box<Refusal> {
+        let words = self.view.denial(&write.user, write.attributes(), &judgement.verdict).await;
+        let decision = judgement.decision(Action::Deny);
+        Box::new(Refusal { words, decision, basis: self.facts.basis(write, &mut judgement) })
+    }
+
+    /// The policies, where any of them asks about this read.
+    pub fn asked_about_read(&self, attributes: &Attributes) -> Option<Arc<Pack>> {
+        let pack = self.policies.load();
+        pack.asks_about_read(attributes).then(|| Arc::clone(&pack))
+    }
+
+    /// Whether policy lets a read pass, what it said, and how the namespace is classed.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it does not.
+    pub async fn judge_read(
+        &self,
+        pack: &Pack,
+        attributes: &Attributes,
+        user: &User,
+    ) -> Result<(DecisionRecord, ClassRecord), Box<Refusal>> {
+        let class = self.view.class_of(attributes).await;
+        let verdict = pack.decide_read(attributes, user, &class, jiff::Timestamp::now());
+        let action = match verdict.decision {
+            Decision::Allow => Action::Allow,
+            Decision::Hold | Decision::Deny => Action::Deny,
+        };
+        let decision = decision(action, &verdict, pack.digest());
+        let class = ClassRecord::from(&class);
+        match action {
+            Action::Allow => Ok((decision, class)),
+            _ => {
+                let words = self.view.denial(user, attributes, &verdict).await;
+                let basis = Basis { class: Some(class), ..Basis::default() };
+                Err(Box::new(Refusal { words, decision, basis }))
+            }
+        }
+    }
+}
+
+/// What is known of a write that the API server would refuse now: whoever reaches for what guards the
+/// cluster is shown to a person all the same.
+fn refused_now(attributes: &Attributes, answer: &ProbeAnswer) -> Seen {
+    let why = format!("the API server would answer {} now", answer.status.as_u16());
+    Seen { effects: effects::of_refused(attributes, &why), ..Seen::nothing(&why) }
+}
+
+/// Whether a write is to a protected namespace, or to what decides access, and would only fail for
+/// what is there now: an object that is not, or a value that is not valid.
+fn guards(write: &Write, answer: &ProbeAnswer) -> bool {
+    let fails_now =
+        matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
+    // What nobody serves is the API server's to refuse.
+    let is_object = answer.json.as_ref().is_some_and(|it| it.pointer("/details/kind").is_some());
+    let a = write.attributes();
+    fails_now && is_object && (write.class.protected || effects::decides_access(a))
+}
+
+/// What the URL says and what was seen: where the live object shows an effect, that is more than what
+/// the URL says of it. Of what was seen nothing is left out.
+fn more_than_said(said: Vec<Effect>, seen: Vec<Effect>) -> Vec<Effect> {
+    let is_shown = |it: &Effect| {
+        it.object.uid.is_empty()
+            && seen.iter().any(|effect| {
+                effect.kind == it.kind
+                    || (effect.kind, it.kind) == (EffectKind::ReplacePod, EffectKind::Delete)
+            })
+    };
+    let mut effects: Vec<Effect> = said.into_iter().filter(|it| !is_shown(it)).collect();
+    effects.extend(seen);
+    effects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_out_nothing_that_was_seen() {
+        let effect = |kind, detail: &str| Effect {
+            kind,
+            object: effects::ObjectRef::default(),
+            detail: detail.into(),
+            count: None,
+        };
+        let said = vec![effect(EffectKind::Delete, "by the URL")];
+        let two =
+            || vec![effect(EffectKind::Borrow, "priority"), effect(EffectKind::Borrow, "account")];
+        let details = |seen| {
+            let all = more_than_said(said.clone(), seen);
+            all.into_iter().map(|it| it.detail).collect::<Vec<_>>()
+        };
+        // An account that turns out to be harmless must not take the other power with it.
+        assert_eq!(details(two()), ["by the URL", "priority", "account"]);
+        assert_eq!(details(vec![effect(EffectKind::Delete, "live")]), ["live"]);
+        assert_eq!(details(vec![effect(EffectKind::ReplacePod, "one")]), ["one"]);
+    }
+}

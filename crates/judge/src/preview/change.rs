@@ -1,0 +1,224 @@
+//! What a create, update or patch changes: the live object and the server's dry run, compared.
+
+use effects::EffectKind;
+use payload::MediaType;
+use serde_json::Value;
+use upstream::Probe;
+
+use super::unseen::Previewer;
+use crate::{
+    dry_run::{self, DryRun},
+    recreated_namespace,
+    seen::{Live, Previewed, Seen},
+};
+
+/// A request made once more: an object that changes between its two readings is read again.
+const SNAPSHOT_TRIES: usize = 3;
+
+/// What the object is and what it would be.
+enum Snapshot {
+    /// Both readings.
+    Of(Live, Value),
+    /// There is nothing to compare.
+    Nothing(Box<Seen>),
+}
+
+impl Previewer<'_> {
+    /// Compares both readings of one snapshot, by `resourceVersion`.
+    pub(crate) async fn change(&self) -> Previewed {
+        for is_last in (1..=SNAPSHOT_TRIES).map(|attempt| attempt == SNAPSHOT_TRIES) {
+            let (live, new) = match self.snapshot().await? {
+                Snapshot::Of(live, new) => (live, new),
+                Snapshot::Nothing(seen) => return Ok(*seen),
+            };
+            if is_last || is_of_one_version(&live, &new) {
+                return Ok(self.changed(live, new).await);
+            }
+        }
+        // Not to be reached: the last try returns.
+        self.unknown_because("the object kept changing while it was looked at").await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Box<upstream::ProbeAnswer>> {
+        let (write, view) = (self.write, self.view);
+        let attributes = write.attributes();
+        let probe = Probe::dry_run(attributes, write.content_type().cloned(), write.body.clone());
+        let Some(probe) = probe else {
+            return self.no_snapshot("this request has no dry run").await;
+        };
+        let (live, dry) = tokio::join!(view.live(write), dry_run::of_change(view, write, probe));
+        let new = match dry {
+            DryRun::Answered(answer) => {
+                // Sent before the delete of the namespace whose name it takes has ended.
+                let exists = answer.status == http::StatusCode::CONFLICT;
+                let recreated = recreated_namespace::effect_of(&view.namespaces, write, None);
+                let Some(effect) = recreated.filter(|_| exists) else { return Err(answer) };
+                return Ok(Snapshot::Nothing(Box::new(Seen {
+                    unknown: Some("there is such a namespace still".to_owned()),
+                    effects: vec![effect],
+                    ..Seen::default()
+                })));
+            }
+            DryRun::Nothing(why) => return self.no_snapshot(&why).await,
+            DryRun::Would(new) => new,
+        };
+        let answers_no_object = matches!(attributes.subresource.as_str(), "eviction" | "binding")
+            || attributes.resource == "bindings";
+        match (new, live) {
+            (_, Live::Is(live)) if answers_no_object => {
+                Ok(Snapshot::Nothing(Box::new(Seen { live: Some(live), ..Seen::default() })))
+            }
+            _ if answers_no_object => Ok(Snapshot::Nothing(Box::default())),
+            (Some(new), live) => Ok(Snapshot::Of(live, new)),
+            (None, _) => {
+                self.no_snapshot("the API server's dry run did not answer with an object").await
+            }
+        }
+    }
+
+    async fn no_snapshot(&self, why: &str) -> Result<Snapshot, Box<upstream::ProbeAnswer>> {
+        Ok(Snapshot::Nothing(Box::new(self.unknown_because(why).await?)))
+    }
+
+    /// The effects and differences between what is and what would be.
+    async fn changed(&self, live: Live, new: Value) -> Seen {
+        let attributes = self.write.attributes();
+        let namespaces = &self.view.namespaces;
+        let mut seen = Seen::default();
+        let is_torn = !is_of_one_version(&live, &new);
+        let unknown = match &live {
+            Live::Hidden(why) => Some(why.as_str()),
+            _ if is_torn => Some("the object kept changing while it was looked at"),
+            Live::Is(_) | Live::IsNot => None,
+        };
+        if let Some(why) = unknown {
+            seen.unknown = Some(why.to_owned());
+            seen.effects.push(effects::unknown(attributes, why));
+            seen.notes.push(why.to_owned());
+        }
+        // Beside an object that nobody may see, a change would look like a create.
+        let old = match live {
+            Live::Is(old) => Some(Some(old)),
+            Live::IsNot => Some(None),
+            Live::Hidden(_) => None,
+        };
+        if let Some(old) = &old {
+            let config = namespaces.config();
+            seen.effects.extend(effects::of_change(attributes, config, old.as_ref(), &new));
+        }
+        seen.effects.extend(recreated_namespace::effect_of(namespaces, self.write, Some(&new)));
+        if self.write.class.production && is_relative(self.write.media, &self.write.body) {
+            let why = "a JSON patch that copies or moves within the object can mean something \
+                       else by the time it is sent";
+            seen.effects.push(effects::unknown(attributes, why));
+        }
+        seen.live = old.flatten();
+        seen.new = Some(new);
+        if attributes.subresource == "scale" {
+            self.weigh_claims(&mut seen).await;
+            seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
+        }
+        self.compare(&mut seen);
+        seen
+    }
+
+    /// Whether a smaller StatefulSet takes its claims with it, which its `Scale` does not say.
+    async fn weigh_claims(&self, seen: &mut Seen) {
+        let path = self.write.path();
+        let main = path.trim_end_matches('/').strip_suffix("/scale");
+        let loses_data = seen.effects.iter().any(|it| it.kind == EffectKind::LoseData);
+        let Some(main) = main.filter(|_| loses_data) else { return };
+        let resource = self.write.attributes().resource.as_str();
+        let read = self.view.read_for_preview(self.write, resource, Probe::get(main), main);
+        if let Some(workload) = read.await {
+            effects::of_scaled_workload(&mut seen.effects, &workload);
+        }
+    }
+}
+
+/// Whether the dry run started at the object that was read; always where none was.
+fn is_of_one_version(live: &Live, new: &Value) -> bool {
+    match live {
+        Live::Is(old) => version(old) == version(new),
+        Live::IsNot | Live::Hidden(_) => true,
+    }
+}
+
+fn version(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/resourceVersion").and_then(Value::as_str)
+}
+
+/// A count of nothing is left out on the wire, and means 0: rules should find it all the same.
+fn with_count(scale: &mut Value) {
+    let Some(scale) = scale.as_object_mut() else { return };
+    let spec = scale.entry("spec").or_insert_with(|| serde_json::json!({}));
+    if let Some(spec) = spec.as_object_mut() {
+        spec.entry("replicas").or_insert_with(|| serde_json::json!(0));
+    }
+}
+
+/// Whether a patch takes values from the live object: an agent that changes the source between the
+/// dry run and the send would have another patch run than the one that was judged.
+fn is_relative(media: MediaType, body: &[u8]) -> bool {
+    let takes = |operation: &Value| {
+        !matches!(
+            operation.get("op").and_then(Value::as_str),
+            Some("add" | "remove" | "replace" | "test")
+        )
+    };
+    media == MediaType::JsonPatch
+        && payload::read(media, body)
+            .ok()
+            .and_then(|patch| patch.as_array().map(|it| it.iter().any(takes)))
+            .unwrap_or(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn knows_patches_that_take_values_from_the_object() {
+        let table: [(MediaType, &[u8], bool); 5] = [
+            (MediaType::JsonPatch, br#"[{"op":"replace","path":"/a","value":1}]"#, false),
+            (MediaType::JsonPatch, br#"[{"op":"copy","from":"/a","path":"/b"}]"#, true),
+            (MediaType::JsonPatch, br#"[{"op":"test"},{"op":"move"}]"#, true),
+            (MediaType::JsonPatch, b"[{", true),
+            (MediaType::MergePatch, b"{}", false),
+        ];
+        for (media, body, want) in table {
+            assert_eq!(is_relative(media, body), want, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn compares_readings_of_one_version_only() {
+        let at = |version: &str| json!({"metadata": {"resourceVersion": version}});
+        let table = [
+            (Live::Is(at("1")), at("1"), true),
+            (Live::Is(at("1")), at("2"), false),
+            (Live::Is(at("1")), json!({}), false),
+            (Live::Is(json!({})), json!({}), true),
+            (Live::IsNot, at("1"), true),
+            (Live::Hidden("no".into()), at("1"), true),
+        ];
+        for (row, (live, new, want)) in table.into_iter().enumerate() {
+            assert_eq!(is_of_one_version(&live, &new), want, "row {row}");
+        }
+    }
+
+    #[test]
+    fn a_count_that_is_left_out_is_nothing() {
+        let table = [
+            (json!({}), json!({"spec": {"replicas": 0}})),
+            (json!({"spec": {}}), json!({"spec": {"replicas": 0}})),
+            (json!({"spec": {"replicas": 3}}), json!({"spec": {"replicas": 3}})),
+        ];
+        for (mut scale, want) in table {
+            with_count(&mut scale);
+            assert_eq!(scale, want);
+        }
+    }
+}

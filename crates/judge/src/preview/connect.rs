@@ -1,0 +1,38 @@
+//! Ways into a pod, service or node: as powerful as what runs there (DEFAULTS Q7).
+
+use effects::{Effect, EffectKind};
+use upstream::Probe;
+
+use super::unseen::Previewer;
+use crate::seen::Previewed;
+
+impl Previewer<'_> {
+    /// What a session could do; what is not known of its other end is the worst.
+    pub(crate) async fn connect(&self) -> Previewed {
+        let mut seen = self.blind().await?;
+        let attributes = self.write.attributes();
+        let (namespace, name) = (&attributes.namespace, &attributes.name);
+        let pod = match attributes.resource.as_str() {
+            "pods" => {
+                // `[scheme:]name[:port]`: a name that is not the pod's finds no pod, and is held.
+                let target = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+                self.view.read_for_preview(self.write, "pods", Probe::get(&target), &target).await
+            }
+            _ => None,
+        };
+        seen.effects = match &pod {
+            Some(pod) => effects::of_entered(attributes, pod),
+            None => vec![Effect {
+                kind: EffectKind::Borrow,
+                object: effects::object_of(attributes),
+                detail: "takes whatever the other end may do, which is not known".to_owned(),
+                count: None,
+            }],
+        };
+        if pod.is_some() {
+            seen.unknown = None;
+        }
+        seen.live = pod;
+        Ok(seen)
+    }
+}

@@ -1,0 +1,68 @@
+//! What cannot or must not be previewed.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use payload::Redactor;
+use upstream::ProbeAnswer;
+
+use crate::{
+    call::Write,
+    discovery,
+    memory::Memory,
+    seen::{Previewed, Seen},
+    view::ClusterView,
+};
+
+/// Previews one write.
+pub(crate) struct Previewer<'a> {
+    pub(crate) view: &'a ClusterView,
+    pub(crate) memory: &'a Memory,
+    pub(crate) redactor: &'a Redactor,
+    pub(crate) write: &'a Write,
+}
+
+impl Previewer<'_> {
+    /// Of a kind of request that has no preview.
+    pub(crate) async fn blind(&self) -> Previewed {
+        self.blind_because("this kind of request has no preview").await
+    }
+
+    /// Discovery and RBAC are asked on the agent's behalf, so that nobody is asked to approve what the
+    /// API server would refuse.
+    pub(super) async fn blind_because(&self, why: &str) -> Previewed {
+        if let Some(words) = self.view.refusal(&self.write.user, self.write.attributes()).await {
+            return Err(Box::new(forbidden(words)));
+        }
+        if let Some(refusal) = discovery::unserved(self.view, self.write).await {
+            return Err(Box::new(refusal));
+        }
+        Ok(Seen::nothing(why))
+    }
+
+    /// As [`Previewer::blind_because`], where not knowing is an effect of its own.
+    pub(super) async fn unknown_because(&self, why: &str) -> Previewed {
+        let mut seen = self.blind_because(why).await?;
+        seen.effects.push(effects::unknown(self.write.attributes(), why));
+        Ok(seen)
+    }
+
+    /// How the object would differ, secrets taken out.
+    pub(super) fn compare(&self, seen: &mut Seen) {
+        let redact = |object| self.write.redacted(self.redactor, object);
+        let (old, new) = (seen.live.as_ref().map(redact), seen.new.as_ref().map(redact));
+        let diff = effects::diff(old.as_ref(), new.as_ref());
+        seen.changes = effects::normalised(self.write.attributes(), diff);
+        seen.compared = Some(Box::new([old, new]));
+    }
+}
+
+/// An answer of 403 in the API server's own words, for requests that have no dry run.
+fn forbidden(words: String) -> ProbeAnswer {
+    let json = status::Status::failure(403, "Forbidden").message(words).to_json();
+    ProbeAnswer {
+        status: StatusCode::FORBIDDEN,
+        headers: HeaderMap::new(),
+        bytes: Bytes::from(json.to_string()),
+        json: Some(json),
+    }
+}

@@ -1,0 +1,161 @@
+//! One pod that its ReplicaSet replaces, while others serve, may go (DEFAULTS Q2): that is how a
+//! crash-looping pod is restarted. Many of them in a short time are a scale-down, and are held.
+
+use effects::{Effect, EffectKind, ObjectRef};
+use jiff::Timestamp;
+use ledger::{Action, Call, Filter};
+use serde_json::Value;
+use upstream::Probe;
+
+use crate::{call::Write, deletes, memory::Memory, pod, replaced_pods::WINDOW, view::ClusterView};
+
+/// So many others must be ready.
+const READY_MIN: usize = 2;
+/// With so many pods of one ReplicaSet in [`WINDOW`], deleting them is a scale-down.
+const PODS_MAX: usize = 5;
+/// Pods and calls that are looked through.
+const LIST_MAX: usize = 500;
+
+/// What deleting this pod does, where it is a restart or one too many of them; `None` where it is
+/// simply a delete.
+pub(crate) async fn pod(
+    view: &ClusterView,
+    memory: &Memory,
+    write: &Write,
+    pod: &Value,
+) -> Option<Vec<Effect>> {
+    let owner = replica_set(pod)?;
+    if !is_gentle(write) {
+        return None;
+    }
+    let ready = others_ready(view, write, pod, &owner).await?;
+    if ready < READY_MIN {
+        return None;
+    }
+    let audit_id = write.call.audit_id.as_str();
+    let mut calls = memory.replaced.join(&owner, audit_id);
+    let known = calls_before(memory, &owner).await.ok()?;
+    calls.extend(known.into_iter().filter(|id| id != audit_id));
+    calls.sort();
+    calls.dedup();
+    let object = ObjectRef { resource: "pods".to_owned(), ..object(pod) };
+    if calls.len() + 1 < PODS_MAX {
+        let detail = format!(
+            "deletes pod {}/{}, {}; {ready} others are ready",
+            object.namespace,
+            object.name,
+            replaces(&owner)
+        );
+        return Some(vec![Effect { kind: EffectKind::ReplacePod, object, detail, count: None }]);
+    }
+    memory.replaced.leave(audit_id);
+    let detail = format!(
+        "pod number {} of {} that goes in {} minutes, after the calls {}",
+        calls.len() + 1,
+        owner.words(),
+        WINDOW.as_secs() / 60,
+        calls.join(", ")
+    );
+    let mut effects = effects::of_delete(write.attributes(), std::slice::from_ref(pod));
+    effects.push(Effect { kind: EffectKind::ScaleDown, object: owner, detail, count: None });
+    Some(effects)
+}
+
+/// Ready pods of the same ReplicaSet, without this one.
+async fn others_ready(
+    view: &ClusterView,
+    write: &Write,
+    pod: &Value,
+    owner: &ObjectRef,
+) -> Option<usize> {
+    let target = format!("/api/v1/namespaces/{}/pods?limit={LIST_MAX}", owner.namespace);
+    let list = view.read_for_preview(write, "pods", Probe::get(&target), &target).await?;
+    let uid = |pod: &Value| pod.pointer("/metadata/uid").cloned();
+    let pods = list.get("items")?.as_array()?;
+    let others = pods.iter().filter(|other| uid(other) != uid(pod) && stays_ready(other));
+    Some(others.filter(|other| replica_set(other).as_ref() == Some(owner)).count())
+}
+
+/// Calls that let pods of the same ReplicaSet go, by the ledger.
+async fn calls_before(
+    memory: &Memory,
+    owner: &ObjectRef,
+) -> Result<Vec<String>, ledger::StoreError> {
+    let calls = memory.ledger.calls(Filter {
+        namespace: Some(owner.namespace.clone()),
+        resource: Some("pods".to_owned()),
+        verb: Some("delete".to_owned()),
+        action: Some(Action::Allow),
+        since: Some(Timestamp::now() - WINDOW),
+        limit: Some(LIST_MAX),
+        ..Filter::default()
+    });
+    let replaces = replaces(owner);
+    let is_of = |call: &Call| {
+        call.effects.iter().any(|it| it.kind == "ReplacePod" && it.detail.contains(&replaces))
+    };
+    Ok(calls.await?.into_iter().filter(is_of).map(|call| call.audit_id).collect())
+}
+
+/// How the ledger knows one ReplicaSet's pods.
+fn replaces(owner: &ObjectRef) -> String {
+    format!("which {} (uid {}) replaces", owner.words(), owner.uid)
+}
+
+/// The ReplicaSet that keeps up the number of a pod.
+fn replica_set(pod: &Value) -> Option<ObjectRef> {
+    let owner = pod::controller(pod)?;
+    let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+    (text("kind") == "ReplicaSet" && text("apiVersion").starts_with("apps/")).then(|| ObjectRef {
+        api_group: "apps".to_owned(),
+        resource: "replicasets".to_owned(),
+        namespace: object(pod).namespace,
+        name: text("name").to_owned(),
+        uid: text("uid").to_owned(),
+    })
+}
+
+fn object(pod: &Value) -> ObjectRef {
+    let text = |path| pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    ObjectRef {
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+        uid: text("/metadata/uid"),
+        ..ObjectRef::default()
+    }
+}
+
+/// Whether the pod is given its time to end.
+fn is_gentle(write: &Write) -> bool {
+    deletes::options(write).is_ok_and(|options| options.grace_seconds() != Some(0))
+}
+
+/// Whether it serves, and will go on.
+fn stays_ready(pod: &Value) -> bool {
+    pod.pointer("/metadata/deletionTimestamp").is_none() && pod::is_ready(pod)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn believes_a_controlling_replica_set_alone() {
+        let pod = |owner: Value| json!({"metadata": {"name": "p", "ownerReferences": [owner]}});
+        let owned = |kind: &str, api: &str, controller: bool| {
+            pod(json!({"kind": kind, "apiVersion": api, "name": "w", "controller": controller}))
+        };
+        let table = [
+            (owned("ReplicaSet", "apps/v1", true), true),
+            (owned("ReplicaSet", "apps/v1", false), false),
+            (owned("ReplicaSet", "ex.io/v1", true), false),
+            (owned("StatefulSet", "apps/v1", true), false),
+            (json!({"metadata": {"name": "p"}}), false),
+        ];
+        for (pod, want) in table {
+            assert_eq!(replica_set(&pod).is_some(), want, "{pod}");
+        }
+    }
+}

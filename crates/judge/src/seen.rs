@@ -1,0 +1,64 @@
+//! What was seen of the cluster when a write was previewed.
+
+use effects::{Change, Effect};
+use hold::Target;
+use policy::{Objects, Pair};
+use serde_json::Value;
+use upstream::ProbeAnswer;
+
+/// What was seen, or the API server's own refusal, which is the agent's answer then.
+pub(crate) type Previewed = Result<Seen, Box<ProbeAnswer>>;
+
+/// Objects, effects and differences, as far as they could be learned.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) live: Option<Value>,
+    /// As it would be.
+    pub(crate) new: Option<Value>,
+    /// Both without their secrets, where they were compared.
+    pub(crate) compared: Option<Box<[Option<Value>; 2]>>,
+    /// Of a collection, each object.
+    pub(crate) items: Option<Vec<Value>>,
+    /// Why the objects are not known, where they are not.
+    pub(crate) unknown: Option<String>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Seen {
+    /// Nothing, and why.
+    pub(crate) fn nothing(why: &str) -> Self {
+        Self { unknown: Some(why.to_owned()), notes: vec![why.to_owned()], ..Self::default() }
+    }
+
+    /// The objects that a delete takes.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = &Value> {
+        self.live.iter().chain(self.items.iter().flatten())
+    }
+
+    /// The objects, as rules are asked about them.
+    pub(crate) fn objects(&self) -> Objects<'_> {
+        match (&self.unknown, &self.items) {
+            (Some(why), _) => Objects::Unknown(why.clone()),
+            (None, None) => {
+                Objects::Known(vec![Pair { old: self.live.as_ref(), new: self.new.as_ref() }])
+            }
+            (None, Some(items)) => {
+                let pairs = items.iter().map(|item| Pair { old: Some(item), new: None });
+                Objects::Known(pairs.collect())
+            }
+        }
+    }
+}
+
+/// The live object, as far as somebody may see it.
+pub(crate) enum Live {
+    /// It is this.
+    Is(Value),
+    /// There is none.
+    IsNot,
+    /// Neither the agent nor the proxy may see it, and why.
+    Hidden(String),
+}

@@ -1,0 +1,139 @@
+//! What asks the cluster: as the agent, by probes that cannot change anything, and as the proxy.
+
+use std::{sync::Arc, time::Instant};
+
+use attributes::Attributes;
+use effects::NamespaceClass;
+use http::{StatusCode, header};
+use ledger::{Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage};
+use payload::Redactor;
+use serde_json::Value;
+use upstream::{ApiServer, Namespaces, Own, Probe, ProbeAnswer};
+
+use crate::{accounts::Accounts, call::Write, seen::Live};
+
+/// Where probes are recorded: each is a request of the agent that the API server's audit log has too.
+pub trait ProbeLog: Send + Sync {
+    /// Appends the entry of one probe; nobody waits until it is written.
+    fn append_probe(&self, entry: Entry);
+}
+
+/// The cluster, as far as an agent or the proxy may see it.
+pub struct ClusterView {
+    api: ApiServer,
+    pub(crate) own: Own,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) accounts: Accounts,
+    probes: Arc<dyn ProbeLog>,
+    redactor: Redactor,
+}
+
+impl ClusterView {
+    /// `api` asks as agents, `own` as the proxy; `redactor` takes secrets out of the records of probes.
+    pub fn new(
+        api: ApiServer,
+        own: Own,
+        namespaces: Namespaces,
+        probes: Arc<dyn ProbeLog>,
+        redactor: Redactor,
+    ) -> Self {
+        let accounts = Accounts::new(own.clone(), namespaces.clone());
+        Self { api, own, namespaces, accounts, probes, redactor }
+    }
+
+    /// The class of the namespace that a write is in; for a Namespace itself, its own. One that is
+    /// being created has none yet, nor anything in it to protect.
+    pub async fn class_of(&self, attributes: &Attributes) -> NamespaceClass {
+        match attributes.namespace.as_str() {
+            "" => NamespaceClass::cluster_scoped(),
+            name => self.namespaces.class(name).await,
+        }
+    }
+
+    /// Reads an object as the agent who sent a write.
+    ///
+    /// # Errors
+    /// Why no whole answer came; an error status is an answer.
+    pub async fn read_as_agent(&self, write: &Write, target: &str) -> Result<ProbeAnswer, String> {
+        self.ask(write, Probe::get(target), false).await
+    }
+
+    /// Reads the object that a write is to: as the agent, then with the proxy's own rights, but
+    /// never a Secret with those.
+    pub(crate) async fn live(&self, write: &Write) -> Live {
+        let Some(target) = write.object_target() else { return Live::IsNot };
+        let hidden = match self.read_as_agent(write, &target).await {
+            Ok(answer) if answer.status.is_success() => match answer.json {
+                Some(object) => return Live::Is(object),
+                None => "the live object could not be read".to_owned(),
+            },
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Live::IsNot,
+            Ok(answer) => format!(
+                "the live object is not visible to the agent (the read was answered {})",
+                answer.status.as_u16()
+            ),
+            Err(why) => why,
+        };
+        if write.attributes().resource == "secrets" {
+            return Live::Hidden(format!("{hidden}, and the proxy never reads Secrets"));
+        }
+        match self.own.read(&target).await {
+            Ok(object) => Live::Is(object),
+            Err(_) => Live::Hidden(format!("{hidden}, nor to the proxy")),
+        }
+    }
+
+    /// Reads for a preview: as the agent, then with the proxy's own rights, but never Secrets with
+    /// those. `None` where neither may see it.
+    pub(crate) async fn read_for_preview(
+        &self,
+        write: &Write,
+        resource: &str,
+        probe: Probe,
+        target: &str,
+    ) -> Option<Value> {
+        match self.ask(write, probe, false).await {
+            Ok(answer) if answer.status.is_success() => return answer.json,
+            _ if resource == "secrets" => return None,
+            _ => {}
+        }
+        self.own.read(target).await.ok()
+    }
+
+    /// One probe, recorded as one.
+    pub(crate) async fn ask(
+        &self,
+        write: &Write,
+        probe: Probe,
+        is_dry_run: bool,
+    ) -> Result<ProbeAnswer, String> {
+        let audit_id = uuid::Uuid::new_v4().to_string();
+        let user_agent = write.call.headers.get(header::USER_AGENT).cloned();
+        let started = Instant::now();
+        let answer = self.api.probe(write.call.run_as.clone(), user_agent, &audit_id, probe).await;
+        let (code, outcome, bytes) = match &answer {
+            Ok(answer) => (answer.status.as_u16(), Outcome::Answered, answer.bytes.len() as u64),
+            Err(_) => (0, Outcome::Unknown, 0),
+        };
+        let latency_micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.probes.append_probe(Entry {
+            response: Some(ResponseRecord { code, outcome, latency_micros, bytes }),
+            ..self.entry_of_probe(write, &audit_id, is_dry_run)
+        });
+        answer.map_err(|error| error.to_string())
+    }
+
+    fn entry_of_probe(&self, write: &Write, audit_id: &str, is_dry_run: bool) -> Entry {
+        let verb = if is_dry_run { write.attributes().verb.clone() } else { "get".to_owned() };
+        Entry {
+            user: Some(Identity::from(&write.user)),
+            probe_of: Some(write.call.audit_id.to_string()),
+            request: Some(RequestRecord {
+                dry_run: is_dry_run,
+                verb,
+                ..write.call.record(&self.redactor)
+            }),
+            ..Entry::new(jiff::Timestamp::now(), audit_id, Stage::ResponseComplete)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A write on its way through the proxy: what is judged, and what its connection still holds.
+
+use std::ops::Deref;
+
+use judge::Write;
+
+use crate::{load::Taken, tunnel::Upgrade};
+
+/// A write whose user is known and whose body is here.
+pub(crate) struct InboundWrite {
+    /// What is judged.
+    pub(crate) write: Write,
+    /// What its connection should become, for those that open a way into a pod or service.
+    pub(crate) upgrade: Option<Upgrade>,
+    /// Counts its body among those in memory.
+    pub(crate) _taken: Taken,
+}
+
+impl Deref for InboundWrite {
+    type Target = Write;
+
+    fn deref(&self) -> &Write {
+        &self.write
+    }
+}
