@@ -1,15 +1,13 @@
 //! What a decision was made from, as it is recorded: so that other rules can be asked about the same
 //! call later (`policy replay`).
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::time::Duration;
 
 use hold::HoldId;
 use ledger::{
     ClassRecord, EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, WindowRecord,
 };
+use moka::sync::Cache;
 use payload::Redactor;
 use serde_json::Value;
 
@@ -18,7 +16,9 @@ use crate::{call::Write, facts_quota::FactsQuota, judgement::Judgement, seen::Se
 /// Labels of a namespace, in all.
 const LABEL_BYTES_MAX: usize = 4 << 10;
 /// Holds whose objects are known again.
-const HOLDS_MAX: usize = 10_000;
+const HOLDS_MAX: u64 = 10_000;
+/// A hold that no client came again for is forgotten after so long.
+const REMEMBERED_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What is told of a decision besides the decision itself.
 #[derive(Clone, Debug, Default)]
@@ -46,51 +46,34 @@ pub(crate) struct Moment {
     pub(crate) window: Option<WindowRecord>,
 }
 
-/// Where the objects of each hold were recorded last: a client that comes again for its hold every few
-/// seconds is judged by the same ones. A restart forgets, and they are recorded once more.
-#[derive(Debug, Default)]
-struct HoldObjects(Mutex<HashMap<HoldId, Origin>>);
-
 /// Which call's facts have which objects.
-#[derive(Debug)]
-pub struct Origin {
+#[derive(Clone, Debug)]
+pub struct FactsRef {
     audit_id: String,
     digest: String,
-}
-
-impl HoldObjects {
-    fn remember(&self, hold: &HoldId, origin: Origin) {
-        let mut origins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if origins.len() >= HOLDS_MAX && !origins.contains_key(hold) {
-            origins.clear();
-        }
-        origins.insert(hold.clone(), origin);
-    }
-
-    /// The call whose facts have objects of this digest.
-    fn call(&self, hold: &HoldId, digest: &str) -> Option<String> {
-        let origins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        origins.get(hold).filter(|it| it.digest == digest).map(|it| it.audit_id.clone())
-    }
 }
 
 /// Makes what is recorded of a judgement, within what is kept of each agent.
 pub struct FactsKeeper {
     redactor: Redactor,
     quota: FactsQuota,
-    recorded: HoldObjects,
+    /// Where the objects of each hold were recorded last: a client that comes again for its hold every
+    /// few seconds is judged by the same ones. What is forgotten is recorded once more.
+    recorded: Cache<HoldId, FactsRef>,
 }
 
 impl FactsKeeper {
     /// `bytes_per_agent_max` is kept of one agent within an hour.
     pub(crate) fn new(redactor: Redactor, bytes_per_agent_max: u64) -> Self {
         let quota = FactsQuota::new(bytes_per_agent_max);
-        Self { redactor, quota, recorded: HoldObjects::default() }
+        let recorded =
+            Cache::builder().max_capacity(HOLDS_MAX).time_to_idle(REMEMBERED_TIME_MAX).build();
+        Self { redactor, quota, recorded }
     }
 
     /// Remembers that the ledger has the objects of a hold now.
-    pub fn remember(&self, hold: &HoldId, origin: Origin) {
-        self.recorded.remember(hold, origin);
+    pub fn remember(&self, hold: &HoldId, facts: FactsRef) {
+        self.recorded.insert(hold.clone(), facts);
     }
 
     /// What a judgement was made from, as it is recorded: once, and within what is kept of its agent.
@@ -99,7 +82,7 @@ impl FactsKeeper {
             effects: judgement.effect_records(),
             class: Some(ClassRecord::from(&write.class)),
             facts: judgement.facts.take().map_or(Facts::None, |facts| {
-                Facts::Recorded(self.within_quota(&write.user.username, facts))
+                Facts::HoldObjects(self.within_quota(&write.user.username, facts))
             }),
         }
     }
@@ -117,22 +100,28 @@ impl FactsKeeper {
     }
 
     /// Where the objects of a judgement will be recorded, if its entry has them.
-    pub fn origin(&self, write: &Write, judgement: &Judgement) -> Option<Origin> {
+    pub fn reference(&self, write: &Write, judgement: &Judgement) -> Option<FactsRef> {
         let facts = judgement.facts.as_ref().filter(|it| !it.objects.is_empty())?;
-        Some(Origin {
+        Some(FactsRef {
             audit_id: write.call.audit_id.to_string(),
             digest: self.redactor.digest(&replay::sameness(facts)),
         })
     }
 
     /// Names the call that has the same objects already, if there is one, instead of repeating them;
-    /// otherwise as [`FactsKeeper::origin`].
-    pub fn refer(&self, hold: &HoldId, write: &Write, judgement: &mut Judgement) -> Option<Origin> {
-        let here = self.origin(write, judgement)?;
-        let Some(there) = self.recorded.call(hold, &here.digest) else { return Some(here) };
+    /// otherwise as [`FactsKeeper::reference`].
+    pub fn refer(
+        &self,
+        hold: &HoldId,
+        write: &Write,
+        judgement: &mut Judgement,
+    ) -> Option<FactsRef> {
+        let here = self.reference(write, judgement)?;
+        let there = self.recorded.get(hold).filter(|it| it.digest == here.digest);
+        let Some(there) = there else { return Some(here) };
         if let Some(facts) = &mut judgement.facts {
             facts.objects.clear();
-            facts.objects_of = Some(there);
+            facts.objects_of = Some(there.audit_id);
         }
         None
     }

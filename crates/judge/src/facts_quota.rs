@@ -3,13 +3,11 @@
 //! Only what `policy replay` reads is ever left out, never an entry. In memory and bounded: a restart
 //! forgets.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use ledger::Extent;
+use parking_lot::Mutex;
 
 const SLOT_SECONDS: i64 = 5 * 60;
 /// An hour, and the slot that is under way.
@@ -55,7 +53,7 @@ impl FactsQuota {
             Extent::None => u64::MAX,
         };
         let slot = now.as_second().div_euclid(SLOT_SECONDS);
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = self.agents.lock();
         agents.of(user, slot).spend(u64::try_from(bytes).unwrap_or(u64::MAX), max)
     }
 }
@@ -139,7 +137,7 @@ mod tests {
         let kept = (0..AGENTS_MAX + 100).filter(|user| spend(*user, 0)).count();
         // The last hundred share what is kept of one.
         assert_eq!(kept, AGENTS_MAX + 1);
-        let known = || quota.agents.lock().expect("no panic").spent.len();
+        let known = || quota.agents.lock().spent.len();
         assert_eq!(known(), AGENTS_MAX + 1);
         // An hour later, there is room again.
         assert!(spend(AGENTS_MAX + 1, 65) && spend(AGENTS_MAX + 2, 65));

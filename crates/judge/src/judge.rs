@@ -88,14 +88,14 @@ impl Judge {
         }
         // What nobody asks about is not looked at, unless a reviewer wants to see it.
         let asks = pack.asks_about(&plan, attributes, &write.class);
-        let looks = plan.route.is_looked_at(asks, first.decision == Decision::Hold);
-        let previewed = match looks {
+        let needs_preview = plan.route.is_looked_at(asks, first.decision == Decision::Hold);
+        let previewed = match needs_preview {
             true => self.preview(write, plan.route).await,
             false => Ok(Seen::default()),
         };
         let mut seen = match previewed {
             Ok(seen) => seen,
-            Err(answer) if guards(write, &answer) => refused_now(attributes, &answer),
+            Err(answer) if hides_guarded_target(write, &answer) => refused_now(attributes, &answer),
             Err(answer) => return Judged::Answered(*answer),
         };
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
@@ -104,7 +104,7 @@ impl Judge {
         history::add_up(&self.memory, &mut effects).await;
         let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
         powers.tell(&mut effects);
-        let facts = Some(self.facts.made_from(write, &moment, looks.then_some(&mut seen)));
+        let facts = Some(self.facts.made_from(write, &moment, needs_preview.then_some(&mut seen)));
         let preview = self.shown(write, &effects, seen, &verdict).await;
         let policy = pack.digest().to_owned();
         Judged::Decided(Box::new(Judgement { effects, preview, verdict, facts, policy }))
@@ -230,7 +230,7 @@ fn refused_now(attributes: &Attributes, answer: &ProbeAnswer) -> Seen {
 
 /// Whether a write is to a protected namespace, or to what decides access, and would only fail for
 /// what is there now: an object that is not, or a value that is not valid.
-fn guards(write: &Write, answer: &ProbeAnswer) -> bool {
+fn hides_guarded_target(write: &Write, answer: &ProbeAnswer) -> bool {
     let fails_now =
         matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
     // What nobody serves is the API server's to refuse.

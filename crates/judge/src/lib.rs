@@ -34,7 +34,7 @@ mod window;
 pub use ask_first::RULES_PATH;
 pub use call::{Call, Write, decided};
 pub use deletes::options as delete_options;
-pub use facts::{Basis, FactsKeeper, Origin};
+pub use facts::{Basis, FactsKeeper, FactsRef};
 pub use judge::{Judge, Settings};
 pub use judgement::{Judged, Judgement};
 pub use memory::Memory;

@@ -1,12 +1,10 @@
 //! Pods that were let go lately as their ReplicaSet replaces them: requests at the same moment count
 //! each other, also those whose call is not in the ledger yet.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use effects::ObjectRef;
+use parking_lot::Mutex;
 
 /// So long a pod counts.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10 * 60);
@@ -18,7 +16,7 @@ pub(crate) struct Replaced(Mutex<Vec<(Instant, ObjectRef, String)>>);
 impl Replaced {
     /// Those of one ReplicaSet, and this one from now on.
     pub(crate) fn join(&self, owner: &ObjectRef, audit_id: &str) -> Vec<String> {
-        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lately = self.0.lock();
         lately.retain(|(at, _, id)| at.elapsed() < WINDOW && id != audit_id);
         let same = lately.iter().filter(|(_, of, _)| of == owner);
         let calls = same.map(|(_, _, id)| id.clone()).collect();
@@ -28,7 +26,7 @@ impl Replaced {
 
     /// It is held: it does not go, or a person has agreed.
     pub(crate) fn leave(&self, audit_id: &str) {
-        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lately = self.0.lock();
         lately.retain(|(_, _, id)| id != audit_id);
     }
 }

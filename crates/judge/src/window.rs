@@ -5,13 +5,13 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use effects::Effect;
 use jiff::Timestamp;
 use ledger::WindowRecord;
+use parking_lot::Mutex;
 use policy::Past;
 
 const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -27,7 +27,7 @@ pub(crate) struct Window {
 impl Window {
     /// Remembers what was sent.
     pub(crate) fn remember(&self, username: &str, effects: &[Effect], now: Timestamp) {
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = self.agents.lock();
         if agents.len() >= AGENTS_MAX && !agents.contains_key(username) {
             agents.retain(|_, past| past.front().is_some_and(|it| is_recent(it, now)));
         }
@@ -43,14 +43,14 @@ impl Window {
 
     /// What this user did within a day.
     pub(crate) fn of(&self, username: &str, now: Timestamp) -> Vec<Past> {
-        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let agents = self.agents.lock();
         let past = agents.get(username).into_iter().flatten();
         past.take_while(|it| is_recent(it, now)).cloned().collect()
     }
 
     /// As it is recorded, of what [`Window::of`] would give.
     pub(crate) fn record_of(&self, username: &str, now: Timestamp) -> Option<WindowRecord> {
-        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let agents = self.agents.lock();
         let past = agents.get(username)?;
         let count = past.iter().take_while(|it| is_recent(it, now)).count();
         let (newest, oldest) = (past.front()?, past.get(count.checked_sub(1)?)?);

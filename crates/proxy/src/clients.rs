@@ -32,29 +32,29 @@ struct Count {
 #[derive(Debug)]
 pub(crate) enum Admitted {
     /// It is served.
-    Served(Place),
+    Served(Slot),
     /// Its requests are answered that there are too many.
-    Told(Place),
+    Told(Slot),
     /// It is closed.
     Closed,
 }
 
-/// A connection's place, given back when it is dropped.
-pub(crate) struct Place {
+/// A connection's slot, given back when it is dropped.
+pub(crate) struct Slot {
     clients: Clients,
     address: IpAddr,
     shaking: bool,
     told: bool,
 }
 
-impl std::fmt::Debug for Place {
+impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Place({})", self.address)
+        write!(f, "Slot({})", self.address)
     }
 }
 
 impl Clients {
-    /// Takes a place for a connection that is about to shake hands.
+    /// Takes a slot for a connection that is about to shake hands.
     pub(crate) fn admit(&self, address: IpAddr, bounds: &Bounds) -> Admitted {
         let address = client_of(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,10 +74,10 @@ impl Clients {
         count.handshakes += 1;
         counts.connections += 1;
         counts.refusals += usize::from(full);
-        let place = Place { clients: self.clone(), address, shaking: true, told: full };
+        let slot = Slot { clients: self.clone(), address, shaking: true, told: full };
         match full {
-            true => Admitted::Told(place),
-            false => Admitted::Served(place),
+            true => Admitted::Told(slot),
+            false => Admitted::Served(slot),
         }
     }
 }
@@ -91,7 +91,7 @@ fn client_of(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Place {
+impl Slot {
     /// The handshake is over.
     pub(crate) fn shaken(&mut self) {
         if std::mem::take(&mut self.shaking) {
@@ -103,7 +103,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.shaken();
         let mut counts = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,8 +137,8 @@ mod tests {
     fn an_address_has_so_many_places_and_gets_them_back() {
         let clients = Clients::default();
         let admit = || clients.admit(HERE, &bounds());
-        let Admitted::Served(mut first) = admit() else { panic!("a free place") };
-        let Admitted::Served(second) = admit() else { panic!("a free place") };
+        let Admitted::Served(mut first) = admit() else { panic!("a free slot") };
+        let Admitted::Served(second) = admit() else { panic!("a free slot") };
         assert!(matches!(admit(), Admitted::Closed), "two handshakes are under way");
         first.shaken();
         let Admitted::Told(told) = admit() else { panic!("it is full") };
@@ -182,9 +182,9 @@ mod tests {
         let clients = Clients::default();
         let taken: Vec<_> = (0..2)
             .map(|_| match clients.admit(HERE, &bounds()) {
-                Admitted::Served(mut place) => {
-                    place.shaken();
-                    place
+                Admitted::Served(mut slot) => {
+                    slot.shaken();
+                    slot
                 }
                 other => panic!("{other:?}"),
             })

@@ -68,7 +68,7 @@ impl Drop for Left<'_> {
             digest: String::new(),
         });
         entry.response = Some(self.write.call.response(0, Outcome::ClientGone, 0));
-        self.proxy.recorder.soon(entry, None);
+        self.proxy.recorder.append_later(entry, None);
     }
 }
 
@@ -166,7 +166,7 @@ impl Proxy {
         self.refuse_if_denied_lately(write, &effects).await?;
         self.refuse_if_too_many(write).await?;
         let mut received = write.received(&self.redactor, judgement.decision(Action::Hold));
-        let origin = self.judge.facts.origin(write, &judgement);
+        let facts_ref = self.judge.facts.reference(write, &judgement);
         self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let hold = self.new_hold(write, request_digest, effects, judgement);
         let id = hold.id.clone();
@@ -175,7 +175,7 @@ impl Proxy {
             reason = %hold.reason, "held"
         );
         self.queue.insert(hold, vec![received]).await?;
-        origin.into_iter().for_each(|it| self.judge.facts.remember(&id, it));
+        facts_ref.into_iter().for_each(|it| self.judge.facts.remember(&id, it));
         Ok(id)
     }
 
@@ -223,7 +223,7 @@ impl Proxy {
             ..judgement.decision(Action::Hold)
         };
         let mut received = write.received(&self.redactor, decision);
-        let origin = self.judge.facts.refer(&id, write, &mut judgement);
+        let facts_ref = self.judge.facts.refer(&id, write, &mut judgement);
         self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         received.hold = Some(HoldRecord {
             id: id.to_string(),
@@ -238,8 +238,8 @@ impl Proxy {
         if drifted {
             self.drift(hold, judgement).await?;
         }
-        self.recorder.now(vec![received]).await?;
-        origin.into_iter().for_each(|it| self.judge.facts.remember(&id, it));
+        self.recorder.append_durable(vec![received]).await?;
+        facts_ref.into_iter().for_each(|it| self.judge.facts.remember(&id, it));
         Ok(id)
     }
 
@@ -417,7 +417,7 @@ impl Proxy {
                 };
             }
             let preview = &judgement.preview;
-            let pinned = pin::pin(&write, &preview.uid, &preview.resource_version);
+            let pinned = preconditions::add(&write, &preview.uid, &preview.resource_version);
             let mut outgoing = write.call.outgoing(pinned.body);
             if let Some(content_type) = pinned.content_type {
                 outgoing.headers.insert(header::CONTENT_TYPE, content_type);
@@ -593,7 +593,7 @@ impl Proxy {
         let id = hold.id.clone();
         if let Err(error) = self.queue.change(hold, event, None, vec![entry.clone()]).await {
             tracing::error!(%error, hold = %id, "the outcome of a hold is kept in memory");
-            self.recorder.soon(entry, None);
+            self.recorder.append_later(entry, None);
         }
     }
 

@@ -11,27 +11,27 @@ mod bounds;
 mod clients;
 mod error;
 mod held;
+mod in_flight;
 mod inbound;
-mod lanes;
 mod listener;
-mod load;
 mod own_rules;
-mod pace;
-mod pin;
+mod preconditions;
 mod read;
 mod recorder;
 mod serve;
+mod timeouts;
 mod tunnel;
 mod warning;
+mod workers;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use authn::{Certificates, Tokens};
 pub use bounds::Bounds;
+use in_flight::{Bodies, RequestsInFlight};
 use judge::{ClusterView, Judge, Memory};
 pub use listener::{Listener, serve};
-use load::{Bodies, Loads};
 use payload::Redactor;
 use policy::Pack;
 use recorder::Recorder;
@@ -82,7 +82,7 @@ pub struct Proxy {
     redactor: Redactor,
     answers: answers::Answers,
     enqueueing: Mutex<()>,
-    loads: Loads,
+    in_flight: RequestsInFlight,
     bodies: Bodies,
     /// Where writes are judged: not on the threads that carry connections.
     home: Handle,
@@ -151,7 +151,7 @@ impl Proxy {
             redactor: parts.redactor,
             answers: answers::Answers::default(),
             enqueueing: Mutex::default(),
-            loads: Loads::default(),
+            in_flight: RequestsInFlight::default(),
             bodies: Bodies::default(),
             home: Handle::current(),
             stopping: parts.stopping,

@@ -26,11 +26,11 @@ use upstream::RunAs;
 use crate::{
     Proxy,
     body::{self, Guarded},
-    clients::{Admitted, Clients, Place},
+    clients::{Admitted, Clients, Slot},
     error::ProxyError,
-    lanes::Lanes,
-    load::Agent,
-    pace::{LOOK_EVERY, Overdue, Pace, Paced, Paces},
+    in_flight::InFlight,
+    timeouts::{ConnectionActivity, LOOK_EVERY, Observed, Overdue, Reaper},
+    workers::Workers,
 };
 
 /// Larger heads than `header_bytes_max` are still read up to here, so that they can be answered.
@@ -59,14 +59,14 @@ pub struct Listener {
 pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
     let tls = TlsAcceptor::from(listener.tls);
     let clients = Clients::default();
-    let paces = Arc::new(Paces::default());
-    let mut lanes = Lanes::start()?;
+    let reaper = Arc::new(Reaper::default());
+    let mut workers = Workers::start()?;
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         let accepted = tokio::select! {
             accepted = listener.tcp.accept() => accepted,
             _ = look.tick() => {
-                paces.look(&proxy.settings.bounds);
+                reaper.look(&proxy.settings.bounds);
                 continue;
             }
             () = proxy.stopping.cancelled() => break,
@@ -80,9 +80,9 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
                 continue;
             }
         };
-        let (place, told) = match clients.admit(source.ip(), &proxy.settings.bounds) {
-            Admitted::Served(place) => (place, false),
-            Admitted::Told(place) => (place, true),
+        let (slot, told) = match clients.admit(source.ip(), &proxy.settings.bounds) {
+            Admitted::Served(slot) => (slot, false),
+            Admitted::Told(slot) => (slot, true),
             Admitted::Closed => {
                 tracing::debug!(%source, "too many connections: one was closed");
                 continue;
@@ -96,16 +96,16 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
                 continue;
             }
         };
-        let arrival = Arrival { tcp, source, place, told, paces: Arc::clone(&paces) };
+        let arrival = Arrival { tcp, source, slot, told, reaper: Arc::clone(&reaper) };
         let (proxy, tls) = (Arc::clone(&proxy), tls.clone());
-        lanes.run(async move {
+        workers.run(async move {
             if let Err(error) = connection(proxy, tls, arrival).await {
                 tracing::debug!(%error, %source, "a connection ended");
             }
         });
     }
     drop(listener.tcp);
-    lanes.finish().await;
+    workers.finish().await;
     Ok(())
 }
 
@@ -113,10 +113,10 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
 struct Arrival {
     tcp: std::net::TcpStream,
     source: SocketAddr,
-    place: Place,
+    slot: Slot,
     /// There are too many: whatever it asks, that is the answer.
     told: bool,
-    paces: Arc<Paces>,
+    reaper: Arc<Reaper>,
 }
 
 /// Who is at the other end of a connection, as far as TLS and its last request can tell.
@@ -130,7 +130,7 @@ pub(crate) struct Peer {
 struct Known {
     authorization: HeaderValue,
     run_as: RunAs,
-    agent: Agent,
+    in_flight: InFlight,
 }
 
 impl Peer {
@@ -140,41 +140,41 @@ impl Peer {
     }
 
     /// What this very `Authorization` was read as on this connection, if it was the last one.
-    pub(crate) fn known(&self, authorization: &HeaderValue) -> Option<(RunAs, Agent)> {
+    pub(crate) fn known(&self, authorization: &HeaderValue) -> Option<(RunAs, InFlight)> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let known = last.as_ref().filter(|it| it.authorization == authorization)?;
-        Some((known.run_as.clone(), known.agent.clone()))
+        Some((known.run_as.clone(), known.in_flight.clone()))
     }
 
     /// Remembers what an `Authorization` was read as; copied, since the buffer that it was read into
     /// would stay as long as the connection.
-    pub(crate) fn remember(&self, authorization: &HeaderValue, run_as: RunAs, agent: Agent) {
+    pub(crate) fn remember(&self, authorization: &HeaderValue, run_as: RunAs, in_flight: InFlight) {
         let Ok(authorization) = HeaderValue::from_bytes(authorization.as_bytes()) else { return };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Known { authorization, run_as, agent });
+        *last = Some(Known { authorization, run_as, in_flight });
     }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Result<(), Failure> {
-    let Arrival { tcp, source, mut place, told, paces } = arrival;
+    let Arrival { tcp, source, mut slot, told, reaper } = arrival;
     // Boxed, like what follows: ten thousand connections would keep the room that a handshake takes.
     let shaken = Box::pin(shake_hands(tcp, tls, proxy.settings.bounds.handshake_time_max));
     let stream = tokio::select! {
         stream = shaken => stream?,
         () = proxy.stopping.cancelled() => return Ok(()),
     };
-    place.shaken();
+    slot.shaken();
     let session = stream.get_ref().1;
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let certificates = session.peer_certificates().unwrap_or_default();
     let certificates = certificates.iter().map(|it| it.clone().into_owned()).collect();
     let peer = Arc::new(Peer { address: source, certificates, last: Mutex::default() });
-    let pace = Arc::new(Pace::new(!is_http2));
-    paces.add(&pace);
-    let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
-    let (answering, of_service) = (Arc::clone(&proxy), Arc::clone(&pace));
+    let activity = Arc::new(ConnectionActivity::new(!is_http2));
+    reaper.add(&activity);
+    let stream = TokioIo::new(Observed::new(stream, Arc::clone(&activity)));
+    let (answering, of_service) = (Arc::clone(&proxy), Arc::clone(&activity));
     let service = service_fn(move |request: Request<Incoming>| {
         let (proxy, peer) = (Arc::clone(&answering), Arc::clone(&peer));
         let busy = of_service.begin();
@@ -199,17 +199,22 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIME_MAX)
             .serve_connection(stream, service);
-        return drive(Box::pin(connection), |it| it.graceful_shutdown(), &proxy.stopping, &pace)
-            .await;
+        return drive(
+            Box::pin(connection),
+            |it| it.graceful_shutdown(),
+            &proxy.stopping,
+            &activity,
+        )
+        .await;
     }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // `Pace` does this, and tells a slow head from an idle connection.
+        // `ConnectionActivity` does this, and tells a slow head from an idle connection.
         .header_read_timeout(None)
         .max_header_size(HEAD_BYTES_MAX)
         .serve_connection(stream, service)
         .with_upgrades();
-    drive(Box::pin(connection), |it| it.graceful_shutdown(), &proxy.stopping, &pace).await
+    drive(Box::pin(connection), |it| it.graceful_shutdown(), &proxy.stopping, &activity).await
 }
 
 async fn shake_hands(
@@ -231,7 +236,7 @@ async fn drive<C>(
     mut connection: Pin<Box<C>>,
     end_in_order: impl FnOnce(Pin<&mut C>),
     stopping: &CancellationToken,
-    pace: &Pace,
+    activity: &ConnectionActivity,
 ) -> Result<(), Failure>
 where
     C: Future<Output = hyper::Result<()>>,
@@ -239,7 +244,7 @@ where
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
         () = stopping.cancelled() => {}
-        why = pace.overdue() => match why {
+        why = activity.overdue() => match why {
             Overdue::Stuck => return Ok(()),
             Overdue::Idle => {}
         }
@@ -248,7 +253,7 @@ where
     tokio::select! {
         ended = connection.as_mut() => Ok(ended?),
         // Idle still, or stuck: the other end does not listen.
-        _ = pace.overdue() => Ok(()),
+        _ = activity.overdue() => Ok(()),
     }
 }
 

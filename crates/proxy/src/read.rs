@@ -1,4 +1,4 @@
-//! Reads: forwarded at once, and told of when they have ended, however they end.
+//! Reads: forwarded at once, and recorded when they have ended, however they end.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     Proxy,
     body::{self, Counted, Ended},
     error::ProxyError,
-    load::Load,
+    in_flight::RequestGuard,
     own_rules,
 };
 
@@ -25,11 +25,11 @@ impl Proxy {
     pub(crate) async fn read(
         self: Arc<Self>,
         call: Call,
-        load: Load,
+        load: RequestGuard,
         body: Incoming,
     ) -> Response<Body> {
         let decision = decided(Action::Allow, "");
-        let mut told = Told {
+        let mut record = ReadRecord {
             proxy: self,
             call: Some(call),
             decision,
@@ -38,11 +38,11 @@ impl Proxy {
             outcome: Outcome::Answered,
             _load: load,
         };
-        match told.answer(body).await {
-            Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| told.ended(&ended))),
+        match record.answer(body).await {
+            Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| record.ended(&ended))),
             Err(error) => {
                 let status = Status::from(&error);
-                told.refused(status.code(), &error);
+                record.refused(status.code(), &error);
                 body::status_response(&status)
             }
         }
@@ -86,10 +86,10 @@ fn streams(call: &Call) -> bool {
         || attributes.query.first("follow").is_some_and(|it| it != "false" && it != "0")
 }
 
-/// What will be told of a read, once: also of one whose agent leaves before there is an answer.
-struct Told {
+/// What will be recorded of a read, once: also of one whose agent leaves before there is an answer.
+struct ReadRecord {
     proxy: Arc<Proxy>,
-    /// Taken when it is told of.
+    /// Taken when it is recorded.
     call: Option<Call>,
     decision: DecisionRecord,
     /// How its namespace is classed, where a rule asked.
@@ -98,13 +98,13 @@ struct Told {
     code: u16,
     /// How it ended, once its answer has left whole.
     outcome: Outcome,
-    _load: Load,
+    _load: RequestGuard,
 }
 
-impl Told {
+impl ReadRecord {
     async fn answer(&mut self, body: Incoming) -> Result<Answer, ProxyError> {
         let proxy = &self.proxy;
-        // Not to be reached without one: it is told of once, at the end.
+        // INVARIANT: the call is only taken when the record is published, at the end.
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
         // Of most reads no rule asks anything, and nobody waits.
         if let Some(pack) = proxy.judge.asked_about_read(&call.attributes) {
@@ -136,7 +136,7 @@ impl Told {
                 ..call.entry(Stage::ResponseStarted)
             };
             started.user = call.known_user().as_ref().map(Identity::from);
-            proxy.recorder.soon(started, call.token());
+            proxy.recorder.append_later(started, call.token());
             if let Some(call) = self.call.as_mut() {
                 call.let_go_of_head();
             }
@@ -146,7 +146,7 @@ impl Told {
 
     fn ended(mut self, ended: &Ended) {
         let outcome = if ended.complete { self.outcome } else { Outcome::ClientGone };
-        self.tell(outcome, ended.bytes, None);
+        self.publish(outcome, ended.bytes, None);
     }
 
     fn refused(mut self, code: u16, error: &ProxyError) {
@@ -159,10 +159,10 @@ impl Told {
             }
             _ => Outcome::Unsent,
         };
-        self.tell(outcome, 0, Some(error.to_string()));
+        self.publish(outcome, 0, Some(error.to_string()));
     }
 
-    fn tell(&mut self, outcome: Outcome, bytes: u64, note: Option<String>) {
+    fn publish(&mut self, outcome: Outcome, bytes: u64, note: Option<String>) {
         let Some(call) = self.call.take() else { return };
         let mut entry = call.entry(Stage::ResponseComplete);
         entry.decision = Some(self.decision.clone());
@@ -172,12 +172,12 @@ impl Told {
         entry.note = note;
         let token = call.token();
         entry.request = Some(call.into_record(&self.proxy.redactor));
-        self.proxy.recorder.soon(entry, token);
+        self.proxy.recorder.append_later(entry, token);
     }
 }
 
-impl Drop for Told {
+impl Drop for ReadRecord {
     fn drop(&mut self) {
-        self.tell(Outcome::ClientGone, 0, None);
+        self.publish(Outcome::ClientGone, 0, None);
     }
 }

@@ -100,27 +100,30 @@ impl Recorder {
     }
 
     /// Durable when it returns, or an error: for what must be known before a request leaves.
-    pub(crate) async fn now(&self, entries: Vec<Entry>) -> Result<(), ledger::StoreError> {
+    pub(crate) async fn append_durable(
+        &self,
+        entries: Vec<Entry>,
+    ) -> Result<(), ledger::StoreError> {
         self.ledger.append(entries).await
     }
 
     /// Written soon. `token` names the user where the entry does not yet.
-    pub(crate) fn soon(&self, entry: Entry, token: Option<Arc<str>>) {
+    pub(crate) fn append_later(&self, entry: Entry, token: Option<Arc<str>>) {
         self.waiting.add(Late { entry, token });
     }
 
     /// Written now if the store takes it, and soon otherwise: for outcomes, which have happened.
-    pub(crate) async fn outcome(&self, entry: Entry) {
+    pub(crate) async fn append_outcome(&self, entry: Entry) {
         if let Err(error) = self.ledger.append(vec![entry.clone()]).await {
             tracing::error!(%error, auditID = entry.audit_id, "an outcome is kept in memory");
-            self.soon(entry, None);
+            self.append_later(entry, None);
         }
     }
 }
 
 impl judge::ProbeLog for Recorder {
     fn append_probe(&self, entry: Entry) {
-        self.soon(entry, None);
+        self.append_later(entry, None);
     }
 }
 

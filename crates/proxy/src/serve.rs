@@ -18,9 +18,9 @@ use upstream::{Bearer, Body, RunAs};
 use crate::{
     Proxy, body,
     error::ProxyError,
+    in_flight::InFlight,
     inbound::InboundWrite,
     listener::Peer,
-    load::Agent,
     tunnel::{Opening, Upgrade},
     warning,
 };
@@ -74,7 +74,7 @@ impl Proxy {
         received: Instant,
         audit_id: &AuditId,
         request: &Request<Incoming>,
-    ) -> Result<(Call, Agent), ProxyError> {
+    ) -> Result<(Call, InFlight), ProxyError> {
         let headers = request.headers();
         let bounds = &self.settings.bounds;
         if headers.len() > bounds.headers_max || size_of(headers) > bounds.header_bytes_max {
@@ -96,7 +96,11 @@ impl Proxy {
     }
 
     /// In whose name a request goes upstream, and what they have under way.
-    fn credential(&self, peer: &Peer, headers: &HeaderMap) -> Result<(RunAs, Agent), ProxyError> {
+    fn credential(
+        &self,
+        peer: &Peer,
+        headers: &HeaderMap,
+    ) -> Result<(RunAs, InFlight), ProxyError> {
         let authorization = headers.get(header::AUTHORIZATION);
         if let Some(known) = authorization.and_then(|it| peer.known(it)) {
             return Ok(known);
@@ -112,7 +116,7 @@ impl Proxy {
             // The API server would take the certificate, its reader may think of the token.
             (Credential::Bearer(_), Some(_)) => return Err(ProxyError::TwoCredentials),
         };
-        let agent = self.loads.of(&run_as);
+        let agent = self.in_flight.of(&run_as);
         // A certificate is verified for each request, whatever else is shown.
         if let (Some(authorization), RunAs::Bearer(_)) = (authorization, &run_as) {
             peer.remember(authorization, run_as.clone(), agent.clone());
@@ -212,7 +216,7 @@ impl Proxy {
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
         self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let at = received.time;
-        self.recorder.now(vec![received]).await?;
+        self.recorder.append_durable(vec![received]).await?;
         self.judge.memory.remember(&write.user.username, &judgement.effects, at);
         // On its own: an agent that leaves in the middle must not leave an outcome unrecorded.
         let (proxy, write) = (Arc::clone(self), Arc::clone(write));
@@ -253,7 +257,7 @@ impl Proxy {
         head.headers = attributes::headers::downstream_headers(head.headers);
         let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);
         entry.response = Some(write.call.response(head.status.as_u16(), Outcome::Answered, bytes));
-        self.recorder.outcome(entry).await;
+        self.recorder.append_outcome(entry).await;
         if head.status.is_success()
             && let Some(text) = self.judge.forewarning(&write).await
         {
@@ -270,7 +274,7 @@ impl Proxy {
         entry.stage = Stage::ResponseComplete;
         entry.response =
             Some(write.call.response(code, Outcome::Refused, answer.bytes.len() as u64));
-        self.recorder.outcome(entry).await;
+        self.recorder.append_outcome(entry).await;
         let mut response = Response::new(body::full(answer.bytes));
         *response.status_mut() = answer.status;
         let headers = attributes::headers::downstream_headers(answer.headers);
@@ -312,7 +316,7 @@ impl Proxy {
             Ok(Credential::Bearer(token)) => Some(token.into()),
             _ => None,
         };
-        self.recorder.soon(entry, token);
+        self.recorder.append_later(entry, token);
         body::status_response(&status)
     }
 
@@ -332,7 +336,7 @@ impl Proxy {
             latency_micros: latency,
             bytes: 0,
         });
-        self.recorder.outcome(entry).await;
+        self.recorder.append_outcome(entry).await;
         body::status_response(&status)
     }
 
@@ -361,7 +365,7 @@ impl Proxy {
             _ => None,
         };
         entry.response = Some(write.call.response(status.code(), outcome, 0));
-        self.recorder.outcome(entry).await;
+        self.recorder.append_outcome(entry).await;
         body::status_response(&status)
     }
 

@@ -100,7 +100,7 @@ impl Proxy {
         };
         let mut started = write.call.entry(Stage::ResponseStarted);
         started.response = Some(write.call.response(101, Outcome::Answered, 0));
-        self.recorder.outcome(started).await;
+        self.recorder.append_outcome(started).await;
         let tunnel = Tunnel { client, upstream, write: Arc::clone(write) };
         self.tasks.spawn(Arc::clone(self).carry(tunnel));
         let mut answer = Response::new(body::full(""));
@@ -154,7 +154,7 @@ impl Proxy {
         entry.note = Some(format!(
             "the session {ended} after {seconds:.1} s: {up} bytes from the agent, {down} bytes to it"
         ));
-        self.recorder.outcome(entry).await;
+        self.recorder.append_outcome(entry).await;
     }
 }
 

@@ -3,32 +3,36 @@
 //! A chart makes many workloads of one account at once, and each would ask the same forty questions.
 //! They are about what other authorizers than RBAC grant; RBAC's own rules are read each time.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
 
 /// The API server keeps a webhook's refusal for longer, 30 s unless it is told otherwise
 /// (`--authorization-webhook-cache-unauthorized-ttl`).
 const KEPT: Duration = Duration::from_secs(3);
 
+/// Accounts that are remembered at a time.
+const ACCOUNTS_MAX: u64 = 10_000;
+
 /// Usernames, and when they were asked about.
-#[derive(Default)]
-pub(crate) struct Answered(Mutex<HashMap<String, Instant>>);
+pub(super) struct Answered(Cache<String, Instant>);
+
+impl Default for Answered {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(ACCOUNTS_MAX).time_to_live(KEPT).build())
+    }
+}
 
 impl Answered {
     /// Whether all was refused that was asked a moment before `now`.
     pub(super) fn was_refused(&self, username: &str, now: Instant) -> bool {
-        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(username).copied();
-        asked.is_some_and(|asked| is_fresh(asked, now))
+        // The cache counts from when the answers were in, which is later than when they were asked for.
+        self.0.get(username).is_some_and(|asked| is_fresh(asked, now))
     }
 
-    /// All was refused; it was asked from `asked` on. Others that are no longer fresh are forgotten.
+    /// All was refused; it was asked from `asked` on.
     pub(super) fn refused(&self, username: &str, asked: Instant) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, before| is_fresh(*before, asked));
-        all.insert(username.to_owned(), asked);
+        self.0.insert(username.to_owned(), asked);
     }
 }
 
@@ -48,7 +52,8 @@ mod tests {
         assert!(answered.was_refused("a", start + Duration::from_millis(2_999)));
         assert!(!answered.was_refused("a", start + KEPT));
         assert!(!answered.was_refused("b", start));
-        answered.refused("b", start + KEPT);
-        assert_eq!(answered.0.lock().expect("a map").len(), 1, "`a` is forgotten");
+        let policy = answered.0.policy();
+        assert_eq!(policy.time_to_live(), Some(KEPT), "`a` leaves the memory too");
+        assert_eq!(policy.max_capacity(), Some(ACCOUNTS_MAX));
     }
 }

@@ -24,7 +24,7 @@ use upstream::{Access, Namespaces, Own};
 
 use self::{
     answered::Answered,
-    power::{Place, SAMPLED, Telling},
+    power::{RightPattern, SAMPLED, Scope},
     rbac::{Bindings, Given, Roles},
 };
 
@@ -34,7 +34,7 @@ const ASKED_AT_A_TIME: usize = 16;
 const HOPS_MAX: usize = 16;
 
 /// Held in guarded namespaces.
-const GUARDED: [Telling; 7] = [
+const GUARDED: [RightPattern; 7] = [
     ("create", "", "pods", ""),
     ("delete", "", "pods", ""),
     ("create", "", "pods", "exec"),
@@ -45,7 +45,7 @@ const GUARDED: [Telling; 7] = [
 ];
 
 /// Held outside namespaces; a right to Secrets everywhere is a right to everybody's.
-const CLUSTER: [Telling; 14] = [
+const CLUSTER: [RightPattern; 14] = [
     ("delete", "", "namespaces", ""),
     ("patch", "", "namespaces", ""),
     ("patch", "", "nodes", ""),
@@ -145,20 +145,20 @@ impl Accounts {
             let rights: Vec<_> = held
                 .iter()
                 .flat_map(|(way, given)| {
-                    let place =
-                        given.namespace.as_deref().map_or(Place::Cluster, |it| self.place(it));
-                    roles.rules(given).iter().map(move |rule| (way, place, rule))
+                    let scope =
+                        given.namespace.as_deref().map_or(Scope::Cluster, |it| self.scope(it));
+                    roles.rules(given).iter().map(move |rule| (way, scope, rule))
                 })
                 .collect();
             let power = rights
                 .iter()
-                .find_map(|(way, place, rule)| Some(format!("{way}{}", power::of(rule, *place)?)));
+                .find_map(|(way, scope, rule)| Some(format!("{way}{}", power::of(rule, *scope)?)));
             if power.is_some() {
                 return Ok(power);
             }
             let mut next = Vec::new();
-            for (way, place, rule) in rights {
-                if let Some((right, home)) = power::way(rule, place)
+            for (way, scope, rule) in rights {
+                if let Some((right, home)) = power::way(rule, scope)
                     && reached.insert(home.to_owned())
                 {
                     next.extend(listed.of_accounts(home).into_iter().map(|(who, given)| {
@@ -179,12 +179,12 @@ impl Accounts {
         Err(())
     }
 
-    fn place<'a>(&self, namespace: &'a str) -> Place<'a> {
+    fn scope<'a>(&self, namespace: &'a str) -> Scope<'a> {
         // One that the watch does not know yet: nobody knows that it is not guarded.
         match self.namespaces.known(namespace) {
-            Some(class) if !class.protected && !class.production => Place::Ordinary(namespace),
-            Some(class) if !class.protected => Place::Production(namespace),
-            _ => Place::Protected(namespace),
+            Some(class) if !class.protected && !class.production => Scope::Ordinary(namespace),
+            Some(class) if !class.protected => Scope::Production(namespace),
+            _ => Scope::Protected(namespace),
         }
     }
 
@@ -209,7 +209,7 @@ impl Accounts {
     }
 }
 
-fn access((verb, group, resource, subresource): Telling, namespace: &str) -> Access {
+fn access((verb, group, resource, subresource): RightPattern, namespace: &str) -> Access {
     Access {
         verb: verb.to_owned(),
         group: group.to_owned(),

@@ -7,12 +7,12 @@ use upstream::Access;
 use crate::access;
 
 /// A verb, a group, a resource and a subresource.
-pub(super) type Telling = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type RightPattern = (&'static str, &'static str, &'static str, &'static str);
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Held wherever it is done: those that other authorizers than RBAC are asked about too.
-pub(super) const SAMPLED: [Telling; 10] = [
+pub(super) const SAMPLED: [RightPattern; 10] = [
     ("delete", "apps", "deployments", ""),
     ("delete", "apps", "statefulsets", ""),
     ("delete", "", "persistentvolumeclaims", ""),
@@ -26,7 +26,7 @@ pub(super) const SAMPLED: [Telling; 10] = [
 ];
 
 /// The others of Kubernetes' own resources that are held wherever it is done, whatever is written.
-const ANYWHERE: [Telling; 16] = [
+const ANYWHERE: [RightPattern; 16] = [
     ("delete", "", "namespaces", ""),
     ("delete", "apps", "daemonsets", ""),
     ("delete", "apps", "replicasets", ""),
@@ -65,7 +65,7 @@ const STARTS: [(&str, &str); 10] = [
 const USE: &str = "use";
 
 /// What else leads to the accounts of a namespace: where code of theirs runs already, or their tokens.
-const REACHES: [Telling; 7] = [
+const REACHES: [RightPattern; 7] = [
     ("update", "", "pods", "ephemeralcontainers"),
     (USE, "", "pods", "exec"),
     (USE, "", "pods", "attach"),
@@ -76,10 +76,10 @@ const REACHES: [Telling; 7] = [
 ];
 
 /// A resource, and verbs that nobody is held for.
-type Chore = (&'static str, &'static str, &'static [&'static str]);
+type HarmlessRight = (&'static str, &'static str, &'static [&'static str]);
 
 /// Creates that store nothing.
-const REVIEWS: [Chore; 6] = [
+const REVIEWS: [HarmlessRight; 6] = [
     ("authentication.k8s.io", "selfsubjectreviews", &["create"]),
     ("authentication.k8s.io", "tokenreviews", &["create"]),
     ("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]),
@@ -89,13 +89,14 @@ const REVIEWS: [Chore; 6] = [
 ];
 
 /// Writes that are held in protected namespaces alone, as any is.
-const EVENTS: [Chore; 2] = [
+const EVENTS: [HarmlessRight; 2] = [
     ("", "events", &["create", "patch", "update"]),
     ("events.k8s.io", "events", &["create", "patch", "update"]),
 ];
 
 /// As events; everywhere is also where they are the control plane's heartbeats.
-const LEASES: [Chore; 1] = [("coordination.k8s.io", "leases", &["create", "patch", "update"])];
+const LEASES: [HarmlessRight; 1] =
+    [("coordination.k8s.io", "leases", &["create", "patch", "update"])];
 
 /// Subresources that a read opens a way into.
 const WAYS_IN: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
@@ -105,7 +106,7 @@ const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollect
 
 /// Where a rule holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum Scope<'a> {
     /// Everywhere, and outside namespaces.
     Cluster,
     /// In a namespace where any write is held.
@@ -117,22 +118,22 @@ pub(super) enum Place<'a> {
 }
 
 /// One right of the rule for which an agent would be held, as `delete secrets in payments`.
-pub(super) fn of(rule: &PolicyRule, place: Place<'_>) -> Option<String> {
-    let right = match place {
-        Place::Ordinary(_) => held_anywhere(rule),
-        Place::Cluster | Place::Protected(_) | Place::Production(_) => outside_reads(rule, place),
+pub(super) fn of(rule: &PolicyRule, scope: Scope<'_>) -> Option<String> {
+    let right = match scope {
+        Scope::Ordinary(_) => held_anywhere(rule),
+        Scope::Cluster | Scope::Protected(_) | Scope::Production(_) => outside_reads(rule, scope),
     };
-    let place = match place {
-        Place::Cluster => "everywhere".to_owned(),
-        Place::Protected(it) | Place::Production(it) | Place::Ordinary(it) => format!("in {it}"),
+    let place = match scope {
+        Scope::Cluster => "everywhere".to_owned(),
+        Scope::Protected(it) | Scope::Production(it) | Scope::Ordinary(it) => format!("in {it}"),
     };
     right.map(|right| format!("{right} {place}"))
 }
 
 /// A right of the rule that leads to the other accounts of a namespace, and the namespace. Elsewhere
 /// than in an ordinary one such a right is held by itself.
-pub(super) fn way<'a>(rule: &PolicyRule, place: Place<'a>) -> Option<(String, &'a str)> {
-    let Place::Ordinary(namespace) = place else { return None };
+pub(super) fn way<'a>(rule: &PolicyRule, scope: Scope<'a>) -> Option<(String, &'a str)> {
+    let Scope::Ordinary(namespace) = scope else { return None };
     let start = |(group, resource)| ["create", "update"].map(|verb| (verb, group, resource, ""));
     let mut all = STARTS.into_iter().flat_map(start).chain(REACHES);
     all.find(|it| covers(rule, *it)).map(|it| (words(it), namespace))
@@ -181,17 +182,17 @@ fn rights(rule: &PolicyRule) -> impl Iterator<Item = (&str, &str, &str)> {
 }
 
 /// The first right that is neither a read nor known to be harmless.
-fn outside_reads(rule: &PolicyRule, place: Place<'_>) -> Option<String> {
+fn outside_reads(rule: &PolicyRule, scope: Scope<'_>) -> Option<String> {
     if rule.non_resource_urls.as_ref().is_some_and(|it| !it.is_empty()) {
         let is_read = |verb: &&String| ["get", "head", "options"].contains(&verb.as_str());
         return rule.verbs.iter().find(|verb| !is_read(verb)).map(|verb| format!("{verb} any URL"));
     }
     rights(rule)
-        .find(|(verb, group, resource)| !is_harmless(verb, group, resource, place))
+        .find(|(verb, group, resource)| !is_harmless(verb, group, resource, scope))
         .map(|(verb, group, resource)| named(verb, group, resource))
 }
 
-fn is_harmless(verb: &str, group: &str, resource: &str, place: Place<'_>) -> bool {
+fn is_harmless(verb: &str, group: &str, resource: &str, scope: Scope<'_>) -> bool {
     let (main, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     if ["get", "list", "watch"].contains(&verb) {
         // A right to other people's credentials is their right.
@@ -199,21 +200,21 @@ fn is_harmless(verb: &str, group: &str, resource: &str, place: Place<'_>) -> boo
         let opens = subresource == "*" || WAYS_IN.contains(&subresource);
         return !(secrets || opens);
     }
-    let is_in = |chores: &[Chore]| {
+    let is_in = |chores: &[HarmlessRight]| {
         chores.iter().any(|(its_group, its_resource, verbs)| {
             (*its_group, *its_resource) == (group, resource) && verbs.contains(&verb)
         })
     };
     is_in(&REVIEWS)
-        || match place {
-            Place::Protected(_) => false,
-            Place::Production(_) | Place::Ordinary(_) => is_in(&EVENTS) || is_in(&LEASES),
-            Place::Cluster => is_in(&EVENTS),
+        || match scope {
+            Scope::Protected(_) => false,
+            Scope::Production(_) | Scope::Ordinary(_) => is_in(&EVENTS) || is_in(&LEASES),
+            Scope::Cluster => is_in(&EVENTS),
         }
 }
 
 /// As RBAC matches a rule; names are not looked at, since any may be the one that matters.
-fn covers(rule: &PolicyRule, (verb, group, resource, subresource): Telling) -> bool {
+fn covers(rule: &PolicyRule, (verb, group, resource, subresource): RightPattern) -> bool {
     let has = |list: Option<&[String]>, is: &dyn Fn(&str) -> bool| {
         list.unwrap_or_default().iter().any(|it| it == "*" || is(it))
     };
@@ -236,7 +237,7 @@ fn covers(rule: &PolicyRule, (verb, group, resource, subresource): Telling) -> b
         && has(rule.resources.as_deref(), &is_resource)
 }
 
-fn words((verb, group, resource, subresource): Telling) -> String {
+fn words((verb, group, resource, subresource): RightPattern) -> String {
     match subresource {
         "" => named(verb, group, resource),
         subresource => named(verb, group, &format!("{resource}/{subresource}")),
@@ -282,18 +283,18 @@ mod tests {
             rule("create", "authorization.k8s.io", "selfsubjectaccessreviews,subjectaccessreviews"),
         ];
         for rule in table {
-            for place in [Place::Cluster, Place::Production("shop"), Place::Ordinary("dev")] {
-                assert_eq!(of(&rule, place), None, "{rule:?} {place:?}");
+            for scope in [Scope::Cluster, Scope::Production("shop"), Scope::Ordinary("dev")] {
+                assert_eq!(of(&rule, scope), None, "{rule:?} {scope:?}");
             }
         }
         let leases = rule("create,update", "coordination.k8s.io", "leases");
-        assert_eq!(of(&leases, Place::Production("shop")), None);
+        assert_eq!(of(&leases, Scope::Production("shop")), None);
         let metrics = PolicyRule {
             verbs: vec!["get".into()],
             non_resource_urls: Some(vec!["/metrics".into()]),
             ..PolicyRule::default()
         };
-        assert_eq!(of(&metrics, Place::Cluster), None);
+        assert_eq!(of(&metrics, Scope::Cluster), None);
     }
 
     #[test]
@@ -303,7 +304,7 @@ mod tests {
             non_resource_urls: Some(vec!["*".into()]),
             ..PolicyRule::default()
         };
-        let guarded = Place::Production("shop");
+        let guarded = Scope::Production("shop");
         let table = [
             (rule("update", "apps", "deployments"), guarded, "update deployments of apps in shop"),
             (
@@ -320,71 +321,71 @@ mod tests {
             (rule("get", "", "secrets"), guarded, "get secrets in shop"),
             (rule("get", "*", "secrets"), guarded, "get secrets of all groups in shop"),
             (rule("list", "*", "*"), guarded, "list all resources of all groups in shop"),
-            (rule("get", "", "nodes/proxy"), Place::Cluster, "get nodes/proxy everywhere"),
+            (rule("get", "", "nodes/proxy"), Scope::Cluster, "get nodes/proxy everywhere"),
             (
                 rule("update", "coordination.k8s.io", "leases"),
-                Place::Cluster,
+                Scope::Cluster,
                 "update leases of coordination.k8s.io everywhere",
             ),
             (
                 rule("update", "coordination.k8s.io", "leases"),
-                Place::Protected("kube-system"),
+                Scope::Protected("kube-system"),
                 "update leases of coordination.k8s.io in kube-system",
             ),
-            (rule("create", "", "events"), Place::Protected("vault"), "create events in vault"),
-            (rule("impersonate", "", "users"), Place::Cluster, "impersonate users everywhere"),
+            (rule("create", "", "events"), Scope::Protected("vault"), "create events in vault"),
+            (rule("impersonate", "", "users"), Scope::Cluster, "impersonate users everywhere"),
             (
                 rule("bind", "rbac.authorization.k8s.io", "clusterroles"),
-                Place::Cluster,
+                Scope::Cluster,
                 "bind clusterroles of rbac.authorization.k8s.io everywhere",
             ),
             (rule("*", "", "events"), guarded, "do anything with events in shop"),
-            (anything, Place::Cluster, "* any URL everywhere"),
+            (anything, Scope::Cluster, "* any URL everywhere"),
             (
                 rule("deletecollection", "apps", "deployments"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "delete deployments of apps in dev",
             ),
             (
                 rule("create", "", "*/eviction"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "create pods/eviction in dev",
             ),
             (
                 rule("impersonate", "", "serviceaccounts"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "impersonate serviceaccounts in dev",
             ),
             (
                 rule("patch,bind", "rbac.authorization.k8s.io", "rolebindings"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "update rolebindings of rbac.authorization.k8s.io in dev",
             ),
-            (rule("*", "*", "*"), Place::Ordinary("dev"), "delete deployments of apps in dev"),
+            (rule("*", "*", "*"), Scope::Ordinary("dev"), "delete deployments of apps in dev"),
             (
                 rule("impersonate:serviceaccount", "authentication.k8s.io", "serviceaccounts"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "impersonate serviceaccounts of authentication.k8s.io in dev",
             ),
             (
                 rule("get,*", "example.com", "*"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "delete all resources of example.com in dev",
             ),
             (
                 rule("patch", "argoproj.io", "*/status"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "patch */status of argoproj.io in dev",
             ),
             // It may be an acting group's.
             (
                 rule("create", "*", "services"),
-                Place::Ordinary("dev"),
+                Scope::Ordinary("dev"),
                 "create services of all groups in dev",
             ),
         ];
-        for (rule, place, want) in table {
-            assert_eq!(of(&rule, place).as_deref(), Some(want), "{rule:?}");
+        for (rule, scope, want) in table {
+            assert_eq!(of(&rule, scope).as_deref(), Some(want), "{rule:?}");
         }
     }
 
@@ -464,7 +465,7 @@ mod tests {
             if (verb, resource.as_str()) == ("deletecollection", "namespaces") {
                 continue;
             }
-            let got = of(&rule(verb, group, &resource), Place::Ordinary("dev"));
+            let got = of(&rule(verb, group, &resource), Scope::Ordinary("dev"));
             assert_eq!(got.is_some(), want, "{verb} {resource} of `{group}`: {got:?}");
             held += usize::from(want);
         }
@@ -477,12 +478,12 @@ mod tests {
         let protected = [("env", "dev"), ("agent-shield.io/protected", "true")];
         let production = [("env", "production")];
         for (verb, group, resource) in writes() {
-            for (place, labels) in
-                [(Place::Protected("dev"), &protected[..]), (Place::Production("dev"), &production)]
+            for (scope, labels) in
+                [(Scope::Protected("dev"), &protected[..]), (Scope::Production("dev"), &production)]
             {
                 if is_held(&pack, (verb, group, resource.as_str()), labels) == Some(true) {
-                    let got = of(&rule(verb, group, &resource), place);
-                    assert!(got.is_some(), "{verb} {resource} of `{group}` {place:?}");
+                    let got = of(&rule(verb, group, &resource), scope);
+                    assert!(got.is_some(), "{verb} {resource} of `{group}` {scope:?}");
                 }
             }
         }
@@ -490,7 +491,7 @@ mod tests {
 
     #[test]
     fn knows_what_leads_to_other_accounts() {
-        let way = |rule: &PolicyRule, place| way(rule, place).map(|(right, _)| right);
+        let way = |rule: &PolicyRule, scope| way(rule, scope).map(|(right, _)| right);
         let table = [
             (rule("create", "", "pods"), "create pods"),
             (rule("patch", "apps", "deployments"), "update deployments of apps"),
@@ -502,8 +503,8 @@ mod tests {
             (rule("list", "*", "*"), "use pods/exec"),
         ];
         for (rule, want) in table {
-            assert_eq!(way(&rule, Place::Ordinary("dev")).as_deref(), Some(want), "{rule:?}");
-            assert_eq!(way(&rule, Place::Production("dev")), None, "held by itself: {rule:?}");
+            assert_eq!(way(&rule, Scope::Ordinary("dev")).as_deref(), Some(want), "{rule:?}");
+            assert_eq!(way(&rule, Scope::Production("dev")), None, "held by itself: {rule:?}");
         }
         let none = [
             rule("get,list,watch", "", "pods,pods/log,configmaps"),
@@ -513,7 +514,7 @@ mod tests {
             rule("create", "example.com", "pods"),
         ];
         for rule in none {
-            assert_eq!(way(&rule, Place::Ordinary("dev")), None, "{rule:?}");
+            assert_eq!(way(&rule, Scope::Ordinary("dev")), None, "{rule:?}");
         }
     }
 }

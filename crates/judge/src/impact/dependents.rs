@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use effects::Effect;
 use serde_json::Value;
 
-use super::{LIST_MAX, Reach, Reached, counted, kinds::Listed, place, text};
+use super::{Impact, ImpactCount, LIST_MAX, counted, kinds::Listed, place, text};
 use crate::deletes;
 
-impl Reach<'_> {
+impl ImpactCount<'_> {
     pub(super) async fn of_owners(
         &self,
         deletes: &[&Effect],
         live: Option<&Value>,
-        to: &mut Reached,
+        to: &mut Impact,
     ) {
         let owners: BTreeSet<String> =
             deletes.iter().map(|it| it.object.uid.clone()).filter(|it| !it.is_empty()).collect();
@@ -52,7 +52,7 @@ impl Reach<'_> {
         self.note_all_unseen(&listed, to);
     }
 
-    fn note_all_unseen(&self, listed: &[Listed], to: &mut Reached) {
+    fn note_all_unseen(&self, listed: &[Listed], to: &mut Impact) {
         let unseen: Vec<String> = listed
             .iter()
             .filter(|it| it.items.is_none())

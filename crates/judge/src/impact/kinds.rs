@@ -6,7 +6,7 @@ use hold::GoesWith;
 use serde_json::Value;
 use upstream::Probe;
 
-use super::{LIST_MAX, NAMES_MAX, Reach, Reached, some, text};
+use super::{Impact, ImpactCount, LIST_MAX, NAMES_MAX, some, text};
 
 /// Lists that are asked for at the same time.
 const AT_A_TIME: usize = 12;
@@ -55,7 +55,7 @@ pub(super) struct Listed {
     pub(super) more: u64,
 }
 
-impl Reach<'_> {
+impl ImpactCount<'_> {
     /// Kinds that can be listed and deleted; events, which come and go by themselves, are none.
     pub(super) async fn kinds(&self) -> Option<Vec<Kind>> {
         let (core, groups) = tokio::join!(
@@ -91,7 +91,7 @@ impl Reach<'_> {
     }
 
     /// Says of which kinds nobody could tell.
-    pub(super) fn note_unseen(&self, listed: &[Listed], to: &mut Reached) {
+    pub(super) fn note_unseen(&self, listed: &[Listed], to: &mut Impact) {
         let unseen: Vec<String> = listed
             .iter()
             .filter(|it| it.items.is_none() && !FIRST.contains(&it.kind.resource.as_str()))
@@ -103,7 +103,7 @@ impl Reach<'_> {
         }
     }
 
-    pub(super) async fn in_namespace(&self, namespace: &str, to: &mut Reached) {
+    pub(super) async fn in_namespace(&self, namespace: &str, to: &mut Impact) {
         let Some(mut kinds) = self.kinds().await else {
             to.notes.push("what is in it could not be counted: the API server's discovery did not answer in time".to_owned());
             return;
@@ -129,7 +129,7 @@ impl Reach<'_> {
     }
 
     /// What counts alone do not say: which of it is in use, and whose data is gone for good.
-    async fn note_running(&self, namespace: &str, to: &mut Reached) {
+    async fn note_running(&self, namespace: &str, to: &mut Impact) {
         let within =
             |prefix: &str, resource: &str| format!("{prefix}/namespaces/{namespace}/{resource}");
         let (pods, slices, claims) = (
@@ -172,7 +172,7 @@ impl Reach<'_> {
         Some((name.to_owned(), policy.map(str::to_owned)))
     }
 
-    async fn note_volumes(&self, claims: &[Value], to: &mut Reached) {
+    async fn note_volumes(&self, claims: &[Value], to: &mut Impact) {
         let mut policies = Vec::new();
         for some in claims.chunks(AT_A_TIME) {
             let volumes: Vec<_> = some.iter().map(|claim| self.volume_policy(claim)).collect();

@@ -25,7 +25,7 @@ const NAMES_MAX: usize = 8;
 const LIST_MAX: usize = 500;
 
 /// Counting within a time, for one write.
-struct Reach<'a> {
+struct ImpactCount<'a> {
     view: &'a ClusterView,
     write: &'a Write,
     until: Instant,
@@ -33,7 +33,7 @@ struct Reach<'a> {
 
 /// What was found.
 #[derive(Default)]
-struct Reached {
+struct Impact {
     goes_with: Vec<GoesWith>,
     notes: Vec<String>,
 }
@@ -47,17 +47,17 @@ pub(crate) async fn goes_with(
     live: Option<&Value>,
     notes: &mut Vec<String>,
 ) -> Vec<GoesWith> {
-    let reach = Reach { view, write, until: Instant::now() + within };
-    let mut reached = Reached::default();
-    reach.of_deletes(effects, live, &mut reached).await;
-    reach.of_nodes(effects, live, &mut reached).await;
-    reach.of_uses(effects, &mut reached).await;
-    notes.extend(reached.notes);
-    reached.goes_with
+    let count = ImpactCount { view, write, until: Instant::now() + within };
+    let mut impact = Impact::default();
+    count.of_deletes(effects, live, &mut impact).await;
+    count.of_nodes(effects, live, &mut impact).await;
+    count.of_uses(effects, &mut impact).await;
+    notes.extend(impact.notes);
+    impact.goes_with
 }
 
-impl Reach<'_> {
-    async fn of_deletes(&self, effects: &[Effect], live: Option<&Value>, to: &mut Reached) {
+impl ImpactCount<'_> {
+    async fn of_deletes(&self, effects: &[Effect], live: Option<&Value>, to: &mut Impact) {
         let deletes: Vec<&Effect> = effects
             .iter()
             .filter(|it| matches!(it.kind, EffectKind::Delete | EffectKind::ReplacePod))

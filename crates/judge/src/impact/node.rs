@@ -5,17 +5,12 @@ use std::collections::BTreeMap;
 use effects::{Effect, EffectKind};
 use serde_json::Value;
 
-use super::{Reach, Reached, counted, place, some, text};
+use super::{Impact, ImpactCount, counted, place, some, text};
 use crate::pod;
 
-impl Reach<'_> {
+impl ImpactCount<'_> {
     /// Pods on a node that is cordoned, tainted or deleted; of one that is evicted, what it leaves.
-    pub(super) async fn of_nodes(
-        &self,
-        effects: &[Effect],
-        live: Option<&Value>,
-        to: &mut Reached,
-    ) {
+    pub(super) async fn of_nodes(&self, effects: &[Effect], live: Option<&Value>, to: &mut Impact) {
         let node = effects.iter().find(|it| {
             it.object.resource == "nodes"
                 && matches!(it.kind, EffectKind::Cordon | EffectKind::Taint | EffectKind::Delete)
@@ -52,7 +47,7 @@ impl Reach<'_> {
     }
 
     /// Pods whose controller has no other one that is ready elsewhere.
-    async fn note_alone(&self, leaving: &[&Value], to: &mut Reached) {
+    async fn note_alone(&self, leaving: &[&Value], to: &mut Impact) {
         let mut others: BTreeMap<String, Option<Vec<Value>>> = BTreeMap::new();
         for pod in leaving {
             let Some(namespace) = text(pod, "/metadata/namespace") else { continue };
@@ -89,7 +84,7 @@ impl Reach<'_> {
     }
 
     /// Pods that no eviction takes now: their disruption budget has nothing left.
-    async fn note_blocked(&self, leaving: &[&Value], to: &mut Reached) {
+    async fn note_blocked(&self, leaving: &[&Value], to: &mut Impact) {
         let budgets =
             self.whole("poddisruptionbudgets", "/apis/policy/v1/poddisruptionbudgets", "");
         let Some(budgets) = budgets.await else {

@@ -4,10 +4,10 @@
 use effects::{Effect, EffectKind, ObjectRef};
 use serde_json::Value;
 
-use super::{Reach, Reached, counted, place, some, text};
+use super::{Impact, ImpactCount, counted, place, some, text};
 
-impl Reach<'_> {
-    pub(super) async fn of_uses(&self, effects: &[Effect], to: &mut Reached) {
+impl ImpactCount<'_> {
+    pub(super) async fn of_uses(&self, effects: &[Effect], to: &mut Impact) {
         let used = effects.iter().find(|it| {
             matches!(it.kind, EffectKind::Delete | EffectKind::LoseData)
                 && is_used_by_pods(&it.object)

@@ -20,7 +20,7 @@ pub(crate) struct Pinned {
 
 /// Adds uid and resourceVersion where the format has a place for them; otherwise the agent's own
 /// bytes, marked as not pinned.
-pub(crate) fn pin(write: &Write, uid: &str, resource_version: &str) -> Pinned {
+pub(crate) fn add(write: &Write, uid: &str, resource_version: &str) -> Pinned {
     let pinned = match write.attributes().verb.as_str() {
         _ if uid.is_empty() || resource_version.is_empty() => None,
         "delete" => pinned_delete(write, uid, resource_version),

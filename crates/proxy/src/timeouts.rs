@@ -35,7 +35,7 @@ pub(crate) enum Overdue {
 }
 
 /// How one connection is going. Moments are milliseconds after its start; 0 is "not so".
-pub(crate) struct Pace {
+pub(crate) struct ConnectionActivity {
     start: Instant,
     requests: AtomicUsize,
     idle_since: AtomicU64,
@@ -47,7 +47,7 @@ pub(crate) struct Pace {
     why: Mutex<Option<Overdue>>,
 }
 
-impl Pace {
+impl ConnectionActivity {
     pub(crate) fn new(heads_are_timed: bool) -> Self {
         Self {
             start: Instant::now(),
@@ -109,7 +109,7 @@ impl Pace {
 }
 
 /// A request under way.
-pub(crate) struct Busy(Arc<Pace>);
+pub(crate) struct Busy(Arc<ConnectionActivity>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -121,35 +121,37 @@ impl Drop for Busy {
 
 /// All connections, to be looked through.
 #[derive(Default)]
-pub(crate) struct Paces(Mutex<Vec<Weak<Pace>>>);
+pub(crate) struct Reaper(Mutex<Vec<Weak<ConnectionActivity>>>);
 
-impl Paces {
-    pub(crate) fn add(&self, pace: &Arc<Pace>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(pace));
+impl Reaper {
+    pub(crate) fn add(&self, activity: &Arc<ConnectionActivity>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(activity));
     }
 
     /// Tells those that are overdue, and forgets those that have ended.
     pub(crate) fn look(&self, bounds: &Bounds) {
-        let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        paces.retain(|pace| pace.upgrade().inspect(|pace| pace.look(bounds)).is_some());
+        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|activity| {
+            activity.upgrade().inspect(|activity| activity.look(bounds)).is_some()
+        });
     }
 }
 
 /// A stream that notes how it goes.
-pub(crate) struct Paced<S> {
+pub(crate) struct Observed<S> {
     stream: S,
-    pace: Arc<Pace>,
+    activity: Arc<ConnectionActivity>,
 }
 
-impl<S> Paced<S> {
-    pub(crate) fn new(stream: S, pace: Arc<Pace>) -> Self {
-        Self { stream, pace }
+impl<S> Observed<S> {
+    pub(crate) fn new(stream: S, activity: Arc<ConnectionActivity>) -> Self {
+        Self { stream, activity }
     }
 
     fn noted<T>(&self, polled: Poll<T>) -> Poll<T> {
-        let stalled = &self.pace.stalled_since;
+        let stalled = &self.activity.stalled_since;
         match (polled.is_pending(), stalled.load(Relaxed)) {
-            (true, 0) => stalled.store(self.pace.now(), Relaxed),
+            (true, 0) => stalled.store(self.activity.now(), Relaxed),
             (true, _) | (false, 0) => {}
             (false, _) => stalled.store(0, Relaxed),
         }
@@ -157,7 +159,7 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -166,13 +168,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if polled.is_ready() && buffer.filled().len() > before {
-            self.pace.bytes_came();
+            self.activity.bytes_came();
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -219,21 +221,21 @@ mod tests {
         }
     }
 
-    fn overdue(pace: &Pace) -> Option<Overdue> {
-        pace.look(&bounds());
-        *pace.why.lock().expect("a lock")
+    fn overdue(activity: &ConnectionActivity) -> Option<Overdue> {
+        activity.look(&bounds());
+        *activity.why.lock().expect("a lock")
     }
 
     /// A connection that started a minute ago.
-    fn pace(heads_are_timed: bool) -> Arc<Pace> {
+    fn activity(heads_are_timed: bool) -> Arc<ConnectionActivity> {
         let start = Instant::now().checked_sub(Duration::from_secs(60)).expect("a minute ago");
-        Arc::new(Pace { start, ..Pace::new(heads_are_timed) })
+        Arc::new(ConnectionActivity { start, ..ConnectionActivity::new(heads_are_timed) })
     }
 
     #[test]
     fn a_connection_without_a_request_is_idle() {
-        assert_eq!(overdue(&pace(true)), Some(Overdue::Idle));
-        let busy = pace(true);
+        assert_eq!(overdue(&activity(true)), Some(Overdue::Idle));
+        let busy = activity(true);
         let request = busy.begin();
         assert_eq!(overdue(&busy), None);
         drop(request);
@@ -244,12 +246,12 @@ mod tests {
 
     #[test]
     fn a_head_takes_a_limited_time() {
-        let slow = pace(true);
+        let slow = activity(true);
         slow.bytes_came();
         slow.head_since.store(1, Relaxed);
         slow.bytes_came();
         assert_eq!(overdue(&slow), Some(Overdue::Stuck));
-        let ping = pace(false);
+        let ping = activity(false);
         ping.bytes_came();
         assert_eq!(overdue(&ping), Some(Overdue::Idle));
     }
@@ -257,16 +259,16 @@ mod tests {
     #[tokio::test]
     async fn who_takes_no_bytes_is_stuck() {
         use tokio::io::AsyncWriteExt;
-        let pace = pace(true);
-        let _request = pace.begin();
+        let activity = activity(true);
+        let _request = activity.begin();
         let (near, _far) = tokio::io::duplex(8);
-        let mut stream = Paced::new(near, Arc::clone(&pace));
+        let mut stream = Observed::new(near, Arc::clone(&activity));
         stream.write_all(b"12345678").await.expect("room for eight");
-        assert_eq!(overdue(&pace), None);
+        assert_eq!(overdue(&activity), None);
         let more = tokio::time::timeout(Duration::from_millis(5), stream.write_all(b"9"));
         assert!(more.await.is_err(), "there is no room");
-        pace.stalled_since.store(1, Relaxed);
-        assert_eq!(overdue(&pace), Some(Overdue::Stuck));
-        assert_eq!(pace.overdue().await, Overdue::Stuck);
+        activity.stalled_since.store(1, Relaxed);
+        assert_eq!(overdue(&activity), Some(Overdue::Stuck));
+        assert_eq!(activity.overdue().await, Overdue::Stuck);
     }
 }

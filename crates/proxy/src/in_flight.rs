@@ -13,28 +13,28 @@ use upstream::RunAs;
 
 /// Requests under way, by credential.
 #[derive(Default)]
-pub(crate) struct Loads {
+pub(crate) struct RequestsInFlight {
     hasher: RandomState,
-    by_agent: Mutex<HashMap<u64, Agent>>,
+    by_agent: Mutex<HashMap<u64, InFlight>>,
 }
 
 /// The requests of one credential; connections keep it from one request to the next.
 #[derive(Clone, Default)]
-pub(crate) struct Agent(Arc<AtomicUsize>);
+pub(crate) struct InFlight(Arc<AtomicUsize>);
 
 /// A request under way; dropped, it is none any more.
-pub(crate) struct Load(Arc<AtomicUsize>);
+pub(crate) struct RequestGuard(Arc<AtomicUsize>);
 
-impl Drop for Load {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
-impl Loads {
+impl RequestsInFlight {
     /// The requests of a credential. Who they are is not known yet, so it is the credential that
     /// counts: one that the API server does not know is answered by it and is gone at once.
-    pub(crate) fn of(&self, run_as: &RunAs) -> Agent {
+    pub(crate) fn of(&self, run_as: &RunAs) -> InFlight {
         let agent = match run_as {
             RunAs::Nobody => self.hasher.hash_one(0_u8),
             RunAs::Bearer(bearer) => self.hasher.hash_one(bearer.token()),
@@ -49,12 +49,12 @@ impl Loads {
     }
 }
 
-impl Agent {
+impl InFlight {
     /// Counts one more request; `None` where there are `max` already.
-    pub(crate) fn take(&self, max: usize) -> Option<Load> {
+    pub(crate) fn take(&self, max: usize) -> Option<RequestGuard> {
         let before = self.0.fetch_add(1, Relaxed);
-        let load = Load(Arc::clone(&self.0));
-        (before < max).then_some(load)
+        let guard = RequestGuard(Arc::clone(&self.0));
+        (before < max).then_some(guard)
     }
 }
 
@@ -105,27 +105,27 @@ mod tests {
 
     #[test]
     fn each_credential_has_its_own_count() {
-        let loads = Loads::default();
-        let first = loads.of(&bearer("a")).take(2);
-        let second = loads.of(&bearer("a")).take(2);
+        let in_flight = RequestsInFlight::default();
+        let first = in_flight.of(&bearer("a")).take(2);
+        let second = in_flight.of(&bearer("a")).take(2);
         assert!(first.is_some() && second.is_some());
-        assert!(loads.of(&bearer("a")).take(2).is_none());
-        assert!(loads.of(&bearer("a")).take(2).is_none(), "a refused one does not count");
-        assert!(loads.of(&bearer("b")).take(2).is_some());
-        assert!(loads.of(&RunAs::Nobody).take(2).is_some());
+        assert!(in_flight.of(&bearer("a")).take(2).is_none());
+        assert!(in_flight.of(&bearer("a")).take(2).is_none(), "a refused one does not count");
+        assert!(in_flight.of(&bearer("b")).take(2).is_some());
+        assert!(in_flight.of(&RunAs::Nobody).take(2).is_some());
         drop(first);
-        assert!(loads.of(&bearer("a")).take(2).is_some());
+        assert!(in_flight.of(&bearer("a")).take(2).is_some());
     }
 
     #[test]
     fn who_has_gone_is_forgotten() {
-        let loads = Loads::default();
-        let kept = loads.of(&RunAs::Nobody).take(1);
+        let in_flight = RequestsInFlight::default();
+        let kept = in_flight.of(&RunAs::Nobody).take(1);
         for n in 0..FORGET_AT + 1 {
-            drop(loads.of(&bearer(&n.to_string())).take(1));
+            drop(in_flight.of(&bearer(&n.to_string())).take(1));
         }
-        assert!(loads.by_agent.lock().expect("a lock").len() <= FORGET_AT + 1);
-        assert!(kept.is_some() && loads.of(&RunAs::Nobody).take(1).is_none(), "still counted");
+        assert!(in_flight.by_agent.lock().expect("a lock").len() <= FORGET_AT + 1);
+        assert!(kept.is_some() && in_flight.of(&RunAs::Nobody).take(1).is_none(), "still counted");
     }
 
     #[test]

@@ -12,29 +12,29 @@ use tokio_util::task::TaskTracker;
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The threads.
-pub(crate) struct Lanes {
-    lanes: Vec<mpsc::UnboundedSender<Work>>,
+pub(crate) struct Workers {
+    workers: Vec<mpsc::UnboundedSender<Work>>,
     next: usize,
     running: TaskTracker,
 }
 
-impl Lanes {
+impl Workers {
     /// Starts one thread for each core.
     ///
     /// # Errors
     /// Where the system has no more threads.
     pub(crate) fn start() -> io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, usize::from);
-        let lanes = (0..count).map(lane).collect::<io::Result<_>>()?;
-        Ok(Self { lanes, next: 0, running: TaskTracker::new() })
+        let workers = (0..count).map(worker).collect::<io::Result<_>>()?;
+        Ok(Self { workers, next: 0, running: TaskTracker::new() })
     }
 
     /// Runs a connection on the next thread. How many there are is bounded by who calls.
     pub(crate) fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) {
-        self.next = (self.next + 1) % self.lanes.len().max(1);
+        self.next = (self.next + 1) % self.workers.len().max(1);
         let work = Box::pin(self.running.track_future(work));
-        if let Some(lane) = self.lanes.get(self.next)
-            && lane.send(work).is_err()
+        if let Some(worker) = self.workers.get(self.next)
+            && worker.send(work).is_err()
         {
             tracing::error!("a thread for connections has ended");
         }
@@ -47,10 +47,10 @@ impl Lanes {
     }
 }
 
-fn lane(number: usize) -> io::Result<mpsc::UnboundedSender<Work>> {
+fn worker(number: usize) -> io::Result<mpsc::UnboundedSender<Work>> {
     let (sender, mut queue) = mpsc::unbounded_channel::<Work>();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
+    thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         runtime.block_on(async {
             while let Some(work) = queue.recv().await {
                 #[expect(clippy::disallowed_methods, reason = "tracked by who sent it here")]
