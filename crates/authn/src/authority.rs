@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use upstream::Own;
+use upstream::ControlClient;
 
 use crate::certificate::Certificates;
 
@@ -10,7 +10,7 @@ const READ_EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps [`Certificates`] at the cluster's client CA as it is now.
 pub struct Authority {
-    own: Own,
+    own: ControlClient,
     certificates: Arc<Certificates>,
     /// What was read last (PEM); empty before anything could be.
     trusted: String,
@@ -18,7 +18,7 @@ pub struct Authority {
 
 impl Authority {
     /// Reads the CA once. Where that fails, client certificates are refused until it can be read.
-    pub async fn read(own: Own, certificates: Arc<Certificates>) -> Self {
+    pub async fn read(own: ControlClient, certificates: Arc<Certificates>) -> Self {
         let mut authority = Self { own, certificates, trusted: String::new() };
         authority.refresh().await;
         authority

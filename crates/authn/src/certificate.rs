@@ -5,12 +5,10 @@
 //! anybody is asked on each request, so that an expired certificate, or a CA that is no longer
 //! trusted, ends with the next one.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use attributes::User;
+use parking_lot::RwLock;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -75,7 +73,7 @@ impl Certificates {
         let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
             .build()
             .map_err(|error| error.to_string())?;
-        *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = Some(verifier);
+        *self.verifier.write() = Some(verifier);
         Ok(())
     }
 
@@ -84,7 +82,7 @@ impl Certificates {
     /// # Errors
     /// [`CertificateError`] where that is nobody.
     pub fn user(&self, chain: &[CertificateDer<'_>]) -> Result<User, CertificateError> {
-        let verifier = self.verifier.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let verifier = self.verifier.read().clone();
         let verifier = verifier.ok_or(CertificateError::NoAuthority)?;
         let (own, intermediates) = chain.split_first().ok_or(CertificateError::Unreadable)?;
         verifier

@@ -8,7 +8,7 @@ use aws_lc_rs::{
     rand::{SecureRandom, SystemRandom},
 };
 use moka::future::Cache;
-use upstream::{Own, Reviewed};
+use upstream::{ControlClient, Reviewed};
 
 /// How long an answer counts: a revoked token stops writing after so long.
 const REMEMBERED: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub enum TokenError {
 /// Answers of TokenReview, by keyed digest of the token: the tokens themselves are not kept.
 #[derive(Clone)]
 pub struct Tokens {
-    own: Own,
+    own: ControlClient,
     key: Arc<hmac::Key>,
     answers: Cache<[u8; 32], Reviewed>,
 }
@@ -38,7 +38,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Where the system has no randomness.
-    pub fn new(own: Own) -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub fn new(own: ControlClient) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut key = [0; 32];
         SystemRandom::new().fill(&mut key)?;
         let answers = Cache::builder().max_capacity(TOKENS_MAX).time_to_live(REMEMBERED).build();

@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use ledger::{Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage};
 use payload::Redactor;
 use serde_json::Value;
-use upstream::{ApiServer, Namespaces, Own, Probe, ProbeAnswer};
+use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer};
 
 use crate::{accounts::Accounts, call::Write, seen::Live};
 
@@ -21,7 +21,7 @@ pub trait ProbeLog: Send + Sync {
 /// The cluster, as far as an agent or the proxy may see it.
 pub struct ClusterView {
     api: ApiServer,
-    pub(crate) own: Own,
+    pub(crate) own: ControlClient,
     pub(crate) namespaces: Namespaces,
     pub(crate) accounts: Accounts,
     probes: Arc<dyn ProbeLog>,
@@ -32,7 +32,7 @@ impl ClusterView {
     /// `api` asks as agents, `own` as the proxy; `redactor` takes secrets out of the records of probes.
     pub fn new(
         api: ApiServer,
-        own: Own,
+        own: ControlClient,
         namespaces: Namespaces,
         probes: Arc<dyn ProbeLog>,
         redactor: Redactor,

@@ -3,20 +3,20 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use policy::{Documents, Kinds};
-use upstream::Own;
+use upstream::ControlClient;
 
 use crate::error::SourceError;
 
 /// The kinds of a cluster, read again when its documents change.
 pub struct ClusterKinds {
-    own: Own,
+    own: ControlClient,
     /// The addresses of documents, and what they say.
     last: (BTreeSet<String>, Arc<Kinds>),
 }
 
 impl ClusterKinds {
     /// Nothing is read yet.
-    pub fn new(own: Own) -> Self {
+    pub fn new(own: ControlClient) -> Self {
         Self { own, last: (BTreeSet::new(), Arc::default()) }
     }
 

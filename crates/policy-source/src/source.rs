@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use policy::{Compiled, Documents, Issue, Pack, Source};
 use serde_json::Value;
 use text::causes;
-use upstream::{Own, PolicyObject, PolicyObjects, Version};
+use upstream::{ControlClient, PolicyObject, PolicyObjects, Version};
 
 use crate::{
     events::FileEvents,
@@ -46,7 +46,7 @@ pub(crate) struct Set {
 
 impl PolicySource {
     /// These files, and the objects of the cluster where they are followed.
-    pub fn new(paths: Vec<PathBuf>, objects: Option<PolicyObjects>, own: Own) -> Self {
+    pub fn new(paths: Vec<PathBuf>, objects: Option<PolicyObjects>, own: ControlClient) -> Self {
         Self { paths, objects, kinds: ClusterKinds::new(own) }
     }
 

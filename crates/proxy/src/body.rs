@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use status::Status;
 use upstream::{Body, BodyError};
 
-use crate::{Bounds, error::ProxyError, in_flight::Taken, timeouts::Busy};
+use crate::{bounds::Bounds, error::ProxyError, in_flight::Taken, timeouts::Busy};
 
 /// A body of bytes that are already here.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {

@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
-use crate::Bounds;
+use parking_lot::Mutex;
+
+use crate::bounds::Bounds;
 
 /// Connections that are only told that there are too many, at a time; more are closed unheard.
 const REFUSALS_MAX: usize = 64;
@@ -57,7 +59,7 @@ impl Clients {
     /// Takes a slot for a connection that is about to shake hands.
     pub(crate) fn admit(&self, address: IpAddr, bounds: &Bounds) -> Admitted {
         let address = client_of(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let counts = &mut *counts;
         let count = counts.by_address.entry(address).or_default();
         let full = counts.connections >= bounds.connections_max
@@ -95,7 +97,7 @@ impl Slot {
     /// The handshake is over.
     pub(crate) fn shaken(&mut self) {
         if std::mem::take(&mut self.shaking) {
-            let mut counts = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counts = self.clients.0.lock();
             if let Some(count) = counts.by_address.get_mut(&self.address) {
                 count.handshakes -= 1;
             }
@@ -106,7 +108,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.shaken();
-        let mut counts = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.clients.0.lock();
         counts.connections -= 1;
         counts.refusals -= usize::from(self.told);
         if let Some(count) = counts.by_address.get_mut(&self.address) {
@@ -146,7 +148,7 @@ mod tests {
         assert!(matches!(clients.admit(mapped, &bounds()), Admitted::Closed));
         drop((first, second, told));
         assert!(matches!(admit(), Admitted::Served(_)));
-        assert!(clients.0.lock().expect("a lock").by_address.is_empty());
+        assert!(clients.0.lock().by_address.is_empty());
     }
 
     #[test]
@@ -172,9 +174,9 @@ mod tests {
             .collect();
         let more = IpAddr::V4([10, 1, 0, 0].into());
         assert!(matches!(clients.admit(more, &none), Admitted::Closed));
-        assert!(!clients.0.lock().expect("a lock").by_address.contains_key(&more));
+        assert!(!clients.0.lock().by_address.contains_key(&more));
         drop(told);
-        assert!(clients.0.lock().expect("a lock").by_address.is_empty());
+        assert!(clients.0.lock().by_address.is_empty());
     }
 
     #[test]

@@ -6,21 +6,31 @@ use std::{
 };
 
 use bytes::Bytes;
-use hold::{Hold, HoldFilter, HoldId, Permit, Quorum, State};
+use hold::{Hold, HoldFilter, HoldId, Permit, Preview, Quorum, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
-use judge::{Judged, Judgement, Write};
+use judge::{Judge, Judged, Judgement, Write};
 use ledger::{
     Action, DecisionRecord, EffectRecord, HoldEvent, HoldRecord, Identity, Outcome, Stage,
     StoreError,
 };
+use payload::Redactor;
 use policy::Decision;
-use review::Waiter;
-use upstream::{Body, SendError};
+use review::{Queue, Waiter};
+use tokio::sync::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use upstream::{Body, Outgoing, SendError};
 
 use crate::{
-    Proxy, answers::Kept, error::ProxyError, inbound::InboundWrite, pin, tunnel::Opening, warning,
+    answers::{Answers, Kept},
+    error::ProxyError,
+    forward::{Forward, Sent},
+    inbound::InboundWrite,
+    lost_answer, preconditions,
+    recorder::Recorder,
+    settings::Settings,
+    warning,
 };
 
 /// Sent again after a 409 for so many times, then it goes back to the queue.
@@ -48,7 +58,7 @@ enum Run {
 /// Writes down that the agent's connection ended while its hold was open: dropped in the middle of
 /// waiting, this is all that is left of the connection.
 struct Left<'a> {
-    proxy: &'a Proxy,
+    recorder: &'a Recorder,
     write: &'a Write,
     id: &'a HoldId,
     answered: bool,
@@ -68,11 +78,26 @@ impl Drop for Left<'_> {
             digest: String::new(),
         });
         entry.response = Some(self.write.call.response(0, Outcome::ClientGone, 0));
-        self.proxy.recorder.append_later(entry, None);
+        self.recorder.append_later(entry, None);
     }
 }
 
-impl Proxy {
+/// Holds requests, and runs those that are approved.
+pub(crate) struct Holding {
+    pub(crate) judge: Arc<Judge>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) recorder: Recorder,
+    pub(crate) redactor: Redactor,
+    pub(crate) forward: Forward,
+    pub(crate) answers: Answers,
+    /// One request at a time is looked for and inserted.
+    pub(crate) enqueueing: Mutex<()>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) settings: Settings,
+}
+
+impl Holding {
     /// Holds a request until a person decides, the client's patience ends, or the proxy stops.
     pub(crate) async fn hold(
         self: &Arc<Self>,
@@ -82,7 +107,7 @@ impl Proxy {
         let id = self.enqueue(&write, judgement).await?;
         let open_until = Instant::now() + self.open_time(&write);
         let mut waiter = self.queue.wait_on(&id);
-        let mut left = Left { proxy: self, write: &write, id: &id, answered: false };
+        let mut left = Left { recorder: &self.recorder, write: &write, id: &id, answered: false };
         let ended = self.wait(&id, &write, open_until, &mut waiter).await;
         left.answered = true;
         ended
@@ -406,28 +431,16 @@ impl Proxy {
             };
             self.judge.memory.remember(&write.user.username, &judgement.effects, hold.changed_at);
             let Some(permit) = Permit::approved(&hold, &audit_id) else { return Run::Again };
-            if let Some(upgrade) = &write.upgrade {
-                return match self.open(permit, &write, upgrade).await {
-                    Ok(Opening::Opened(answer)) => {
-                        self.opened(hold).await;
-                        Run::Opened(answer)
-                    }
-                    Ok(Opening::Answered(answer)) => self.settle(hold, &write, answer).await,
-                    Err(error) => self.lose(hold, &write, error).await,
-                };
-            }
-            let preview = &judgement.preview;
-            let pinned = preconditions::add(&write, &preview.uid, &preview.resource_version);
-            let mut outgoing = write.call.outgoing(pinned.body);
-            if let Some(content_type) = pinned.content_type {
-                outgoing.headers.insert(header::CONTENT_TYPE, content_type);
-            }
-            let time_max = self.settings.write_time_max;
-            let answer = match self.api.forward_within(time_max, permit, outgoing).await {
-                Ok(answer) => answer,
+            let (outgoing, is_pinned) = outgoing(&write, &judgement.preview);
+            let answer = match self.forward.send(permit, &write, outgoing).await {
+                Ok(Sent::Answered(answer)) => answer,
+                Ok(Sent::Opened(answer)) => {
+                    self.opened(hold).await;
+                    return Run::Opened(answer);
+                }
                 Err(error) => return self.lose(hold, &write, error).await,
             };
-            if pinned.is_pinned && matches!(answer.status().as_u16(), 409 | 422) {
+            if is_pinned && matches!(answer.status().as_u16(), 409 | 422) {
                 // The object changed after the last look; nothing ran. Look again.
                 match self.unspend(hold).await {
                     Ok(unspent) => hold = unspent,
@@ -582,7 +595,7 @@ impl Proxy {
         }
         let mut entry = write.call.entry(Stage::ResponseComplete);
         entry.response = Some(write.call.response(504, Outcome::Unknown, 0));
-        entry.note = Some(self.found_out(write, &hold).await);
+        entry.note = Some(lost_answer::found_out(&self.judge.view, write, &hold).await);
         self.finish(hold, HoldEvent::Unknown, entry).await;
         Run::Failed(ProxyError::OutcomeUnknown { audit_id })
     }
@@ -603,6 +616,20 @@ impl Proxy {
         // A little before the client gives up, so that it hears why.
         timeout.map_or(open, |timeout| open.min(timeout.saturating_sub(Duration::from_millis(500))))
     }
+}
+
+/// What is sent for an approved write, and whether the API server refuses it once the object has changed.
+/// A session cannot be bound to what was seen.
+fn outgoing(write: &InboundWrite, preview: &Preview) -> (Outgoing, bool) {
+    if write.upgrade.is_some() {
+        return (write.call.outgoing(write.body.clone()), false);
+    }
+    let pinned = preconditions::add(write, &preview.uid, &preview.resource_version);
+    let mut outgoing = write.call.outgoing(pinned.body);
+    if let Some(content_type) = pinned.content_type {
+        outgoing.headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    (outgoing, pinned.is_pinned)
 }
 
 fn pending(hold: &Hold, retry: Duration) -> ProxyError {

@@ -4,11 +4,12 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 
+use parking_lot::Mutex;
 use upstream::RunAs;
 
 /// Requests under way, by credential.
@@ -40,7 +41,7 @@ impl RequestsInFlight {
             RunAs::Bearer(bearer) => self.hasher.hash_one(bearer.token()),
             RunAs::Impersonated(user) => self.hasher.hash_one(&user.username),
         };
-        let mut by_agent = self.by_agent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_agent = self.by_agent.lock();
         if by_agent.len() > FORGET_AT {
             // Those that somebody has, a request or a connection, are counted on.
             by_agent.retain(|_, agent| Arc::strong_count(&agent.0) > 1);
@@ -124,7 +125,7 @@ mod tests {
         for n in 0..FORGET_AT + 1 {
             drop(in_flight.of(&bearer(&n.to_string())).take(1));
         }
-        assert!(in_flight.by_agent.lock().expect("a lock").len() <= FORGET_AT + 1);
+        assert!(in_flight.by_agent.lock().len() <= FORGET_AT + 1);
         assert!(kept.is_some() && in_flight.of(&RunAs::Nobody).take(1).is_none(), "still counted");
     }
 

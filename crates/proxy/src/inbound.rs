@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use judge::Write;
 
-use crate::{in_flight::Taken, tunnel::Upgrade};
+use crate::{in_flight::Taken, upgrade::Upgrade};
 
 /// A write whose user is known and whose body is here.
 pub(crate) struct InboundWrite {

@@ -1,13 +1,6 @@
 //! The agents' door: TLS, HTTP/1.1 and HTTP/2, bounds for each client, and an orderly end.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::{
@@ -16,19 +9,17 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::CertificateDer;
 use status::Status;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
-use upstream::RunAs;
 
 use crate::{
-    Proxy,
     body::{self, Guarded},
     clients::{Admitted, Clients, Slot},
     error::ProxyError,
-    in_flight::InFlight,
+    peer::Peer,
+    proxy::Proxy,
     timeouts::{ConnectionActivity, LOOK_EVERY, Observed, Overdue, Reaper},
     workers::Workers,
 };
@@ -66,10 +57,10 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
         let accepted = tokio::select! {
             accepted = listener.tcp.accept() => accepted,
             _ = look.tick() => {
-                reaper.look(&proxy.settings.bounds);
+                reaper.look(proxy.bounds());
                 continue;
             }
-            () = proxy.stopping.cancelled() => break,
+            () = proxy.stopping().cancelled() => break,
         };
         let (tcp, source) = match accepted {
             Ok(accepted) => accepted,
@@ -80,7 +71,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
                 continue;
             }
         };
-        let (slot, told) = match clients.admit(source.ip(), &proxy.settings.bounds) {
+        let (slot, told) = match clients.admit(source.ip(), proxy.bounds()) {
             Admitted::Served(slot) => (slot, false),
             Admitted::Told(slot) => (slot, true),
             Admitted::Closed => {
@@ -119,58 +110,22 @@ struct Arrival {
     reaper: Arc<Reaper>,
 }
 
-/// Who is at the other end of a connection, as far as TLS and its last request can tell.
-pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
-    certificates: Vec<CertificateDer<'static>>,
-    last: Mutex<Option<Known>>,
-}
-
-/// A credential that was read already: most connections show the same one again and again.
-struct Known {
-    authorization: HeaderValue,
-    run_as: RunAs,
-    in_flight: InFlight,
-}
-
-impl Peer {
-    /// The chain that the client showed, its own certificate first; not verified yet.
-    pub(crate) fn chain(&self) -> Option<&[CertificateDer<'static>]> {
-        Some(self.certificates.as_slice()).filter(|chain| !chain.is_empty())
-    }
-
-    /// What this very `Authorization` was read as on this connection, if it was the last one.
-    pub(crate) fn known(&self, authorization: &HeaderValue) -> Option<(RunAs, InFlight)> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = last.as_ref().filter(|it| it.authorization == authorization)?;
-        Some((known.run_as.clone(), known.in_flight.clone()))
-    }
-
-    /// Remembers what an `Authorization` was read as; copied, since the buffer that it was read into
-    /// would stay as long as the connection.
-    pub(crate) fn remember(&self, authorization: &HeaderValue, run_as: RunAs, in_flight: InFlight) {
-        let Ok(authorization) = HeaderValue::from_bytes(authorization.as_bytes()) else { return };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Known { authorization, run_as, in_flight });
-    }
-}
-
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Result<(), Failure> {
     let Arrival { tcp, source, mut slot, told, reaper } = arrival;
     // Boxed, like what follows: ten thousand connections would keep the room that a handshake takes.
-    let shaken = Box::pin(shake_hands(tcp, tls, proxy.settings.bounds.handshake_time_max));
+    let shaken = Box::pin(shake_hands(tcp, tls, proxy.bounds().handshake_time_max));
     let stream = tokio::select! {
         stream = shaken => stream?,
-        () = proxy.stopping.cancelled() => return Ok(()),
+        () = proxy.stopping().cancelled() => return Ok(()),
     };
     slot.shaken();
     let session = stream.get_ref().1;
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let certificates = session.peer_certificates().unwrap_or_default();
     let certificates = certificates.iter().map(|it| it.clone().into_owned()).collect();
-    let peer = Arc::new(Peer { address: source, certificates, last: Mutex::default() });
+    let peer = Arc::new(Peer::new(source, certificates));
     let activity = Arc::new(ConnectionActivity::new(!is_http2));
     reaper.add(&activity);
     let stream = TokioIo::new(Observed::new(stream, Arc::clone(&activity)));
@@ -187,7 +142,7 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
             Ok::<_, Infallible>(answer.map(|body| Guarded::new(body, busy)))
         })
     });
-    let bounds = &proxy.settings.bounds;
+    let bounds = proxy.bounds();
     if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -202,7 +157,7 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
         return drive(
             Box::pin(connection),
             |it| it.graceful_shutdown(),
-            &proxy.stopping,
+            proxy.stopping(),
             &activity,
         )
         .await;
@@ -214,7 +169,7 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
         .max_header_size(HEAD_BYTES_MAX)
         .serve_connection(stream, service)
         .with_upgrades();
-    drive(Box::pin(connection), |it| it.graceful_shutdown(), &proxy.stopping, &activity).await
+    drive(Box::pin(connection), |it| it.graceful_shutdown(), proxy.stopping(), &activity).await
 }
 
 async fn shake_hands(

@@ -1,39 +1,39 @@
 //! The page where agents read their own rules; the API server has nothing there.
 
-use attributes::Attributes;
+use attributes::{Attributes, User};
 use http::{HeaderValue, Response, header};
-use judge::{Call, RULES_PATH};
-use upstream::{Body, RunAs};
+use judge::RULES_PATH;
+use policy::Pack;
+use upstream::Body;
 
-use crate::{Proxy, body, error::ProxyError};
+use crate::body;
 
 /// Whether a read asks for the agent's own rules.
 pub(crate) fn is_for_rules(attributes: &Attributes) -> bool {
     attributes.path == RULES_PATH && matches!(attributes.method.as_str(), "GET" | "HEAD")
 }
 
-impl Proxy {
-    /// The rules that are about whoever asks.
-    pub(crate) async fn own_rules(&self, call: &Call) -> Result<Response<Body>, ProxyError> {
-        if matches!(call.run_as, RunAs::Nobody) {
-            return Err(ProxyError::Unauthenticated);
-        }
-        let user = self.user_of(call).await?;
-        let mut told = self.judge.policies().told_to(&user, jiff::Timestamp::now());
-        if let Some(told) = told.as_object_mut() {
-            told.insert("apiVersion".to_owned(), "agent-shield.io/v1alpha1".into());
-            told.insert("kind".to_owned(), "AgentRules".into());
-            told.insert("username".to_owned(), user.username.clone().into());
-            told.insert("frozen".to_owned(), self.queue.frozen(&user.username).is_some().into());
-        }
-        let mut bytes = told.to_string().into_bytes();
-        if call.attributes.method == "HEAD" {
-            bytes.clear();
-        }
-        let mut response = Response::new(body::full(bytes));
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+/// The rules that are about a user.
+pub(crate) fn page(
+    pack: &Pack,
+    asked: &Attributes,
+    user: &User,
+    is_frozen: bool,
+) -> Response<Body> {
+    let mut rules = pack.told_to(user, jiff::Timestamp::now());
+    if let Some(rules) = rules.as_object_mut() {
+        rules.insert("apiVersion".to_owned(), "agent-shield.io/v1alpha1".into());
+        rules.insert("kind".to_owned(), "AgentRules".into());
+        rules.insert("username".to_owned(), user.username.clone().into());
+        rules.insert("frozen".to_owned(), is_frozen.into());
     }
+    let mut bytes = rules.to_string().into_bytes();
+    if asked.method == "HEAD" {
+        bytes.clear();
+    }
+    let mut response = Response::new(body::full(bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

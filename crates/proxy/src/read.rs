@@ -6,37 +6,53 @@ use bytes::Bytes;
 use hold::Permit;
 use http::Response;
 use hyper::body::Incoming;
-use judge::{Call, decided};
+use judge::{Call, Judge, decided};
 use ledger::{Action, ClassRecord, DecisionRecord, Entry, Identity, Outcome, Stage};
+use payload::Redactor;
 use policy::Pack;
+use review::Queue;
 use status::Status;
-use upstream::{Answer, Body, SendError};
+use upstream::{Answer, ApiServer, Body, RunAs, SendError};
 
 use crate::{
-    Proxy,
     body::{self, Counted, Ended},
+    bounds::Bounds,
+    credentials::Credentials,
     error::ProxyError,
-    in_flight::RequestGuard,
+    in_flight::{Bodies, RequestGuard},
     own_rules,
+    recorder::Recorder,
 };
 
-impl Proxy {
+/// What becomes of reads.
+pub(crate) struct Reads {
+    pub(crate) api: ApiServer,
+    pub(crate) judge: Arc<Judge>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) recorder: Recorder,
+    pub(crate) redactor: Redactor,
+    pub(crate) bodies: Bodies,
+    pub(crate) bounds: Bounds,
+}
+
+impl Reads {
     /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
     pub(crate) async fn read(
         self: Arc<Self>,
         call: Call,
-        load: RequestGuard,
+        guard: RequestGuard,
         body: Incoming,
     ) -> Response<Body> {
         let decision = decided(Action::Allow, "");
         let mut record = ReadRecord {
-            proxy: self,
+            reads: self,
             call: Some(call),
             decision,
             class: None,
             code: 0,
             outcome: Outcome::Answered,
-            _load: load,
+            _guard: guard,
         };
         match record.answer(body).await {
             Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| record.ended(&ended))),
@@ -54,8 +70,18 @@ impl Proxy {
         pack: &Pack,
         call: &Call,
     ) -> Result<(DecisionRecord, ClassRecord), ProxyError> {
-        let user = self.user_of(call).await?;
+        let user = self.credentials.user_of(call).await?;
         Ok(self.judge.judge_read(pack, &call.attributes, &user).await?)
+    }
+
+    /// The page with the rules that are about whoever asks.
+    async fn own_rules(&self, call: &Call) -> Result<Response<Body>, ProxyError> {
+        if matches!(call.run_as, RunAs::Nobody) {
+            return Err(ProxyError::Unauthenticated);
+        }
+        let user = self.credentials.user_of(call).await?;
+        let is_frozen = self.queue.frozen(&user.username).is_some();
+        Ok(own_rules::page(&self.judge.policies(), &call.attributes, &user, is_frozen))
     }
 
     /// Sends a read; once more where a kept connection turned out dead.
@@ -88,7 +114,7 @@ fn streams(call: &Call) -> bool {
 
 /// What will be recorded of a read, once: also of one whose agent leaves before there is an answer.
 struct ReadRecord {
-    proxy: Arc<Proxy>,
+    reads: Arc<Reads>,
     /// Taken when it is recorded.
     call: Option<Call>,
     decision: DecisionRecord,
@@ -98,28 +124,28 @@ struct ReadRecord {
     code: u16,
     /// How it ended, once its answer has left whole.
     outcome: Outcome,
-    _load: RequestGuard,
+    _guard: RequestGuard,
 }
 
 impl ReadRecord {
     async fn answer(&mut self, body: Incoming) -> Result<Answer, ProxyError> {
-        let proxy = &self.proxy;
+        let reads = &self.reads;
         // INVARIANT: the call is only taken when the record is published, at the end.
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
         // Of most reads no rule asks anything, and nobody waits.
-        if let Some(pack) = proxy.judge.asked_about_read(&call.attributes) {
-            let (decision, class) = Box::pin(proxy.judge_read(&pack, call)).await?;
+        if let Some(pack) = reads.judge.asked_about_read(&call.attributes) {
+            let (decision, class) = Box::pin(reads.judge_read(&pack, call)).await?;
             (self.decision, self.class) = (decision, Some(class));
         }
         if own_rules::is_for_rules(&call.attributes) {
-            let answer = proxy.own_rules(call).await?;
+            let answer = reads.own_rules(call).await?;
             (self.code, self.outcome) = (answer.status().as_u16(), Outcome::Refused);
             return Ok(answer);
         }
         // A GET may carry a body that the API server ignores; it is passed on within the bounds.
-        let mut taken = proxy.bodies.taken();
-        let body = body::collect(body, &proxy.settings.bounds, &mut taken).await?;
-        let answer = proxy.ask_upstream(call, body).await.map_err(|error| {
+        let mut taken = reads.bodies.taken();
+        let body = body::collect(body, &reads.bounds, &mut taken).await?;
+        let answer = reads.ask_upstream(call, body).await.map_err(|error| {
             tracing::warn!(%error, source = ?std::error::Error::source(&error), "a read failed");
             // A read that may have arrived changed nothing: the client can simply ask again.
             ProxyError::Unsent
@@ -129,14 +155,14 @@ impl ReadRecord {
         self.code = head.status.as_u16();
         if streams(call) {
             let mut started = Entry {
-                request: Some(call.record(&proxy.redactor)),
+                request: Some(call.record(&reads.redactor)),
                 decision: Some(self.decision.clone()),
                 class: self.class,
                 response: Some(call.response(self.code, Outcome::Answered, 0)),
                 ..call.entry(Stage::ResponseStarted)
             };
             started.user = call.known_user().as_ref().map(Identity::from);
-            proxy.recorder.append_later(started, call.token());
+            reads.recorder.append_later(started, call.token());
             if let Some(call) = self.call.as_mut() {
                 call.let_go_of_head();
             }
@@ -171,8 +197,8 @@ impl ReadRecord {
         entry.user = call.known_user().as_ref().map(Identity::from);
         entry.note = note;
         let token = call.token();
-        entry.request = Some(call.into_record(&self.proxy.redactor));
-        self.proxy.recorder.append_later(entry, token);
+        entry.request = Some(call.into_record(&self.reads.redactor));
+        self.reads.recorder.append_later(entry, token);
     }
 }
 

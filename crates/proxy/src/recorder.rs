@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     mem,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use std::{
 use authn::{TokenError, Tokens};
 use jiff::Timestamp;
 use ledger::{Action, ClassRecord, Entry, Facts, Identity, Ledger, Stage};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use upstream::Namespaces;
@@ -52,7 +53,7 @@ impl Waiting {
         if late.entry.facts != Facts::None {
             late.entry.facts = Facts::Lost;
         }
-        let mut waiting = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.late.lock();
         if waiting.len() >= WAITING_MAX {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
@@ -69,7 +70,7 @@ impl Waiting {
 
     /// What came first; its writer is woken again for the rest.
     fn take(&self) -> Vec<Late> {
-        let mut waiting = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.late.lock();
         if waiting.len() <= WRITTEN_AT_ONCE {
             return mem::take(&mut *waiting);
         }

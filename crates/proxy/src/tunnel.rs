@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -11,49 +11,24 @@ use std::{
 };
 
 use hold::Permit;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
-use hyper::{
-    body::Incoming,
-    upgrade::{OnUpgrade, Upgraded},
-};
+use http::{HeaderValue, Response, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use ledger::{Outcome, Stage};
+use review::Queue;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
 };
-use upstream::{Body, SendError, Upgrading};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use upstream::{ApiServer, Body, Outgoing, SendError, Upgrading};
 
-use crate::{Proxy, body, error::ProxyError, inbound::InboundWrite};
+use crate::{body, error::ProxyError, inbound::InboundWrite, recorder::Recorder, upgrade::Upgrade};
 
 /// How long one side may go on once the other has ended.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long the agent's side may take to switch once it was answered 101.
 const SWITCH_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// The agent's side of an upgrade that was asked for.
-pub(crate) struct Upgrade {
-    /// What goes upstream besides the allow-listed headers.
-    headers: HeaderMap,
-    /// Taken by the one answer that is a 101.
-    client: Mutex<Option<OnUpgrade>>,
-}
-
-impl Upgrade {
-    /// What a request asks for; `None` where that is nothing that the API server knows.
-    pub(crate) fn of(request: &mut Request<Incoming>) -> Option<Self> {
-        let headers = attributes::headers::upgrade_headers(request.headers());
-        if headers.is_empty() {
-            return None;
-        }
-        let client = Mutex::new(Some(hyper::upgrade::on(request)));
-        Some(Self { headers, client })
-    }
-
-    fn take(&self) -> Option<OnUpgrade> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// What came of asking upstream.
 pub(crate) enum Opening {
@@ -70,18 +45,30 @@ struct Tunnel {
     write: Arc<InboundWrite>,
 }
 
-impl Proxy {
+/// Opens tunnels, and carries them until they end.
+pub(crate) struct Tunnels {
+    pub(crate) api: ApiServer,
+    pub(crate) recorder: Recorder,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) write_time_max: Duration,
+    /// A session is cut after so long.
+    pub(crate) session_time_max: Duration,
+}
+
+impl Tunnels {
     /// Asks upstream for the upgrade, spending the right to do so.
     pub(crate) async fn open(
         self: &Arc<Self>,
         permit: Permit,
         write: &Arc<InboundWrite>,
         upgrade: &Upgrade,
+        mut outgoing: Outgoing,
     ) -> Result<Opening, SendError> {
-        let mut outgoing = write.call.outgoing(write.body.clone());
         outgoing.headers.extend(upgrade.headers.clone());
         let asked = self.api.upgrade(permit, outgoing);
-        let time_max = self.settings.write_time_max;
+        let time_max = self.write_time_max;
         let upgrading = match tokio::time::timeout(time_max, asked).await {
             Ok(upgrading) => upgrading?,
             Err(elapsed) => return Err(SendError::Unknown(Box::new(elapsed))),
@@ -131,7 +118,7 @@ impl Proxy {
                         Err(error) if is_end(&error) => "ended",
                         Err(_) => "broke off",
                     },
-                    () = tokio::time::sleep(self.settings.session_time_max) => {
+                    () = tokio::time::sleep(self.session_time_max) => {
                         "was cut: its time was over"
                     }
                     // Neither WebSocket nor SPDY goes on over half a connection.

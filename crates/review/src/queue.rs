@@ -10,7 +10,7 @@ use hold::{Hold, HoldError, HoldFilter, HoldId, Holds, State, Verdict};
 use jiff::Timestamp;
 use ledger::{Entry, HoldEvent, HoldRecord, Identity, Ledger, Stage, StoreError};
 use tokio::sync::watch;
-use upstream::Own;
+use upstream::ControlClient;
 
 use crate::{Reviewer, ReviewerError, freezes::Freezes};
 
@@ -44,7 +44,7 @@ impl Default for Settings {
 pub struct Queue {
     pub(crate) holds: Arc<dyn Holds>,
     pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) own: Own,
+    pub(crate) own: ControlClient,
     pub(crate) settings: Settings,
     pub(crate) freezes: Freezes,
     waiting: Mutex<HashMap<HoldId, watch::Sender<()>>>,
@@ -113,7 +113,7 @@ impl Queue {
     pub fn new(
         holds: Arc<dyn Holds>,
         ledger: Arc<dyn Ledger>,
-        own: Own,
+        own: ControlClient,
         settings: Settings,
     ) -> Self {
         Self {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use kube::Client;
 
-use crate::{Body, BodyError, SendError};
+use crate::{Body, BodyError, send_error::SendError};
 
 /// The group that the API server adds to whoever is impersonated.
 const AUTHENTICATED: &str = "system:authenticated";

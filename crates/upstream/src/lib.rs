@@ -4,33 +4,38 @@
 //! the agent's own bearer token or with none; its TLS never presents the proxy's certificate. For an
 //! agent that showed a client certificate, which cannot cross a proxy, it has a second road: the
 //! proxy's credential, and on every request the agent's name in `Impersonate-User`.
-//! [`Own`] carries the proxy's few questions with the proxy's credential: TokenReview,
+//! [`ControlClient`] carries the proxy's few questions with the proxy's credential: TokenReview,
 //! SubjectAccessReview, namespaces, and reads for previews. Only a [`hold::Permit`] sends an
 //! agent's request for real; a [`Probe`] cannot be made to change anything.
 
+mod access;
+mod connect;
+mod control;
 mod forward;
 mod impersonate;
 mod namespaces;
 mod openapi;
-mod own;
 mod policies;
 mod pool;
 mod probe;
 mod rights;
 mod run_as;
+mod send_error;
 mod shared;
 mod tunnel;
 
+pub use access::Access;
+pub use control::{ControlClient, Reviewed};
 pub use forward::{Answer, Outgoing};
 use http_body_util::combinators::UnsyncBoxBody;
 pub use namespaces::Namespaces;
 pub use openapi::OpenApi;
-pub use own::{Access, Own, Reviewed};
 pub use policies::{PolicyObject, PolicyObjects, PolicyObjectsError, Version};
-pub use pool::{ApiServer, ConnectError, SendError};
+pub use pool::{ApiServer, ConnectError};
 pub use probe::{Probe, ProbeAnswer, ProbeError};
 pub use rights::{POLICY_RIGHTS, RIGHTS, Right};
 pub use run_as::{Bearer, RunAs};
+pub use send_error::SendError;
 pub use tunnel::Upgrading;
 
 /// A streamed body; errors are those of the connection it came from.

@@ -1,10 +1,6 @@
 //! Labels of every namespace, from a watch, with a fresh GET where the watch cannot tell.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use effects::{ClassConfig, NamespaceClass};
 use futures_util::StreamExt;
@@ -14,15 +10,16 @@ use kube::{
     Api,
     runtime::{WatchStreamExt, reflector, watcher},
 };
+use parking_lot::Mutex;
 
-use crate::Own;
+use crate::control::ControlClient;
 
 type Meta = PartialObjectMeta<Namespace>;
 
 /// How each namespace is classed, now.
 #[derive(Clone)]
 pub struct Namespaces {
-    own: Own,
+    own: ControlClient,
     config: Arc<ClassConfig>,
     store: reflector::Store<Meta>,
     /// As each was last seen, also those that are gone.
@@ -34,7 +31,10 @@ const NAMES_MAX: usize = 20_000;
 
 impl Namespaces {
     /// Starts from nothing; the returned future follows the cluster and runs until it is dropped.
-    pub fn watch(own: Own, config: ClassConfig) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn watch(
+        own: ControlClient,
+        config: ClassConfig,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (store, writer) = reflector::store();
         let api: Api<Meta> = Api::all(own.client());
         let stream = reflector(writer, watcher(api, watcher::Config::default()))
@@ -87,14 +87,14 @@ impl Namespaces {
     /// How a namespace of this name was classed when it was last seen, also where it is gone; `None`
     /// where none was seen since the process started.
     pub fn last(&self, name: &str) -> Option<NamespaceClass> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.last.lock().get(name).cloned()
     }
 
     fn remember(&self, namespace: &Meta) {
         let Some(name) = namespace.metadata.name.clone() else { return };
         let labels = namespace.metadata.labels.clone().unwrap_or_default();
         let class = self.of(&name, Some(&labels));
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.len() >= NAMES_MAX {
             last.retain(|name, _| self.watched(name).is_some());
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::Own;
+use crate::control::ControlClient;
 
 /// Where the documents of all groups are listed.
 const INDEX: &str = "/openapi/v3";
@@ -18,7 +18,7 @@ pub struct OpenApi {
     addresses: BTreeMap<String, String>,
 }
 
-impl Own {
+impl ControlClient {
     /// What the API server serves now.
     ///
     /// # Errors

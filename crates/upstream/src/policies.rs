@@ -13,14 +13,14 @@ use policy::document::{API_VERSION, KINDS};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::{Own, own::within};
+use crate::control::{ControlClient, within};
 
 type Store = reflector::Store<DynamicObject>;
 
 /// The policy objects of the cluster, as they were last seen.
 #[derive(Clone)]
 pub struct PolicyObjects {
-    own: Own,
+    own: ControlClient,
     stores: Arc<[(ApiResource, Store)]>,
     changed: Arc<Notify>,
 }
@@ -72,7 +72,7 @@ impl PolicyObjects {
     /// # Errors
     /// [`PolicyObjectsError`] where they cannot be read at all.
     pub async fn watch(
-        own: Own,
+        own: ControlClient,
     ) -> Result<(Self, impl Future<Output = ()> + Send), PolicyObjectsError> {
         let mut stores = Vec::new();
         let mut watches = Vec::new();

@@ -8,7 +8,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -19,18 +19,18 @@ use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use kube::{client::ConfigExt, config::AuthInfo};
+use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
-use crate::{impersonate::Impersonating, shared::Shared};
-
-pub(crate) type Sender = http1::SendRequest<Full<Bytes>>;
-pub(crate) type Connection = http1::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>>;
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::{
+    connect::{Connection, Connector, Failure, Sender},
+    impersonate::Impersonating,
+    send_error::SendError,
+    shared::{Shared, SharedBody},
+};
 
 /// Places where idle connections are kept; threads beyond so many share them.
 const SHELVES: usize = 16;
@@ -38,7 +38,6 @@ const SHELVES: usize = 16;
 const IDLE_MAX: usize = 64;
 /// An idle connection older than this is not trusted; the API server closes them after 90 s.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The API server as agents' requests reach it.
 #[derive(Clone)]
@@ -46,13 +45,8 @@ pub struct ApiServer(Arc<Inner>);
 
 struct Inner {
     impersonating: Impersonating,
-    host: String,
-    port: u16,
     authority: String,
-    tls: TlsConnector,
-    /// As `tls`, for connections that many streams share.
-    tls_http2: TlsConnector,
-    server_name: ServerName<'static>,
+    connector: Connector,
     idle: [Mutex<Vec<(Sender, Instant)>>; SHELVES],
     shared: Shared,
 }
@@ -72,21 +66,6 @@ pub enum ConnectError {
     /// Its name cannot stand in a certificate.
     #[error("`{0}` is not a server name")]
     Name(String),
-}
-
-/// What became of a request that got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// It never left: sending it again is safe.
-    #[error("the API server cannot be reached")]
-    Unsent(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It may have arrived and run.
-    #[error("the connection to the API server broke before an answer came")]
-    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// As [`SendError::Unknown`], on a connection that had been kept: most likely the API server had
-    /// closed it meanwhile, so a read may be sent once more, and nothing else.
-    #[error("a kept connection to the API server broke before an answer came")]
-    Stale(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl ApiServer {
@@ -118,12 +97,14 @@ impl ApiServer {
         let impersonating = Impersonating::new(config).map_err(ConnectError::Credential)?;
         Ok(Self(Arc::new(Inner {
             impersonating,
-            port: url.port_u16().unwrap_or(443),
-            host,
             authority,
-            tls: TlsConnector::from(Arc::new(tls)),
-            tls_http2: TlsConnector::from(Arc::new(http2)),
-            server_name,
+            connector: Connector {
+                port: url.port_u16().unwrap_or(443),
+                host,
+                tls: TlsConnector::from(Arc::new(tls)),
+                tls_http2: TlsConnector::from(Arc::new(http2)),
+                server_name,
+            },
             idle: Default::default(),
             shared: Shared::default(),
         })))
@@ -133,8 +114,18 @@ impl ApiServer {
         &self.0.impersonating
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.0.shared
+    /// Sends a read whose answer streams on a connection that it shares with others. `None` where
+    /// it did not get an answer so: it can be sent on a connection of its own.
+    pub(crate) async fn send_shared(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Option<Response<SharedBody>> {
+        self.0.shared.send(&self.0.connector, self.authority(), request).await
+    }
+
+    /// A new connection, which its caller drives.
+    pub(crate) async fn handshake(&self) -> Result<(Sender, Connection), Failure> {
+        self.0.connector.handshake().await
     }
 
     /// Host and port, for the `Host` header.
@@ -182,7 +173,7 @@ impl ApiServer {
     }
 
     fn kept(&self, shelf: usize) -> Option<Sender> {
-        let mut idle = self.shelf(shelf).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.shelf(shelf).lock();
         while let Some((sender, since)) = idle.pop() {
             if !sender.is_closed() && since.elapsed() < IDLE_TIME_MAX {
                 return Some(sender);
@@ -192,7 +183,7 @@ impl ApiServer {
     }
 
     fn keep(&self, sender: Sender, shelf: usize) {
-        let mut idle = self.shelf(shelf).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.shelf(shelf).lock();
         if idle.len() < IDLE_MAX && !sender.is_closed() {
             idle.push((sender, Instant::now()));
         }
@@ -225,29 +216,6 @@ impl ApiServer {
             }
         });
         Ok(sender)
-    }
-
-    /// A new connection, which its caller drives.
-    pub(crate) async fn handshake(&self) -> Result<(Sender, Connection), Failure> {
-        let tls = self.tls(&self.0.tls).await?;
-        Ok(http1::handshake(TokioIo::new(tls)).await?)
-    }
-
-    /// TLS that speaks HTTP/2; `None` where the other end does not.
-    pub(crate) async fn tls_http2(&self) -> Result<Option<TlsStream<TcpStream>>, Failure> {
-        let tls = self.tls(&self.0.tls_http2).await?;
-        let speaks = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(speaks.then_some(tls))
-    }
-
-    async fn tls(&self, tls: &TlsConnector) -> Result<TlsStream<TcpStream>, Failure> {
-        let inner = &self.0;
-        let connected = tokio::time::timeout(CONNECT_TIME_MAX, async {
-            let tcp = TcpStream::connect((inner.host.as_str(), inner.port)).await?;
-            tcp.set_nodelay(true)?;
-            tls.connect(inner.server_name.clone(), tcp).await
-        });
-        Ok(connected.await??)
     }
 }
 

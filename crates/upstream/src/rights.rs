@@ -1,6 +1,6 @@
 //! What the proxy's own credential must be allowed, and what does not work without.
 
-use crate::Access;
+use crate::access::Access;
 
 /// A right that the proxy uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -9,7 +9,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -22,12 +22,12 @@ use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::ApiServer;
+use crate::connect::{Connector, Failure};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Driven = http2::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>, TokioExecutor>;
 
 /// Streams on one connection, at most; the API server's own limit, where lower, counts.
@@ -57,44 +57,44 @@ struct Shareable {
     streams_max: Arc<AtomicUsize>,
 }
 
-/// A place on a connection, given back when it is dropped.
-struct Place(Arc<AtomicUsize>);
+/// A slot on a connection, given back when it is dropped.
+struct Slot(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Shareable {
-    fn place(&self) -> Option<Place> {
+    fn slot(&self) -> Option<Slot> {
         let free = |live: usize| {
             (live < self.streams_max.load(Ordering::Relaxed).min(STREAMS_MAX)).then(|| live + 1)
         };
         self.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
-        Some(Place(Arc::clone(&self.live)))
+        Some(Slot(Arc::clone(&self.live)))
     }
 }
 
 impl Shared {
-    fn place(&self) -> Option<(Shareable, Place)> {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+    fn slot(&self) -> Option<(Shareable, Slot)> {
+        let mut connections = self.connections.lock();
         connections.retain(|connection| !connection.sender.is_closed());
         // The fullest one that has room: those that empty can end.
         connections.sort_by_key(|it| std::cmp::Reverse(it.live.load(Ordering::Relaxed)));
-        connections.iter().find_map(|it| Some((it.clone(), it.place()?)))
+        connections.iter().find_map(|it| Some((it.clone(), it.slot()?)))
     }
-}
 
-impl ApiServer {
-    /// Sends a read whose answer streams on a connection that it shares with others. `None` where
-    /// it did not get an answer so: it can be sent on a connection of its own.
-    pub(crate) async fn send_shared(
+    /// Sends a request on a connection that it shares with others; `None` where it did not get an
+    /// answer so.
+    pub(crate) async fn send(
         &self,
+        connector: &Connector,
+        authority: &str,
         request: Request<Full<Bytes>>,
     ) -> Option<Response<SharedBody>> {
-        let request = http2_request(request, self.authority())?;
-        let (mut connection, place) = match self.shared_place().await {
+        let request = http2_request(request, authority)?;
+        let (mut connection, slot) = match self.free_slot(connector).await {
             Ok(found) => found?,
             Err(error) => {
                 tracing::debug!(error, "no HTTP/2 connection to the API server");
@@ -102,7 +102,7 @@ impl ApiServer {
             }
         };
         match connection.sender.try_send_request(request).await {
-            Ok(answer) => Some(answer.map(|body| SharedBody { body, _place: place })),
+            Ok(answer) => Some(answer.map(|body| SharedBody { body, _slot: slot })),
             Err(error) => {
                 tracing::debug!(error = %error.error(), "a stream to the API server was refused");
                 None
@@ -110,20 +110,19 @@ impl ApiServer {
         }
     }
 
-    async fn shared_place(&self) -> Result<Option<(Shareable, Place)>, Failure> {
-        let shared = self.shared();
-        if shared.unspoken.load(Ordering::Relaxed) {
+    async fn free_slot(&self, connector: &Connector) -> Result<Option<(Shareable, Slot)>, Failure> {
+        if self.unspoken.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        if let Some(found) = shared.place() {
+        if let Some(found) = self.slot() {
             return Ok(Some(found));
         }
-        let _one = shared.connecting.lock().await;
-        if let Some(found) = shared.place() {
+        let _one = self.connecting.lock().await;
+        if let Some(found) = self.slot() {
             return Ok(Some(found));
         }
-        let Some(tls) = self.tls_http2().await? else {
-            shared.unspoken.store(true, Ordering::Relaxed);
+        let Some(tls) = connector.tls_http2().await? else {
+            self.unspoken.store(true, Ordering::Relaxed);
             return Ok(None);
         };
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -139,10 +138,10 @@ impl ApiServer {
         #[expect(clippy::disallowed_methods, reason = "the connection ends when its senders drop")]
         tokio::spawn(driver);
         let shareable = Shareable { sender, live: Arc::default(), streams_max };
-        let place = shareable.place();
-        let mut connections = shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = shareable.slot();
+        let mut connections = self.connections.lock();
         connections.push(shareable.clone());
-        Ok(place.map(|place| (shareable, place)))
+        Ok(slot.map(|slot| (shareable, slot)))
     }
 }
 
@@ -179,10 +178,10 @@ impl Future for Driver {
     }
 }
 
-/// An answer's body; its place on the connection is free again when it is dropped.
+/// An answer's body; its slot on the connection is free again when it is dropped.
 pub(crate) struct SharedBody {
     body: Incoming,
-    _place: Place,
+    _slot: Slot,
 }
 
 impl http_body::Body for SharedBody {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use jiff::Timestamp;
 use policy_source::{ClusterKinds, files};
-use upstream::Own;
+use upstream::ControlClient;
 
 use super::compiled::sound;
 use crate::{connection::Connection, output::print};
@@ -26,7 +26,7 @@ pub(super) async fn run(args: &CheckArgs, connection: &Connection) -> Result<()>
     let documents = Documents::read(&files::read(&args.paths)?, Timestamp::now());
     let kinds = match args.cluster {
         true => {
-            let own = Own::new(connection.config().await?)?;
+            let own = ControlClient::new(connection.config().await?)?;
             ClusterKinds::new(own)
                 .read_for(&documents)
                 .await

@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use effects::ClassConfig;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use upstream::{ApiServer, Namespaces, Own, POLICY_RIGHTS, PolicyObjects, RIGHTS, Right};
+use upstream::{ApiServer, ControlClient, Namespaces, POLICY_RIGHTS, PolicyObjects, RIGHTS, Right};
 
 use super::{args::ServeArgs, background::Background};
 use crate::connection::{Connection, certificates};
@@ -19,7 +19,7 @@ pub(super) struct Cluster {
     /// For the requests of agents.
     pub(super) api: ApiServer,
     /// For the proxy's own questions.
-    pub(super) own: Own,
+    pub(super) own: ControlClient,
     /// The API server's address, for people.
     pub(super) url: String,
     /// The namespace that agent-shield runs in.
@@ -35,7 +35,7 @@ impl Cluster {
             url: config.cluster_url.to_string(),
             own_namespace: own_namespace.unwrap_or_else(|| "agent-shield".to_owned()),
             api: ApiServer::new(&config)?,
-            own: Own::new(config).context("the proxy's own credential cannot be used")?,
+            own: ControlClient::new(config).context("the proxy's own credential cannot be used")?,
         })
     }
 

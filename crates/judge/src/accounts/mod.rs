@@ -20,7 +20,7 @@ use std::{
 use attributes::User;
 use effects::{Effect, EffectKind};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use upstream::{Access, Namespaces, Own};
+use upstream::{Access, ControlClient, Namespaces};
 
 use self::{
     answered::Answered,
@@ -87,7 +87,7 @@ fn account_of(effect: &Effect) -> Option<(String, String)> {
 
 /// The rights of the cluster's service accounts.
 pub(crate) struct Accounts {
-    own: Own,
+    own: ControlClient,
     namespaces: Namespaces,
     bindings: Bindings,
     answered: Answered,
@@ -95,7 +95,7 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     /// Asks with the proxy's own credential.
-    pub(crate) fn new(own: Own, namespaces: Namespaces) -> Self {
+    pub(crate) fn new(own: ControlClient, namespaces: Namespaces) -> Self {
         Self { own, namespaces, bindings: Bindings::default(), answered: Answered::default() }
     }
 

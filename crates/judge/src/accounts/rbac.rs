@@ -10,7 +10,7 @@ use attributes::User;
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef, Subject};
 use tokio::sync::Mutex;
-use upstream::Own;
+use upstream::ControlClient;
 
 /// Roles read at a time.
 const READ_AT_A_TIME: usize = 16;
@@ -61,7 +61,7 @@ pub(super) fn user_of(namespace: &str, name: &str) -> User {
 impl Bindings {
     /// All of them; `None` where they are not known. As the API server's cache has them once they are
     /// asked for: what was listed before that does not do, so that a role that was just given counts.
-    pub(super) async fn list(&self, own: &Own) -> Option<Arc<Listed>> {
+    pub(super) async fn list(&self, own: &ControlClient) -> Option<Arc<Listed>> {
         let asked = Instant::now();
         let mut listed = self.listed.lock().await;
         if let Some((at, bindings)) = listed.as_ref()
@@ -126,7 +126,7 @@ impl Roles {
     /// Reads those of the roles that were not read yet; `None` where not all are known then.
     pub(super) async fn read(
         &mut self,
-        own: &Own,
+        own: &ControlClient,
         given: impl Iterator<Item = &Given>,
     ) -> Option<()> {
         let new: HashSet<Role> =
@@ -155,7 +155,7 @@ impl Roles {
     }
 }
 
-async fn rules(own: &Own, role: &Role) -> Option<Vec<PolicyRule>> {
+async fn rules(own: &ControlClient, role: &Role) -> Option<Vec<PolicyRule>> {
     let rules = own.rules(role.namespace.as_deref(), &role.name).await;
     rules.inspect_err(|error| tracing::warn!(%error, ?role, "a role could not be read")).ok()
 }

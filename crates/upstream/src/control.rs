@@ -6,8 +6,8 @@ use attributes::User;
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
     authorization::v1::{
-        NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview,
-        SelfSubjectAccessReviewSpec, SubjectAccessReview, SubjectAccessReviewSpec,
+        NonResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+        SubjectAccessReview, SubjectAccessReviewSpec,
     },
     core::v1::{ConfigMap, Namespace},
     rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding},
@@ -18,13 +18,13 @@ use kube::{
 };
 use serde_json::Value;
 
-use crate::Right;
+use crate::{access::Access, rights::Right};
 
 const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The proxy's own client.
 #[derive(Clone)]
-pub struct Own {
+pub struct ControlClient {
     client: Client,
 }
 
@@ -37,34 +37,7 @@ pub enum Reviewed {
     Unauthenticated,
 }
 
-/// One right, as RBAC names it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Access {
-    /// `get`, `approve`, …
-    pub verb: String,
-    /// Empty for the core group.
-    pub group: String,
-    /// Plural resource.
-    pub resource: String,
-    /// Empty for all of them.
-    pub subresource: String,
-    /// Empty for all namespaces.
-    pub namespace: String,
-    /// Empty for all names.
-    pub name: String,
-}
-
-impl Access {
-    /// As RBAC writes it: `deployments`, `deployments/scale`.
-    pub fn path(&self) -> String {
-        match self.subresource.as_str() {
-            "" => self.resource.clone(),
-            subresource => format!("{}/{subresource}", self.resource),
-        }
-    }
-}
-
-impl Own {
+impl ControlClient {
     /// The proxy's own credential, as a kubeconfig or the in-cluster files give it; token files are
     /// read again as they rotate.
     ///
@@ -111,7 +84,7 @@ impl Own {
         self.review_access(user, asked).await
     }
 
-    /// As [`Own::may`], of what is no API resource: a path, and a method in lower case.
+    /// As [`ControlClient::may`], of what is no API resource: a path, and a method in lower case.
     ///
     /// # Errors
     /// [`kube::Error`] where there was no answer: that is not a yes.
@@ -277,21 +250,6 @@ fn user_of(user: UserInfo) -> User {
         uid: user.uid.unwrap_or_default(),
         groups: user.groups.unwrap_or_default(),
         extra: user.extra.unwrap_or_default(),
-    }
-}
-
-impl From<&Access> for ResourceAttributes {
-    fn from(access: &Access) -> Self {
-        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        Self {
-            verb: some(&access.verb),
-            group: some(&access.group),
-            resource: some(&access.resource),
-            subresource: some(&access.subresource),
-            namespace: some(&access.namespace),
-            name: some(&access.name),
-            ..Self::default()
-        }
     }
 }
 

@@ -1,0 +1,51 @@
+//! The one way of a write to the API server: with a permit, which is spent.
+
+use std::{sync::Arc, time::Duration};
+
+use hold::Permit;
+use http::Response;
+use upstream::{ApiServer, Body, Outgoing, SendError};
+
+use crate::{
+    inbound::InboundWrite,
+    tunnel::{Opening, Tunnels},
+};
+
+/// Sends writes.
+#[derive(Clone)]
+pub(crate) struct Forward {
+    pub(crate) api: ApiServer,
+    pub(crate) tunnels: Arc<Tunnels>,
+    /// After so long without an answer, the outcome is unknown.
+    pub(crate) write_time_max: Duration,
+}
+
+/// What came of sending.
+pub(crate) enum Sent {
+    /// The agent is answered 101, and its tunnel runs.
+    Opened(Response<Body>),
+    /// The API server's answer.
+    Answered(Response<Body>),
+}
+
+impl Forward {
+    /// Sends `outgoing`, which is the write or what was approved of it.
+    ///
+    /// # Errors
+    /// [`SendError`] where no answer came; whether it arrived is part of the error.
+    pub(crate) async fn send(
+        &self,
+        permit: Permit,
+        write: &Arc<InboundWrite>,
+        outgoing: Outgoing,
+    ) -> Result<Sent, SendError> {
+        let Some(upgrade) = &write.upgrade else {
+            let answer = self.api.forward_within(self.write_time_max, permit, outgoing).await?;
+            return Ok(Sent::Answered(answer));
+        };
+        Ok(match self.tunnels.open(permit, write, upgrade, outgoing).await? {
+            Opening::Opened(answer) => Sent::Opened(answer),
+            Opening::Answered(answer) => Sent::Answered(answer),
+        })
+    }
+}

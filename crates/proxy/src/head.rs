@@ -1,0 +1,108 @@
+//! The head of a request: read once, or refused.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use attributes::{Attributes, AuditId, headers::Credential};
+use http::{HeaderMap, Request, Response, Version};
+use hyper::body::Incoming;
+use judge::{Call, decided};
+use ledger::{Action, Entry, Outcome, RequestRecord, Stage};
+use payload::Redactor;
+use status::Status;
+use upstream::{Body, RunAs};
+
+use crate::{
+    body, bounds::Bounds, credentials::Credentials, error::ProxyError, in_flight::InFlight,
+    peer::Peer, recorder::Recorder,
+};
+
+/// Reads heads, and records those that it refuses.
+pub(crate) struct HeadReader {
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) recorder: Recorder,
+    pub(crate) redactor: Redactor,
+    pub(crate) bounds: Bounds,
+}
+
+impl HeadReader {
+    /// Reads the head once: afterwards nobody looks at the agent's own headers or URL again.
+    pub(crate) fn read(
+        &self,
+        peer: &Peer,
+        received: Instant,
+        audit_id: &AuditId,
+        request: &Request<Incoming>,
+    ) -> Result<(Call, InFlight), ProxyError> {
+        let headers = request.headers();
+        let bounds = &self.bounds;
+        if headers.len() > bounds.headers_max || size_of(headers) > bounds.header_bytes_max {
+            let (headers, bytes) = (bounds.headers_max, bounds.header_bytes_max);
+            return Err(ProxyError::HeadTooLarge { headers, bytes });
+        }
+        attributes::headers::check(request.method(), headers)?;
+        let attributes = attributes::read(request.method(), &target_of(request), headers)?;
+        let (run_as, in_flight) = self.credentials.read(peer, headers)?;
+        let call = Call {
+            audit_id: audit_id.clone(),
+            attributes,
+            headers: attributes::headers::upstream_headers(headers),
+            run_as,
+            source: peer.address,
+            received,
+        };
+        Ok((call, in_flight))
+    }
+
+    /// Answers a request whose head is refused.
+    pub(crate) fn refuse(
+        &self,
+        source: SocketAddr,
+        received: Instant,
+        audit_id: &AuditId,
+        request: &Request<Incoming>,
+        error: &ProxyError,
+    ) -> Response<Body> {
+        let call = Call {
+            audit_id: audit_id.clone(),
+            attributes: Attributes::default(),
+            headers: attributes::headers::upstream_headers(request.headers()),
+            run_as: RunAs::Nobody,
+            source,
+            received,
+        };
+        let mut entry = Entry {
+            request: Some(RequestRecord {
+                method: request.method().to_string(),
+                request_uri: self.redactor.redact_target(&target_of(request)),
+                ..call.record(&self.redactor)
+            }),
+            ..call.entry(Stage::ResponseComplete)
+        };
+        let status = Status::from(error);
+        entry.decision = Some(decided(Action::Refuse, error));
+        entry.response = Some(call.response(status.code(), Outcome::Refused, 0));
+        let token = match attributes::headers::credential(request.headers()) {
+            Ok(Credential::Bearer(token)) => Some(token.into()),
+            _ => None,
+        };
+        self.recorder.append_later(entry, token);
+        body::status_response(&status)
+    }
+}
+
+/// Names and values of headers, in bytes.
+fn size_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len())).sum()
+}
+
+/// The request target as it was sent; an absolute-form target keeps its authority and is refused.
+/// In HTTP/2 the authority is a field of its own beside the path.
+fn target_of(request: &Request<Incoming>) -> String {
+    match request.uri().authority() {
+        Some(_) if request.version() != Version::HTTP_2 => request.uri().to_string(),
+        _ => request
+            .uri()
+            .path_and_query()
+            .map_or_else(|| request.uri().to_string(), |it| it.as_str().to_owned()),
+    }
+}

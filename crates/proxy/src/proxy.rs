@@ -1,0 +1,213 @@
+//! One request, top to bottom: its head, then the way of a read or of a write.
+
+use std::{future::Future, sync::Arc, time::Instant};
+
+use arc_swap::ArcSwap;
+use attributes::AuditId;
+use authn::{Certificates, Tokens};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use judge::{ClusterView, Judge, Memory};
+use payload::Redactor;
+use policy::Pack;
+use review::Queue;
+use status::Status;
+use tokio::{runtime::Handle, sync::Mutex};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+use upstream::{ApiServer, Body, ControlClient, Namespaces};
+
+use crate::{
+    answers::Answers, body, bounds::Bounds, credentials::Credentials, error::ProxyError,
+    forward::Forward, head::HeadReader, held::Holding, in_flight::Bodies, peer::Peer, read::Reads,
+    recorder::Recorder, settings::Settings, tunnel::Tunnels, upgrade::Upgrade, write::Writes,
+};
+
+/// What a proxy is made of; the binary picks each.
+pub struct Parts {
+    /// The API server as agents' requests reach it.
+    pub api: ApiServer,
+    /// The proxy's own client.
+    pub own: ControlClient,
+    /// Who agents' tokens are.
+    pub tokens: Tokens,
+    /// Who agents' client certificates are.
+    pub certificates: Arc<Certificates>,
+    /// How namespaces are classed.
+    pub namespaces: Namespaces,
+    /// The rules; whoever swaps them swaps all of them at once.
+    pub policies: Arc<ArcSwap<Pack>>,
+    /// The queue of holds, and through it the ledger.
+    pub queue: Arc<Queue>,
+    /// Takes secrets out of what is stored.
+    pub redactor: Redactor,
+    /// Bounds and times.
+    pub settings: Settings,
+    /// Cancelled when the process should stop: waiting agents are told to come again.
+    pub stopping: CancellationToken,
+    /// Cancelled when no request is left: the recorder writes what it has and ends.
+    pub stopped: CancellationToken,
+}
+
+/// The agents' requests and what becomes of them.
+pub struct Proxy {
+    heads: HeadReader,
+    reads: Arc<Reads>,
+    writes: Arc<Writes>,
+    /// Where writes are judged: not on the threads that carry connections.
+    home: Handle,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+    bounds: Bounds,
+}
+
+impl Proxy {
+    /// Puts the parts together, on the runtime that writes will be judged on. The returned future
+    /// writes what need not be durable at once; it ends after `stopped`.
+    pub fn new(parts: Parts) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+        let ledger = Arc::clone(parts.queue.ledger());
+        let (tokens, namespaces) = (parts.tokens.clone(), parts.namespaces.clone());
+        let (recorder, recording) =
+            Recorder::new(ledger, tokens, namespaces, parts.stopped.clone());
+        (Arc::new(Self::of(parts, recorder)), recording)
+    }
+
+    fn of(parts: Parts, recorder: Recorder) -> Self {
+        let judge = Arc::new(judge(&parts, &recorder));
+        let (tasks, bodies) = (TaskTracker::new(), Bodies::default());
+        let forward = forward(&parts, &recorder, &tasks);
+        let Parts { settings, queue, redactor, stopping, .. } = parts;
+        let bounds = settings.bounds.clone();
+        let credentials = Arc::new(Credentials::new(parts.certificates, parts.tokens));
+        let holding = Holding {
+            judge: Arc::clone(&judge),
+            queue: Arc::clone(&queue),
+            recorder: recorder.clone(),
+            redactor: redactor.clone(),
+            forward: forward.clone(),
+            answers: Answers::default(),
+            enqueueing: Mutex::default(),
+            tasks: tasks.clone(),
+            stopping: stopping.clone(),
+            settings,
+        };
+        let reads = Reads {
+            api: parts.api,
+            judge: Arc::clone(&judge),
+            queue: Arc::clone(&queue),
+            credentials: Arc::clone(&credentials),
+            recorder: recorder.clone(),
+            redactor: redactor.clone(),
+            bodies: bodies.clone(),
+            bounds: bounds.clone(),
+        };
+        let writes = Writes {
+            judge,
+            queue,
+            credentials: Arc::clone(&credentials),
+            recorder: recorder.clone(),
+            redactor: redactor.clone(),
+            forward,
+            holding: Arc::new(holding),
+            bodies,
+            bounds: bounds.clone(),
+            tasks: tasks.clone(),
+        };
+        let heads = HeadReader { credentials, recorder, redactor, bounds: bounds.clone() };
+        let (reads, writes, home) = (Arc::new(reads), Arc::new(writes), Handle::current());
+        Self { heads, reads, writes, home, stopping, tasks, bounds }
+    }
+
+    /// What a client may take.
+    pub(crate) fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// Cancelled when no more connections are taken.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Waits until nothing that was sent upstream is still without its answer.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Answers one request. Never fails: what goes wrong is a `Status` for the agent and an entry.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        peer: &Peer,
+        mut request: Request<Incoming>,
+    ) -> Response<Body> {
+        let received = Instant::now();
+        let audit_id = AuditId::new(uuid::Uuid::now_v7().to_string());
+        let (call, in_flight) = match self.heads.read(peer, received, &audit_id, &request) {
+            Ok(read) => read,
+            Err(error) => {
+                return self.heads.refuse(peer.address, received, &audit_id, &request, &error);
+            }
+        };
+        let max = self.bounds.requests_per_agent_max;
+        let Some(guard) = in_flight.take(max) else {
+            let error = ProxyError::TooManyRequests { max };
+            return self.heads.refuse(peer.address, received, &audit_id, &request, &error);
+        };
+        if call.attributes.is_read() {
+            return Arc::clone(&self.reads).read(call, guard, request.into_body()).await;
+        }
+        // A DELETE that asks for an upgrade is a DELETE, to the API server too.
+        let upgrade = match call.attributes.is_connect() {
+            true => Upgrade::of(&mut request),
+            false => None,
+        };
+        let writes = Arc::clone(&self.writes);
+        let judged = self.home.spawn(async move {
+            let _guard = guard;
+            writes.write(call, upgrade, request.into_body()).await
+        });
+        // Ends when the agent leaves; what must not be cut in two runs on its own.
+        AbortOnDropHandle::new(judged).await.unwrap_or_else(|error| {
+            tracing::error!(%error, auditID = %audit_id, "judging a write ended badly");
+            body::status_response(&Status::from(&ProxyError::Broken))
+        })
+    }
+}
+
+/// What judges, asking as agents and as the proxy.
+fn judge(parts: &Parts, recorder: &Recorder) -> Judge {
+    let view = ClusterView::new(
+        parts.api.clone(),
+        parts.own.clone(),
+        parts.namespaces.clone(),
+        Arc::new(recorder.clone()),
+        parts.redactor.clone(),
+    );
+    let memory = Memory::new(Arc::clone(parts.queue.ledger()));
+    let settings = judge::Settings {
+        count_time_max: parts.settings.count_time_max,
+        facts_bytes_per_agent_max: parts.settings.bounds.facts_bytes_per_agent_max,
+    };
+    Judge::new(view, memory, Arc::clone(&parts.policies), parts.redactor.clone(), &settings)
+}
+
+/// What sends, and carries tunnels until they end.
+fn forward(parts: &Parts, recorder: &Recorder, tasks: &TaskTracker) -> Forward {
+    let settings = &parts.settings;
+    let tunnels = Tunnels {
+        api: parts.api.clone(),
+        recorder: recorder.clone(),
+        queue: Arc::clone(&parts.queue),
+        tasks: tasks.clone(),
+        stopping: parts.stopping.clone(),
+        write_time_max: settings.write_time_max,
+        session_time_max: settings.session_time_max,
+    };
+    Forward {
+        api: parts.api.clone(),
+        tunnels: Arc::new(tunnels),
+        write_time_max: settings.write_time_max,
+    }
+}
