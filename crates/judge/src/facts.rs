@@ -82,7 +82,7 @@ impl FactsKeeper {
             effects: judgement.effect_records(),
             class: Some(ClassRecord::from(&write.class)),
             facts: judgement.facts.take().map_or(Facts::None, |facts| {
-                Facts::HoldObjects(self.within_quota(&write.user.username, facts))
+                Facts::Recorded(self.within_quota(&write.user.username, facts))
             }),
         }
     }
