@@ -1,8 +1,8 @@
 //! Agents may ask first: which rules are about them, and whether a call would wait for a person.
 //!
-//! The API server's own answers to access reviews say what RBAC allows. They pass unchanged; beside a
-//! yes, a warning says what agent-shield would do with such a call, as far as the call's attributes
-//! tell. Of what an agent may not do it says nothing: rules tell how namespaces are classed.
+//! The API server's answers to access reviews say what RBAC allows, and pass unchanged. Beside a yes, a
+//! warning says what agent-shield would do with such a call, as far as the call's attributes tell. It
+//! says nothing about calls that RBAC refuses: rules reveal how namespaces are classed.
 
 use attributes::Attributes;
 use effects::{Builtin, Route};
@@ -25,9 +25,9 @@ impl Judge {
         }
         match a.resource.as_str() {
             "selfsubjectaccessreviews" => match asked_about(write) {
-                // The review's own answer can be about another call: it takes a Namespace to be in any
-                // namespace that the review names, and any path to be none of a resource.
-                Some(call) if self.view.may(&write.user, &call).await != Some(true) => return None,
+                // The review's own answer can be about another call: it believes any namespace that a
+                // review gives a Namespace, and treats every path as a non-resource URL.
+                Some(call) if self.view.may(&write.user, &call).await != Some(true) => None,
                 Some(call) if !call.method.is_empty() => self.foreseen(write, &call).await,
                 _ => Some(format!("whether it would be held could not be read; see {RULES_PATH}")),
             },
@@ -109,8 +109,9 @@ fn asked_about(write: &Write) -> Option<Attributes> {
         let path = text("/spec/nonResourceAttributes/path");
         return attributes::read(&method, &path, &HeaderMap::new()).ok();
     }
-    // kubectl asks in its context's namespace, whatever the resource. The call would be in none, but for
-    // a Namespace that is there: it is in itself (k8s.io/apiserver, `RequestInfoFactory`).
+    // kubectl asks in its context's namespace, whatever the resource. The real call would have no
+    // namespace, except for an existing Namespace, which is in itself (k8s.io/apiserver,
+    // `RequestInfoFactory`).
     if Builtin::find(&access.group, &access.resource).is_some_and(|it| !it.is_namespaced) {
         let in_itself = access.resource == "namespaces"
             && (access.verb != "create" || !access.subresource.is_empty());

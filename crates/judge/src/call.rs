@@ -41,7 +41,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// The user, as far as nobody has to be asked.
+    /// The user, if it is known without asking the API server.
     pub fn known_user(&self) -> Option<User> {
         match &self.run_as {
             RunAs::Nobody => Some(User::anonymous()),
@@ -50,7 +50,7 @@ impl Call {
         }
     }
 
-    /// The token by which the user can be asked for.
+    /// The token by which the API server can be asked for the user.
     pub fn token(&self) -> Option<Arc<str>> {
         self.run_as.token().cloned()
     }
@@ -162,7 +162,7 @@ impl Write {
         let attributes = self.attributes();
         let path = self.path().trim_end_matches('/');
         match attributes.verb.as_str() {
-            // A POST to a subresource is to the object it stands under.
+            // A POST to a subresource concerns the object above it.
             "create" if attributes.subresource.is_empty() => None,
             _ if matches!(attributes.subresource.as_str(), "" | "scale") => Some(path.to_owned()),
             _ => Some(path.strip_suffix(&format!("/{}", attributes.subresource))?.to_owned()),
@@ -228,7 +228,7 @@ impl Write {
         }
         let mut bytes = Vec::new();
         for part in parts.iter().map(|part| part.as_bytes()).chain([self.body.as_ref()]) {
-            // Each part with its length, so that no two requests make the same bytes.
+            // Each part carries its length, so that two different requests never make the same bytes.
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         }

@@ -1,8 +1,8 @@
 //! Whether the API server serves what a write is to, by its own discovery.
 //!
-//! What it does not serve it would refuse: that is the answer then, and nobody is asked. This is
-//! believed of Kubernetes' own groups alone; what others serve comes and goes while a person decides,
-//! and an aggregated server need not tell all that it does.
+//! It would refuse what it does not serve, so that refusal is the answer and no reviewer is asked. Only
+//! Kubernetes' own groups are judged this way: what others serve can change while a person decides, and
+//! an aggregated server need not list everything that it does.
 
 use bytes::Bytes;
 use effects::is_builtin_group;
@@ -40,35 +40,35 @@ pub(crate) async fn unserved(view: &ClusterView, write: &Write) -> Option<ProbeA
     let Some(found) = found else { return Some(not_found()) };
     let namespaced = found.get("namespaced")?.as_bool()?;
     let verbs = found.get("verbs")?.as_array()?;
-    // RequestInfo puts a Namespace into itself.
+    // `RequestInfo` says that a Namespace is in itself.
     let in_namespace = !a.namespace.is_empty() && a.resource != "namespaces";
     match (namespaced, in_namespace, a.name.is_empty()) {
         (false, true, _) | (true, false, false) => return Some(not_found()),
         (true, false, true) => return Some(not_allowed()),
         _ => {}
     }
-    // A create names its object in the body alone, except below one that is there.
+    // A create names its object in the body, except for a subresource of an existing object.
     let misplaced = match a.verb.as_str() {
         "create" => a.subresource.is_empty() && !a.name.is_empty(),
         "update" | "patch" | "delete" => a.name.is_empty(),
         "deletecollection" => false,
-        // `/watch/` has no route but GET's.
+        // Only GET has a route below `/watch/`.
         _ => true,
     };
     let has_verb = verbs.iter().any(|verb| verb.as_str() == Some(&a.verb));
     (misplaced || !has_verb).then(not_allowed)
 }
 
-/// Of a write to no resource: the API server finds its handlers by the path alone, so that what a
-/// GET does not find is not there for any method.
+/// Of a write to no resource: the API server picks handlers by path alone, so a path that GET does not
+/// find exists for no method.
 async fn unserved_path(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
     let a = write.attributes();
     let parts: Vec<&str> = a.path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        // Discovery: nothing but GET has a route.
+        // Discovery paths have no route but GET's.
         ["version" | "api" | "apis"] | ["api", "v1"] => Some(not_allowed()),
         ["apis", group] | ["apis", group, _] if is_builtin_group(group) => Some(not_allowed()),
-        // Below these others serve, each by rules of its own.
+        // Aggregated servers answer below these, each by its own rules.
         ["api" | "apis", ..] => None,
         _ => {
             let path = a.target.split('?').next().unwrap_or_default();

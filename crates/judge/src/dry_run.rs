@@ -28,10 +28,12 @@ pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -
     let message = || message_of(answer.json.as_ref());
     match answer.status.as_u16() {
         200..=299 => DryRun::Would(answer.json),
+        // A refusal of dry runs as such says nothing about the write.
         400 if message().to_lowercase().contains("dry") => {
             DryRun::Nothing(format!("no dry run: {}", message()))
         }
         400 | 401 | 403 | 404 | 409 | 422 => DryRun::Answered(Box::new(answer)),
+        // A disruption budget refuses with 429; elsewhere 429 only means that the server is busy.
         429 if is_eviction => DryRun::Answered(Box::new(answer)),
         code => DryRun::Nothing(format!("the dry run was answered {code}: {}", message())),
     }

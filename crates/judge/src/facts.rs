@@ -1,5 +1,5 @@
-//! What a decision was made from, as it is recorded: so that other rules can be asked about the same
-//! call later (`policy replay`).
+//! Records what a decision was made from, so that `policy replay` can ask other rules about the same
+//! call.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const HOLDS_MAX: u64 = 10_000;
 /// A hold that no client came again for is forgotten after so long.
 const REMEMBERED_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// What is told of a decision besides the decision itself.
+/// What is recorded beside a decision.
 #[derive(Clone, Debug, Default)]
 pub struct Basis {
     /// What the call would do.

@@ -71,7 +71,8 @@ impl Agents {
 }
 
 impl Spent {
-    /// As of this slot: what is older than an hour is forgotten. A clock that goes back forgets nothing.
+    /// Moves on to this slot and forgets what is older than an hour. A clock that goes back forgets
+    /// nothing.
     fn at(&mut self, slot: i64) -> &mut Self {
         let passed = usize::try_from(slot.saturating_sub(self.slot)).unwrap_or(0);
         self.bytes.rotate_right(passed.min(SLOTS) % SLOTS);

@@ -70,13 +70,14 @@ impl Judge {
 
     /// Judges a write. Asking changes nothing in the cluster.
     pub async fn judge(&self, write: &Write) -> Judged {
-        // One set for the whole judgement, whoever swaps it meanwhile.
+        // The whole judgement uses one set of policies, even if somebody swaps it meanwhile.
         let pack = self.policies.load_full();
         let attributes = write.attributes();
         let plan = effects::plan(attributes, write.is_dry_run);
-        // Reviews and dry runs store nothing, so that rules about writes do not ask about them.
+        // Reviews and dry runs store nothing, so rules about writes do not apply to them.
         let is_write = plan.route.stores();
         let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None);
+        // A denial by attributes alone needs no preview: the cluster is not asked.
         if first.decision == Decision::Deny {
             return Judged::Decided(Box::new(Judgement {
                 effects: plan.effects,
@@ -86,7 +87,7 @@ impl Judge {
                 policy: pack.digest().to_owned(),
             }));
         }
-        // What nobody asks about is not looked at, unless a reviewer wants to see it.
+        // A preview costs the API server two requests: only a rule or a reviewer is worth them.
         let asks = pack.asks_about(&plan, attributes, &write.class);
         let needs_preview = plan.route.is_looked_at(asks, first.decision == Decision::Hold);
         let previewed = match needs_preview {
@@ -103,6 +104,7 @@ impl Judge {
         let powers = self.view.accounts.weigh(&mut effects).await;
         history::add_up(&self.memory, &mut effects).await;
         let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
+        // The decision's reason reaches the agent, who must not learn other accounts' rights from it.
         powers.tell(&mut effects);
         let facts = Some(self.facts.made_from(write, &moment, needs_preview.then_some(&mut seen)));
         let preview = self.shown(write, &effects, seen, &verdict).await;
@@ -126,7 +128,7 @@ impl Judge {
         }
     }
 
-    /// `seen` is what was seen of the cluster; nothing as long as nobody has looked.
+    /// Asks the rules. `seen` is what the preview saw of the cluster, once there is one.
     fn decide(
         &self,
         pack: &Pack,
@@ -233,7 +235,7 @@ fn refused_now(attributes: &Attributes, answer: &ProbeAnswer) -> Seen {
 fn hides_guarded_target(write: &Write, answer: &ProbeAnswer) -> bool {
     let fails_now =
         matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
-    // What nobody serves is the API server's to refuse.
+    // An answer without a kind comes from the router: nothing serves the path, so nothing is guarded.
     let is_object = answer.json.as_ref().is_some_and(|it| it.pointer("/details/kind").is_some());
     let a = write.attributes();
     fails_now && is_object && (write.class.protected || effects::decides_access(a))
@@ -273,7 +275,7 @@ mod tests {
             let all = more_than_said(said.clone(), seen);
             all.into_iter().map(|it| it.detail).collect::<Vec<_>>()
         };
-        // An account that turns out to be harmless must not take the other power with it.
+        // A harmless account must not hide the priority class beside it.
         assert_eq!(details(two()), ["by the URL", "priority", "account"]);
         assert_eq!(details(vec![effect(EffectKind::Delete, "live")]), ["live"]);
         assert_eq!(details(vec![effect(EffectKind::ReplacePod, "one")]), ["one"]);

@@ -1,5 +1,5 @@
-//! What the API server would refuse anyway, in its own words: nobody is asked to approve it, and its
-//! agent is told no more than those. Rules tell how a namespace is classed.
+//! What the API server would refuse anyway. No reviewer is asked to approve it, and the agent reads the
+//! API server's own words and no rule's: rules reveal how a namespace is classed.
 
 use attributes::{Attributes, User};
 use ledger::DecisionRecord;

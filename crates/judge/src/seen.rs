@@ -41,6 +41,7 @@ impl Seen {
     /// The objects, as rules are asked about them.
     pub(crate) fn objects(&self) -> Objects<'_> {
         match (&self.unknown, &self.items) {
+            // INVARIANT: rules never judge an object that is only half known.
             (Some(why), _) => Objects::Unknown(why.clone()),
             (None, None) => {
                 Objects::Known(vec![Pair { old: self.live.as_ref(), new: self.new.as_ref() }])

@@ -24,6 +24,7 @@ pub(crate) fn preview(
         found.and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let (uid, resource_version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
+    // INVARIANT: an approval binds to effects, differences, and the identity of every object.
     let mut input = effects::digest_input(effects, &seen.changes, &uid);
     for target in &seen.targets {
         input.extend_from_slice(target.uid.as_bytes());

@@ -74,6 +74,7 @@ impl ClusterView {
             ),
             Err(why) => why,
         };
+        // INVARIANT: the proxy's own rights never read a Secret.
         if write.attributes().resource == "secrets" {
             return Live::Hidden(format!("{hidden}, and the proxy never reads Secrets"));
         }
@@ -116,6 +117,7 @@ impl ClusterView {
             Err(_) => (0, Outcome::Unknown, 0),
         };
         let latency_micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // The API server's audit log has the probe under the agent's name: the ledger must explain it.
         self.probes.append_probe(Entry {
             response: Some(ResponseRecord { code, outcome, latency_micros, bytes }),
             ..self.entry_of_probe(write, &audit_id, is_dry_run)

@@ -1,5 +1,5 @@
-//! Bodies: a write's is collected within bounds, an answer's is passed on frame by frame, counted,
-//! and told of at its end.
+//! Bodies: a write's is collected within bounds; an answer's is passed on frame by frame, counted, and
+//! reported at its end.
 
 use std::{
     pin::Pin,
@@ -34,7 +34,7 @@ pub(crate) async fn collect(
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    // By its announced length: nobody is told to go on and send it.
+    // Refused by its announced length, before the client is told to continue and send it.
     if body.size_hint().lower() > bounds.body_bytes_max as u64 {
         return Err(ProxyError::TooLarge { max: bounds.body_bytes_max });
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::bounds::Bounds;
 
-/// Connections that are only told that there are too many, at a time; more are closed unheard.
+/// Connections at a time that are answered "too many"; more are closed without an answer.
 const REFUSALS_MAX: usize = 64;
 
 /// Connections by address.
@@ -68,7 +68,7 @@ impl Clients {
             || (full && counts.refusals >= REFUSALS_MAX)
         {
             if count.connections == 0 {
-                counts.by_address.remove(&address); // Nobody else would.
+                counts.by_address.remove(&address); // It has no slot whose drop would.
             }
             return Admitted::Closed;
         }

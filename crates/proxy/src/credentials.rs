@@ -45,11 +45,11 @@ impl Credentials {
                 RunAs::Impersonated(Box::new(self.certificates.agent(chain)?))
             }
             (Credential::None, None) => RunAs::Nobody,
-            // The API server would take the certificate, its reader may think of the token.
+            // The API server would use the certificate, while a reader may think of the token.
             (Credential::Bearer(_), Some(_)) => return Err(ProxyError::TwoCredentials),
         };
         let in_flight = self.in_flight.of(&run_as);
-        // A certificate is verified for each request, whatever else is shown.
+        // Only tokens are remembered: a certificate is verified again for each request.
         if let (Some(authorization), RunAs::Bearer(_)) = (authorization, &run_as) {
             peer.remember(authorization, run_as.clone(), in_flight.clone());
         }

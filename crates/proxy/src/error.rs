@@ -215,7 +215,7 @@ impl From<&ProxyError> for Status {
             E::Unidentified(_) | E::Unrecorded(_) | E::Unsent => {
                 Self::failure(503, "ServiceUnavailable")
             }
-            // It may have run: never a status that clients retry, never with Retry-After.
+            // It may have run, so the status must be one that no client retries.
             E::OutcomeUnknown { .. } => Self::failure(504, "Timeout"),
         }
         .message(error)

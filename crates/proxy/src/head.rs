@@ -25,7 +25,7 @@ pub(crate) struct HeadReader {
 }
 
 impl HeadReader {
-    /// Reads the head once: afterwards nobody looks at the agent's own headers or URL again.
+    /// Reads the head once. The agent's own headers and URL are not looked at again.
     pub(crate) fn read(
         &self,
         peer: &Peer,

@@ -43,7 +43,7 @@ impl RequestsInFlight {
         };
         let mut by_agent = self.by_agent.lock();
         if by_agent.len() > FORGET_AT {
-            // Those that somebody has, a request or a connection, are counted on.
+            // A counter that a request or a connection still holds goes on counting.
             by_agent.retain(|_, agent| Arc::strong_count(&agent.0) > 1);
         }
         by_agent.entry(agent).or_default().clone()

@@ -1,4 +1,4 @@
-//! The agents' door: TLS, HTTP/1.1 and HTTP/2, bounds for each client, and an orderly end.
+//! The agents' listener: TLS, HTTP/1.1 and HTTP/2, bounds for each client, and an orderly end.
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -65,7 +65,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
         let (tcp, source) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: others have to end first.
+                // Most likely there are no file descriptors left until other connections end.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -79,7 +79,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
                 continue;
             }
         };
-        // Registered anew with the runtime of its thread.
+        // The socket leaves this runtime, so that the worker's own can register it.
         let tcp = match tcp.into_std() {
             Ok(tcp) => tcp,
             Err(error) => {
@@ -114,7 +114,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Result<(), Failure> {
     let Arrival { tcp, source, mut slot, told, reaper } = arrival;
-    // Boxed, like what follows: ten thousand connections would keep the room that a handshake takes.
+    // Boxed, or ten thousand idle connections would each keep the space of a handshake.
     let shaken = Box::pin(shake_hands(tcp, tls, proxy.bounds().handshake_time_max));
     let stream = tokio::select! {
         stream = shaken => stream?,
@@ -133,7 +133,7 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
     let service = service_fn(move |request: Request<Incoming>| {
         let (proxy, peer) = (Arc::clone(&answering), Arc::clone(&peer));
         let busy = of_service.begin();
-        // hyper keeps room for it on a connection, also while nothing is asked.
+        // Boxed, as hyper reserves the space of this future on every idle connection.
         Box::pin(async move {
             let answer = match told {
                 false => proxy.serve(&peer, request).await,
@@ -207,7 +207,7 @@ where
     end_in_order(connection.as_mut());
     tokio::select! {
         ended = connection.as_mut() => Ok(ended?),
-        // Idle still, or stuck: the other end does not listen.
+        // The peer ignored the orderly end, so the connection is dropped.
         _ = activity.overdue() => Ok(()),
     }
 }

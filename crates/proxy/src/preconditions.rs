@@ -46,7 +46,7 @@ fn pinned_delete(write: &Write, uid: &str, resource_version: &str) -> Option<Pin
 
 fn pinned_change(write: &Write, resource_version: &str) -> Option<Pinned> {
     let mut document = payload::read(write.media, &write.body).ok()?;
-    // Numbers that this process cannot write as they were read stay untouched, and unpinned.
+    // A number that would be written differently than it was read leaves the body as it is.
     let rereads = |media: MediaType| {
         matches!(
             media,
@@ -70,7 +70,7 @@ fn pinned_change(write: &Write, resource_version: &str) -> Option<Pinned> {
         Value::Object(object) if write.media != MediaType::JsonPatch => {
             let metadata = object.entry("metadata").or_insert_with(|| json!({}));
             let metadata = metadata.as_object_mut()?;
-            // The agent's own word stands: the server checks it as it would have.
+            // An agent's own resourceVersion stays: the API server checks it.
             metadata.entry("resourceVersion").or_insert_with(|| json!(resource_version));
         }
         _ => return None,

@@ -158,7 +158,7 @@ impl Proxy {
         if call.attributes.is_read() {
             return Arc::clone(&self.reads).read(call, guard, request.into_body()).await;
         }
-        // A DELETE that asks for an upgrade is a DELETE, to the API server too.
+        // Only connects upgrade: the API server ignores an upgrade that a DELETE asks for.
         let upgrade = match call.attributes.is_connect() {
             true => Upgrade::of(&mut request),
             false => None,
@@ -168,7 +168,7 @@ impl Proxy {
             let _guard = guard;
             writes.write(call, upgrade, request.into_body()).await
         });
-        // Ends when the agent leaves; what must not be cut in two runs on its own.
+        // Judging ends when the agent leaves; sending runs as a task of its own and does not.
         AbortOnDropHandle::new(judged).await.unwrap_or_else(|error| {
             tracing::error!(%error, auditID = %audit_id, "judging a write ended badly");
             body::status_response(&Status::from(&ProxyError::Broken))

@@ -95,7 +95,7 @@ impl Reads {
 
     async fn ask_once(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
         let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
-            // Not to be reached: only what reads is sent here.
+            // INVARIANT: only reads get here; anything else has no permit and is not sent.
             return Err(SendError::Unsent("this is not a read".into()));
         };
         match streams(call) {
@@ -132,7 +132,7 @@ impl ReadRecord {
         let reads = &self.reads;
         // INVARIANT: the call is only taken when the record is published, at the end.
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
-        // Of most reads no rule asks anything, and nobody waits.
+        // Most reads concern no rule, and do not wait for their user.
         if let Some(pack) = reads.judge.asked_about_read(&call.attributes) {
             let (decision, class) = Box::pin(reads.judge_read(&pack, call)).await?;
             (self.decision, self.class) = (decision, Some(class));
@@ -142,12 +142,12 @@ impl ReadRecord {
             (self.code, self.outcome) = (answer.status().as_u16(), Outcome::Refused);
             return Ok(answer);
         }
-        // A GET may carry a body that the API server ignores; it is passed on within the bounds.
+        // The API server ignores the body of a GET; it is passed on, within the bounds.
         let mut taken = reads.bodies.taken();
         let body = body::collect(body, &reads.bounds, &mut taken).await?;
         let answer = reads.ask_upstream(call, body).await.map_err(|error| {
             tracing::warn!(%error, source = ?std::error::Error::source(&error), "a read failed");
-            // A read that may have arrived changed nothing: the client can simply ask again.
+            // A read changes nothing, so the client may always ask again.
             ProxyError::Unsent
         })?;
         let (mut head, body) = answer.into_parts();

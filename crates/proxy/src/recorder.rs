@@ -31,7 +31,7 @@ const WRITTEN_AT_ONCE: usize = 16 * BATCH;
 const BATCH_TIME_MAX: Duration = Duration::from_millis(200);
 const RETRY_TIME: Duration = Duration::from_millis(500);
 
-/// An entry on its way, with the token whose user is still to be asked for.
+/// An entry on its way, with the token of a user who is not known yet.
 struct Late {
     entry: Entry,
     token: Option<Arc<str>>,
@@ -49,7 +49,7 @@ struct Waiting {
 
 impl Waiting {
     fn add(&self, mut late: Late) {
-        // As large as many entries: while the store cannot write, an agent could fill the memory.
+        // Facts are as large as many entries: while the store cannot write, they would fill the memory.
         if late.entry.facts != Facts::None {
             late.entry.facts = Facts::Lost;
         }

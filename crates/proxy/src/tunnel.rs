@@ -76,7 +76,7 @@ impl Tunnels {
         let (head, upstream) = match upgrading {
             Upgrading::Open(head, upstream) => (head, upstream),
             Upgrading::Refused(answer) if answer.status().is_redirection() => {
-                // It would lead the agent's credential, or the tunnel, somewhere else.
+                // A redirect would lead the agent's credential, or its tunnel, somewhere else.
                 let status = status::Status::from(&ProxyError::Redirect);
                 return Ok(Opening::Answered(body::status_response(&status)));
             }
@@ -121,7 +121,7 @@ impl Tunnels {
                     () = tokio::time::sleep(self.session_time_max) => {
                         "was cut: its time was over"
                     }
-                    // Neither WebSocket nor SPDY goes on over half a connection.
+                    // Neither WebSocket nor SPDY works over half a connection.
                     () = async {
                         one_ended.notified().await;
                         tokio::time::sleep(LINGER_TIME_MAX).await;

@@ -130,7 +130,7 @@ impl Writes {
         let at = received.time;
         self.recorder.append_durable(vec![received]).await?;
         self.judge.memory.remember(&write.user.username, &judgement.effects, at);
-        // On its own: an agent that leaves in the middle must not leave an outcome unrecorded.
+        // A task of its own: an agent that leaves must not leave an outcome unrecorded.
         let (writes, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { writes.send_allowed(permit, write).await });
         sent.await.unwrap_or_else(|error| {
@@ -230,7 +230,7 @@ impl Writes {
             ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
                 Some(decided(Action::Deny, error))
             }
-            // The decision that was made before stands.
+            // The entry before it has the decision.
             _ => None,
         };
         entry.response = Some(write.call.response(status.code(), outcome, 0));

@@ -26,7 +26,7 @@ impl Default for Answered {
 impl Answered {
     /// Whether all was refused that was asked a moment before `now`.
     pub(super) fn was_refused(&self, username: &str, now: Instant) -> bool {
-        // The cache counts from when the answers were in, which is later than when they were asked for.
+        // The cache counts from the last answer; what matters is when the questions were asked.
         self.0.get(username).is_some_and(|asked| is_fresh(asked, now))
     }
 

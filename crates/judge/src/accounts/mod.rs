@@ -125,7 +125,7 @@ impl Accounts {
         roles: &mut Roles,
     ) -> Result<Option<String>, ()> {
         let user = rbac::user_of(namespace, name);
-        // At the same time: mostly both are needed.
+        // Both at once: most accounts need both answers.
         let (read, asked) =
             tokio::join!(self.power_in_rbac(&user, roles), self.power_asked_for(&user, namespace));
         match read {
@@ -180,7 +180,7 @@ impl Accounts {
     }
 
     fn scope<'a>(&self, namespace: &'a str) -> Scope<'a> {
-        // One that the watch does not know yet: nobody knows that it is not guarded.
+        // A namespace that the watch has not seen yet may be a guarded one.
         match self.namespaces.known(namespace) {
             Some(class) if !class.protected && !class.production => Scope::Ordinary(namespace),
             Some(class) if !class.protected => Scope::Production(namespace),

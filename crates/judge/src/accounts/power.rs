@@ -195,7 +195,7 @@ fn outside_reads(rule: &PolicyRule, scope: Scope<'_>) -> Option<String> {
 fn is_harmless(verb: &str, group: &str, resource: &str, scope: Scope<'_>) -> bool {
     let (main, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     if ["get", "list", "watch"].contains(&verb) {
-        // A right to other people's credentials is their right.
+        // Whoever reads credentials has the rights that they give.
         let secrets = ["*", "secrets"].contains(&main) && ["", "*"].contains(&group);
         let opens = subresource == "*" || WAYS_IN.contains(&subresource);
         return !(secrets || opens);
@@ -218,7 +218,7 @@ fn covers(rule: &PolicyRule, (verb, group, resource, subresource): RightPattern)
     let has = |list: Option<&[String]>, is: &dyn Fn(&str) -> bool| {
         list.unwrap_or_default().iter().any(|it| it == "*" || is(it))
     };
-    // Who may change many may change one.
+    // A right to many objects includes each of them.
     let is_verb = |it: &str| match verb {
         "get" => matches!(it, "get" | "list" | "watch"),
         "update" => matches!(it, "update" | "patch"),

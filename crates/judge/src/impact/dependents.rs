@@ -29,7 +29,7 @@ impl ImpactCount<'_> {
         };
         let namespace = first.object.namespace.as_str();
         let listed = match namespace {
-            // Owners outside of namespaces may own anything anywhere.
+            // A cluster-scoped owner can own objects in any namespace.
             "" => self.list(kinds, None).await,
             namespace => {
                 let inside = kinds.into_iter().filter(|it| it.is_namespaced).collect();

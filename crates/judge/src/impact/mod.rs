@@ -72,6 +72,7 @@ impl ImpactCount<'_> {
 
     /// Reads as the agent, then with the proxy's own rights; `None` where neither may, or in time.
     async fn read(&self, resource: &str, probe: Probe, target: &str) -> Option<Value> {
+        // Late is the same as invisible: a hold must not wait for a count.
         let read = self.view.read_for_preview(self.write, resource, probe, target);
         tokio::time::timeout_at(self.until, read).await.ok().flatten()
     }

@@ -17,7 +17,7 @@ impl ImpactCount<'_> {
         });
         let Some(node) = node else { return };
         let name = node.object.name.as_str();
-        // Names of objects are made of letters that need no escape.
+        // Node names are DNS subdomains and need no percent-encoding.
         let query = format!("&fieldSelector=spec.nodeName%3D{name}");
         let Some(pods) = self.whole("pods", "/api/v1/pods", &query).await else {
             to.notes.push(format!(
@@ -26,7 +26,7 @@ impl ImpactCount<'_> {
             return;
         };
         let is_delete = node.kind == EffectKind::Delete;
-        // Those of DaemonSets and of the kubelet itself stay, unless the node goes.
+        // A drain leaves pods of DaemonSets and static pods; the delete of a node takes them too.
         let leaving: Vec<&Value> = pods.iter().filter(|pod| is_delete || is_drained(pod)).collect();
         let names: Vec<String> = leaving.iter().map(|pod| place(pod)).collect();
         match node.kind {

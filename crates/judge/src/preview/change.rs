@@ -35,7 +35,7 @@ impl Previewer<'_> {
                 return Ok(self.changed(live, new).await);
             }
         }
-        // Not to be reached: the last try returns.
+        // Unreachable, as the last try returns; the strict answer stands here all the same.
         self.unknown_because("the object kept changing while it was looked at").await
     }
 
@@ -49,7 +49,7 @@ impl Previewer<'_> {
         let (live, dry) = tokio::join!(view.live(write), dry_run::of_change(view, write, probe));
         let new = match dry {
             DryRun::Answered(answer) => {
-                // Sent before the delete of the namespace whose name it takes has ended.
+                // The namespace is being deleted still: a 409 now, and a weaker namespace a moment later.
                 let exists = answer.status == http::StatusCode::CONFLICT;
                 let recreated = recreated_namespace::effect_of(&view.namespaces, write, None);
                 let Some(effect) = recreated.filter(|_| exists) else { return Err(answer) };
@@ -96,7 +96,7 @@ impl Previewer<'_> {
             seen.effects.push(effects::unknown(attributes, why));
             seen.notes.push(why.to_owned());
         }
-        // Beside an object that nobody may see, a change would look like a create.
+        // Compared with an invisible object, a change would look like a create.
         let old = match live {
             Live::Is(old) => Some(Some(old)),
             Live::IsNot => Some(None),
@@ -114,6 +114,7 @@ impl Previewer<'_> {
         }
         seen.live = old.flatten();
         seen.new = Some(new);
+        // A `Scale` shows neither claims nor a count of 0, and rules ask about both.
         if attributes.subresource == "scale" {
             self.weigh_claims(&mut seen).await;
             seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);

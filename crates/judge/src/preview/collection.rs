@@ -26,6 +26,7 @@ impl Previewer<'_> {
             targets: items.iter().map(target).collect(),
             ..Seen::default()
         };
+        // Sorted, so that the order of a list does not void an approval.
         seen.targets.sort();
         if items.is_empty() {
             seen.notes.push("nothing matches now".to_owned());

@@ -26,6 +26,7 @@ impl Previewer<'_> {
                 seen.effects = replaced.unwrap_or_else(|| {
                     effects::of_delete(attributes, std::slice::from_ref(&object))
                 });
+                // The object is known even where the delete itself has no dry run.
                 seen.unknown = None;
                 seen.live = Some(object);
                 self.compare(&mut seen);

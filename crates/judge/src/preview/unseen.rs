@@ -27,8 +27,8 @@ impl Previewer<'_> {
         self.blind_because("this kind of request has no preview").await
     }
 
-    /// Discovery and RBAC are asked on the agent's behalf, so that nobody is asked to approve what the
-    /// API server would refuse.
+    /// Asks RBAC and discovery on the agent's behalf, so that no reviewer is asked to approve what the API
+    /// server would refuse.
     pub(super) async fn blind_because(&self, why: &str) -> Previewed {
         if let Some(words) = self.view.refusal(&self.write.user, self.write.attributes()).await {
             return Err(Box::new(forbidden(words)));
