@@ -131,19 +131,38 @@ pub(crate) const EFFECT: usize = 13;
 /// The variables of an expression. `object` is of what `object` and `oldObject` are; `effect` is there
 /// for rules that name kinds of effects.
 pub(crate) fn schema(object: &Type, params: Type, variables: Type, with_effect: bool) -> Schema {
+    let schema = Schema::default()
+        .with("request", request_type())
+        .with("object", object.clone())
+        .with("oldObject", object.clone())
+        .with("namespaceObject", namespace_object_type())
+        .with("agent", agent_type())
+        .with("effects", Type::list(effect_type()))
+        .with("diff", Type::list(change_type()))
+        .with("window", Type::list(past_type()))
+        .with("namespaceClass", namespace_class_type())
+        .with("now", Type::Timestamp)
+        .with("guardedLabels", Type::list(Type::Text))
+        .with("params", params)
+        .with("variables", variables);
+    if with_effect { schema.with("effect", effect_type()) } else { schema }
+}
+
+/// As ValidatingAdmissionPolicy has it, with the verb, the path and the query's options.
+fn request_type() -> Type {
     let text = || Type::Text;
     let gvr = || {
         let fields = [("group", text()), ("version", text()), ("resource", text())];
         Type::object("request.resource", fields)
     };
+    let kind = [("group", text()), ("version", text()), ("kind", text())];
     let user = [
         ("username", text()),
         ("uid", text()),
         ("groups", Type::list(text())),
         ("extra", Type::map(Type::list(text()))),
     ];
-    let kind = [("group", text()), ("version", text()), ("kind", text())];
-    let request = Type::object(
+    Type::object(
         "request",
         [
             ("operation", text()),
@@ -160,73 +179,70 @@ pub(crate) fn schema(object: &Type, params: Type, variables: Type, with_effect: 
             ("path", text()),
             ("options", Type::map(text())),
         ],
-    );
-    let namespace_object = Type::object(
-        "namespaceObject",
-        [(
-            "metadata",
-            Type::object(
-                "namespaceObject.metadata",
-                [("name", text()), ("labels", Type::map(text()))],
-            ),
-        )],
-    );
-    let account = [("namespace", text()), ("name", text())];
-    let agent = Type::object(
-        "agent",
+    )
+}
+
+fn namespace_object_type() -> Type {
+    let metadata = [("name", Type::Text), ("labels", Type::map(Type::Text))];
+    let metadata = Type::object("namespaceObject.metadata", metadata);
+    Type::object("namespaceObject", [("metadata", metadata)])
+}
+
+fn agent_type() -> Type {
+    let account = [("namespace", Type::Text), ("name", Type::Text)];
+    let agent = [
+        ("username", Type::Text),
+        ("uid", Type::Text),
+        ("groups", Type::list(Type::Text)),
+        ("serviceAccount", Type::object("agent.serviceAccount", account)),
+    ];
+    Type::object("agent", agent)
+}
+
+/// One entry of `effects`, and `effect` itself.
+fn effect_type() -> Type {
+    let text = || Type::Text;
+    Type::object(
+        "an effect",
         [
-            ("username", text()),
-            ("uid", text()),
-            ("groups", Type::list(text())),
-            ("serviceAccount", Type::object("agent.serviceAccount", account)),
+            ("kind", text()),
+            ("groupResource", text()),
+            ("apiGroup", text()),
+            ("resource", text()),
+            ("namespace", text()),
+            ("name", text()),
+            ("detail", text()),
+            ("words", text()),
+            ("builtin", Type::Bool),
+            ("old", Type::Int),
+            ("new", Type::Int),
         ],
-    );
-    let effect = || {
-        Type::object(
-            "an effect",
-            [
-                ("kind", text()),
-                ("groupResource", text()),
-                ("apiGroup", text()),
-                ("resource", text()),
-                ("namespace", text()),
-                ("name", text()),
-                ("detail", text()),
-                ("words", text()),
-                ("builtin", Type::Bool),
-                ("old", Type::Int),
-                ("new", Type::Int),
-            ],
-        )
-    };
-    let change =
-        Type::object("a difference", [("path", text()), ("old", Type::Dyn), ("new", Type::Dyn)]);
-    let past = Type::object(
+    )
+}
+
+/// One entry of `diff`.
+fn change_type() -> Type {
+    // The values are of whatever field differs.
+    Type::object("a difference", [("path", Type::Text), ("old", Type::Dyn), ("new", Type::Dyn)])
+}
+
+/// One entry of `window`.
+fn past_type() -> Type {
+    Type::object(
         "an earlier call",
         [
             ("ageSeconds", Type::Int),
-            ("kind", text()),
-            ("groupResource", text()),
-            ("namespace", text()),
-            ("name", text()),
+            ("kind", Type::Text),
+            ("groupResource", Type::Text),
+            ("namespace", Type::Text),
+            ("name", Type::Text),
         ],
-    );
+    )
+}
+
+fn namespace_class_type() -> Type {
     let class = [("production", Type::Bool), ("protected", Type::Bool), ("own", Type::Bool)];
-    let schema = Schema::default()
-        .with("request", request)
-        .with("object", object.clone())
-        .with("oldObject", object.clone())
-        .with("namespaceObject", namespace_object)
-        .with("agent", agent)
-        .with("effects", Type::list(effect()))
-        .with("diff", Type::list(change))
-        .with("window", Type::list(past))
-        .with("namespaceClass", Type::object("namespaceClass", class))
-        .with("now", Type::Timestamp)
-        .with("guardedLabels", Type::list(text()))
-        .with("params", params)
-        .with("variables", variables);
-    if with_effect { schema.with("effect", effect()) } else { schema }
+    Type::object("namespaceClass", class)
 }
 
 /// The parts that are made for one decision.
