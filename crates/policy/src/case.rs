@@ -274,7 +274,7 @@ impl Case {
             differs.push(format!("expected {}, got {decision}{because}", expect.decision));
         }
         for rule in expect.rules.iter().filter(|it| !rules.contains(it)) {
-            differs.push(format!("rule {rule} did not ask; {} did", named(&rules)));
+            differs.push(format!("rule {rule} did not ask; {} did", joined_or_none(&rules)));
         }
         if !reason.contains(&expect.reason) {
             differs.push(format!("expected the reason `{}`, got `{reason}`", expect.reason));
@@ -301,7 +301,7 @@ impl Case {
     }
 }
 
-fn named(rules: &[String]) -> String {
+fn joined_or_none(rules: &[String]) -> String {
     if rules.is_empty() { "none".to_owned() } else { rules.join(", ") }
 }
 

@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    Pack,
+    gaps::{GapTracker, Gaps, NOT_RECORDED},
     matching::Operation,
-    replay::{NOT_RECORDED, Watch},
 };
 
 /// Everything that a rule may look at.
@@ -245,12 +244,28 @@ fn namespace_class_type() -> Type {
     Type::object("namespaceClass", class)
 }
 
+/// What rules guard for the whole set of them, and see of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Guarded {
+    /// Where agent-shield itself runs; empty where that is not known.
+    pub(crate) own_namespace: String,
+    /// Labels of namespaces that any rule looks at, as JSON strings.
+    pub(crate) labels: Json,
+}
+
+impl Guarded {
+    /// Whether agent-shield runs in a namespace.
+    pub(crate) fn is_own(&self, namespace: &str) -> bool {
+        !namespace.is_empty() && namespace == self.own_namespace
+    }
+}
+
 /// The parts that are made for one decision.
 pub(crate) struct Facts<'a> {
     pub(crate) input: &'a Input<'a>,
     /// Of a recorded request, its gaps.
-    pub(crate) watch: Option<&'a Watch<'a>>,
-    pack: &'a Pack,
+    pub(crate) gaps: Option<&'a GapTracker<'a>>,
+    guarded: &'a Guarded,
     request: Vec<OnceCell<Json>>,
     namespace: OnceCell<Json>,
     agent: OnceCell<Json>,
@@ -262,15 +277,15 @@ pub(crate) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(crate) fn new(input: &'a Input<'a>, pack: &'a Pack) -> Self {
+    pub(crate) fn new(input: &'a Input<'a>, guarded: &'a Guarded) -> Self {
         let pairs = match &input.objects {
             Objects::Known(pairs) => pairs.len(),
             Objects::Later | Objects::Unknown(_) => 0,
         };
         Self {
             input,
-            watch: None,
-            pack,
+            gaps: None,
+            guarded,
             // The last is of the request without an object.
             request: (0..=pairs).map(|_| OnceCell::new()).collect(),
             namespace: OnceCell::new(),
@@ -309,7 +324,7 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn operation(&self, pair: Option<usize>) -> Operation {
         let pair = pair.and_then(|index| self.pairs().get(index));
-        Operation::of(self.input.attributes, pair.map(|pair| pair.old.is_some()))
+        Operation::of_request(self.input.attributes, pair.map(|pair| pair.old.is_some()))
     }
 
     /// The effects as expressions see them.
@@ -357,7 +372,7 @@ impl<'a> Facts<'a> {
                     "uid": user.uid,
                     "groups": user.groups,
                     // It names credentials, and is never recorded.
-                    "extra": match self.watch {
+                    "extra": match self.gaps {
                         None => json!(user.extra),
                         Some(_) => json!(NOT_RECORDED),
                     },
@@ -370,9 +385,9 @@ impl<'a> Facts<'a> {
     }
 
     /// Why a part is not known, where it was not recorded.
-    fn gap(&self, of: impl Fn(&crate::Gaps) -> Option<&String>) -> Result<(), String> {
-        match self.watch.and_then(|watch| Some((watch, of(watch.gaps)?))) {
-            Some((watch, why)) => Err(watch.meet(why.clone())),
+    fn gap(&self, of: impl Fn(&Gaps) -> Option<&String>) -> Result<(), String> {
+        match self.gaps.and_then(|tracker| Some((tracker, of(tracker.gaps)?))) {
+            Some((tracker, why)) => Err(tracker.meet(why.clone())),
             None => Ok(()),
         }
     }
@@ -426,7 +441,7 @@ impl<'a> Facts<'a> {
 
     fn class(&'a self) -> &'a Json {
         let class = self.input.class;
-        let own = self.pack.is_own(&self.input.attributes.namespace);
+        let own = self.guarded.is_own(&self.input.attributes.namespace);
         self.class.get_or_init(
             || json!({"production": class.production, "protected": class.protected, "own": own}),
         )
@@ -548,7 +563,7 @@ impl<'a> Scope<'a> for View<'a> {
             }
             NAMESPACE_CLASS => facts.class().into(),
             NOW => Value::Timestamp(facts.input.now),
-            GUARDED_LABELS => facts.pack.guarded_labels().into(),
+            GUARDED_LABELS => (&facts.guarded.labels).into(),
             PARAMS => self.params.into(),
             VARIABLES => Value::Map(Map::Made(Rc::clone(&self.variables))),
             EFFECT => match self.effect.and_then(|index| facts.effects().get(index)) {
@@ -560,13 +575,13 @@ impl<'a> Scope<'a> for View<'a> {
     }
     fn watches(&self) -> bool {
         // What is shown was redacted for the request itself too.
-        self.facts.watch.is_some() && !self.redacted
+        self.facts.gaps.is_some() && !self.redacted
     }
 
     fn look(&self, text: &str, path: &dyn Fn() -> String) -> Result<(), String> {
-        match self.facts.watch {
-            Some(watch) if watch.gaps.is_one(text) => {
-                Err(watch.meet(format!("reads {}, which was not recorded", path())))
+        match self.facts.gaps {
+            Some(tracker) if tracker.gaps.is_one(text) => {
+                Err(tracker.meet(format!("reads {}, which was not recorded", path())))
             }
             _ => Ok(()),
         }

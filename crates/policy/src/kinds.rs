@@ -175,10 +175,10 @@ impl<'d> Reader<'d> {
             schema.get(GVK).and_then(Json::as_array).is_some_and(|all| all.contains(gvk))
         };
         let found = self.schemas.and_then(|all| all.iter().find(|(_, schema)| is_it(schema)));
-        found.map_or(Type::Dyn, |(name, _)| self.named(name).0)
+        found.map_or(Type::Dyn, |(name, _)| self.schema_named(name).0)
     }
 
-    fn named(&mut self, name: &'d str) -> Measured {
+    fn schema_named(&mut self, name: &'d str) -> Measured {
         if let Some(known) = self.read.get(name) {
             return known.clone().unwrap_or(ANYTHING);
         }
@@ -201,7 +201,7 @@ impl<'d> Reader<'d> {
     fn shallow(&mut self, schema: &'d Json, name: &str) -> Measured {
         if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
             let prefix = "#/components/schemas/";
-            return reference.strip_prefix(prefix).map_or(ANYTHING, |name| self.named(name));
+            return reference.strip_prefix(prefix).map_or(ANYTHING, |name| self.schema_named(name));
         }
         // The API server's own way to say a default beside a reference.
         if let Some([one]) = schema.get("allOf").and_then(Json::as_array).map(Vec::as_slice) {

@@ -14,6 +14,7 @@ mod crds;
 mod decision;
 pub mod document;
 mod facts;
+mod gaps;
 mod issue;
 mod kinds;
 mod matching;
@@ -21,18 +22,21 @@ mod own;
 mod pack;
 mod packs;
 mod replay;
+mod source;
 mod trace;
 mod unreachable;
 
-pub use compile::{Compiled, Documents, Source, compile};
+pub use compile::{Compiled, Documents, compile};
 pub use crds::crds;
 pub use decision::{Decision, Reviewers, RuleName, Severity, Shadow, Verdict};
 pub use facts::{Input, Objects, Pair, Past};
+pub use gaps::{Gaps, NOT_RECORDED, Unknown};
 pub use issue::Issue;
 pub use kinds::Kinds;
 pub use pack::{Exception, Pack, Rule};
 pub use packs::{DEFAULT, PACKS, SCHEMA};
-pub use replay::{Gaps, NOT_RECORDED, Replayed, Unknown};
+pub use replay::Replayed;
+pub use source::Source;
 pub use trace::{RulePart, Step, StepOutcome, Trace};
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// `has_old` is whether the object is there; `None` while that is not known.
-    pub(crate) fn of(attributes: &Attributes, has_old: Option<bool>) -> Self {
+    pub(crate) fn of_request(attributes: &Attributes, has_old: Option<bool>) -> Self {
         if attributes.is_connect() {
             return Self::Connect;
         }
@@ -132,17 +132,34 @@ pub(crate) fn resources(constraints: Option<&MatchConstraints>) -> Option<Vec<St
     Some(named)
 }
 
-/// Whether these constraints name any read, and any write.
-pub(crate) fn reads_and_writes(constraints: Option<&MatchConstraints>) -> (bool, bool) {
-    let rules = constraints.map(|it| it.resource_rules.as_slice()).unwrap_or_default();
-    if rules.is_empty() {
-        return (false, true);
+/// Which requests a policy's constraints name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Requests {
+    Reads,
+    Writes,
+    /// Which no policy may: reads are never held.
+    Both,
+}
+
+impl Requests {
+    pub(crate) fn has_reads(self) -> bool {
+        self != Self::Writes
     }
+}
+
+/// Which requests constraints name; without any, every write.
+pub(crate) fn requests(constraints: Option<&MatchConstraints>) -> Requests {
+    let rules = constraints.map(|it| it.resource_rules.as_slice()).unwrap_or_default();
     let is_read = |verb: &str| READ_VERBS.contains(&verb);
     let reads = rules.iter().flat_map(|it| &it.verbs).any(|it| is_read(&it.value));
-    let writes =
-        rules.iter().any(|it| it.verbs.is_empty() || it.verbs.iter().any(|it| !is_read(&it.value)));
-    (reads, writes)
+    // A rule without verbs has operations, which are of writes.
+    let is_of_writes =
+        |it: &ResourceRule| it.verbs.is_empty() || it.verbs.iter().any(|it| !is_read(&it.value));
+    match (reads, rules.iter().any(is_of_writes)) {
+        (true, true) => Requests::Both,
+        (true, false) => Requests::Reads,
+        (false, _) => Requests::Writes,
+    }
 }
 
 impl Selector {

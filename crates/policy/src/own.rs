@@ -19,7 +19,7 @@ impl Pack {
             rule.mode == Mode::Enforce && agents.is_none_or(|it| agents::are(it, user))
         };
         let rules: Vec<Value> =
-            self.rules.iter().filter(is_theirs).map(|rule| self.told(rule)).collect();
+            self.rules.iter().filter(is_theirs).map(|rule| self.rule_json(rule)).collect();
         let excepted = |it: &&Exception| it.expires > now && agents::are(&it.agents, user);
         let exceptions: Vec<Value> = self
             .exceptions
@@ -36,7 +36,7 @@ impl Pack {
         json!({ "policyDigest": self.digest, "rules": rules, "exceptions": exceptions })
     }
 
-    fn told(&self, rule: &Rule) -> Value {
+    fn rule_json(&self, rule: &Rule) -> Value {
         let constraints = self.policies.get(rule.policy).and_then(|it| it.constraints.as_ref());
         let kinds: Vec<String> = rule.kinds.iter().map(|kind| format!("{kind:?}")).collect();
         let mut told = json!({

@@ -14,11 +14,11 @@ use serde_json::Value as Json;
 
 use crate::{
     Decision, Input, Objects, Reviewers, RuleName, RulePart, Severity, Shadow, Step, StepOutcome,
-    Trace, Unknown, Verdict, agents,
+    Trace, Verdict, agents,
     document::{Agents, MatchConstraints, Mode, Place},
-    facts::{self, Facts, View},
+    facts::{self, Facts, Guarded, View},
+    gaps::{GapTracker, Unknown},
     matching::{self, Operation},
-    replay::Watch,
 };
 
 /// Steps that one expression may take, and all of one decision.
@@ -36,7 +36,7 @@ pub struct Pack {
     pub(crate) disabled: Vec<RuleName>,
     pub(crate) digest: String,
     table: Table,
-    own_namespace: String,
+    pub(crate) guarded: Guarded,
 }
 
 /// Which rules a request has to be shown: the decision table.
@@ -47,7 +47,6 @@ struct Table {
     of_any: Vec<usize>,
     reads_of_resource: HashMap<String, Vec<usize>>,
     reads_of_any: Vec<usize>,
-    guarded_labels: Json,
 }
 
 /// A policy, compiled.
@@ -75,7 +74,8 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    pub(crate) fn of(&mut self, reads: impl Fn(usize) -> bool) {
+    /// Adds what an expression reads; `reads` is asked of each variable.
+    pub(crate) fn add(&mut self, reads: impl Fn(usize) -> bool) {
         self.objects |= reads(facts::OBJECT) || reads(facts::OLD_OBJECT);
         self.diff |= reads(facts::DIFF);
         self.effects |= reads(facts::EFFECTS);
@@ -169,6 +169,15 @@ impl Outcome {
     }
 }
 
+/// What a rule's conditions and its policy's come to.
+enum Conditions {
+    True,
+    /// Which of them is false.
+    False(RulePart, String),
+    /// None is false, and one of them has no answer.
+    Failed(String),
+}
+
 /// What a rule is asked about: an object, an effect, or neither.
 #[derive(Clone, Copy, Default)]
 struct Context {
@@ -180,24 +189,11 @@ struct Context {
 const OF_ATTRIBUTES: [EffectKind; 2] = [EffectKind::ProxyToNode, EffectKind::ProxyToApiServer];
 
 impl Pack {
-    /// The pack that ships in the binary and states the mission.
-    ///
-    /// # Errors
-    /// None but in a build that is broken: a test compiles it.
-    pub fn default_pack() -> Result<Self, Vec<crate::Issue>> {
-        crate::compile(&[], Timestamp::UNIX_EPOCH).map(|compiled| compiled.pack)
-    }
-
     /// Where agent-shield itself runs: no exception reaches there.
     #[must_use]
     pub fn guarding(mut self, own_namespace: &str) -> Self {
-        own_namespace.clone_into(&mut self.own_namespace);
+        own_namespace.clone_into(&mut self.guarded.own_namespace);
         self
-    }
-
-    /// Whether agent-shield runs in a namespace.
-    pub(crate) fn is_own(&self, namespace: &str) -> bool {
-        !namespace.is_empty() && namespace == self.own_namespace
     }
 
     /// Its rules, for people.
@@ -254,7 +250,7 @@ impl Pack {
     /// Whether a preview of this request could change the decision: whether a rule asks about
     /// effects, objects or differences of it.
     pub fn asks_about(&self, plan: &Plan, attributes: &Attributes, class: &NamespaceClass) -> bool {
-        let operation = Operation::of(attributes, None);
+        let operation = Operation::of_request(attributes, None);
         let is_near = |rule: &Rule| {
             let policy = self.policies.get(rule.policy);
             is_placed(rule.place, class)
@@ -263,7 +259,7 @@ impl Pack {
                 })
         };
         let of_objects =
-            self.of_request(attributes).any(|rule| rule.needs.later() && is_near(rule));
+            self.rules_about_requests(attributes).any(|rule| rule.needs.later() && is_near(rule));
         let of_effects = || {
             let kinds = self.table.of_kind.iter().filter(|(kind, _)| !OF_ATTRIBUTES.contains(kind));
             let mut rules = kinds.flat_map(|(_, rules)| rules).filter_map(|it| self.rules.get(*it));
@@ -280,11 +276,7 @@ impl Pack {
 
     /// What the rules say, joined.
     pub fn decide(&self, input: &Input<'_>) -> Verdict {
-        self.join(&Facts::new(input, self))
-    }
-
-    pub(crate) fn guarded_labels(&self) -> &Json {
-        &self.table.guarded_labels
+        self.join(&Facts::new(input, &self.guarded))
     }
 
     pub(crate) fn join(&self, facts: &Facts<'_>) -> Verdict {
@@ -300,7 +292,7 @@ impl Pack {
 
     /// What every rule makes of a request.
     pub fn explain(&self, input: &Input<'_>) -> Trace {
-        self.trace(&Facts::new(input, self))
+        self.trace(&Facts::new(input, &self.guarded))
     }
 
     pub(crate) fn trace(&self, facts: &Facts<'_>) -> Trace {
@@ -316,7 +308,10 @@ impl Pack {
     }
 
     /// Rules about a request as a whole.
-    fn of_request<'s>(&'s self, attributes: &Attributes) -> impl Iterator<Item = &'s Rule> {
+    fn rules_about_requests<'s>(
+        &'s self,
+        attributes: &Attributes,
+    ) -> impl Iterator<Item = &'s Rule> {
         let named = self.table.of_resource.get(&attributes.resource);
         let all = named.into_iter().flatten().chain(&self.table.of_any);
         all.filter_map(|index| self.rules.get(*index))
@@ -336,7 +331,7 @@ impl Pack {
         indices.dedup();
         let of_effects = indices.into_iter().filter_map(|index| self.rules.get(index));
         match input.is_write {
-            true => self.of_request(input.attributes).chain(of_effects).collect(),
+            true => self.rules_about_requests(input.attributes).chain(of_effects).collect(),
             // What stores nothing is asked about by its effects alone.
             false => of_effects.collect(),
         }
@@ -357,7 +352,7 @@ impl Pack {
             return passes(RulePart::MatchConstraints, "it is about other requests");
         }
         let selector = policy.constraints.as_ref().and_then(|it| it.namespace_selector.as_ref());
-        let labels_unknown = facts.watch.and_then(|watch| watch.gaps.labels.as_ref());
+        let labels_unknown = facts.gaps.and_then(|it| it.gaps.labels.as_ref());
         if let (Some(_), Some(why)) = (selector, labels_unknown) {
             return vec![Outcome::Unknown(why.clone())];
         }
@@ -369,7 +364,7 @@ impl Pack {
         if rule.needs.later() && matches!(input.objects, Objects::Later) {
             return passes(RulePart::Objects, "nobody has looked at them yet");
         }
-        let objects_unknown = facts.watch.and_then(|watch| watch.gaps.objects.as_ref());
+        let objects_unknown = facts.gaps.and_then(|it| it.gaps.objects.as_ref());
         if let (true, Some(why)) = (rule.needs.objects, objects_unknown) {
             return vec![Outcome::Unknown(why.clone())];
         }
@@ -403,10 +398,10 @@ impl Pack {
         if !matching::names(constraints, facts.input.attributes, operation) {
             return Outcome::passes(RulePart::MatchConstraints, "it is about other requests");
         }
-        if let Some(watch) = facts.watch {
-            watch.forget();
+        if let Some(tracker) = facts.gaps {
+            tracker.forget();
         }
-        let met = || facts.watch.and_then(Watch::met);
+        let met = || facts.gaps.and_then(GapTracker::met);
         if let Some(selector) = constraints.and_then(|it| it.object_selector.as_ref()) {
             match (selected(selector, facts, context), met()) {
                 (_, Some(gap)) => return Outcome::Unknown(gap),
@@ -425,47 +420,55 @@ impl Pack {
         if let Some(gap) = met() {
             return Outcome::Unknown(gap);
         }
+        match self.conditions(rule, policy, &view, budget) {
+            Conditions::True => {}
+            Conditions::False(part, why) => return Outcome::Passes(part, why),
+            // What was not recorded may have decided.
+            Conditions::Failed(why) => return met().map_or(Outcome::Failed(why), Outcome::Unknown),
+        }
+        let reason = rule.reason.as_ref().and_then(|template| {
+            let shown = View { redacted: true, ..view };
+            self.limited(budget, |budget| template.render(&shown, budget)).ok()
+        });
+        // A rule whose sentence fails asks all the same.
+        let reason = reason.unwrap_or_else(|| self.plain_reason(rule, facts, context));
+        Outcome::Asks { reason: reason.chars().take(REASON_CHARS_MAX).collect(), context }
+    }
+
+    /// The policy's conditions and the rule's own, joined as CEL joins with `&&`: what is false
+    /// decides, also where another has no answer.
+    fn conditions(
+        &self,
+        rule: &Rule,
+        policy: &Compiled,
+        view: &View<'_>,
+        budget: &Budget,
+    ) -> Conditions {
         let mut failed = None;
         for (name, condition) in &policy.conditions {
-            match self.limited(budget, |budget| condition.is_true(&view, budget)) {
+            match self.limited(budget, |budget| condition.is_true(view, budget)) {
                 Ok(true) => {}
                 Ok(false) => {
-                    return Outcome::Passes(RulePart::MatchConditions, format!("{name} is false"));
+                    let why = format!("{name} is false");
+                    return Conditions::False(RulePart::MatchConditions, why);
                 }
                 Err(why) => failed = failed.or(Some(format!("{name}: {why}"))),
             }
         }
         if let Some(when) = &rule.when {
-            match self.limited(budget, |budget| when.is_true(&view, budget)) {
+            match self.limited(budget, |budget| when.is_true(view, budget)) {
                 Ok(true) => {}
                 Ok(false) if failed.is_none() => {
                     let one_line: Vec<&str> = when.source().split_whitespace().collect();
-                    return Outcome::Passes(
-                        RulePart::When,
-                        format!("{} is false", one_line.join(" ")),
-                    );
+                    let why = format!("{} is false", one_line.join(" "));
+                    return Conditions::False(RulePart::When, why);
                 }
                 // The condition that failed may have been true; the rule's own says no either way.
-                Ok(false) => return Outcome::passes(RulePart::When, "is false"),
+                Ok(false) => return Conditions::False(RulePart::When, "is false".to_owned()),
                 Err(why) => failed = failed.or(Some(why)),
             }
         }
-        if let Some(why) = failed {
-            // What was not recorded may have decided.
-            return met().map_or(Outcome::Failed(why), Outcome::Unknown);
-        }
-        let reason = match &rule.reason {
-            None => self.plain_reason(rule, facts, context),
-            Some(template) => {
-                let shown = View { redacted: true, ..view };
-                match self.limited(budget, |budget| template.render(&shown, budget)) {
-                    Ok(reason) => reason,
-                    // It does ask; only its sentence is missing.
-                    Err(_) => self.plain_reason(rule, facts, context),
-                }
-            }
-        };
-        Outcome::Asks { reason: reason.chars().take(REASON_CHARS_MAX).collect(), context }
+        failed.map_or(Conditions::True, Conditions::Failed)
     }
 
     fn plain_reason(&self, rule: &Rule, facts: &Facts<'_>, context: Context) -> String {
@@ -550,14 +553,14 @@ impl Pack {
         if rule.mode == Mode::Shadow {
             return Some(shadow(String::new(), reason));
         }
-        if let Some(watch) = facts.watch {
-            watch.forget();
+        if let Some(tracker) = facts.gaps {
+            tracker.forget();
         }
         let excepted = context.and_then(|context| self.excepted(rule, facts, context, budget));
         if let Some(exception) = excepted {
             return Some(shadow(exception.name.clone(), reason));
         }
-        if let Some(gap) = facts.watch.and_then(Watch::met) {
+        if let Some(gap) = facts.gaps.and_then(GapTracker::met) {
             unknown(rule, facts, format!("an exception {gap}"));
             return None;
         }
@@ -585,7 +588,7 @@ impl Pack {
         };
         let mut places = vec![input.attributes.namespace.clone()];
         places.extend(effect.map(touched));
-        if places.iter().any(|place| self.is_own(place)) {
+        if places.iter().any(|place| self.guarded.is_own(place)) {
             return None;
         }
         self.exceptions.iter().find(|exception| {
@@ -614,10 +617,8 @@ impl Pack {
 
     /// Builds the decision table.
     pub(crate) fn finish(&mut self, guarded: BTreeSet<String>) {
-        let mut table = Table {
-            guarded_labels: Json::Array(guarded.into_iter().map(Json::String).collect()),
-            ..Table::default()
-        };
+        self.guarded.labels = Json::Array(guarded.into_iter().map(Json::String).collect());
+        let mut table = Table::default();
         for (index, rule) in self.rules.iter().enumerate() {
             if !rule.kinds.is_empty() {
                 for kind in &rule.kinds {
@@ -659,10 +660,10 @@ impl Pack {
 
 /// Notes a rule that has no answer, where it would count.
 fn unknown(rule: &Rule, facts: &Facts<'_>, why: String) {
-    let Some(watch) = facts.watch.filter(|_| rule.mode == Mode::Enforce) else { return };
+    let Some(tracker) = facts.gaps.filter(|_| rule.mode == Mode::Enforce) else { return };
     let fails = if facts.input.attributes.is_read() { Decision::Deny } else { Decision::Hold };
     let strictest = rule.decision.max(fails);
-    watch.unknown.borrow_mut().push(Unknown { rule: rule.name.clone(), strictest, why });
+    tracker.unknown.borrow_mut().push(Unknown { rule: rule.name.clone(), strictest, why });
 }
 
 /// What a rule is asked about.
@@ -700,15 +701,15 @@ fn selected(
         return Err("the object of this effect was not looked at".to_owned());
     };
     let sides = || [pair.old, pair.new].into_iter().flatten();
-    if let Some(watch) = facts.watch {
+    if let Some(tracker) = facts.gaps {
         let labels = sides().filter_map(|it| it.pointer("/metadata/labels"));
         for text in labels.flat_map(|it| match it {
             Json::Object(labels) => selector.keys().filter_map(|key| labels.get(key)).collect(),
             whole => vec![whole],
         }) {
-            if text.as_str().is_some_and(|text| watch.gaps.is_one(text)) {
+            if text.as_str().is_some_and(|text| tracker.gaps.is_one(text)) {
                 let why = "objectSelector: reads a label that was not recorded";
-                return Err(watch.meet(why.to_owned()));
+                return Err(tracker.meet(why.to_owned()));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The packs that ship in the binary: documents like any other.
 
-use crate::Source;
+use crate::source::Source;
 
 /// What is in force where nobody says otherwise.
 pub const DEFAULT: &str = "default";
