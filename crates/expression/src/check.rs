@@ -9,13 +9,14 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::{
-    Problem, Schema, Span, Type,
     functions::{self, Function, regexes},
     node::{Kind, Literal, Macro, MacroKind, Node, Operator},
     parse::{
         CallExpr, EntryExpr, Ided, ListExpr, LiteralValue, MapExpr, Parsed, SelectExpr, Syntax,
         operators,
     },
+    problem::{Problem, Span},
+    types::{Schema, Type},
 };
 
 /// Nodes within nodes; evaluating recurses as deep.
@@ -185,7 +186,7 @@ impl Checker<'_> {
                 }
             },
             other => {
-                let message = format!("{} has no fields, and so no `{field}`", other.words());
+                let message = format!("{} has no fields, and so no `{field}`", other.describe());
                 self.problem(it, message);
                 Type::Dyn
             }
@@ -312,7 +313,7 @@ impl Checker<'_> {
             O::In => {
                 let holds = matches!(b, Type::List(_) | Type::Dyn) || maps(b);
                 if !holds {
-                    let words = b.words();
+                    let words = b.describe();
                     self.problem(it, format!("nothing is `in` {words}: a list or a map is wanted"));
                 }
                 (true, Type::Bool)
@@ -336,8 +337,8 @@ impl Checker<'_> {
             O::Modulo => (same && numbers && !matches!(a, Type::Double), a.clone()),
         };
         if known && !fits {
-            let words = operator.words();
-            let problem = format!("`{words}` does not take {} and {}", a.words(), b.words());
+            let words = operator.as_str();
+            let problem = format!("`{words}` does not take {} and {}", a.describe(), b.describe());
             self.problem(it, problem);
         }
         if known || result == Type::Bool { result } else { Type::Dyn }
@@ -353,7 +354,7 @@ impl Checker<'_> {
             }
             Type::Dyn | Type::Object(_) => Type::Dyn,
             other => {
-                let words = other.words();
+                let words = other.describe();
                 self.problem(it, format!("{words} has no elements"));
                 Type::Dyn
             }
@@ -363,7 +364,7 @@ impl Checker<'_> {
     fn condition(&mut self, it: &Ided) -> Box<Node> {
         let (node, of) = self.node(it);
         if !matches!(of, Type::Bool | Type::Dyn) {
-            self.problem(it, format!("must be true or false, and is {}", of.words()));
+            self.problem(it, format!("must be true or false, and is {}", of.describe()));
         }
         Box::new(node)
     }
@@ -440,7 +441,7 @@ impl Checker<'_> {
             (_, Type::Map(values)) => [Type::Dyn, Type::clone(values)],
             (_, Type::Dyn | Type::Object(_)) => [Type::Dyn, Type::Dyn],
             (_, other) => {
-                let words = other.words();
+                let words = other.describe();
                 self.problem(it, format!("{words} has no elements"));
                 [Type::Dyn, Type::Dyn]
             }
@@ -451,7 +452,7 @@ impl Checker<'_> {
         let typed: Vec<Typed> = target.into_iter().chain(args).map(|it| self.node(it)).collect();
         let (nodes, types): (Vec<Node>, Vec<Type>) = typed.into_iter().unzip();
         let is_member = target.is_some();
-        let named = functions::named(name, is_member);
+        let named = functions::overloads(name, is_member);
         let Some((static_name, of_name)) = named else {
             let problem = |message: String| Problem::new(self.parsed.span(it), message);
             self.problems.push(match functions::exists(name, !is_member) {
@@ -466,7 +467,7 @@ impl Checker<'_> {
             of_name.into_iter().filter(|it| it.may_take(&types)).collect();
         let result = match fitting.as_slice() {
             [] => {
-                let types: Vec<&str> = types.iter().map(Type::words).collect();
+                let types: Vec<&str> = types.iter().map(Type::describe).collect();
                 let message = format!("`{name}` does not take ({})", types.join(", "));
                 self.problem(it, message);
                 Type::Dyn

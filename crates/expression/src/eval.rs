@@ -6,18 +6,18 @@
 //! and each 32 bytes that are made or compared. An expression that an agent's object makes
 //! expensive ends as an error, in bounded time and memory.
 
-use std::{cell::Cell, cmp::Ordering, rc::Rc};
+use std::{cmp::Ordering, rc::Rc};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Span,
+    budget::Budget,
+    error::{EvalError, Fault},
     functions::Call,
     node::{Kind, Literal, Macro, MacroKind, Node, Operator},
     value::{List, Map, Text, Value},
 };
 
-const BYTES_PER_STEP: usize = 32;
 /// Functions whose answer does not depend on the strings in what they are given, but for those in
 /// the answer.
 const LOOKS_AT_NOTHING: [&str; 4] = ["size", "hasValue", "value", "optional.of"];
@@ -44,77 +44,6 @@ pub trait Scope<'a> {
     }
 }
 
-/// How many steps are left. One budget may serve many expressions.
-#[derive(Debug)]
-pub struct Budget {
-    left: Cell<u64>,
-}
-
-impl Budget {
-    /// So many steps, of some 30 to 50 ns each.
-    pub fn new(steps: u64) -> Self {
-        Self { left: Cell::new(steps) }
-    }
-
-    /// What is left.
-    pub fn left(&self) -> u64 {
-        self.left.get()
-    }
-
-    /// Takes what another budget, given a part of this one, has spent.
-    pub fn take(&self, steps: u64) {
-        self.left.set(self.left.get().saturating_sub(steps));
-    }
-
-    pub(crate) fn spend(&self, steps: u64) -> Result<(), Fault> {
-        match self.left.get().checked_sub(steps) {
-            Some(left) => {
-                self.left.set(left);
-                Ok(())
-            }
-            None => {
-                self.left.set(0);
-                Err(Fault::Exhausted)
-            }
-        }
-    }
-
-    pub(crate) fn spend_bytes(&self, bytes: usize) -> Result<(), Fault> {
-        self.spend((bytes / BYTES_PER_STEP) as u64)
-    }
-}
-
-/// Why a function has no value.
-#[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    Exhausted,
-    Error(String),
-}
-
-impl Fault {
-    pub(crate) fn error(message: impl Into<String>) -> Self {
-        Self::Error(message.into())
-    }
-}
-
-/// Why an expression has no value.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{message}")]
-pub struct EvalError {
-    /// What went wrong.
-    pub message: String,
-    /// Where in the expression.
-    pub span: Span,
-    /// Whether it is the budget that ended it.
-    pub is_exhausted: bool,
-}
-
-impl EvalError {
-    pub(crate) fn of(message: String) -> Self {
-        Self { message, span: Span::default(), is_exhausted: false }
-    }
-}
-
 pub(crate) fn evaluate<'a>(
     root: &'a Node,
     scope: &dyn Scope<'a>,
@@ -134,11 +63,7 @@ type Result<T, E = EvalError> = std::result::Result<T, E>;
 
 /// Places a fault that happened in a node.
 fn at(node: &Node, fault: Fault) -> EvalError {
-    let (message, is_exhausted) = match fault {
-        Fault::Exhausted => ("costs more than it may".to_owned(), true),
-        Fault::Error(message) => (message, false),
-    };
-    EvalError { message, span: node.span, is_exhausted }
+    EvalError { span: node.span, ..fault.into() }
 }
 
 impl<'a> Evaluation<'a, '_> {
@@ -687,7 +612,7 @@ fn arithmetic<'a>(operator: Operator, a: Value<'a>, b: Value<'a>) -> Result<Valu
         }
         (a, b) => {
             let (a, b) = (a.type_name(), b.type_name());
-            let words = operator.words();
+            let words = operator.as_str();
             Err(Fault::Error(format!("`{words}` does not take ({a}, {b})")))
         }
     }
@@ -695,23 +620,4 @@ fn arithmetic<'a>(operator: Operator, a: Value<'a>, b: Value<'a>) -> Result<Valu
 
 fn between(earlier: Timestamp, later: Timestamp) -> SignedDuration {
     later.duration_since(earlier)
-}
-
-impl Operator {
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Modulo => "%",
-            Self::Equal => "==",
-            Self::NotEqual => "!=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::In => "in",
-        }
-    }
 }

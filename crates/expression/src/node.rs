@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::{Span, functions::Function};
+use crate::{functions::Function, problem::Span};
 
 /// One node, and where it stands in the text.
 #[derive(Clone, Debug)]
@@ -92,6 +92,26 @@ pub(crate) enum Operator {
     Greater,
     GreaterOrEqual,
     In,
+}
+
+impl Operator {
+    /// As it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Modulo => "%",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::In => "in",
+        }
+    }
 }
 
 /// A loop over a list or map, or over what an optional holds.

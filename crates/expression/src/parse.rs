@@ -1,4 +1,5 @@
-//! Text -> syntax tree: the only module that names the `cel` crate.
+//! Text -> syntax tree: the only module that names the `cel` crate. Of that crate, the grammar is
+//! used and no more: as of 0.15 it has neither a cost limit nor a type checker.
 //!
 //! Macros are left as the calls they are written as, so that a problem within one has its place, and
 //! so that a loop is a loop here and not a fold that copies its list at every step.
@@ -7,7 +8,10 @@ use std::thread;
 
 use cel::common::ast::{Expr, IdedExpr, SourceInfo};
 
-use crate::{Problem, Span, TEXT_BYTES_MAX};
+use crate::problem::{Problem, Span};
+
+/// Longest text of one expression, in bytes: longer ones take the parser too long.
+pub const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// The parser recurses for each level of nesting, a debug build with large frames.
 const STACK_BYTES: usize = 32 << 20;

@@ -1,6 +1,14 @@
 //! A sentence with expressions in it: `{{effect.name}} would be deleted`.
 
-use crate::{Budget, EvalError, Expression, Problem, Schema, Scope, Span, functions::shown};
+use crate::{
+    budget::Budget,
+    error::EvalError,
+    eval::Scope,
+    expression::Expression,
+    functions,
+    problem::{Problem, Span},
+    types::Schema,
+};
 
 /// Longest part that one expression adds; what an agent wrote may be long.
 const PART_CHARS_MAX: usize = 200;
@@ -69,7 +77,8 @@ impl Template {
                 Part::Text(text) => sentence.push_str(text),
                 Part::Expression(expression) => {
                     let value = expression.evaluate(scope, budget)?;
-                    let text = shown(&value, budget)?;
+                    let mut text = String::new();
+                    functions::show(&value, budget, &mut text)?;
                     sentence.extend(text.chars().take(PART_CHARS_MAX));
                     if text.chars().count() > PART_CHARS_MAX {
                         sentence.push('…');

@@ -51,7 +51,11 @@ fn answer(source: &str) -> String {
     };
     let (vars, budget) = (vars(), Budget::new(20_000));
     match expression.evaluate(&&vars, &budget) {
-        Ok(value) => functions::shown(&value, &budget).expect("a small value"),
+        Ok(value) => {
+            let mut text = String::new();
+            functions::show(&value, &budget, &mut text).expect("a small value");
+            text
+        }
         Err(error) => format!("error: {error}"),
     }
 }

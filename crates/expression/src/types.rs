@@ -104,7 +104,7 @@ impl Type {
     }
 
     /// For people: `a string`, `a list`.
-    pub fn words(&self) -> &'static str {
+    pub fn describe(&self) -> &'static str {
         match self {
             Self::Dyn => "anything",
             Self::Null => "null",

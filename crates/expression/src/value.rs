@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 
 use crate::{
-    eval::{Budget, Fault},
-    functions::{formats::Format, ip::Cidr, quantity::Quantity, url::Url},
+    budget::Budget,
+    error::Fault,
+    kubernetes::{Cidr, Format, Quantity, Url},
 };
 
 /// A value.

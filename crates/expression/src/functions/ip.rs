@@ -1,29 +1,26 @@
-//! IP addresses and networks, as strict as Kubernetes: no zones, no IPv4 within IPv6.
+//! `ip(…)`, `cidr(…)` and what they know.
 
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
-use super::{Answer, Call, Function, G, T, function, method, unfit};
-use crate::{eval::Fault, value::Value};
-
-/// An address and how many of its bits name the network.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Cidr {
-    address: IpAddr,
-    bits: u8,
-}
+use super::overload::{Answer, Call, Function, G, T, function, method, string_argument, unfit};
+use crate::{
+    error::Fault,
+    kubernetes::{Cidr, parse_ip},
+    value::Value,
+};
 
 const BOOL: G = G::Is(T::Bool);
 
 #[rustfmt::skip] // A table, read down its columns.
 pub(super) const FUNCTIONS: &[Function] = &[
     function("ip", &[T::Text], G::Is(T::Ip), |_, v| {
-        let text = text(v)?;
-        parse(text).map(Value::Ip).ok_or_else(|| Fault::error(format!("`{text}` is no IP address")))
+        let text = string_argument(v)?;
+        parse_ip(text).map(Value::Ip).ok_or_else(|| Fault::error(format!("`{text}` is no IP address")))
     }),
-    function("isIP", &[T::Text], BOOL, |_, v| Ok(Value::Bool(parse(text(v)?).is_some()))),
+    function("isIP", &[T::Text], BOOL, |_, v| Ok(Value::Bool(parse_ip(string_argument(v)?).is_some()))),
     function("ip.isCanonical", &[T::Text], BOOL, |_, v| {
-        let text = text(v)?;
-        let ip = parse(text).ok_or_else(|| Fault::error(format!("`{text}` is no IP address")))?;
+        let text = string_argument(v)?;
+        let ip = parse_ip(text).ok_or_else(|| Fault::error(format!("`{text}` is no IP address")))?;
         Ok(Value::Bool(ip.to_string() == text))
     }),
     method("family", &[T::Ip], G::Is(T::Int), |_, v| ip(v, |it| Value::Int(if it.is_ipv4() { 4 } else { 6 }))),
@@ -33,10 +30,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     method("isLinkLocalUnicast", &[T::Ip], BOOL, |_, v| ip(v, |it| Value::Bool(is_link_local(it)))),
     method("isGlobalUnicast", &[T::Ip], BOOL, |_, v| ip(v, |it| Value::Bool(is_global(it)))),
     function("cidr", &[T::Text], G::Is(T::Cidr), |_, v| {
-        let text = text(v)?;
+        let text = string_argument(v)?;
         Cidr::parse(text).map(Value::Cidr).ok_or_else(|| Fault::error(format!("`{text}` is no CIDR")))
     }),
-    function("isCIDR", &[T::Text], BOOL, |_, v| Ok(Value::Bool(Cidr::parse(text(v)?).is_some()))),
+    function("isCIDR", &[T::Text], BOOL, |_, v| Ok(Value::Bool(Cidr::parse(string_argument(v)?).is_some()))),
     method("containsIP", &[T::Cidr, T::Ip], BOOL, contains_ip),
     method("containsIP", &[T::Cidr, T::Text], BOOL, contains_ip),
     method("containsCIDR", &[T::Cidr, T::Cidr], BOOL, contains_cidr),
@@ -45,13 +42,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     method("masked", &[T::Cidr], G::Is(T::Cidr), |_, v| cidr(v, |it| Value::Cidr(it.masked()))),
     method("prefixLength", &[T::Cidr], G::Is(T::Int), |_, v| cidr(v, |it| Value::Int(it.bits.into()))),
 ];
-
-fn text<'v>(values: &'v [Value<'_>]) -> Result<&'v str, Fault> {
-    match values {
-        [Value::Text(text)] => Ok(text.as_str()),
-        _ => Err(unfit()),
-    }
-}
 
 fn ip<'a>(values: &[Value<'a>], answer: impl Fn(IpAddr) -> Value<'a>) -> Answer<'a> {
     match values {
@@ -64,14 +54,6 @@ fn cidr<'a>(values: &[Value<'a>], answer: impl Fn(Cidr) -> Value<'a>) -> Answer<
     match values {
         [Value::Cidr(it)] => Ok(answer(*it)),
         _ => Err(unfit()),
-    }
-}
-
-fn parse(text: &str) -> Option<IpAddr> {
-    let ip: IpAddr = text.parse().ok()?;
-    match ip {
-        IpAddr::V6(it) if it.to_ipv4_mapped().is_some() => None,
-        it => Some(it),
     }
 }
 
@@ -104,7 +86,7 @@ fn contains_ip<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         [Value::Cidr(cidr), Value::Ip(ip)] => (cidr, *ip),
         [Value::Cidr(cidr), Value::Text(text)] => {
             let no = || Fault::error(format!("`{}` is no IP address", text.as_str()));
-            (cidr, parse(text.as_str()).ok_or_else(no)?)
+            (cidr, parse_ip(text.as_str()).ok_or_else(no)?)
         }
         _ => return Err(unfit()),
     };
@@ -121,45 +103,4 @@ fn contains_cidr<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         _ => return Err(unfit()),
     };
     Ok(Value::Bool(cidr.bits <= other.bits && cidr.contains(other.address)))
-}
-
-impl Cidr {
-    fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/')?;
-        let address = parse(address)?;
-        let is_canonical = bits == "0" || !bits.starts_with(['0', '+']);
-        let bits: u8 = bits.parse().ok().filter(|_| is_canonical)?;
-        (bits <= width(address)).then_some(Self { address, bits })
-    }
-
-    fn contains(self, ip: IpAddr) -> bool {
-        self.address.is_ipv4() == ip.is_ipv4()
-            && Self { address: ip, bits: self.bits }.masked().address == self.masked().address
-    }
-
-    fn masked(self) -> Self {
-        let address = match self.address {
-            IpAddr::V4(it) => {
-                let gone = 32 - u32::from(self.bits);
-                let kept = u32::MAX.checked_shl(gone).unwrap_or(0);
-                IpAddr::V4((u32::from(it) & kept).into())
-            }
-            IpAddr::V6(it) => {
-                let gone = 128 - u32::from(self.bits);
-                let kept = u128::MAX.checked_shl(gone).unwrap_or(0);
-                IpAddr::V6((u128::from(it) & kept).into())
-            }
-        };
-        Self { address, bits: self.bits }
-    }
-}
-
-fn width(ip: IpAddr) -> u8 {
-    if ip.is_ipv4() { 32 } else { 128 }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
-    }
 }

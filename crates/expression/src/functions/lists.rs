@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::{Answer, Call, Function, G, T, count, method, unfit};
+use super::overload::{Answer, Call, Function, G, T, count, method, unfit};
 use crate::{
-    eval::Fault,
+    error::Fault,
     value::{List, Value},
 };
 

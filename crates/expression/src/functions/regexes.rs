@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Answer, Call, Function, G, T, function, method, unfit};
+use super::overload::{Answer, Call, Function, G, T, function, method, unfit};
 use crate::{
-    eval::Fault,
+    error::Fault,
     value::{Text, Value},
 };
 

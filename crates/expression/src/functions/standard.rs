@@ -2,9 +2,12 @@
 
 use std::rc::Rc;
 
-use super::{Answer, Call, Function, G, T, count, function, method, time, unfit};
+use super::{
+    overload::{Answer, Call, Function, G, T, count, function, method, unfit},
+    time,
+};
 use crate::{
-    eval::Fault,
+    error::Fault,
     value::{Value, double_of},
 };
 
@@ -40,16 +43,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("bool", &[T::Text], BOOL, boolean),
     function("bytes", &[T::Bytes], G::Is(T::Bytes), bytes),
     function("bytes", &[T::Text], G::Is(T::Bytes), bytes),
-    function("string", &[T::Text], G::Is(T::Text), text),
-    function("string", &[T::Bool], G::Is(T::Text), text),
-    function("string", &[T::Int], G::Is(T::Text), text),
-    function("string", &[T::Uint], G::Is(T::Text), text),
-    function("string", &[T::Double], G::Is(T::Text), text),
-    function("string", &[T::Bytes], G::Is(T::Text), text),
-    function("string", &[T::Duration], G::Is(T::Text), text),
-    function("string", &[T::Timestamp], G::Is(T::Text), text),
-    function("string", &[T::Ip], G::Is(T::Text), text),
-    function("string", &[T::Cidr], G::Is(T::Text), text),
+    function("string", &[T::Text], G::Is(T::Text), to_string),
+    function("string", &[T::Bool], G::Is(T::Text), to_string),
+    function("string", &[T::Int], G::Is(T::Text), to_string),
+    function("string", &[T::Uint], G::Is(T::Text), to_string),
+    function("string", &[T::Double], G::Is(T::Text), to_string),
+    function("string", &[T::Bytes], G::Is(T::Text), to_string),
+    function("string", &[T::Duration], G::Is(T::Text), to_string),
+    function("string", &[T::Timestamp], G::Is(T::Text), to_string),
+    function("string", &[T::Ip], G::Is(T::Text), to_string),
+    function("string", &[T::Cidr], G::Is(T::Text), to_string),
     function("optional.of", &[T::Any], G::OptionalOfFirst, |_, v| one(v, |it| Ok(it.clone().some()))),
     function("optional.none", &[], G::Is(T::Optional), |_, _| Ok(Value::Optional(None))),
     function("optional.ofNonZeroValue", &[T::Any], G::OptionalOfFirst, non_zero),
@@ -167,7 +170,7 @@ fn bytes<'a>(call: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
     })
 }
 
-fn text<'a>(call: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
+fn to_string<'a>(call: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
     one(values, |value| match value {
         Value::Text(_) => Ok(value.clone()),
         Value::Bytes(it) => {

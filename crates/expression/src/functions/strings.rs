@@ -1,10 +1,10 @@
 //! Strings: CEL's own functions and cel-go's strings extension, which count in characters.
 
-use super::{Answer, Call, Function, G, T, count, function, method, standard, unfit};
-use crate::{
-    eval::{Budget, Fault},
-    value::Value,
+use super::{
+    overload::{Answer, Call, Function, G, T, count, function, method, unfit},
+    standard,
 };
+use crate::{budget::Budget, error::Fault, value::Value};
 
 const BOOL: G = G::Is(T::Bool);
 const INT: G = G::Is(T::Int);
@@ -209,7 +209,7 @@ fn clause_of(
         Fault::error(format!("`%{clause}` does not take a {found}"))
     };
     match (clause, value) {
-        ('s', value) => return shown(value, budget, made),
+        ('s', value) => return show(value, budget, made),
         ('d', Value::Int(it)) => made.push_str(&it.to_string()),
         ('d', Value::Uint(it)) => made.push_str(&it.to_string()),
         ('f', Value::Double(it)) => made.push_str(&format!("{it:.*}", precision.unwrap_or(6))),
@@ -253,7 +253,7 @@ fn exponent(it: f64, precision: usize) -> String {
 }
 
 /// What `%s` makes of anything.
-pub(crate) fn shown(value: &Value<'_>, budget: &Budget, made: &mut String) -> Result<(), Fault> {
+pub(crate) fn show(value: &Value<'_>, budget: &Budget, made: &mut String) -> Result<(), Fault> {
     budget.spend(1)?;
     match value {
         Value::Text(text) => {
@@ -266,7 +266,7 @@ pub(crate) fn shown(value: &Value<'_>, budget: &Budget, made: &mut String) -> Re
                 if index > 0 {
                     made.push_str(", ");
                 }
-                shown(&item, budget, made)?;
+                show(&item, budget, made)?;
             }
             made.push(']');
         }
@@ -275,8 +275,8 @@ pub(crate) fn shown(value: &Value<'_>, budget: &Budget, made: &mut String) -> Re
             let mut entries = Vec::new();
             for (key, value) in map.iter() {
                 let (mut key_text, mut value_text) = (String::new(), String::new());
-                shown(&key, budget, &mut key_text)?;
-                shown(&value, budget, &mut value_text)?;
+                show(&key, budget, &mut key_text)?;
+                show(&value, budget, &mut value_text)?;
                 entries.push(format!("{key_text}: {value_text}"));
             }
             entries.sort();
@@ -288,7 +288,7 @@ pub(crate) fn shown(value: &Value<'_>, budget: &Budget, made: &mut String) -> Re
             budget.spend_bytes(bytes.len())?;
             made.push_str(&String::from_utf8_lossy(bytes));
         }
-        Value::Optional(Some(inner)) => shown(inner, budget, made)?,
+        Value::Optional(Some(inner)) => show(inner, budget, made)?,
         Value::Optional(None) => made.push_str("none"),
         other => made.push_str(&standard::plain(other).unwrap_or_default()),
     }

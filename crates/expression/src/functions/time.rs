@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp, civil::Weekday, tz::TimeZone};
 
-use super::{Answer, Call, Function, G, T, function, method, unfit};
-use crate::{eval::Fault, value::Value};
+use super::overload::{Answer, Call, Function, G, T, function, method, unfit};
+use crate::{error::Fault, value::Value};
 
 const INT: G = G::Is(T::Int);
 const DURATION: G = G::Is(T::Duration);

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use semver::Version;
 
-use super::{Answer, Function, G, T, function, method, unfit};
-use crate::{eval::Fault, value::Value};
+use super::overload::{Answer, Function, G, T, function, method, unfit};
+use crate::{error::Fault, value::Value};
 
 const BOOL: G = G::Is(T::Bool);
 const INT: G = G::Is(T::Int);
