@@ -8,7 +8,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use crate::AttributesError;
+use crate::error::AttributesError;
 
 /// What an agent's request may take along; everything a Kubernetes client sends that the API server
 /// reads, besides who it is.

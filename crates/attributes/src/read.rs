@@ -5,7 +5,8 @@ use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    Attributes, AttributesError, Query,
+    attributes::{Attributes, Query},
+    error::AttributesError,
     selector::{self, Selected},
 };
 
@@ -69,7 +70,7 @@ pub fn read(
     Ok(attributes)
 }
 
-/// Follows `NewRequestInfo` line by line.
+/// Follows `NewRequestInfo` step by step.
 fn read_resource(
     method: &Method,
     path: &str,
@@ -103,23 +104,37 @@ fn read_resource(
             rest
         }
         rest => {
-            attributes.verb = match method.as_str() {
-                "POST" => "create",
-                "GET" | "HEAD" => "get",
-                "PUT" => "update",
-                "PATCH" => "patch",
-                "DELETE" => "delete",
-                _ => "",
-            }
-            .to_owned();
+            verb_of(method).clone_into(&mut attributes.verb);
             rest
         }
     };
+    read_parts(rest, attributes);
+    if attributes.name.is_empty() {
+        refine_verb(attributes)?;
+    }
+    Ok(())
+}
+
+/// The verb of a method, before it is known whether the request names one object.
+fn verb_of(method: &Method) -> &'static str {
+    match method.as_str() {
+        "POST" => "create",
+        "GET" | "HEAD" => "get",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "",
+    }
+}
+
+/// Reads namespace, resource, name and subresource from what follows the version.
+fn read_parts(rest: &[&str], attributes: &mut Attributes) {
     let parts = match rest {
         ["namespaces", namespace, below, ..] if !NAMESPACE_SUBRESOURCES.contains(below) => {
             (*namespace).clone_into(&mut attributes.namespace);
             rest.get(2..).unwrap_or_default()
         }
+        // A request on a Namespace itself is in that namespace too.
         ["namespaces", namespace, ..] => {
             (*namespace).clone_into(&mut attributes.namespace);
             rest
@@ -130,23 +145,30 @@ fn read_resource(
     let part = |index: usize| parts.get(index).map(|it| (*it).to_owned()).unwrap_or_default();
     attributes.resource = part(0);
     attributes.name = part(1);
+    // What follows a name in a `proxy` path is the path to proxy to.
     if attributes.verb != "proxy" {
         attributes.subresource = part(2);
     }
-    if attributes.name.is_empty() && attributes.verb == "get" {
-        let watch = attributes
-            .query
-            .first("watch")
-            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"));
-        attributes.verb = if watch { "watch" } else { "list" }.to_owned();
-        match selector::selected(&attributes.query) {
-            Selected::Any => {}
-            Selected::Name(name) => attributes.name = name,
-            Selected::Unsure(option) => return Err(AttributesError::Selector(option)),
+}
+
+/// Without a name, a get lists or watches, and a delete is of a collection.
+fn refine_verb(attributes: &mut Attributes) -> Result<(), AttributesError> {
+    match attributes.verb.as_str() {
+        "get" => {
+            let watch = attributes
+                .query
+                .first("watch")
+                .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"));
+            attributes.verb = if watch { "watch" } else { "list" }.to_owned();
+            // RequestInfo takes `metadata.name=x` for the name, and RBAC then asks about x alone.
+            match selector::selected(&attributes.query) {
+                Selected::Any => {}
+                Selected::Name(name) => attributes.name = name,
+                Selected::Unsure(option) => return Err(AttributesError::Selector(option)),
+            }
         }
-    }
-    if attributes.name.is_empty() && attributes.verb == "delete" {
-        "deletecollection".clone_into(&mut attributes.verb);
+        "delete" => "deletecollection".clone_into(&mut attributes.verb),
+        _ => {}
     }
     Ok(())
 }

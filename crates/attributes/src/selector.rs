@@ -1,7 +1,7 @@
 //! The name that a list or watch is limited to by its selectors: `RequestInfo.name` then. Follows
 //! `fields.ParseSelector` and `RequiresExactMatch` (k8s.io/apimachinery, pkg/fields).
 
-use crate::Query;
+use crate::attributes::Query;
 
 const OPERATORS: [&str; 3] = ["!=", "==", "="];
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{MediaType, PayloadError, protobuf, read};
+use crate::{error::PayloadError, media_type::MediaType, protobuf, read::read};
 
 /// What a delete asks for besides its object.
 #[derive(Clone, Debug, Eq, PartialEq)]

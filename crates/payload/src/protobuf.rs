@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::PayloadError;
+use crate::error::PayloadError;
 
 const MAGIC: &[u8] = b"k8s\0";
 
@@ -190,7 +190,7 @@ fn message(body: &[u8], fields: &[Field]) -> Result<Map<String, Value>, PayloadE
         match (of, value) {
             (Of::Texts, Wire::Bytes(inner)) => {
                 let list = object.entry(name).or_insert_with(|| json!([]));
-                list.as_array_mut().ok_or_else(|| malformed("a list"))?.push(text(inner)?);
+                list.as_array_mut().ok_or_else(|| malformed("a list"))?.push(utf8_value(inner)?);
                 continue;
             }
             (Of::Pairs, Wire::Bytes(inner)) => {
@@ -204,7 +204,7 @@ fn message(body: &[u8], fields: &[Field]) -> Result<Map<String, Value>, PayloadE
                 }
                 continue;
             }
-            (Of::Text, Wire::Bytes(inner)) => object.insert(name, text(inner)?),
+            (Of::Text, Wire::Bytes(inner)) => object.insert(name, utf8_value(inner)?),
             // Go reads these as two's complement.
             (Of::Number, Wire::Varint(value)) => object.insert(name, value.cast_signed().into()),
             (Of::Flag, Wire::Varint(value)) => object.insert(name, (value != 0).into()),
@@ -226,7 +226,7 @@ fn once(seen: &mut Vec<u64>, number: u64) -> Result<(), PayloadError> {
     Ok(())
 }
 
-fn text(bytes: &[u8]) -> Result<Value, PayloadError> {
+fn utf8_value(bytes: &[u8]) -> Result<Value, PayloadError> {
     std::str::from_utf8(bytes).map(Value::from).map_err(|_| malformed("a text is not UTF-8"))
 }
 

@@ -100,7 +100,7 @@ impl Redactor {
                         "value" if telling_name => self.whole(value),
                         LAST_APPLIED if is_secret => self.whole(value),
                         "token" if value.is_string() => self.whole(value),
-                        "command" | "args" => self.words(value),
+                        "command" | "args" => self.command_line(value),
                         key if is_telling(key) && value.is_string() => self.whole(value),
                         _ => self.tree(is_secret, value),
                     }
@@ -144,7 +144,7 @@ impl Redactor {
     }
 
     /// A command line: what follows a telling flag, or stands behind its `=`.
-    fn words(&self, value: &mut Value) {
+    fn command_line(&self, value: &mut Value) {
         let Value::Array(words) = value else { return self.tree(false, value) };
         let mut follows = false;
         for word in words {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::PayloadError;
+use crate::error::PayloadError;
 
 /// Reads one JSON document; `serde_json` bounds its depth at 128.
 pub(crate) fn json(body: &[u8]) -> Result<Value, PayloadError> {

@@ -1,0 +1,97 @@
+//! The attributes of one request, and what follows from them alone.
+
+/// What kube-apiserver's RequestInfo says of a request, with its query options.
+///
+/// Strings are empty where the request has no such part, as in RequestInfo.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Attributes {
+    /// The HTTP method as sent, upper case.
+    pub method: String,
+    /// The request target byte for byte: path and query. This is what goes upstream.
+    pub target: String,
+    /// The percent-decoded path.
+    pub path: String,
+    /// Decoded query pairs in the order sent.
+    pub query: Query,
+    /// True for requests on API resources, false for `/version`, `/healthz`, discovery.
+    pub is_resource_request: bool,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, `proxy`;
+    /// the lower-case method for non-resource requests; empty for an unknown method.
+    pub verb: String,
+    /// `api` or `apis`, empty for others.
+    pub api_prefix: String,
+    /// Empty for the core group.
+    pub api_group: String,
+    /// `v1`, `v1beta1`, …
+    pub api_version: String,
+    /// Plural resource: `deployments`.
+    pub resource: String,
+    /// `scale`, `status`, `exec`, …
+    pub subresource: String,
+    /// Empty for cluster-scoped requests; for the resource `namespaces` the namespace's own name.
+    pub namespace: String,
+    /// Object name; also from `fieldSelector=metadata.name=` as RequestInfo does.
+    pub name: String,
+    /// Path segments from the resource on.
+    pub parts: Vec<String>,
+    /// The `Content-Type` as sent, if there was one.
+    pub content_type: Option<String>,
+}
+
+/// Decoded query pairs in order; keys are case-sensitive, the first of duplicates counts.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Query(pub Vec<(String, String)>);
+
+impl Query {
+    /// The first value of `key`.
+    pub fn first(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether `key` appears at all.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(k, _)| k == key)
+    }
+}
+
+/// Subresources that open a way into something that runs.
+const CONNECTS: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
+
+impl Attributes {
+    /// Whether the request provably changes nothing: a GET or HEAD that gets, lists or watches, and
+    /// a non-resource GET, HEAD or OPTIONS. Everything else is judged.
+    pub fn is_read(&self) -> bool {
+        let reads = matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+        if !self.is_resource_request {
+            return reads;
+        }
+        // OPTIONS on a resource has no verb, and reaches through `proxy` subresources.
+        reads && !self.is_connect() && matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+
+    /// Whether the request opens a way into a pod, service or node, whatever its method is: exec
+    /// and port-forward over WebSocket are GETs.
+    pub fn is_connect(&self) -> bool {
+        self.is_resource_request
+            && (self.verb == "proxy" || CONNECTS.contains(&self.subresource.as_str()))
+    }
+}
+
+/// `deletecollection pods prod`, `create pods/eviction prod db`, `get /version`.
+impl std::fmt::Display for Attributes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.is_resource_request {
+            return write!(f, "{} {}", self.verb, self.path);
+        }
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.subresource.is_empty() {
+            write!(f, "/{}", self.subresource)?;
+        }
+        for part in [&self.api_group, &self.namespace, &self.name] {
+            if !part.is_empty() {
+                write!(f, " {part}")?;
+            }
+        }
+        Ok(())
+    }
+}
