@@ -17,28 +17,28 @@ use crate::connection::Connection;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
-    /// Make an agent with narrow rights, and a kubeconfig for it that points at agent-shield.
+    /// Create an agent with narrow rights, and a kubeconfig that points it at agent-shield.
     ///
-    /// Run again with the same name, it gives exactly these rights, no others, and a new token.
+    /// Running it again replaces the agent's permissions with exactly those requested, and makes a new token.
     #[command(after_help = "\
 Examples:
   agent-shield agent create on-call --namespaces payments,dev --preset triage --out on-call.yaml
   agent-shield agent create ci --namespaces dev --preset deployer --token-time 8h --out ci.yaml
   agent-shield agent create on-call --namespaces payments --preset read-only --dry-run
 
-It uses your kubeconfig and the API server itself. --server and --ca are what the agent will use:
+This command uses your kubeconfig and talks to the API server itself. --server and --ca are for the agent:
 agent-shield's URL for agents, by default `agent` of a local endpoints.json.")]
     Create(Box<create::CreateArgs>),
-    /// List agents, what they may, and rights that others gave them.
+    /// List agents, their permissions, and what others have granted them since.
     #[command(after_help = "\
 Examples:
   agent-shield agent list
   agent-shield agent list -o json | jq -r '.items[] | select(.warnings != []) | .username'")]
     List(list::ListArgs),
-    /// Take an agent's rights, its ServiceAccount and every token of it.
+    /// Delete an agent: its permissions, its ServiceAccount and all its tokens.
     #[command(after_help = "Examples:\n  agent-shield agent revoke on-call")]
     Revoke(revoke::RevokeArgs),
-    /// Rewrite a kubeconfig so that it points at agent-shield: server and CA, nothing else.
+    /// Point a kubeconfig at agent-shield: replaces server and CA, and nothing else.
     #[command(
         after_help = "Examples:\n  agent-shield agent kubeconfig --kubeconfig agent.yaml --server https://shield:8443 --ca ca.crt --out agent-shielded.yaml"
     )]

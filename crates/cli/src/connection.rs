@@ -12,14 +12,14 @@ use crate::data_dir::default_data_dir;
 /// How to reach the server, and who you are.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Connection {
-    /// URL of the review listener (for `agent` that of the agents' listener); without it,
-    /// endpoints.json of a local data directory is read.
+    /// URL of the review listener (for `agent`, of the agents' listener); by default from
+    /// endpoints.json in the local data directory.
     #[arg(long, global = true, value_name = "URL", env = "AGENT_SHIELD_SERVER")]
     pub(crate) server: Option<String>,
-    /// Certificate (PEM) that the server is known by: ca.crt of its data directory.
+    /// CA certificate (PEM) of the server: ca.crt in its data directory.
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_SHIELD_CA")]
     pub(crate) ca: Option<PathBuf>,
-    /// Kubeconfig whose user you are; for `serve` and `agent` also the cluster. KUBECONFIG by
+    /// Kubeconfig with your user; for `serve` and `agent` also with the cluster. KUBECONFIG by
     /// default.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,

@@ -14,23 +14,23 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FreezeCommand {
-    /// Refuse all writes of an agent from now on, in your name; what waits is refused, sessions are cut.
+    /// Refuse all writes of an agent from now on, including those that wait, and cut its sessions.
     #[command(
         after_help = "Examples:\n  agent-shield freeze dev/triage --reason 'deletes what it should restart'\n  agent-shield freeze system:serviceaccount:dev:triage"
     )]
     Freeze {
-        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a whole username.
+        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a full username.
         agent: String,
-        /// Why; the agent is told, and it is recorded.
+        /// Why; shown to the agent and recorded.
         #[arg(long, default_value = "")]
         reason: String,
     },
-    /// Let a frozen agent write again; its requests are judged as always.
+    /// Let a frozen agent write again; its requests are judged as before.
     #[command(after_help = "Examples:\n  agent-shield thaw dev/triage --reason 'prompt mended'")]
     Thaw {
-        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a whole username.
+        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a full username.
         agent: String,
-        /// Why; it is recorded.
+        /// Why; recorded.
         #[arg(long, default_value = "")]
         reason: String,
     },

@@ -52,11 +52,11 @@ Exit codes:
   0  done
   1  refused by the server, or something unexpected
   2  wrong usage
-  3  there is no such hold or agent
+  3  no such hold or agent
   4  not authenticated, or not allowed
   5  the server cannot be reached
   6  already decided, or changed since it was shown
-  7  with `policy replay --exit-code`: verdicts would change, or cannot be told"
+  7  with `policy replay --exit-code`: decisions would change, or are not known"
 )]
 struct Cli {
     #[command(flatten)]
@@ -70,22 +70,22 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     #[command(flatten)]
     Review(review::ReviewCommand),
-    /// What an agent needs.
+    /// Create, list and revoke agents.
     #[command(
         subcommand,
         after_help = "Examples:\n  agent-shield agent create triage-bot --namespaces payments --preset triage --out triage.yaml\n  agent-shield agent list"
     )]
     Agent(agent::AgentCommand),
-    /// Rights in Kubernetes: what agent-shield itself needs.
+    /// Print the Kubernetes rights that agent-shield itself needs.
     #[command(subcommand, after_help = "Examples:\n  agent-shield rbac own | kubectl apply -f -")]
     Rbac(rbac::RbacCommand),
-    /// Write, check, test and understand policies.
+    /// Write, check, test and explain policies.
     #[command(
         subcommand,
         after_help = "Examples:\n  agent-shield policy init policies/\n  agent-shield policy test policies/\n  agent-shield serve --policy policies/"
     )]
     Policy(policy::PolicyCommand),
-    /// Print the completion script of a shell.
+    /// Print a shell's completion script.
     #[command(after_help = "\
 Examples:
   source <(agent-shield completion bash)

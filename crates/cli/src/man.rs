@@ -15,7 +15,7 @@ Examples:
   agent-shield man | man -l -
   agent-shield man --dir ~/.local/share/man/man1 && man agent-shield-approve")]
 pub(crate) struct ManArgs {
-    /// Write one page for each command into this directory; it is made where it is missing.
+    /// Write one page per command into this directory, which is created if missing.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ Examples:
   agent-shield rbac own --certificate-user build-bot | kubectl apply -f -
   agent-shield rbac own --policy-objects | kubectl apply -f -
 
-The rights are checked at start; what is missing is named, with what does not work without it.")]
+`serve` checks these rights at startup, and names those that are missing and what does not work without them.")]
     Own(OwnArgs),
 }
 
@@ -25,16 +25,16 @@ pub(crate) struct OwnArgs {
     /// Namespace of agent-shield.
     #[arg(long, value_name = "NAME", default_value = "agent-shield")]
     namespace: String,
-    /// Its ServiceAccount, which also names the roles.
+    /// Its ServiceAccount; the roles get the same name.
     #[arg(long, value_name = "NAME", default_value = "agent-shield")]
     service_account: String,
-    /// A user whom agents' client certificates name: agent-shield may then act in that name.
+    /// A user in agents' client certificates, whom agent-shield may then impersonate.
     #[arg(long, value_name = "NAME")]
     certificate_user: Vec<String>,
-    /// A group in agents' client certificates.
+    /// A group in agents' client certificates, which agent-shield may then impersonate.
     #[arg(long, value_name = "NAME")]
     certificate_group: Vec<String>,
-    /// Also what `serve --policy-objects` needs: to follow policies of the cluster.
+    /// Also the rights that `serve --policy-objects` needs to follow policies in the cluster.
     #[arg(long)]
     policy_objects: bool,
 }

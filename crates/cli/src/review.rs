@@ -22,7 +22,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReviewCommand {
-    /// List what waits for a decision, the most severe first.
+    /// List the holds that wait for a decision, the most severe first.
     #[command(
         after_help = "Examples:\n  agent-shield holds\n  agent-shield holds --state all -o wide\n  agent-shield holds -o json | jq -r '.items[].id'"
     )]
@@ -41,59 +41,59 @@ pub(crate) enum ReviewCommand {
         output: Output,
     },
     Watch(WatchArgs),
-    /// Show one hold: who, what, where, what would change and what goes with it.
+    /// Show one hold: who, what, where, what would change and what else would be affected.
     #[command(
         after_help = "Examples:\n  agent-shield show k3mq7xzw\n  agent-shield show k3mq7xzw -o json | jq -r .preview.digest"
     )]
     Show {
-        /// The hold's id, from `holds`, or enough of its beginning.
+        /// The hold's id from `holds`, or a unique beginning of it.
         id: String,
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
-    /// Approve a hold, in your name, exactly as it stands now.
+    /// Approve a hold in your name, exactly as it is now.
     #[command(
         after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq --digest \"$(agent-shield show k3mq -o json | jq -r .preview.digest)\""
     )]
     Approve {
-        /// The hold's id, from `holds`, or enough of its beginning.
+        /// The hold's id from `holds`, or a unique beginning of it.
         id: String,
-        /// Why; the agent sees it, and it is recorded. Some rules require one.
+        /// Why; shown to the agent and recorded. Some rules require a reason.
         #[arg(long, default_value = "")]
         reason: String,
         /// Approve only if the preview still has this digest (`preview.digest` of `show -o json`).
         #[arg(long)]
         digest: Option<String>,
     },
-    /// Deny a hold, in your name.
+    /// Deny a hold in your name.
     #[command(after_help = "Examples:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
     Deny {
-        /// The hold's id, from `holds`, or enough of its beginning.
+        /// The hold's id from `holds`, or a unique beginning of it.
         id: String,
-        /// Why; the agent sees it, and it is recorded.
+        /// Why; shown to the agent and recorded.
         #[arg(long, default_value = "")]
         reason: String,
     },
-    /// Take your own approval back, as long as it was not used.
+    /// Withdraw your own approval, until it is used.
     #[command(
         after_help = "Examples:\n  agent-shield withdraw k3mq7xzw --reason 'the backup is older than I thought'"
     )]
     Withdraw {
-        /// The hold's id, from `holds`, or enough of its beginning.
+        /// The hold's id from `holds`, or a unique beginning of it.
         id: String,
-        /// Why; it is recorded.
+        /// Why; recorded.
         #[arg(long, default_value = "")]
         reason: String,
     },
     #[command(flatten)]
     Freeze(FreezeCommand),
-    /// Show what was called, decided and done, newest first.
+    /// Show calls, decisions and outcomes, newest first.
     #[command(
         after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide\n  agent-shield timeline --audit-log /var/log/kubernetes/audit.log --writes"
     )]
     Timeline(Box<TimelineArgs>),
-    /// Show how each namespace is seen, why, and the command that declares it otherwise.
+    /// Show how each namespace is classified, why, and the command that changes it.
     #[command(
         after_help = "Examples:\n  agent-shield namespaces\n  agent-shield namespaces -o json | jq -r '.items[] | select(.production) | .name'"
     )]

@@ -43,23 +43,23 @@ pub(crate) struct TimelineArgs {
     /// allow, hold, deny or refuse.
     #[arg(long)]
     decision: Option<String>,
-    /// Only what belongs to this hold.
+    /// Only entries of this hold.
     #[arg(long)]
     hold: Option<String>,
-    /// Only this call.
+    /// Only the call with this audit id.
     #[arg(long, value_name = "ID")]
     audit_id: Option<String>,
-    /// Agent-shield's own dry runs and reads too.
+    /// Include agent-shield's own dry runs and reads.
     #[arg(long)]
     probes: bool,
-    /// Leave reads out.
+    /// Only writes.
     #[arg(long)]
     writes: bool,
-    /// At most so many calls.
+    /// Maximum number of calls.
     #[arg(long, default_value_t = 200)]
     limit: usize,
     /// The API server's own audit log (JSON lines; - for standard input): shows both sides of each
-    /// call, and what agents did without agent-shield. May be given again for rotated files.
+    /// call, and what agents did without agent-shield. Repeat it for rotated files.
     #[arg(long, value_name = "FILE")]
     audit_log: Vec<PathBuf>,
     /// How to print.

@@ -38,11 +38,11 @@ use crate::{
 const POLL_EVERY: Duration = Duration::from_secs(1);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Watch what waits for a decision, and decide it.
+/// Watch the holds that wait for a decision, and decide them.
 ///
 /// On a terminal: j and k or the arrows move, Enter shows a hold, a approves it (it is shown first,
-/// and y confirms, or a reason where a rule requires one), d denies it with a reason, q quits.
-/// Elsewhere, and with --once, a line for each new or changed hold: TIME ID STATE SENTENCE.
+/// and y confirms, or a reason if a rule requires one), d denies it with a reason, q quits.
+/// Otherwise, and with --once, it prints a line for each new or changed hold: TIME ID STATE SENTENCE.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +57,7 @@ pub(crate) struct WatchArgs {
     /// Only this agent.
     #[arg(long)]
     agent: Option<String>,
-    /// Print what is open now, a line each, and end.
+    /// Print the open holds, one line each, and end.
     #[arg(long)]
     once: bool,
 }

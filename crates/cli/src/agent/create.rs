@@ -22,13 +22,13 @@ pub(crate) struct CreateArgs {
     /// Name of the agent, and of its ServiceAccount.
     #[arg(value_parser = dns_label)]
     name: String,
-    /// Where it may work, comma-separated; the first is its context's default namespace.
+    /// Namespaces that it may work in, comma-separated; the first is its context's default.
     #[arg(long, short, value_name = "NAMES", required = true, value_delimiter = ',', value_parser = dns_label)]
     namespaces: Vec<String>,
-    /// What it may do there.
+    /// What it may do in them.
     #[arg(long)]
     preset: PresetName,
-    /// Namespace of its ServiceAccount; by default where it is, or the first of --namespaces.
+    /// Namespace of its ServiceAccount; by default where it already is, or the first of --namespaces.
     #[arg(long, value_name = "NAMESPACE", value_parser = dns_label)]
     home: Option<String>,
     /// How long its token is valid: 10m to 24h.

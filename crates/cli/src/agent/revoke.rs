@@ -14,10 +14,10 @@ pub(crate) struct RevokeArgs {
     /// Name of the agent.
     #[arg(value_parser = dns_label)]
     name: String,
-    /// Namespace of its ServiceAccount, where there are several agents of this name.
+    /// Namespace of its ServiceAccount, if several agents have this name.
     #[arg(long, value_name = "NAMESPACE", value_parser = dns_label)]
     home: Option<String>,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
 }

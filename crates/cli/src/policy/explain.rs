@@ -27,7 +27,7 @@ pub(crate) struct ExplainArgs {
     /// Files and directories of policies.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Also rules that the request has nothing to do with.
+    /// Also show rules that do not apply to the request.
     #[arg(long)]
     all: bool,
     #[command(flatten)]

@@ -15,11 +15,11 @@ pub(super) const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// Where the ledger is, and what is not in it.
 #[derive(Args, Debug)]
 pub(crate) struct LedgerArgs {
-    /// The data directory of `serve`, which may go on running.
+    /// Data directory of `serve`, which may be running.
     #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = default_data_dir())]
     pub(super) data_dir: PathBuf,
-    /// The namespace that agent-shield runs in, where no exception counts; by default the one that
-    /// `serve` told last.
+    /// Namespace that agent-shield runs in, to which no exception applies; by default the one of the
+    /// last `serve`.
     #[arg(long, value_name = "NAME")]
     own_namespace: Option<String>,
 }

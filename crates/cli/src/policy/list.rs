@@ -20,7 +20,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
-    /// Files and directories; without any, the built-in default pack alone.
+    /// Files and directories; without any, only the built-in default pack.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// How to print it.

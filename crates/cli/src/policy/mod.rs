@@ -22,17 +22,17 @@ use crate::{connection::Connection, output::print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Check policy files: syntax, names, types, places; with --cluster also fields of objects.
+    /// Check policy files: syntax, names and types; with --cluster also fields of objects.
     #[command(after_help = "\
 Examples:
   agent-shield policy check policies/
   agent-shield policy check freeze.yaml images.yaml
   agent-shield policy check --cluster --context staging policies/
 
-It exits with 1 where `serve --policy` would refuse the same files. Without --cluster nothing is asked of
-a cluster, and fields of `object` and `oldObject` are not looked at; `serve` looks at them.")]
+It exits with 1 if `serve --policy` would refuse the files. Without --cluster it does not contact a
+cluster, and does not check fields of `object` and `oldObject`; `serve` does.")]
     Check(check::CheckArgs),
-    /// Print the CustomResourceDefinitions by which policies are kept in the cluster.
+    /// Print the CustomResourceDefinitions for keeping policies in the cluster.
     #[command(after_help = "\
 Examples:
   agent-shield policy crds | kubectl apply -f -
@@ -40,42 +40,42 @@ Examples:
   agent-shield serve --policy-objects
   kubectl apply -f freeze.yaml && kubectl get agent-shield")]
     Crds,
-    /// List the rules that would be in force: the built-in pack's and those of the files.
+    /// List the rules that would be in force: those of the built-in packs and of the files.
     #[command(after_help = "\
 Examples:
   agent-shield policy list
   agent-shield policy list policies/ -o json | jq -r '.items[].name'")]
     List(list::ListArgs),
-    /// Run the cases of `*.test.yaml` beside policies.
+    /// Run the cases in the `*.test.yaml` files next to the policies.
     #[command(after_help = "\
 Examples:
   agent-shield policy test policies/
   agent-shield policy test policies/ --junit report.xml")]
     Test(test::TestArgs),
-    /// Tell what each rule makes of a request, or of a call in the ledger, and why.
+    /// Show what each rule says about a request, or about a call in the ledger, and why.
     #[command(after_help = "\
 Examples:
   agent-shield policy explain request.yaml policies/
   agent-shield policy explain 019a8f3e-5c1b-7d00-8000-0242ac120002 policies/
 
-A request is written as a case of `policy test`, without what is expected:
+A request is written like a case of `policy test`, without `expect`:
   name: a scale to nothing
   request: {verb: patch, resource: deployments.apps, namespace: shop, name: web}
   oldObject: {spec: {replicas: 3}}
   object: {spec: {replicas: 0}}
 
-A call is named by its audit id, as the timeline and the agent's answer have it. What the ledger does not
-keep of it is not known, and never guessed.")]
+A call is named by its audit id, which is in the timeline and in the agent's answer. What the ledger did
+not keep counts as not known and is never guessed.")]
     Explain(explain::ExplainArgs),
-    /// Judge the calls in the ledger by other policies: which verdicts would change.
+    /// Judge the calls in the ledger by other policies: which decisions would change.
     #[command(after_help = "\
 Examples:
   agent-shield policy replay --since 7d --policy policies/
   agent-shield policy replay --policy policies/ -o json | jq '.items[].to'
   agent-shield policy replay --since 30d --policy policies/ --exit-code
 
-What the ledger does not tell (values that are never recorded, calls that nobody previewed) is counted
-as not known. Nothing is asked of a cluster, and nothing is changed.")]
+What the ledger does not contain (values that are never recorded, calls that were not previewed) counts
+as not known. No cluster is contacted, and nothing is changed.")]
     Replay(replay::ReplayArgs),
     /// Print exceptions for holds that were always approved, as narrow as what was approved.
     #[command(after_help = "\
@@ -83,12 +83,12 @@ Examples:
   agent-shield policy suggest-exceptions --since 30d
   agent-shield policy suggest-exceptions --policy policies/ --approvals 10 > exceptions.yaml
 
-Nothing is applied: read them, and put those that you want beside your policies.")]
+Nothing is applied: read the suggestions, and put those that you want next to your policies.")]
     SuggestExceptions(suggest::SuggestArgs),
     /// Write a first policy with its test.
     #[command(after_help = "Examples:\n  agent-shield policy init policies/")]
     Init {
-        /// The directory; made where it is missing.
+        /// Directory; created if missing.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
@@ -97,10 +97,10 @@ Nothing is applied: read them, and put those that you want beside your policies.
 Examples:
   agent-shield policy schema > policy.schema.json
 
-Editors with the YAML language server find it by a first line in a file:
+For editors with the YAML language server, begin a file with this line:
   # yaml-language-server: $schema=policy.schema.json")]
     Schema,
-    /// Tell which policies a running agent-shield has in force, and why it refused others.
+    /// Show which policies a running agent-shield has in force, and why it refused others.
     #[command(after_help = "\
 Examples:
   agent-shield policy status

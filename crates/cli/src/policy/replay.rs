@@ -27,8 +27,8 @@ const SHOWN_MAX: usize = 50;
 
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
-    /// The policies to try: files and directories, as for `serve`. Without settings that say
-    /// otherwise, the default pack is in force beside them; without any, it alone.
+    /// Policies to try: files and directories, as for `serve`. Unless settings say otherwise, the
+    /// default pack is in force as well; without this flag, only the default pack.
     #[arg(long, value_name = "PATH")]
     policy: Vec<PathBuf>,
     /// Not before: a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z.
@@ -36,7 +36,7 @@ pub(crate) struct ReplayArgs {
     since: Timestamp,
     #[command(flatten)]
     ledger: LedgerArgs,
-    /// Exit with 7 where any verdict would be another, or cannot be told.
+    /// Exit with 7 if any decision would change or is not known.
     #[arg(long)]
     exit_code: bool,
     /// How to print it.
@@ -46,7 +46,7 @@ pub(crate) struct ReplayArgs {
 
 /// The replayed verdicts are not those of the ledger: an exit code of its own, and no failure.
 #[derive(Debug, thiserror::Error)]
-#[error("{changed} verdicts would change, and {unknown} cannot be told")]
+#[error("{changed} decisions would change, and {unknown} are not known")]
 pub(crate) struct Differs {
     changed: u64,
     unknown: u64,

@@ -24,24 +24,24 @@ pub(crate) struct SuggestArgs {
     /// Not before: a time span like 30d, or a time like 2026-01-31T08:00:00Z.
     #[arg(long, default_value = "30d", value_parser = moment::parse)]
     since: Timestamp,
-    /// The policies that are in force; by default those that `serve` told last.
+    /// Policies that are in force; by default those of the last `serve`.
     #[arg(long, value_name = "PATH")]
     policy: Vec<PathBuf>,
     #[command(flatten)]
     ledger: LedgerArgs,
-    /// Each was approved so many times.
+    /// How often the same thing must have been approved.
     #[arg(long, value_name = "COUNT", default_value = "5")]
     approvals: NonZeroUsize,
-    /// By so many people.
+    /// How many people must have approved it.
     #[arg(long, value_name = "COUNT", default_value = "2")]
     reviewers: NonZeroUsize,
-    /// On so many days.
+    /// On how many different days.
     #[arg(long, value_name = "COUNT", default_value = "3")]
     days: NonZeroUsize,
     /// Days until the exceptions expire.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=90))]
     expire_after: i64,
-    /// How to print them: documents by default, `json` and `yaml` with what they rest on.
+    /// How to print them: policy documents by default; `json` and `yaml` add the evidence.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }

@@ -16,14 +16,14 @@ Examples:
   agent-shield serve --kubeconfig ~/.kube/config --listen 0.0.0.0:8443 --tls-san shield.example.com
   agent-shield serve --tls-cert tls.crt --tls-key tls.key --hold-deadline 15m
 
-Without --kubeconfig the in-cluster ServiceAccount is used if there is one, then KUBECONFIG, then
-~/.kube/config. The first start makes a CA in the data directory; give its ca.crt to agents
-(`agent-shield agent create` and `agent kubeconfig` write it into a kubeconfig).")]
+Without --kubeconfig, serve uses the in-cluster ServiceAccount if there is one, then KUBECONFIG, then
+~/.kube/config. The first start creates a CA in the data directory. Agents must trust its ca.crt:
+`agent-shield agent create` and `agent kubeconfig` write it into a kubeconfig.")]
 pub(crate) struct ServeArgs {
-    /// Where holds, the ledger, the CA and endpoints.json are kept (made with mode 0700).
+    /// Directory for holds, the ledger, the CA and endpoints.json (created with mode 0700).
     #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = default_data_dir())]
     pub(super) data_dir: PathBuf,
-    /// Address for agents; port 0 picks a free one, which then stands in endpoints.json.
+    /// Address for agents; port 0 picks a free port, which endpoints.json then shows.
     #[arg(
         long,
         value_name = "ADDR",
@@ -39,52 +39,55 @@ pub(crate) struct ServeArgs {
         default_value = "127.0.0.1:8444"
     )]
     pub(super) review_listen: SocketAddr,
-    /// Policy file, or directory of `*.yaml`; watched, and swapped whole when it changes.
-    /// Without settings that say otherwise, the default pack is in force beside it.
+    /// Policy file, or directory of `*.yaml`; watched, and swapped as a whole when it changes.
+    /// Unless settings say otherwise, the default pack is in force as well.
     #[arg(long, value_name = "PATH")]
     pub(super) policy: Vec<PathBuf>,
-    /// Also follow the policies that are objects of the cluster (`agent-shield policy crds`); each is
-    /// told in its status whether it is in force.
+    /// Also follow policies that are objects in the cluster (`agent-shield policy crds`); their
+    /// status says whether they are in force.
     #[arg(long)]
     pub(super) policy_objects: bool,
-    /// Certificate chain (PEM) to show instead of a made one.
+    /// Certificate chain (PEM) to serve instead of a generated one.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(super) tls_cert: Option<PathBuf>,
     /// Its private key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
-    /// Further names or addresses for the made certificate.
+    /// Additional names or addresses for the generated certificate.
     #[arg(long, value_name = "NAME")]
     pub(super) tls_san: Vec<String>,
-    /// Undecided for so long, a hold is denied as expired.
+    /// A hold that nobody decides within this time expires, which is a denial.
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration::parse)]
     pub(super) hold_deadline: Duration,
     /// How long a connection stays open on a hold before its client is asked to come again.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
     pub(super) hold_open: Duration,
-    /// How long counting what goes with a held write may take; what is not counted by then is said.
+    /// Time limit for counting the objects affected by a held write. Anything not counted in time is
+    /// reported as unknown.
     #[arg(long, default_value = "1s", value_parser = duration::parse)]
     pub(super) count_within: Duration,
-    /// How long an approval waits for its request, when the agent has gone meanwhile.
+    /// How long an approval waits for the same request if the agent has disconnected.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
     pub(super) grant_time: Duration,
-    /// An exec, attach or port-forward is cut after so long.
+    /// An exec, attach or port-forward session is cut after this time.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
     pub(super) session_time: Duration,
-    /// How long is kept, for `policy replay`, what writes were judged by. Entries of the ledger always are.
+    /// How long to keep the facts that writes were judged by, for `policy replay`. Ledger entries are
+    /// always kept.
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = duration::parse)]
     pub(super) keep_facts: Duration,
-    /// A ServiceAccount (system:serviceaccount:NAMESPACE:NAME) that may review all the same.
+    /// A ServiceAccount (system:serviceaccount:NAMESPACE:NAME) to allow as a reviewer; ServiceAccounts
+    /// are rejected by default.
     #[arg(long, value_name = "USERNAME")]
     pub(super) allow_reviewer: Vec<String>,
-    /// A `system:` user or group that an agent's client certificate may carry all the same.
+    /// A `system:` user or group to allow in agents' client certificates; they are refused by default.
     #[arg(long, value_name = "NAME")]
     pub(super) allow_system_certificate: Vec<String>,
-    /// The namespace that agent-shield runs in; it is always protected. In a pod its own, elsewhere
-    /// agent-shield by default.
+    /// Namespace that agent-shield runs in, which is always protected. Default: in a pod, the pod's
+    /// namespace; elsewhere, agent-shield.
     #[arg(long, value_name = "NAME")]
     pub(super) own_namespace: Option<String>,
-    /// Where a pod finds its ServiceAccount: the files token, ca.crt and namespace.
+    /// Directory with the pod's ServiceAccount: the files token, ca.crt and namespace.
     #[arg(
         long,
         value_name = "DIR",

@@ -10,35 +10,36 @@ use text::duration;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Bounds")]
 pub(crate) struct BoundsArgs {
-    /// Connections of agents at a time.
+    /// Maximum concurrent connections of agents.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().connections_max)]
     connections_max: usize,
-    /// Connections at a time from one address. Agents behind one NAT or gateway share it.
+    /// Maximum concurrent connections from one address. Agents behind one NAT or gateway share it.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().connections_per_client_max)]
     connections_per_client: usize,
-    /// TLS handshakes under way at a time from one address.
+    /// Maximum concurrent TLS handshakes from one address.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().handshakes_per_client_max)]
     handshakes_per_client: usize,
-    /// Requests at a time by one credential, watches and held ones included; more are answered 429.
+    /// Maximum concurrent requests with one credential, including watches and held requests; more
+    /// are answered 429.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().requests_per_agent_max)]
     requests_per_agent: usize,
-    /// Open holds of one agent; more are answered 429.
+    /// Maximum open holds of one agent; more are answered 429.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().holds_per_agent_max)]
     holds_per_agent: usize,
-    /// What is kept for `policy replay` of one agent's writes within an hour, like 512Ki or 8Mi. Beyond it,
-    /// only which objects they were about; beyond twice as much, nothing of the objects.
+    /// How much to keep of one agent's writes per hour for `policy replay`, like 512Ki or 8Mi. Beyond
+    /// that, only kind, names and labels of objects are kept; beyond twice as much, nothing of them.
     #[arg(long, value_name = "BYTES", default_value = "8Mi", value_parser = parse_bytes)]
     facts_per_agent: u64,
-    /// A connection without a request is closed after so long.
+    /// A connection without a request is closed after this time.
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
     idle_time: Duration,
-    /// The head of a request must be whole so long after its first byte.
+    /// The head of a request must be complete this long after its first byte.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
     head_time: Duration,
-    /// The body of a write must be whole after so long.
+    /// The body of a write must be complete after this time.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
     body_time: Duration,
-    /// A connection whose client takes no bytes for so long is closed.
+    /// A connection is closed if its client reads nothing for this time.
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
     stall_time: Duration,
 }
