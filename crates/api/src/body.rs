@@ -2,9 +2,11 @@
 
 use hold::{Freeze, GoesWith, Hold, Target};
 use jiff::Timestamp;
-use ledger::{Call, EffectRecord, Identity, RequestRecord, ShadowRecord};
+use ledger::{Call, Identity, RequestRecord, ShadowRecord};
 use serde::{Deserialize, Serialize};
 use upstream::Namespaces;
+
+pub use crate::effect::EffectBody;
 
 /// A list of anything.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -52,7 +54,7 @@ pub struct HoldSummary {
     #[serde(default)]
     pub missing: String,
     /// What it would do.
-    pub effects: Vec<EffectRecord>,
+    pub effects: Vec<EffectBody>,
     /// How often it came back because it would do something else than what was approved.
     pub drifts: u32,
     /// The call that made it.
@@ -225,7 +227,7 @@ pub struct CallBody {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow: Vec<ShadowRecord>,
     /// What it would do.
-    pub effects: Vec<EffectRecord>,
+    pub effects: Vec<EffectBody>,
     /// Its hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
@@ -306,7 +308,7 @@ impl HoldSummary {
             reason_required: hold.quorum.reason_required(),
             approvals: hold.state.approvals().iter().map(VerdictBody::from).collect(),
             missing: hold.missing(),
-            effects: hold.effects.clone(),
+            effects: hold.effects.iter().map(Into::into).collect(),
             drifts: hold.drifts,
             audit_id: hold.audit_id.clone(),
             verdict: hold.state.verdict().map(VerdictBody::from),
@@ -372,7 +374,7 @@ impl From<&Call> for CallBody {
             reason: decision.map(|it| it.reason.clone()).unwrap_or_default(),
             policy: decision.map(|it| it.policy.clone()).unwrap_or_default(),
             shadow: decision.map(|it| it.shadow.clone()).unwrap_or_default(),
-            effects: call.effects.clone(),
+            effects: call.effects.iter().map(Into::into).collect(),
             hold: call.hold_id().map(str::to_owned),
             hold_events: call
                 .holds

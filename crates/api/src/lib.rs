@@ -7,6 +7,7 @@
 mod answer;
 pub mod body;
 mod cause;
+mod effect;
 mod listener;
 mod routes;
 

@@ -17,7 +17,7 @@ fn subject<'a>(hold: &'a HoldSummary, preview: Option<&'a PreviewBody>) -> Subje
     Subject {
         username: &hold.user.username,
         request: &hold.request,
-        effects: &hold.effects,
+        effects: hold.effects.iter().map(Into::into).collect(),
         goes_with: preview.map_or(&[], |preview| &preview.goes_with),
     }
 }

@@ -3,14 +3,14 @@
 
 use serde_json::Value;
 
-use crate::{Change, EffectKind, diff::leaves};
+use crate::{EffectKind, about::Part, diff::leaves, effect::Change};
 
 /// The annotation's key.
 pub(crate) const KEY: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What a change of the annotation means, if it is among the changes. It is inert where it says
 /// exactly what changes in the object itself, as every apply of `kubectl` does.
-pub(crate) fn judge(changes: &[Change]) -> Option<(EffectKind, String)> {
+pub(crate) fn judge(changes: &[Change]) -> Option<(EffectKind, Part)> {
     let path = format!("/metadata/annotations/{}", KEY.replace('/', "~1"));
     let change = changes.iter().find(|change| change.path == path)?;
     let read = |side: &Option<Value>| -> Option<Value> {
@@ -23,12 +23,8 @@ pub(crate) fn judge(changes: &[Change]) -> Option<(EffectKind, String)> {
         _ => false,
     };
     Some(match mirrors {
-        true => (EffectKind::ChangeLabels, "the record of kubectl apply".to_owned()),
-        false => {
-            let detail =
-                "the record of kubectl apply: the next one removes what it names".to_owned();
-            (EffectKind::ChangeTrigger, detail)
-        }
+        true => (EffectKind::ChangeLabels, Part::AppliedRecord),
+        false => (EffectKind::ChangeTrigger, Part::ForeignAppliedRecord),
     })
 }
 

@@ -11,8 +11,18 @@ use attributes::Attributes;
 use serde_json::Value;
 
 use crate::{
-    Change, ClassConfig, Effect, EffectKind, NamespaceClass, ObjectRef, applied, diff::leaves,
-    object_of, plan::decides_access, powers, template, triggers, unknown,
+    EffectKind,
+    about::{
+        About, Before, ClaimsGo, ClaimsOf, ClassChange, Count, Counted, Deleted, Deletion, OldNew,
+        Part, Parts, Power, RunsAs, Taint, VolumeOfClaim,
+    },
+    applied,
+    diff::{leaves, segments},
+    effect::{Change, Effect, ObjectRef},
+    namespace::{ClassConfig, NamespaceClass},
+    plan::{decides_access, object_of, unknown},
+    powers, template, triggers,
+    unknown::Unknown,
 };
 
 /// New objects that neither run nor select traffic nor bind anybody (DEFAULTS Q5, Q10).
@@ -34,6 +44,11 @@ const CREDENTIAL_TYPES: [&str; 2] =
 const BOOKKEEPING: [&str; 5] =
     ["resourceVersion", "generation", "managedFields", "creationTimestamp", "selfLink"];
 
+/// Parts of one kind that an effect names.
+const PARTS_MAX: usize = 32;
+/// Paths that one part names.
+const PATHS_MAX: usize = 6;
+
 /// What a create, update or patch would do: `old` is the live object (`None`: there is none),
 /// `new` the dry run's answer. For `/scale` both are a `Scale`, where a missing count means 0.
 /// Evictions and bindings, whose answer is no object, do what [`crate::plan()`] says and nothing else.
@@ -48,8 +63,7 @@ pub fn of_change(
         return Vec::new();
     }
     if new.get("kind").and_then(Value::as_str) == Some("Status") || !new.is_object() {
-        let why = "the API server's dry run did not answer with the object";
-        return vec![unknown(attributes, why)];
+        return vec![unknown(attributes, Unknown::NotTheObject)];
     }
     let object = object_in(attributes, old, new);
     let mut at = Comparison { attributes, object, new, found: Found::default() };
@@ -69,8 +83,8 @@ pub fn of_scaled_workload(effects: &mut Vec<Effect>, workload: &Value) {
         effects.drain(..).partition(|effect| effect.kind == EffectKind::LoseData);
     *effects = rest;
     for effect in lost {
-        if deletes_claims(workload, "whenScaled") {
-            effects.push(claims_go(&effect.object, "whenScaled"));
+        if deletes_claims(workload, ClaimsGo::WhenScaled) {
+            effects.push(claims_go(&effect.object, ClaimsGo::WhenScaled));
         }
     }
 }
@@ -80,12 +94,11 @@ pub fn of_scaled_workload(effects: &mut Vec<Effect>, workload: &Value) {
 pub fn of_said_scale(attributes: &Attributes, old: Option<i64>, new: Option<i64>) -> Vec<Effect> {
     let object = object_of(attributes);
     let (Some(old), Some(new)) = (old, new) else {
-        let kind = EffectKind::ScaleDown;
-        let detail = "replicas -> a count that is not known".to_owned();
-        return vec![Effect { kind, object, detail, count: None }];
+        let count = Count { counted: Counted::Replicas, old, new, before: Before::Same };
+        return vec![Effect { kind: EffectKind::ScaleDown, object, about: About::Count(count) }];
     };
     let mut found = Found::default();
-    found.scaled(&object, "replicas", old, new);
+    found.scaled(&object, Counted::Replicas, old, new);
     found.effects(&object)
 }
 
@@ -97,18 +110,18 @@ pub fn of_delete(attributes: &Attributes, objects: &[Value]) -> Vec<Effect> {
         let text = |path| value.pointer(path).and_then(Value::as_str);
         let replicas = value.pointer("/spec/replicas").and_then(Value::as_i64);
         let kind = (object.api_group.as_str(), object.resource.as_str());
-        let more = match kind {
+        let what = match kind {
             // A Secret's type tells helm's own bookkeeping from credentials.
-            ("", "secrets") => text("/type").map(|kind| format!(" of type {kind}")),
+            ("", "secrets") => text("/type").map(|it| Deleted::Secret(it.to_owned())),
             ("", "persistentvolumes") => {
-                text("/spec/claimRef/namespace").map(|it| format!(", bound to a claim in {it}"))
+                text("/spec/claimRef/namespace").map(|it| Deleted::BoundVolume(it.to_owned()))
             }
-            _ => replicas.map(|replicas| format!(" with {replicas} replicas")),
+            _ => replicas.map(Deleted::Workload),
         };
-        let claims = kind == ("apps", "statefulsets") && deletes_claims(value, "whenDeleted");
-        let claims = claims.then(|| claims_go(&object, "whenDeleted"));
-        let detail = format!("deletes {}{}", object.words(), more.unwrap_or_default());
-        effects.push(Effect { kind: EffectKind::Delete, object, detail, count: None });
+        let when = ClaimsGo::WhenDeleted;
+        let claims = kind == ("apps", "statefulsets") && deletes_claims(value, when);
+        let claims = claims.then(|| claims_go(&object, when));
+        effects.push(deleted(object, what.unwrap_or(Deleted::Named)));
         effects.extend(claims);
     }
     effects
@@ -119,7 +132,7 @@ pub fn of_entered(attributes: &Attributes, pod: &Value) -> Vec<Effect> {
     let object = object_in(attributes, Some(pod), pod);
     let mut found = Found::default();
     for power in powers::of_code("pods", pod) {
-        found.add(EffectKind::Borrow, format!("takes {power}"));
+        found.add(EffectKind::Borrow, Part::Power(power));
     }
     found.others.extend(powers::account("pods", pod).map(|name| runs_as(name, &object)));
     found.effects(&object)
@@ -133,13 +146,12 @@ fn runs_as(account: &str, of: &ObjectRef) -> Effect {
         name: account.to_owned(),
         ..ObjectRef::default()
     };
-    let detail = format!("{} runs with its rights", of.words());
-    Effect { kind: EffectKind::Borrow, object, detail, count: None }
+    let about = About::RunsAs(RunsAs { of: of.into(), ..RunsAs::default() });
+    Effect { kind: EffectKind::Borrow, object, about }
 }
 
-/// The segments of a path, unescaped.
-pub(crate) fn segments(path: &str) -> Vec<String> {
-    path.split('/').skip(1).map(|it| it.replace("~1", "/").replace("~0", "~")).collect()
+fn deleted(object: ObjectRef, what: Deleted) -> Effect {
+    Effect { kind: EffectKind::Delete, object, about: About::Deletion(Deletion::of(what)) }
 }
 
 /// The object of a request, with what only the object itself tells. What the server makes up in a
@@ -160,60 +172,53 @@ fn object_in(attributes: &Attributes, old: Option<&Value>, new: &Value) -> Objec
     object
 }
 
-fn deletes_claims(workload: &Value, when: &str) -> bool {
-    let path = format!("/spec/persistentVolumeClaimRetentionPolicy/{when}");
+fn deletes_claims(workload: &Value, when: ClaimsGo) -> bool {
+    let path = format!("/spec/persistentVolumeClaimRetentionPolicy/{}", when.as_str());
     workload.pointer(&path).and_then(Value::as_str) == Some("Delete")
 }
 
 /// Claims that go with their StatefulSet: which ones is not known here.
-fn claims_go(of: &ObjectRef, when: &str) -> Effect {
+fn claims_go(of: &ObjectRef, when: ClaimsGo) -> Effect {
     let object = ObjectRef {
         resource: "persistentvolumeclaims".to_owned(),
         namespace: of.namespace.clone(),
         ..ObjectRef::default()
     };
-    let detail =
-        format!("deletes the claims of the pods that go from {} ({when}: Delete)", of.words());
-    Effect { kind: EffectKind::Delete, object, detail, count: None }
+    deleted(object, Deleted::ClaimsOf(ClaimsOf { owner: of.into(), when }))
 }
 
-/// Kinds with what was seen of each, so that ten paths of one kind are one effect. Counts stand
-/// each for itself, and so does what happens to another object.
+/// Kinds with the parts that were seen of each, so that ten paths of one kind are one effect. Counts
+/// stand each for itself, and so does what is no part of the object.
 #[derive(Default)]
 struct Found {
-    kinds: BTreeMap<EffectKind, Vec<String>>,
-    seen: HashSet<(EffectKind, String)>,
+    kinds: BTreeMap<EffectKind, Vec<Part>>,
+    seen: HashSet<(EffectKind, Part)>,
     others: Vec<Effect>,
 }
 
 impl Found {
-    fn add(&mut self, kind: EffectKind, detail: impl Into<String>) {
-        let detail = detail.into();
-        if self.seen.insert((kind, detail.clone())) {
-            self.kinds.entry(kind).or_default().push(detail);
+    fn add(&mut self, kind: EffectKind, part: Part) {
+        if self.seen.insert((kind, part.clone())) {
+            self.kinds.entry(kind).or_default().push(part);
         }
     }
 
-    fn scaled(&mut self, object: &ObjectRef, what: &str, old: i64, new: i64) {
+    fn scaled(&mut self, object: &ObjectRef, counted: Counted, old: i64, new: i64) {
         let kind = match new.cmp(&old) {
             Ordering::Less => EffectKind::ScaleDown,
             Ordering::Greater => EffectKind::ScaleUp,
             Ordering::Equal => return,
         };
-        let detail = format!("{what} {old} -> {new}");
-        let (object, count) = (object.clone(), Some((old, new)));
-        self.others.push(Effect { kind, object, detail, count });
+        let count = Count { counted, old: Some(old), new: Some(new), before: Before::Same };
+        self.others.push(Effect { kind, object: object.clone(), about: About::Count(count) });
     }
 
     fn effects(self, object: &ObjectRef) -> Vec<Effect> {
-        const PARTS_MAX: usize = 6;
-        let effect = |(kind, details): (EffectKind, Vec<String>)| {
-            let more = details.len().saturating_sub(PARTS_MAX);
-            let mut detail = details.into_iter().take(PARTS_MAX).collect::<Vec<_>>().join(", ");
-            if more > 0 {
-                detail.push_str(&format!(" and {more} more"));
-            }
-            Effect { kind, object: object.clone(), detail, count: None }
+        let effect = |(kind, mut parts): (EffectKind, Vec<Part>)| {
+            // An agent decides how many there are, and each is stored.
+            let more = parts.len().saturating_sub(PARTS_MAX);
+            parts.truncate(PARTS_MAX);
+            Effect { kind, object: object.clone(), about: About::Parts(Parts { parts, more }) }
         };
         self.kinds.into_iter().map(effect).chain(self.others).collect()
     }
@@ -231,38 +236,37 @@ impl Comparison<'_> {
         let count =
             |value: &Value| value.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
         let Some(old) = old else {
-            return self.found.add(EffectKind::Unknown, "scales what is not there");
+            self.found.others.push(unknown(self.attributes, Unknown::NotThere));
+            return;
         };
         let (old, new) = (count(old), count(self.new));
-        self.found.scaled(&self.object, "replicas", old, new);
+        self.found.scaled(&self.object, Counted::Replicas, old, new);
         if self.is("apps", "statefulsets") && new < old {
-            let detail = "claims of the pods that go may be deleted with them";
-            self.found.add(EffectKind::LoseData, detail);
+            self.found.add(EffectKind::LoseData, Part::ClaimsMayGo);
         }
     }
 
     fn created(&mut self) {
-        let detail = match (self.object.name.as_str(), self.text("/metadata/generateName")) {
-            ("", Some(prefix)) => format!("creates {} named {prefix}…", self.object.words()),
-            _ => format!("creates {}", self.object.words()),
+        let prefix = match (self.object.name.as_str(), self.text("/metadata/generateName")) {
+            ("", Some(prefix)) => prefix.to_owned(),
+            _ => String::new(),
         };
         let kind = (self.object.api_group.as_str(), self.object.resource.as_str());
         let mut inert = INERT.contains(&kind);
         if decides_access(self.attributes) {
-            let detail = format!("{detail}, which decides what others may do");
-            return self.found.add(EffectKind::GrantAccess, detail);
+            return self.found.add(EffectKind::GrantAccess, Part::AccessCreated(prefix));
         }
         for map in ["labels", "annotations"] {
             let map = self.new.get("metadata").and_then(|metadata| metadata.get(map));
             for key in map.and_then(Value::as_object).into_iter().flat_map(|map| map.keys()) {
-                if let Some(why) = triggers::on_create(key) {
-                    self.found.add(EffectKind::ChangeTrigger, format!("{key}: {why}"));
+                if triggers::on_create(key).is_some() {
+                    self.found.add(EffectKind::ChangeTrigger, Part::Mark(key.clone()));
                     inert = false;
                 }
             }
         }
         let kind = if inert { EffectKind::CreateInert } else { EffectKind::CreateActive };
-        self.found.add(kind, detail);
+        self.found.add(kind, Part::Created(prefix));
         self.credential();
         self.powers(None, true);
     }
@@ -277,38 +281,36 @@ impl Comparison<'_> {
         }
         self.namespace(class_config, old);
         self.credential();
-        if let Some((kind, detail)) = applied::judge(&changes) {
-            self.found.add(kind, detail);
+        if let Some((kind, part)) = applied::judge(&changes) {
+            self.found.add(kind, part);
         }
         for change in &changes {
             self.explain(old, change);
         }
-        for (kind, detail) in template::changed(&self.object.resource, &changes, old, self.new) {
-            self.found.add(kind, detail);
+        for (kind, part) in template::changed(&self.object.resource, &changes, old, self.new) {
+            self.found.add(kind, part);
         }
         self.powers(Some(old), template::runs_other_code(&self.object.resource, &changes));
-        let paths = || {
-            changes.iter().map(|change| change.path.as_str()).take(6).collect::<Vec<_>>().join(", ")
-        };
+        let paths =
+            || changes.iter().map(|it| it.path.clone()).take(PATHS_MAX).collect::<Vec<String>>();
         if decides_access(self.attributes) {
-            let words = self.object.words();
-            let detail = format!("changes {words}, which decides what others may do: {}", paths());
-            self.found.add(EffectKind::GrantAccess, detail);
+            self.found.add(EffectKind::GrantAccess, Part::AccessChanged(paths()));
         }
         if self.is("", "persistentvolumes") && old.pointer("/spec/claimRef").is_some() {
-            let claim = |field| old.pointer(field).and_then(Value::as_str).unwrap_or_default();
+            let claim =
+                |field| old.pointer(field).and_then(Value::as_str).unwrap_or_default().to_owned();
             let (namespace, name) =
                 (claim("/spec/claimRef/namespace"), claim("/spec/claimRef/name"));
-            let detail = format!("{} on the volume of claim {namespace}/{name}", paths());
-            self.found.add(EffectKind::ChangeTrigger, detail);
+            let volume = VolumeOfClaim { namespace, name, fields: paths() };
+            self.found.add(EffectKind::ChangeTrigger, Part::VolumeOfClaim(volume));
         }
     }
 
     fn credential(&mut self) {
         let Some(kind) = self.text("/type") else { return };
         if self.is("", "secrets") && CREDENTIAL_TYPES.contains(&kind) {
-            let detail = format!("writes a Secret of type {kind}");
-            self.found.add(EffectKind::MintCredential, detail);
+            let credential = Part::Credential(kind.to_owned());
+            self.found.add(EffectKind::MintCredential, credential);
         }
     }
 
@@ -318,12 +320,12 @@ impl Comparison<'_> {
         let resource = self.object.resource.as_str();
         let of = |object| powers::of(resource, &self.object.namespace, object);
         let had = old.map(of).unwrap_or_default();
-        let mut taken: BTreeSet<String> = of(self.new).difference(&had).cloned().collect();
+        let mut taken: BTreeSet<Power> = of(self.new).difference(&had).cloned().collect();
         if runs_other_code {
             taken.extend(powers::of_code(resource, self.new));
         }
         for power in taken {
-            self.found.add(EffectKind::Borrow, format!("takes {power}"));
+            self.found.add(EffectKind::Borrow, Part::Power(power));
         }
         let account = powers::account(resource, self.new);
         let had = old.and_then(|old| powers::account(resource, old));
@@ -347,13 +349,16 @@ impl Comparison<'_> {
             NamespaceClass::of(&self.object.name, Some(&labels), config)
         };
         let (before, after) = (class(old), class(self.new));
-        let words =
-            format!("namespace {}: {} -> {}", self.object.name, before.words(), after.words());
-        if after.is_weaker_than(&before) {
-            self.found.add(EffectKind::Unprotect, words);
+        let kind = if after.is_weaker_than(&before) {
+            EffectKind::Unprotect
         } else if before.is_weaker_than(&after) {
-            self.found.add(EffectKind::Protect, words);
-        }
+            EffectKind::Protect
+        } else {
+            return;
+        };
+        let change = ClassChange { old: before.mark(), new: after.mark(), recreated: false };
+        let (object, about) = (self.object.clone(), About::Class(change));
+        self.found.others.push(Effect { kind, object, about });
     }
 
     /// Explains one differing field, unless it is of the pod template.
@@ -376,36 +381,41 @@ impl Comparison<'_> {
             ["metadata", "finalizers", ..]
                 if self.found.kinds.contains_key(&EffectKind::ChangeFinalizers) => {}
             ["metadata", "ownerReferences", ..] => {
-                let detail = format!("owners: {} -> {}", owners(old), owners(self.new));
-                self.found.add(EffectKind::ChangeOwners, detail);
+                let owners = OldNew { old: owners(old), new: owners(self.new) };
+                self.found.add(EffectKind::ChangeOwners, Part::Owners(owners));
             }
             ["metadata", "finalizers", ..] => {
-                let detail = format!("finalizers: {} -> {}", finalizers(old), finalizers(self.new));
-                self.found.add(EffectKind::ChangeFinalizers, detail);
+                let finalizers = OldNew { old: finalizers(old), new: finalizers(self.new) };
+                self.found.add(EffectKind::ChangeFinalizers, Part::Finalizers(finalizers));
             }
             ["metadata", "deletionTimestamp"] => {
-                self.found.add(EffectKind::Delete, format!("deletes {}", self.object.words()));
+                self.found.others.push(deleted(self.object.clone(), Deleted::Named));
             }
             ["metadata", "uid"] => {
-                self.found.add(EffectKind::Unknown, "the object is another one meanwhile");
+                self.found.others.push(unknown(self.attributes, Unknown::AnotherObject));
             }
             ["spec", "replicas"] if self.scales() => self.replicas(old, change),
             ["spec", bound @ ("minReplicas" | "maxReplicas")]
                 if self.is("autoscaling", "horizontalpodautoscalers") =>
             {
+                let counted = match *bound {
+                    "minReplicas" => Counted::MinReplicas,
+                    _ => Counted::MaxReplicas,
+                };
                 let count = |side: &Option<Value>| side.as_ref().and_then(Value::as_i64);
                 let (old, new) = (count(&change.old).unwrap_or(1), count(&change.new).unwrap_or(1));
-                self.found.scaled(&self.object, bound, old, new);
+                self.found.scaled(&self.object, counted, old, new);
             }
             ["spec", "unschedulable"] if self.is("", "nodes") => {
-                match change.new.as_ref().and_then(Value::as_bool).unwrap_or(false) {
-                    true => self.found.add(EffectKind::Cordon, "takes no more pods"),
-                    false => self.found.add(EffectKind::Uncordon, "takes pods again"),
-                }
+                let kind = match change.new.as_ref().and_then(Value::as_bool).unwrap_or(false) {
+                    true => EffectKind::Cordon,
+                    false => EffectKind::Uncordon,
+                };
+                self.found.others.push(Effect::plain(kind, self.object.clone()));
             }
             ["spec", "taints", ..] if self.is("", "nodes") => {
-                let detail = format!("taints: {} -> {}", taints(old), taints(self.new));
-                self.found.add(EffectKind::Taint, detail);
+                let taints = OldNew { old: taints(old), new: taints(self.new) };
+                self.found.add(EffectKind::Taint, Part::Taints(taints));
             }
             ["data" | "stringData" | "binaryData", ..] | ["immutable"] if self.holds_data() => {
                 self.data(&segments, change);
@@ -413,13 +423,13 @@ impl Comparison<'_> {
             ["spec", field @ ("persistentVolumeReclaimPolicy" | "claimRef"), ..]
                 if self.is("", "persistentvolumes") =>
             {
-                self.found.add(EffectKind::LoseData, format!("{field} differs"));
+                self.found.add(EffectKind::LoseData, Part::Field(format!("/spec/{field}")));
             }
             ["spec", field @ "persistentVolumeClaimRetentionPolicy", ..] => {
-                self.found.add(EffectKind::LoseData, format!("{field} differs"));
+                self.found.add(EffectKind::LoseData, Part::Field(format!("/spec/{field}")));
             }
             // Of values only the path is told: they may be secret.
-            _ => self.found.add(EffectKind::ChangeSpec, format!("{path} differs")),
+            _ => self.found.add(EffectKind::ChangeSpec, Part::Field(path.to_owned())),
         }
     }
 
@@ -428,13 +438,15 @@ impl Comparison<'_> {
             "labels" => triggers::label(&self.object.resource, key),
             _ => triggers::annotation(&self.object.resource, key),
         };
-        let what = map.trim_end_matches('s');
-        match acts {
-            Some(why) => {
-                self.found.add(EffectKind::ChangeTrigger, format!("{what} {key}: {why}"));
-            }
-            None => self.found.add(EffectKind::ChangeLabels, format!("{what} {key}")),
-        }
+        let part = match map {
+            "labels" => Part::Label(key.to_owned()),
+            _ => Part::Annotation(key.to_owned()),
+        };
+        let kind = match acts {
+            Some(_) => EffectKind::ChangeTrigger,
+            None => EffectKind::ChangeLabels,
+        };
+        self.found.add(kind, part);
     }
 
     fn replicas(&mut self, old: &Value, change: &Change) {
@@ -442,22 +454,23 @@ impl Comparison<'_> {
         let count =
             |side: &Option<Value>| side.as_ref().map_or(Some(1), Value::as_i64).unwrap_or(0);
         let (before, after) = (count(&change.old), count(&change.new));
-        self.found.scaled(&self.object, "replicas", before, after);
-        let claims = deletes_claims(old, "whenScaled") || deletes_claims(self.new, "whenScaled");
+        self.found.scaled(&self.object, Counted::Replicas, before, after);
+        let when = ClaimsGo::WhenScaled;
+        let claims = deletes_claims(old, when) || deletes_claims(self.new, when);
         if after < before && self.is("apps", "statefulsets") && claims {
-            self.found.others.push(claims_go(&self.object, "whenScaled"));
+            self.found.others.push(claims_go(&self.object, when));
         }
     }
 
     fn data(&mut self, segments: &[&str], change: &Change) {
         let name = segments.get(1..).unwrap_or_default().join("/");
-        let (kind, detail) = match (segments, &change.old, &change.new) {
-            (["immutable"], ..) => (EffectKind::LoseData, "can never be changed again".to_owned()),
-            (_, None, Some(_)) => (EffectKind::AddData, format!("adds {name}")),
-            (_, _, None) => (EffectKind::LoseData, format!("removes {name}")),
-            _ => (EffectKind::LoseData, format!("overwrites {name}")),
+        let (kind, part) = match (segments, &change.old, &change.new) {
+            (["immutable"], ..) => (EffectKind::LoseData, Part::Immutable),
+            (_, None, Some(_)) => (EffectKind::AddData, Part::DataAdded(name)),
+            (_, _, None) => (EffectKind::LoseData, Part::DataRemoved(name)),
+            _ => (EffectKind::LoseData, Part::DataOverwritten(name)),
         };
-        self.found.add(kind, detail);
+        self.found.add(kind, part);
     }
 
     fn scales(&self) -> bool {
@@ -496,27 +509,24 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
-fn owners(object: &Value) -> String {
-    named(object, "/metadata/ownerReferences", |owner| {
+fn owners(object: &Value) -> Vec<String> {
+    each(object, "/metadata/ownerReferences", |owner| {
         let text = |key| owner.get(key).and_then(Value::as_str).unwrap_or_default();
         format!("{} {}", text("kind"), text("name"))
     })
 }
 
-fn finalizers(object: &Value) -> String {
-    named(object, "/metadata/finalizers", |it| it.as_str().unwrap_or_default().to_owned())
+fn finalizers(object: &Value) -> Vec<String> {
+    each(object, "/metadata/finalizers", |it| it.as_str().unwrap_or_default().to_owned())
 }
 
-fn taints(object: &Value) -> String {
-    named(object, "/spec/taints", |taint| {
-        let text = |key| taint.get(key).and_then(Value::as_str).unwrap_or_default();
-        let drains = if text("effect") == "NoExecute" { " (drains the node)" } else { "" };
-        format!("{}:{}{drains}", text("key"), text("effect"))
+fn taints(object: &Value) -> Vec<Taint> {
+    each(object, "/spec/taints", |taint| {
+        let text = |key| taint.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Taint { key: text("key"), effect: text("effect") }
     })
 }
 
-fn named(object: &Value, path: &str, name: impl Fn(&Value) -> String) -> String {
-    let items: Vec<String> =
-        object.pointer(path).and_then(Value::as_array).into_iter().flatten().map(name).collect();
-    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+fn each<T>(object: &Value, path: &str, read: impl Fn(&Value) -> T) -> Vec<T> {
+    object.pointer(path).and_then(Value::as_array).into_iter().flatten().map(read).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::{about::ClassMark, describe};
+
 /// What rules ask of a namespace.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NamespaceClass {
@@ -110,10 +112,14 @@ impl NamespaceClass {
         (before.protected && !self.protected) || (before.production && !self.production)
     }
 
+    /// How it is classed, without why.
+    pub fn mark(&self) -> ClassMark {
+        ClassMark { protected: self.protected, production: self.production }
+    }
+
     /// `production`, `non-production, protected`, …
     pub fn words(&self) -> String {
-        let production = if self.production { "production" } else { "non-production" };
-        if self.protected { format!("{production}, protected") } else { production.to_owned() }
+        describe::class(self.mark())
     }
 
     /// The command by which an owner declares the namespace otherwise.

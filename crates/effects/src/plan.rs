@@ -5,9 +5,12 @@
 use attributes::Attributes;
 
 use crate::{
-    Effect, EffectKind, ObjectRef,
+    EffectKind,
+    about::{About, Command, Connect, Custom, Deleted, Deletion, Proxied, UnknownWrite},
     builtin::Builtin,
-    custom::{self, Custom},
+    custom,
+    effect::{Effect, ObjectRef},
+    unknown::Unknown,
 };
 
 /// How a request is to be judged.
@@ -83,16 +86,17 @@ const ACCESS_MAPS: [&str; 2] = ["aws-auth", "extension-apiserver-authentication"
 pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
     let a = attributes;
     let only = |route| Plan { route, effects: Vec::new() };
-    let with = |route, kind, detail: String| Plan {
+    let with = |route, kind, about| Plan {
         route,
-        effects: vec![Effect { kind, object: object_of(a), detail, count: None }],
+        effects: vec![Effect { kind, object: object_of(a), about }],
     };
+    let deletes = |what| About::Deletion(Deletion::of(what));
     if a.is_read() {
         return only(Route::Read);
     }
     if !a.is_resource_request {
-        let detail = format!("writes to {}, which is no API resource", a.path);
-        return with(Route::Blind, EffectKind::Unknown, detail);
+        let about = unknown_write(a, Unknown::NoResource(a.path.clone()));
+        return with(Route::Blind, EffectKind::Unknown, about);
     }
     if a.is_connect() {
         return connect(a);
@@ -107,18 +111,16 @@ pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
             only(Route::Review)
         }
         ("create", ("", "serviceaccounts", "token")) => {
-            let detail = format!("mints a token of ServiceAccount {}", place(a));
-            with(Route::Blind, EffectKind::MintCredential, detail)
+            with(Route::Blind, EffectKind::MintCredential, About::Token)
         }
         ("create" | "update" | "patch" | "delete" | "deletecollection", _) if is_dry_run => {
             only(Route::DryRun)
         }
         ("delete", (_, _, "")) => {
-            with(Route::PreviewDelete, EffectKind::Delete, format!("deletes {}", named(a)))
+            with(Route::PreviewDelete, EffectKind::Delete, deletes(Deleted::Named))
         }
         ("deletecollection", (_, _, "")) => {
-            let detail = format!("deletes all {} that match in {}", a.resource, scope(a));
-            with(Route::PreviewCollection, EffectKind::Delete, detail)
+            with(Route::PreviewCollection, EffectKind::Delete, deletes(Deleted::Matching))
         }
         ("create" | "update" | "patch", ("" | "events.k8s.io", "events", "")) => {
             only(Route::Ordinary)
@@ -129,37 +131,34 @@ pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
             only(Route::Ordinary)
         }
         ("create", ("", "pods", "eviction")) => {
-            with(Route::Preview, EffectKind::Evict, format!("evicts pod {}", place(a)))
+            with(Route::Preview, EffectKind::Evict, deletes(Deleted::Evicted))
         }
         ("create", ("", "bindings", "") | ("", "pods", "binding")) => {
-            let detail = format!("binds pod {} to a node, past the scheduler", place(a));
-            with(Route::Preview, EffectKind::GrantAccess, detail)
+            with(Route::Preview, EffectKind::GrantAccess, About::Binding)
         }
         ("update" | "patch", ("", "pods", "ephemeralcontainers")) => {
-            let detail = format!("runs a container of the agent's choice in pod {}", place(a));
-            with(Route::Preview, EffectKind::RunCode, detail)
+            let about = About::Connect(Connect::EphemeralContainer);
+            with(Route::Preview, EffectKind::RunCode, about)
         }
         ("update" | "patch" | "create", ("", "namespaces", "finalize")) => {
-            let detail = format!("finalizes namespace {}: what is in it is left behind", a.name);
-            with(Route::Preview, EffectKind::Delete, detail)
+            with(Route::Preview, EffectKind::Delete, deletes(Deleted::Finalized))
         }
         ("create" | "update" | "patch", _) => only(Route::Preview),
         _ => {
-            let detail =
-                format!("{} {}: a verb that this resource does not have", a.verb, named(a));
-            with(Route::Blind, EffectKind::Unknown, detail)
+            let about = unknown_write(a, Unknown::NoSuchVerb);
+            with(Route::Blind, EffectKind::Unknown, about)
         }
     }
 }
 
 /// The effect of a request whose effects cannot be worked out: it counts as the worst.
-pub fn unknown(attributes: &Attributes, why: &str) -> Effect {
-    Effect {
-        kind: EffectKind::Unknown,
-        object: object_of(attributes),
-        detail: format!("{} {}: {why}", attributes.verb, named(attributes)),
-        count: None,
-    }
+pub fn unknown(attributes: &Attributes, why: Unknown) -> Effect {
+    let about = unknown_write(attributes, why);
+    Effect { kind: EffectKind::Unknown, object: object_of(attributes), about }
+}
+
+fn unknown_write(a: &Attributes, why: Unknown) -> About {
+    About::Unknown(UnknownWrite { verb: a.verb.clone(), subresource: a.subresource.clone(), why })
 }
 
 /// The object that the attributes name; its uid is not known yet.
@@ -176,7 +175,7 @@ pub fn object_of(a: &Attributes) -> ObjectRef {
 }
 
 /// What a write would do that the API server refuses as things are now.
-pub fn of_refused(attributes: &Attributes, why: &str) -> Vec<Effect> {
+pub fn of_refused(attributes: &Attributes, why: Unknown) -> Vec<Effect> {
     let mut effect = unknown(attributes, why);
     if decides_access(attributes) {
         effect.kind = EffectKind::GrantAccess;
@@ -199,29 +198,24 @@ pub fn decides_access(a: &Attributes) -> bool {
 fn unknown_api(a: &Attributes, known_resource: bool) -> Plan {
     // `status` and `scale` are what every custom resource may have.
     let shaped = !known_resource && matches!(a.subresource.as_str(), "" | "status" | "scale");
-    let known = custom::of(&a.api_group);
-    let what = match known {
-        Custom::Acts(what) => format!(", which {what}"),
-        Custom::Plain => ": what goes with it is not known".to_owned(),
-        Custom::OfKubernetes => ": an API that agent-shield does not know".to_owned(),
-    };
-    let kind = match (a.verb.as_str(), known) {
+    let kind = match (a.verb.as_str(), custom::of(&a.api_group)) {
         ("delete" | "deletecollection", _) if shaped && a.subresource.is_empty() => {
             EffectKind::Delete
         }
-        ("create" | "update" | "patch", Custom::Acts(_)) if shaped => EffectKind::WriteActing,
-        ("create" | "update" | "patch", Custom::Plain) if shaped => EffectKind::WriteCustom,
+        ("create" | "update" | "patch", custom::Custom::Acts(_)) if shaped => {
+            EffectKind::WriteActing
+        }
+        ("create" | "update" | "patch", custom::Custom::Plain) if shaped => EffectKind::WriteCustom,
         _ => EffectKind::Unknown,
     };
-    let does = match a.verb.as_str() {
-        "delete" | "deletecollection" => "deletes",
-        "create" => "creates",
-        "update" | "patch" => "changes",
-        verb => verb,
+    let about = match kind {
+        EffectKind::Delete => About::Deletion(Deletion::of(Deleted::Custom)),
+        _ => {
+            let (verb, subresource) = (a.verb.clone(), a.subresource.clone());
+            About::Custom(Custom { verb, subresource })
+        }
     };
-    let detail = format!("{does} {}{what}", named(a));
-    let effects = vec![Effect { kind, object: object_of(a), detail, count: None }];
-    Plan { route: Route::Blind, effects }
+    Plan { route: Route::Blind, effects: vec![Effect { kind, object: object_of(a), about }] }
 }
 
 /// Whether Kubernetes itself serves this resource; what it does not is an unknown API.
@@ -235,44 +229,24 @@ pub fn is_builtin_group(api_group: &str) -> bool {
 }
 
 fn connect(a: &Attributes) -> Plan {
-    let blind = |kind, detail| Plan {
+    let blind = |kind, connect| Plan {
         route: Route::Blind,
-        effects: vec![Effect { kind, object: object_of(a), detail, count: None }],
+        effects: vec![Effect { kind, object: object_of(a), about: About::Connect(connect) }],
     };
     match (a.resource.as_str(), a.subresource.as_str()) {
-        ("nodes", _) => {
-            let detail = format!(
-                "reaches the kubelet of node {} through the API server: every pod on it",
-                a.name
-            );
-            blind(EffectKind::ProxyToNode, detail)
-        }
-        (_, "proxy") if is_api_server(a) => {
-            let detail = format!("reaches an API server through {} {}", a.resource, place(a));
-            blind(EffectKind::ProxyToApiServer, detail)
-        }
+        ("nodes", _) => blind(EffectKind::ProxyToNode, Connect::Kubelet),
+        (_, "proxy") if is_api_server(a) => blind(EffectKind::ProxyToApiServer, Connect::ApiServer),
         (_, "proxy") => {
             let path = a.parts.iter().skip(3).cloned().collect::<Vec<_>>().join("/");
-            let detail =
-                format!("sends {} /{path} to {} through the API server", a.method, named(a));
-            blind(EffectKind::RunCode, detail)
+            let proxied = Proxied { method: a.method.clone(), path: format!("/{path}") };
+            blind(EffectKind::RunCode, Connect::Proxied(proxied))
         }
-        (_, "portforward") => {
-            blind(EffectKind::RunCode, format!("opens ports of pod {}", place(a)))
-        }
-        _ => {
-            let command: Vec<&str> = a
-                .query
-                .0
-                .iter()
-                .filter(|(key, _)| key == "command")
-                .map(|(_, value)| value.as_str())
-                .collect();
+        (_, "portforward") => blind(EffectKind::RunCode, Connect::PortForward),
+        (_, subresource) => {
             // The command may hold a secret; it is shown redacted with the request's URI.
-            let words = command.len();
-            let detail =
-                format!("{} in pod {} ({words} words of command)", a.subresource, place(a));
-            blind(EffectKind::RunCode, detail)
+            let words = a.query.0.iter().filter(|(key, _)| key == "command").count();
+            let command = Command { subresource: subresource.to_owned(), words };
+            blind(EffectKind::RunCode, Connect::Command(command))
         }
     }
 }
@@ -288,28 +262,5 @@ fn is_api_server(a: &Attributes) -> bool {
         ("services", "default") => parts.any(|it| it == "kubernetes" || serves_api(it)),
         ("services" | "pods", _) => parts.any(serves_api),
         _ => false,
-    }
-}
-
-fn named(a: &Attributes) -> String {
-    match a.subresource.as_str() {
-        "" => object_of(a).words(),
-        subresource => format!("{}/{subresource} {}", a.resource, place(a)),
-    }
-}
-
-fn place(a: &Attributes) -> String {
-    let object = object_of(a);
-    match (object.namespace.as_str(), object.name.as_str()) {
-        ("", name) => name.to_owned(),
-        (namespace, "") => namespace.to_owned(),
-        (namespace, name) => format!("{namespace}/{name}"),
-    }
-}
-
-fn scope(a: &Attributes) -> String {
-    match a.namespace.as_str() {
-        "" => "the cluster".to_owned(),
-        namespace => format!("namespace {namespace}"),
     }
 }

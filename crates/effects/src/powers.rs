@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{diff::is_token_volume, template};
+use crate::{about::Power, diff::is_token_volume, template};
 
-/// Names of the powers that an object takes, for people. The empty set: none that is known. The
+/// The powers that an object takes. The empty set: none that is known. The
 /// service account of its pods is [`account`]'s.
-pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<String> {
+pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Power> {
     let mut powers = of_code(resource, object);
     if let Some(pod) = template::pod_spec(resource, object) {
         place_powers(pod, &mut powers);
@@ -21,18 +21,18 @@ pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<St
             for path in ["/spec/externalIPs", "/status/loadBalancer/ingress"] {
                 for address in items(object, path) {
                     let address = address.as_str().or_else(|| text(address, "/ip"));
-                    powers.extend(address.map(|it| format!("traffic to the address {it}")));
+                    powers.extend(address.map(|it| Power::Address(it.to_owned())));
                 }
             }
         }
         "ingresses" => {
             let hosts = items(object, "/spec/rules").iter().filter_map(|it| text(it, "/host"));
-            powers.extend(hosts.map(|host| format!("the host name {host}")));
+            powers.extend(hosts.map(|host| Power::HostName(host.to_owned())));
         }
         "endpointslices" if namespace == "default" => {
             let label = "/metadata/labels/kubernetes.io~1service-name";
             if text(object, label) == Some("kubernetes") {
-                powers.insert("the address of the API server".to_owned());
+                powers.insert(Power::ApiServerAddress);
             }
         }
         _ => {}
@@ -42,20 +42,20 @@ pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<St
 
 /// Those that code in its pods has: whoever changes what runs takes them, also where they were
 /// there before.
-pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<String> {
+pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<Power> {
     let mut powers = BTreeSet::new();
     let Some(pod) = template::pod_spec(resource, object) else { return powers };
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         if pod.get(field).and_then(Value::as_bool) == Some(true) {
-            powers.insert(format!("{field} of its node"));
+            powers.insert(Power::HostNamespace(field.to_owned()));
         }
     }
     if let Some(account) = given_token(pod) {
-        powers.insert(format!("a token of service account {account}"));
+        powers.insert(Power::Token(account.to_owned()));
     }
     for volume in items(pod, "/volumes") {
         if let Some(path) = text(volume, "/hostPath/path") {
-            powers.insert(format!("the path {path} of its node"));
+            powers.insert(Power::HostPath(path.to_owned()));
         }
     }
     for list in ["/containers", "/initContainers", "/ephemeralContainers"] {
@@ -67,14 +67,15 @@ pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<String> {
 }
 
 /// Where and before whom its pods run.
-fn place_powers(pod: &Value, powers: &mut BTreeSet<String>) {
+fn place_powers(pod: &Value, powers: &mut BTreeSet<Power>) {
     if let Some(node) = text(pod, "/nodeName") {
-        powers.insert(format!("node {node}, past the scheduler"));
+        powers.insert(Power::Node(node.to_owned()));
     }
     let selector = pod.get("nodeSelector").and_then(Value::as_object);
     for (key, value) in selector.into_iter().flatten() {
         if picks_nodes(key) {
-            powers.insert(format!("nodes with {key}={}", value.as_str().unwrap_or_default()));
+            let value = value.as_str().unwrap_or_default();
+            powers.insert(Power::NodeLabel(format!("{key}={value}")));
         }
     }
     let affinity = pod.pointer("/affinity/nodeAffinity").map(Value::to_string);
@@ -83,10 +84,10 @@ fn place_powers(pod: &Value, powers: &mut BTreeSet<String>) {
             || it.contains("kubernetes.io/hostname")
             || it.contains("node-role.kubernetes.io/")
     }) {
-        powers.insert("chosen nodes, by affinity".to_owned());
+        powers.insert(Power::NodeAffinity);
     }
     if let Some(class) = text(pod, "/priorityClassName") {
-        powers.insert(format!("priority {class}, before other pods"));
+        powers.insert(Power::Priority(class.to_owned()));
     }
 }
 
@@ -120,35 +121,35 @@ fn given_token(pod: &Value) -> Option<&str> {
     given.then(|| account_name(pod))
 }
 
-fn container_powers(container: &Value, powers: &mut BTreeSet<String>) {
+fn container_powers(container: &Value, powers: &mut BTreeSet<Power>) {
     let is = |path| container.pointer(path).and_then(Value::as_bool) == Some(true);
     if is("/securityContext/privileged") || is("/securityContext/windowsOptions/hostProcess") {
-        powers.insert("its node, as a privileged container".to_owned());
+        powers.insert(Power::Privileged);
     }
     for capability in items(container, "/securityContext/capabilities/add") {
         match capability.as_str() {
             None | Some("NET_BIND_SERVICE") => {}
             Some(capability) => {
-                powers.insert(format!("the capability {capability}"));
+                powers.insert(Power::Capability(capability.to_owned()));
             }
         }
     }
     if text(container, "/securityContext/procMount").is_some_and(|it| it != "Default") {
-        powers.insert("its node's /proc".to_owned());
+        powers.insert(Power::ProcMount);
     }
     for port in items(container, "/ports") {
         if let Some(port) = port.get("hostPort").and_then(Value::as_i64).filter(|port| *port > 0) {
-            powers.insert(format!("port {port} of its node"));
+            powers.insert(Power::HostPort(port));
         }
     }
 }
 
-fn claim_powers(claim: &Value, powers: &mut BTreeSet<String>) {
+fn claim_powers(claim: &Value, powers: &mut BTreeSet<Power>) {
     if let Some(volume) = text(claim, "/spec/volumeName") {
-        powers.insert(format!("the volume {volume}"));
+        powers.insert(Power::Volume(volume.to_owned()));
     }
     if let Some(namespace) = text(claim, "/spec/dataSourceRef/namespace") {
-        powers.insert(format!("data of namespace {namespace}"));
+        powers.insert(Power::DataOf(namespace.to_owned()));
     }
 }
 
@@ -165,6 +166,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::describe;
 
     #[test]
     fn knows_whom_pods_run_as() {
@@ -239,7 +241,8 @@ mod tests {
             ),
         ];
         for ((resource, object), want) in table {
-            let powers: Vec<String> = of(resource, "dev", &object).into_iter().collect();
+            let powers = of(resource, "dev", &object).into_iter();
+            let powers: Vec<String> = powers.map(|power| describe::power(&power)).collect();
             assert_eq!(powers.join(", "), want, "{resource} {object}");
         }
     }

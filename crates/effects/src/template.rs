@@ -2,7 +2,13 @@
 
 use serde_json::Value;
 
-use crate::{Change, EffectKind, change::segments, triggers};
+use crate::{
+    EffectKind,
+    about::{Container, ContainerAdded, ContainerChange, FieldChange, Hazard, Part},
+    diff::segments,
+    effect::Change,
+    triggers,
+};
 
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
@@ -46,13 +52,13 @@ fn has_template(resource: &str) -> bool {
     )
 }
 
-/// The kinds of change to the pod template, with the details of each.
+/// The kinds of change to the pod template, with what changes of each.
 pub(crate) fn changed(
     resource: &str,
     changes: &[Change],
     old: &Value,
     new: &Value,
-) -> Vec<(EffectKind, String)> {
+) -> Vec<(EffectKind, Part)> {
     let mut found = Vec::new();
     let mut annotations = Vec::new();
     let has = |object: &Value, list: &str, name: &str| {
@@ -71,30 +77,30 @@ pub(crate) fn changed(
             ["spec", list, name, rest @ ..] if CONTAINERS.contains(list) => {
                 match (has(old, list, name), has(new, list, name)) {
                     (false, true) => added(list, name, rest, change),
-                    (true, false) => Some((
-                        EffectKind::ChangeTemplate,
-                        format!("removes {} {name}", singular(list)),
-                    )),
+                    (true, false) => {
+                        let removed = Part::ContainerRemoved(container(list, name));
+                        Some((EffectKind::ChangeTemplate, removed))
+                    }
                     // Both, or neither where names do not tell them apart.
                     _ => Some(of_container(list, name, rest, change)),
                 }
             }
             ["spec", "volumes", name, "image", ..] => {
-                Some((EffectKind::ChangeImage, format!("image of volume {name}")))
+                Some((EffectKind::ChangeImage, Part::VolumeImage((*name).to_owned())))
             }
             ["spec", "resources", rest @ ..] => {
-                let detail = format!("pod {}: {}", rest.join("/"), was_is(change));
-                Some((EffectKind::ChangeResources, detail))
+                let resources = Part::PodResources(field_change(rest, change));
+                Some((EffectKind::ChangeResources, resources))
             }
-            _ => Some((EffectKind::ChangeTemplate, format!("{} differs", change.path))),
+            _ => Some((EffectKind::ChangeTemplate, Part::Field(change.path.clone()))),
         };
         found.extend(found_here);
     }
     if !annotations.is_empty() {
         found.push(match unsafe_restart(resource, &annotations, old, new) {
             // With other changes beside it, the annotation is the least of it.
-            None => (EffectKind::Restart, "rolls its pods, one after another".to_owned()),
-            Some(why) => (EffectKind::ChangeTemplate, format!("restarts its pods: {why}")),
+            None => (EffectKind::Restart, Part::Rolls),
+            Some(why) => (EffectKind::ChangeTemplate, Part::RestartsUnsafely(why)),
         });
     }
     found
@@ -116,41 +122,36 @@ pub(crate) fn runs_other_code(resource: &str, changes: &[Change]) -> bool {
     })
 }
 
-fn added(list: &str, name: &str, rest: &[&str], change: &Change) -> Option<(EffectKind, String)> {
+fn added(list: &str, name: &str, rest: &[&str], change: &Change) -> Option<(EffectKind, Part)> {
     // Named once, by its image, of all the fields that come with it.
     let image = change.new.as_ref().and_then(Value::as_str).filter(|_| rest == ["image"])?;
-    let detail = format!("adds {} {name} with image {image}", singular(list));
-    Some((EffectKind::ChangeTemplate, detail))
+    let container = container(list, name);
+    let added = ContainerAdded { container, image: image.to_owned() };
+    Some((EffectKind::ChangeTemplate, Part::ContainerAdded(added)))
 }
 
-fn of_container(list: &str, name: &str, rest: &[&str], change: &Change) -> (EffectKind, String) {
-    let list = singular(list);
+fn of_container(list: &str, name: &str, rest: &[&str], change: &Change) -> (EffectKind, Part) {
+    let of_field =
+        || ContainerChange { container: container(list, name), change: field_change(rest, change) };
     match rest {
-        ["image"] => (EffectKind::ChangeImage, format!("{list} {name}: {}", was_is(change))),
+        ["image"] => (EffectKind::ChangeImage, Part::Image(of_field())),
         ["resources" | "resizePolicy", ..] => {
-            let detail = format!("{list} {name} {}: {}", rest.join("/"), was_is(change));
-            (EffectKind::ChangeResources, detail)
+            (EffectKind::ChangeResources, Part::Resources(of_field()))
         }
         // Of values in here only the path is told: an environment may hold secrets.
-        _ => (EffectKind::ChangeTemplate, format!("{} differs", change.path)),
+        _ => (EffectKind::ChangeTemplate, Part::Field(change.path.clone())),
     }
 }
 
-fn singular(list: &str) -> &str {
-    match list {
-        "initContainers" => "init container",
-        "ephemeralContainers" => "ephemeral container",
-        _ => "container",
-    }
+fn container(list: &str, name: &str) -> Container {
+    Container { list: list.to_owned(), name: name.to_owned() }
 }
 
-fn was_is(change: &Change) -> String {
-    let text = |side: &Option<Value>| match side {
-        None => "none".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
+fn field_change(field: &[&str], change: &Change) -> FieldChange {
+    let text = |side: &Option<Value>| {
+        side.as_ref().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned))
     };
-    format!("{} -> {}", text(&change.old), text(&change.new))
+    FieldChange { field: field.join("/"), old: text(&change.old), new: text(&change.new) }
 }
 
 /// Why rolling the pods of this workload is not a safe restart; `None` where it is.
@@ -159,33 +160,32 @@ fn unsafe_restart(
     annotations: &[String],
     old: &Value,
     new: &Value,
-) -> Option<String> {
-    let acts = |key: &String| triggers::template_annotation(key).map(|why| (key.clone(), why));
-    if let Some((key, why)) = annotations.iter().find_map(acts) {
-        return Some(format!("template annotation {key} {why}"));
+) -> Option<Hazard> {
+    let acts = |key: &&String| triggers::template_annotation(key).is_some();
+    if let Some(key) = annotations.iter().find(acts) {
+        return Some(Hazard::Annotation(key.clone()));
     }
     [old, new].into_iter().find_map(|object| unsafe_strategy(resource, object))
 }
 
-fn unsafe_strategy(resource: &str, object: &Value) -> Option<String> {
+fn unsafe_strategy(resource: &str, object: &Value) -> Option<Hazard> {
     let text = |path| object.pointer(path).and_then(Value::as_str);
     let count = |path| object.pointer(path).and_then(Value::as_i64);
     let strategy = match resource {
         "deployments" => "/spec/strategy",
         "statefulsets" | "daemonsets" => "/spec/updateStrategy",
-        _ => return Some("it is not a workload that rolls".to_owned()),
+        _ => return Some(Hazard::DoesNotRoll),
     };
     let kind = text(&format!("{strategy}/type"));
     if kind != Some("RollingUpdate") {
-        return Some(format!("its strategy is {}", kind.unwrap_or("unknown")));
+        return Some(Hazard::Strategy(kind.map(str::to_owned)));
     }
     let pods = match resource {
         "daemonsets" => count("/status/desiredNumberScheduled").unwrap_or(0),
         _ => count("/spec/replicas").unwrap_or(1),
     };
     if resource != "daemonsets" && pods < 2 {
-        let s = if pods == 1 { "" } else { "s" };
-        return Some(format!("it has {pods} replica{s}, so it is down meanwhile"));
+        return Some(Hazard::FewReplicas(pods));
     }
     let all_at_once = match object.pointer(&format!("{strategy}/rollingUpdate/maxUnavailable")) {
         None => false,
@@ -198,7 +198,7 @@ fn unsafe_strategy(resource: &str, object: &Value) -> Option<String> {
             None => true,
         },
     };
-    all_at_once.then(|| "all of them may be unavailable at once".to_owned())
+    all_at_once.then_some(Hazard::AllAtOnce)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
         operators,
     },
     problem::{Problem, Span},
-    types::{Schema, Type},
+    types::{Fields, Schema, Type},
 };
 
 /// Nodes within nodes; evaluating recurses as deep.
@@ -177,10 +177,7 @@ impl Checker<'_> {
             Type::Object(object) => match object.fields.get(field) {
                 Some(of) => of.clone(),
                 None => {
-                    let object = Arc::clone(object);
-                    let message = format!("{} has no field `{field}`", object.name);
-                    let known = object.fields.keys().map(String::as_str);
-                    let problem = Problem::new(self.parsed.span(it), message).meant(field, known);
+                    let problem = missing(self.parsed.span(it), object, field);
                     self.problems.push(problem);
                     Type::Dyn
                 }
@@ -583,4 +580,13 @@ fn binary(name: &str) -> Option<Operator> {
         operators::IN => Operator::In,
         _ => return None,
     })
+}
+
+/// A field that an object does not have.
+fn missing(span: Span, object: &Fields, field: &str) -> Problem {
+    if let Some(successor) = object.retired.get(field) {
+        return Problem::retired(span, &object.name, field, successor);
+    }
+    let message = format!("{} has no field `{field}`", object.name);
+    Problem::new(span, message).meant(field, object.fields.keys().map(String::as_str))
 }

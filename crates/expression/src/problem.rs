@@ -31,12 +31,20 @@ pub struct Problem {
     pub message: String,
     /// What was meant, perhaps.
     pub suggestion: Option<String>,
+    /// For a field that was there once: what to read in its place.
+    pub successor: Option<String>,
 }
 
 impl Problem {
     /// A problem with nothing to suggest.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), suggestion: None }
+        Self { span, message: message.into(), suggestion: None, successor: None }
+    }
+
+    /// A field that was there once, and what to read in its place.
+    pub(crate) fn retired(span: Span, object: &str, field: &str, successor: &str) -> Self {
+        let message = format!("{object} has no field `{field}` any more: {successor}");
+        Self { span, message, suggestion: None, successor: Some(successor.to_owned()) }
     }
 
     /// The same, with the nearest of `names` to `written` as what was meant, if one is near.

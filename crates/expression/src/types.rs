@@ -56,6 +56,8 @@ pub struct Fields {
     pub name: String,
     /// By name.
     pub fields: BTreeMap<String, Type>,
+    /// Fields that were there once, and what to read in their place.
+    pub retired: BTreeMap<String, String>,
 }
 
 impl Type {
@@ -77,7 +79,8 @@ impl Type {
     /// An object of these fields.
     pub fn object<const N: usize>(name: &str, fields: [(&str, Self); N]) -> Self {
         let fields = fields.into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
-        Self::Object(Arc::new(Fields { name: name.to_owned(), fields }))
+        let retired = BTreeMap::new();
+        Self::Object(Arc::new(Fields { name: name.to_owned(), fields, retired }))
     }
 
     /// What a value of either type may have: of objects the fields of both, and anything where they
@@ -95,7 +98,9 @@ impl Type {
                     true => a.name.clone(),
                     false => format!("{} or {}", a.name, b.name),
                 };
-                Self::Object(Arc::new(Fields { name, fields }))
+                let mut retired = a.retired.clone();
+                retired.extend(b.retired.clone());
+                Self::Object(Arc::new(Fields { name, fields, retired }))
             }
             (Self::List(a), Self::List(b)) => Self::list(a.union(b)),
             (Self::Map(a), Self::Map(b)) => Self::map(a.union(b)),

@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use attributes::Attributes;
-use effects::{Effect, EffectKind};
-use payload::DeleteOptions;
+use effects::{About, Effect, about::Propagation};
+use payload::{DeleteOptions, PayloadError};
 use serde_json::Value;
 
 use crate::call::Write;
@@ -14,14 +14,11 @@ use crate::call::Write;
 /// What a delete asks for besides the object: from the body where there is one, else the query.
 ///
 /// # Errors
-/// Why its options cannot be read in exactly one way.
-pub fn options(write: &Write) -> Result<DeleteOptions, String> {
-    let unreadable = |error: payload::PayloadError| {
-        format!("the delete options cannot be read in exactly one way: {error}")
-    };
-    match payload::delete_options(write.media, &write.body).map_err(unreadable)? {
+/// [`PayloadError`] where its options cannot be read in exactly one way.
+pub fn options(write: &Write) -> Result<DeleteOptions, PayloadError> {
+    match payload::delete_options(write.media, &write.body)? {
         Some(options) => Ok(options),
-        None => DeleteOptions::from_query(&write.attributes().query.0).map_err(unreadable),
+        None => DeleteOptions::from_query(&write.attributes().query.0),
     }
 }
 
@@ -46,8 +43,8 @@ fn is_orphaned_by_default(a: &Attributes) -> bool {
     )
 }
 
-/// Says it of each effect that is this delete's own; `gone` are the objects, as far as they are known.
-pub(crate) fn say_how<'v>(
+/// Sets it in each effect that is this delete's own; `gone` are the objects, as far as they are known.
+pub(crate) fn set_options<'v>(
     write: &Write,
     gone: impl Iterator<Item = &'v Value>,
     effects: &mut [Effect],
@@ -60,32 +57,29 @@ pub(crate) fn say_how<'v>(
     };
     let uid = |it: &'v Value| it.pointer("/metadata/uid").and_then(Value::as_str);
     let orphaned: HashSet<&str> = gone.filter(|it| has_orphan(it)).filter_map(uid).collect();
-    let is_own = |it: &&mut Effect| {
-        matches!(it.kind, EffectKind::Delete | EffectKind::ReplacePod | EffectKind::Evict)
-    };
-    for effect in effects.iter_mut().filter(is_own) {
+    for effect in effects {
+        let About::Deletion(deletion) = &mut effect.about else { continue };
         let by_object = orphaned.contains(effect.object.uid.as_str());
-        effect.detail.push_str(&match &options {
-            Some(options) => words(options, by_object || is_orphaned_by_default(a)),
-            None => "; with options that cannot be read".to_owned(),
-        });
+        match &options {
+            Some(options) => {
+                let by_default = by_object || is_orphaned_by_default(a);
+                deletion.propagation = Some(propagation(options, by_default));
+                deletion.grace_seconds = options.grace_seconds();
+            }
+            None => deletion.propagation = Some(Propagation::Unreadable),
+        }
     }
 }
 
-/// Nothing for what kubectl asks for: dependants go after it, and the object has its own time to end.
-fn words(options: &DeleteOptions, orphaned_by_default: bool) -> String {
-    let owned = match options.propagation() {
-        Some("Background") => "",
-        Some("Foreground") => "; what it owns goes first",
-        Some("Orphan") => "; what it owns is left behind",
-        None if orphaned_by_default => "; what it owns is left behind",
-        None => "",
-        Some(_) => "; what becomes of what it owns is not known",
-    };
-    match options.grace_seconds() {
-        None => owned.to_owned(),
-        Some(0) => format!("{owned}; at once, with no time to end"),
-        Some(seconds) => format!("{owned}; with {seconds} s to end"),
+/// What becomes of what the object owns; kubectl asks for `Background`.
+fn propagation(options: &DeleteOptions, orphaned_by_default: bool) -> Propagation {
+    match options.propagation() {
+        Some("Background") => Propagation::Background,
+        Some("Foreground") => Propagation::Foreground,
+        Some("Orphan") => Propagation::Orphan,
+        None if orphaned_by_default => Propagation::Orphan,
+        None => Propagation::Background,
+        Some(_) => Propagation::Unknown,
     }
 }
 
@@ -94,30 +88,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_else_a_delete_does() {
+    fn knows_what_else_a_delete_does() {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        use Propagation::{Background, Foreground, Orphan, Unknown};
         let table = [
-            (vec![], false, ""),
-            (vec![], true, "; what it owns is left behind"),
-            (vec![pair("propagationPolicy", "Background")], true, ""),
-            (vec![pair("propagationPolicy", "Foreground")], false, "; what it owns goes first"),
-            (vec![pair("propagationPolicy", "Orphan")], false, "; what it owns is left behind"),
-            (vec![pair("orphanDependents", "true")], false, "; what it owns is left behind"),
-            (
-                vec![pair("propagationPolicy", "?")],
-                true,
-                "; what becomes of what it owns is not known",
-            ),
-            (vec![pair("gracePeriodSeconds", "0")], false, "; at once, with no time to end"),
-            (
-                vec![pair("gracePeriodSeconds", "1")],
-                true,
-                "; what it owns is left behind; with 1 s to end",
-            ),
+            (vec![], false, Background, None),
+            (vec![], true, Orphan, None),
+            (vec![pair("propagationPolicy", "Background")], true, Background, None),
+            (vec![pair("propagationPolicy", "Foreground")], false, Foreground, None),
+            (vec![pair("propagationPolicy", "Orphan")], false, Orphan, None),
+            (vec![pair("orphanDependents", "true")], false, Orphan, None),
+            (vec![pair("propagationPolicy", "?")], true, Unknown, None),
+            (vec![pair("gracePeriodSeconds", "0")], false, Background, Some(0)),
+            (vec![pair("gracePeriodSeconds", "1")], true, Orphan, Some(1)),
         ];
-        for (query, by_default, want) in table {
+        for (query, by_default, want, grace) in table {
             let options = DeleteOptions::from_query(&query).expect("options");
-            assert_eq!(words(&options, by_default), want, "{query:?}");
+            assert_eq!(propagation(&options, by_default), want, "{query:?}");
+            assert_eq!(options.grace_seconds(), grace, "{query:?}");
         }
     }
 }

@@ -1,12 +1,10 @@
 //! The API server's dry run of the agent's own bytes, and what its answers mean.
 
+use effects::Unknown;
 use serde_json::Value;
 use upstream::{Probe, ProbeAnswer};
 
 use crate::{call::Write, deletes, view::ClusterView};
-
-/// Of a refusal that is stored as a reason: it may repeat what the agent sent.
-const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// What a dry run's answer means.
 pub(crate) enum DryRun {
@@ -15,14 +13,14 @@ pub(crate) enum DryRun {
     /// It would run, and answer this.
     Would(Option<Value>),
     /// It tells nothing, and why.
-    Nothing(String),
+    Nothing(Unknown),
 }
 
 /// Sends a write's dry run.
 pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -> DryRun {
     let answer = match view.ask(write, probe, true).await {
         Ok(answer) => answer,
-        Err(why) => return DryRun::Nothing(why),
+        Err(error) => return DryRun::Nothing(Unknown::Unanswered(Unknown::bounded(&error))),
     };
     let is_eviction = write.attributes().subresource == "eviction";
     let message = || message_of(answer.json.as_ref());
@@ -30,12 +28,12 @@ pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -
         200..=299 => DryRun::Would(answer.json),
         // A refusal of dry runs as such says nothing about the write.
         400 if message().to_lowercase().contains("dry") => {
-            DryRun::Nothing(format!("no dry run: {}", message()))
+            DryRun::Nothing(Unknown::DryRunRefused(message()))
         }
         400 | 401 | 403 | 404 | 409 | 422 => DryRun::Answered(Box::new(answer)),
         // A disruption budget refuses with 429; elsewhere 429 only means that the server is busy.
         429 if is_eviction => DryRun::Answered(Box::new(answer)),
-        code => DryRun::Nothing(format!("the dry run was answered {code}: {}", message())),
+        code => DryRun::Nothing(Unknown::DryRunFailed(code, message())),
     }
 }
 
@@ -47,19 +45,20 @@ pub(crate) async fn of_delete(view: &ClusterView, write: &Write) -> DryRun {
     }
 }
 
-fn probe_of_delete(write: &Write) -> Result<Probe, String> {
-    let options = deletes::options(write)?;
+fn probe_of_delete(write: &Write) -> Result<Probe, Unknown> {
+    let options = deletes::options(write)
+        .map_err(|error| Unknown::OptionsUnreadable(Unknown::bounded(&error.to_string())))?;
     if options.is_unsafe() {
-        return Err("it deletes also what cannot be read, past finalizers and admission".into());
+        return Err(Unknown::UnsafeDelete);
     }
     let probe = Probe::dry_run_delete(write.attributes(), &options);
-    probe.ok_or_else(|| "this request has no dry run".to_owned())
+    probe.ok_or(Unknown::NoDryRun)
 }
 
 /// What a `Status` says, as far as it is kept.
 fn message_of(status: Option<&Value>) -> String {
     let message = status.and_then(|it| it.get("message")).and_then(Value::as_str);
-    message.unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect()
+    Unknown::bounded(message.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -70,7 +69,7 @@ mod tests {
     fn keeps_no_more_of_a_refusal_than_a_reason_takes() {
         let status = |message: &str| serde_json::json!({"message": message});
         let long = format!("strict decoding error: unknown field \"dry{}\"", "é".repeat(100_000));
-        assert_eq!(message_of(Some(&status(&long))).chars().count(), MESSAGE_CHARS_MAX);
+        assert_eq!(message_of(Some(&status(&long))).chars().count(), 1_000);
         assert_eq!(message_of(Some(&status("no dry run"))), "no dry run");
         assert_eq!(message_of(None), "");
     }

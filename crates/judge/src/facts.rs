@@ -156,7 +156,7 @@ impl FactsKeeper {
         let digest = |bytes: &[u8]| self.redactor.digest(bytes);
         (facts.objects, facts.extent) = match (&seen.unknown, &seen.items, seen.compared.take()) {
             (Some(why), ..) => {
-                facts.unknown.clone_from(why);
+                facts.unknown = effects::describe::reason(why);
                 return Box::new(facts);
             }
             (None, Some(items), _) => {

@@ -2,9 +2,12 @@
 //! knows of the last day, so that 10 -> 8 -> 6 -> 4 is one drastic cut and not three small ones.
 //! The ledger outlives a restart, and it is the same for every agent: it does not matter who cut.
 
-use effects::{Effect, EffectKind, ObjectRef};
+use effects::{
+    About, Effect, EffectKind, ObjectRef,
+    about::{Before, Counted, Step, Steps},
+};
 use jiff::Timestamp;
-use ledger::{Action, Call, EffectRecord, Filter, HoldEvent};
+use ledger::{Action, Call, Filter, HoldEvent};
 
 use crate::memory::Memory;
 
@@ -16,10 +19,8 @@ const CALLS_MAX: usize = 1_000;
 const STEPS_SHOWN_MAX: usize = 8;
 
 /// One earlier change of a size.
-struct Step {
-    audit_id: String,
-    from: i64,
-    to: i64,
+struct PastStep {
+    step: Step,
     /// A person has agreed to it: what was before does not count any more.
     approved: bool,
 }
@@ -27,33 +28,36 @@ struct Step {
 /// Makes each scale-down start at the largest size of the last day, and names the steps between.
 pub(crate) async fn add_up(memory: &Memory, effects: &mut [Effect]) {
     for effect in effects.iter_mut().filter(|it| it.kind == EffectKind::ScaleDown) {
-        let Some((old, new)) = effect.count else { continue };
-        let steps = match steps(memory, &effect.object, what(&effect.detail)).await {
-            Ok(steps) => steps,
+        let About::Count(count) = &mut effect.about else { continue };
+        let (Some(old), Some(_)) = (count.old, count.new) else { continue };
+        count.before = match steps(memory, &effect.object, count.counted).await {
+            Ok(steps) => before(since_the_last_approval(steps), old),
             Err(error) => {
                 // Nobody can say that it is small.
                 tracing::warn!(%error, "the ledger cannot tell what was before");
-                effect.count = None;
-                effect.detail.push_str("; what was before is not known");
-                continue;
+                Before::Unknown
             }
         };
-        let steps = since_the_last_approval(steps);
-        let baseline = baseline(&steps, old);
-        if baseline > old {
-            effect.count = Some((baseline, new));
-            let words = words(&steps);
-            effect.detail = format!("{}, {baseline} -> {new} in all: {words}", effect.detail);
-        }
     }
+}
+
+/// What the steps say of the size before; those that are named are the last.
+fn before(steps: Vec<PastStep>, now: i64) -> Before {
+    let baseline = baseline(&steps, now);
+    if baseline <= now {
+        return Before::Same;
+    }
+    let earlier = steps.len().saturating_sub(STEPS_SHOWN_MAX);
+    let named = steps.into_iter().skip(earlier).map(|it| it.step).collect();
+    Before::Larger(Steps { baseline, steps: named, earlier })
 }
 
 /// What was done to the size of an object before, oldest first.
 async fn steps(
     memory: &Memory,
     object: &ObjectRef,
-    what: &str,
-) -> Result<Vec<Step>, ledger::StoreError> {
+    counted: Counted,
+) -> Result<Vec<PastStep>, ledger::StoreError> {
     let calls = memory.ledger.calls(Filter {
         namespace: Some(object.namespace.clone()),
         resource: Some(object.resource.clone()),
@@ -63,20 +67,15 @@ async fn steps(
         limit: Some(CALLS_MAX),
         ..Filter::default()
     });
-    let mut steps: Vec<Step> =
-        calls.await?.iter().filter_map(|call| step(call, object, what)).collect();
+    let mut steps: Vec<PastStep> =
+        calls.await?.iter().filter_map(|call| step(call, object, counted)).collect();
     steps.reverse();
     Ok(steps)
 }
 
-/// `replicas` of `replicas 10 -> 8`: an autoscaler has two counts.
-fn what(detail: &str) -> &str {
-    detail.split(' ').next().unwrap_or_default()
-}
-
 /// The step that a call took. An allowed one counts while it is without its answer; an approved one
 /// once it ran, which the request that is judged now has not.
-fn step(call: &Call, object: &ObjectRef, of: &str) -> Option<Step> {
+fn step(call: &Call, object: &ObjectRef, counted: Counted) -> Option<PastStep> {
     let code = call.response.as_ref().map(|answer| answer.code);
     let is_approved = |event| {
         // A call that joined a hold has nothing of its approval but that it ran.
@@ -88,47 +87,33 @@ fn step(call: &Call, object: &ObjectRef, of: &str) -> Option<Step> {
     if !(allowed && (ran || code.is_none()) || approved && ran) {
         return None;
     }
-    let is_size = |it: &&EffectRecord| {
-        matches!(it.kind.as_str(), "ScaleDown" | "ScaleUp")
-            && it.api_group == object.api_group
-            && what(&it.detail) == of
-    };
-    let (from, to) = call.effects.iter().find(is_size)?.count?;
-    Some(Step { audit_id: call.audit_id.clone(), from, to, approved })
+    let effects = call.effects.iter().filter(|it| it.api_group == object.api_group);
+    let size = effects
+        .filter_map(|it| it.effect().ok())
+        .find(|effect| matches!(&effect.about, About::Count(count) if count.counted == counted));
+    let (from, to) = size?.count()?;
+    Some(PastStep { step: Step { audit_id: call.audit_id.clone(), from, to }, approved })
 }
 
 /// What a person has agreed to is where counting begins.
-fn since_the_last_approval(mut steps: Vec<Step>) -> Vec<Step> {
+fn since_the_last_approval(mut steps: Vec<PastStep>) -> Vec<PastStep> {
     if let Some(last) = steps.iter().rposition(|step| step.approved) {
         let mut rest = steps.split_off(last);
         if let Some(approved) = rest.first_mut() {
-            approved.from = approved.to;
+            approved.step.from = approved.step.to;
         }
         return rest;
     }
     steps
 }
 
-fn baseline(steps: &[Step], now: i64) -> i64 {
-    steps.iter().flat_map(|step| [step.from, step.to]).fold(now, i64::max)
-}
-
-fn words(steps: &[Step]) -> String {
-    let more = steps.len().saturating_sub(STEPS_SHOWN_MAX);
-    let mut words: Vec<String> = steps
-        .iter()
-        .skip(more)
-        .map(|step| format!("{} -> {} (call {})", step.from, step.to, step.audit_id))
-        .collect();
-    if more > 0 {
-        words.insert(0, format!("{more} earlier steps"));
-    }
-    words.join(", ")
+fn baseline(steps: &[PastStep], now: i64) -> i64 {
+    steps.iter().flat_map(|it| [it.step.from, it.step.to]).fold(now, i64::max)
 }
 
 #[cfg(test)]
 mod tests {
-    use effects::{Effect, EffectKind};
+    use effects::about::Count;
     use ledger::{Entry, HoldRecord, Outcome, ResponseRecord, Stage};
 
     use super::*;
@@ -138,13 +123,11 @@ mod tests {
     }
 
     /// A cut from 10 to 4 that was held and had these events, and its answer.
-    fn held(events: &[HoldEvent], code: u16) -> Option<Step> {
-        let effect = Effect {
-            kind: EffectKind::ScaleDown,
-            object: object(),
-            detail: "replicas 10 -> 4".into(),
-            count: Some((10, 4)),
-        };
+    fn held(events: &[HoldEvent], code: u16) -> Option<PastStep> {
+        let count =
+            Count { counted: Counted::Replicas, old: Some(10), new: Some(4), before: Before::Same };
+        let effect =
+            Effect { kind: EffectKind::ScaleDown, object: object(), about: About::Count(count) };
         let now = Timestamp::UNIX_EPOCH;
         let of_hold = events.iter().map(|event| Entry {
             hold: Some(HoldRecord {
@@ -162,7 +145,7 @@ mod tests {
         let answer =
             Entry { response: Some(response), ..Entry::new(now, "a", Stage::ResponseComplete) };
         let calls = ledger::calls(of_hold.chain([answer]));
-        step(calls.first().expect("a call"), &object(), "replicas")
+        step(calls.first().expect("a call"), &object(), Counted::Replicas)
     }
 
     #[test]
@@ -184,7 +167,10 @@ mod tests {
 
     #[test]
     fn counts_from_the_largest_size_or_the_last_approval() {
-        let step = |from, to, approved| Step { audit_id: "a".into(), from, to, approved };
+        let step = |from, to, approved| PastStep {
+            step: Step { audit_id: "a".into(), from, to },
+            approved,
+        };
         let table = [
             (vec![], 10, 10),
             (vec![step(10, 8, false), step(8, 6, false)], 6, 10),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use attributes::{Attributes, User};
-use effects::{Effect, EffectKind, Route};
+use effects::{Effect, EffectKind, Route, Unknown};
 use hold::Preview;
 use http::StatusCode;
 use ledger::{Action, ClassRecord, DecisionRecord};
@@ -100,7 +100,7 @@ impl Judge {
             Err(answer) => return Judged::Answered(*answer),
         };
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
-        deletes::say_how(write, seen.gone(), &mut effects);
+        deletes::set_options(write, seen.gone(), &mut effects);
         let powers = self.view.accounts.weigh(&mut effects).await;
         history::add_up(&self.memory, &mut effects).await;
         let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
@@ -226,8 +226,8 @@ impl Judge {
 /// What is known of a write that the API server would refuse now: whoever reaches for what guards the
 /// cluster is shown to a person all the same.
 fn refused_now(attributes: &Attributes, answer: &ProbeAnswer) -> Seen {
-    let why = format!("the API server would answer {} now", answer.status.as_u16());
-    Seen { effects: effects::of_refused(attributes, &why), ..Seen::nothing(&why) }
+    let why = Unknown::WouldFail(answer.status.as_u16());
+    Seen { effects: effects::of_refused(attributes, why.clone()), ..Seen::nothing(why) }
 }
 
 /// Whether a write is to a protected namespace, or to what decides access, and would only fail for
@@ -262,18 +262,17 @@ mod tests {
 
     #[test]
     fn leaves_out_nothing_that_was_seen() {
-        let effect = |kind, detail: &str| Effect {
+        let effect = |kind, said: &str| Effect {
             kind,
             object: effects::ObjectRef::default(),
-            detail: detail.into(),
-            count: None,
+            about: effects::About::Said(said.into()),
         };
         let said = vec![effect(EffectKind::Delete, "by the URL")];
         let two =
             || vec![effect(EffectKind::Borrow, "priority"), effect(EffectKind::Borrow, "account")];
         let details = |seen| {
             let all = more_than_said(said.clone(), seen);
-            all.into_iter().map(|it| it.detail).collect::<Vec<_>>()
+            all.iter().map(effects::describe::detail).collect::<Vec<_>>()
         };
         // A harmless account must not hide the priority class beside it.
         assert_eq!(details(two()), ["by the URL", "priority", "account"]);

@@ -1,7 +1,7 @@
 //! A namespace that is made anew under the name of a guarded one: whoever deletes the one and makes the
 //! other has taken its labels away, in two steps that each look like routine.
 
-use effects::{Effect, EffectKind, NamespaceClass, ObjectRef};
+use effects::{About, Effect, EffectKind, NamespaceClass, ObjectRef, about::ClassChange};
 use serde_json::Value;
 use upstream::Namespaces;
 
@@ -44,11 +44,6 @@ pub(crate) fn effect_of(
             name: name.to_owned(),
             ..ObjectRef::default()
         },
-        detail: format!(
-            "namespace {name} anew, with other labels than it had: {} -> {}",
-            before.words(),
-            after.words()
-        ),
-        count: None,
+        about: About::Class(ClassChange { old: before.mark(), new: after.mark(), recreated: true }),
     })
 }

@@ -1,9 +1,12 @@
 //! One pod that its ReplicaSet replaces, while others serve, may go (DEFAULTS Q2): that is how a
 //! crash-looping pod is restarted. Many of them in a short time are a scale-down, and are held.
 
-use effects::{Effect, EffectKind, ObjectRef};
+use effects::{
+    About, Effect, EffectKind, ObjectRef,
+    about::{Deleted, Deletion, PodsGone, Replaced},
+};
 use jiff::Timestamp;
-use ledger::{Action, Call, Filter};
+use ledger::{Action, Call, EffectRecord, Filter};
 use serde_json::Value;
 use upstream::Probe;
 
@@ -40,24 +43,14 @@ pub(crate) async fn pod(
     calls.dedup();
     let object = ObjectRef { resource: "pods".to_owned(), ..object(pod) };
     if calls.len() + 1 < PODS_MAX {
-        let detail = format!(
-            "deletes pod {}/{}, {}; {ready} others are ready",
-            object.namespace,
-            object.name,
-            replaces(&owner)
-        );
-        return Some(vec![Effect { kind: EffectKind::ReplacePod, object, detail, count: None }]);
+        let replaced = Replaced { owner: (&owner).into(), ready };
+        let about = About::Deletion(Deletion::of(Deleted::Replaced(replaced)));
+        return Some(vec![Effect { kind: EffectKind::ReplacePod, object, about }]);
     }
     memory.replaced.leave(audit_id);
-    let detail = format!(
-        "pod number {} of {} that goes in {} minutes, after the calls {}",
-        calls.len() + 1,
-        owner.words(),
-        WINDOW.as_secs() / 60,
-        calls.join(", ")
-    );
+    let about = About::PodsGone(PodsGone { minutes: WINDOW.as_secs() / 60, calls });
     let mut effects = effects::of_delete(write.attributes(), std::slice::from_ref(pod));
-    effects.push(Effect { kind: EffectKind::ScaleDown, object: owner, detail, count: None });
+    effects.push(Effect { kind: EffectKind::ScaleDown, object: owner, about });
     Some(effects)
 }
 
@@ -90,16 +83,18 @@ async fn calls_before(
         limit: Some(LIST_MAX),
         ..Filter::default()
     });
-    let replaces = replaces(owner);
-    let is_of = |call: &Call| {
-        call.effects.iter().any(|it| it.kind == "ReplacePod" && it.detail.contains(&replaces))
-    };
+    let is_of = |call: &Call| call.effects.iter().any(|it| is_pod_of(it, owner));
     Ok(calls.await?.into_iter().filter(is_of).map(|call| call.audit_id).collect())
 }
 
-/// How the ledger knows one ReplicaSet's pods.
-fn replaces(owner: &ObjectRef) -> String {
-    format!("which {} (uid {}) replaces", owner.words(), owner.uid)
+/// Whether a recorded effect let a pod of this ReplicaSet go.
+fn is_pod_of(effect: &EffectRecord, owner: &ObjectRef) -> bool {
+    let about = effect.effect().map(|effect| effect.about);
+    matches!(
+        about,
+        Ok(About::Deletion(Deletion { what: Deleted::Replaced(it), .. }))
+            if ObjectRef::from(&it.owner) == *owner
+    )
 }
 
 /// The ReplicaSet that keeps up the number of a pod.

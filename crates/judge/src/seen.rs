@@ -1,6 +1,6 @@
 //! What was seen of the cluster when a write was previewed.
 
-use effects::{Change, Effect};
+use effects::{Change, Effect, Unknown, describe};
 use hold::Target;
 use policy::{Objects, Pair};
 use serde_json::Value;
@@ -22,15 +22,16 @@ pub(crate) struct Seen {
     /// Of a collection, each object.
     pub(crate) items: Option<Vec<Value>>,
     /// Why the objects are not known, where they are not.
-    pub(crate) unknown: Option<String>,
+    pub(crate) unknown: Option<Unknown>,
     pub(crate) targets: Vec<Target>,
     pub(crate) notes: Vec<String>,
 }
 
 impl Seen {
     /// Nothing, and why.
-    pub(crate) fn nothing(why: &str) -> Self {
-        Self { unknown: Some(why.to_owned()), notes: vec![why.to_owned()], ..Self::default() }
+    pub(crate) fn nothing(why: Unknown) -> Self {
+        let notes = vec![describe::reason(&why)];
+        Self { unknown: Some(why), notes, ..Self::default() }
     }
 
     /// The objects that a delete takes.
@@ -42,7 +43,7 @@ impl Seen {
     pub(crate) fn objects(&self) -> Objects<'_> {
         match (&self.unknown, &self.items) {
             // INVARIANT: rules never judge an object that is only half known.
-            (Some(why), _) => Objects::Unknown(why.clone()),
+            (Some(why), _) => Objects::Unknown(describe::reason(why)),
             (None, None) => {
                 Objects::Known(vec![Pair { old: self.live.as_ref(), new: self.new.as_ref() }])
             }
@@ -61,5 +62,5 @@ pub(crate) enum Live {
     /// There is none.
     IsNot,
     /// Neither the agent nor the proxy may see it, and why.
-    Hidden(String),
+    Hidden(Unknown),
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Instant};
 
 use attributes::Attributes;
-use effects::NamespaceClass;
+use effects::{
+    NamespaceClass, Unknown,
+    unknown::{Hidden, HiddenRead},
+};
 use http::{StatusCode, header};
 use ledger::{Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage};
 use payload::Redactor;
@@ -62,25 +65,24 @@ impl ClusterView {
     /// never a Secret with those.
     pub(crate) async fn live(&self, write: &Write) -> Live {
         let Some(target) = write.object_target() else { return Live::IsNot };
-        let hidden = match self.read_as_agent(write, &target).await {
+        let read = match self.read_as_agent(write, &target).await {
             Ok(answer) if answer.status.is_success() => match answer.json {
                 Some(object) => return Live::Is(object),
-                None => "the live object could not be read".to_owned(),
+                None => HiddenRead::Unreadable,
             },
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Live::IsNot,
-            Ok(answer) => format!(
-                "the live object is not visible to the agent (the read was answered {})",
-                answer.status.as_u16()
-            ),
-            Err(why) => why,
+            Ok(answer) => HiddenRead::Refused(answer.status.as_u16()),
+            Err(error) => HiddenRead::Unanswered(Unknown::bounded(&error)),
         };
         // INVARIANT: the proxy's own rights never read a Secret.
-        if write.attributes().resource == "secrets" {
-            return Live::Hidden(format!("{hidden}, and the proxy never reads Secrets"));
+        let is_secret = write.attributes().resource == "secrets";
+        let hidden = Live::Hidden(Unknown::Hidden(Hidden { read, is_secret }));
+        if is_secret {
+            return hidden;
         }
         match self.own.read(&target).await {
             Ok(object) => Live::Is(object),
-            Err(_) => Live::Hidden(format!("{hidden}, nor to the proxy")),
+            Err(_) => hidden,
         }
     }
 

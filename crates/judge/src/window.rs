@@ -77,8 +77,7 @@ mod tests {
     #[test]
     fn remembers_a_day_and_no_more_than_it_may() {
         let window = Window::default();
-        let (object, detail) = (ObjectRef::default(), String::new());
-        let effect = Effect { kind: EffectKind::Restart, object, detail, count: None };
+        let effect = Effect::plain(EffectKind::Restart, ObjectRef::default());
         let at = |hours: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hours);
         window.remember("a", std::slice::from_ref(&effect), at(0));
         window.remember("a", std::slice::from_ref(&effect), at(2));

@@ -1,11 +1,11 @@
 //! One entry, as it is stored and exported. Field names are Kubernetes' own where it has them.
 
 use attributes::{Attributes, User};
-use effects::{Effect, NamespaceClass};
+use effects::NamespaceClass;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Facts;
+use crate::{effect::EffectRecord, facts::Facts};
 
 /// One fact about one call, appended once.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -211,59 +211,6 @@ impl RequestRecord {
             request_uri: redacted_uri,
             ..Self::default()
         }
-    }
-}
-
-/// One effect in words.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EffectRecord {
-    /// `Delete`, `ScaleDown`, …
-    pub kind: String,
-    /// Empty for the core group.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub api_group: String,
-    /// Plural resource.
-    pub resource: String,
-    /// Empty for cluster-scoped objects.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
-    /// Empty where none is known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub name: String,
-    /// Empty where it is not known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub uid: String,
-    /// In plain words.
-    pub detail: String,
-    /// A count before and after where the kind has one (replicas).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<(i64, i64)>,
-}
-
-impl From<&Effect> for EffectRecord {
-    fn from(effect: &Effect) -> Self {
-        Self {
-            kind: format!("{:?}", effect.kind),
-            api_group: effect.object.api_group.clone(),
-            resource: effect.object.resource.clone(),
-            namespace: effect.object.namespace.clone(),
-            name: effect.object.name.clone(),
-            uid: effect.object.uid.clone(),
-            detail: effect.detail.clone(),
-            count: effect.count,
-        }
-    }
-}
-
-impl EffectRecord {
-    /// Whether both are the same kind of thing done to the same object, whatever the numbers.
-    pub fn same_as(&self, other: &Self) -> bool {
-        self.kind == other.kind
-            && self.api_group == other.api_group
-            && self.resource == other.resource
-            && self.namespace == other.namespace
-            && self.name == other.name
     }
 }
 

@@ -7,15 +7,17 @@
 //! Never holds a credential, a Secret's value or a raw body.
 
 mod call;
+mod effect;
 mod entry;
 mod facts;
 
 use std::{future::Future, pin::Pin};
 
 pub use call::{Call, calls};
+pub use effect::{EffectError, EffectRecord};
 pub use entry::{
-    Action, ClassRecord, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity,
-    Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage,
+    Action, ClassRecord, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, Outcome,
+    RequestRecord, ResponseRecord, ShadowRecord, Stage,
 };
 pub use facts::{Extent, FACTS_VERSION, Facts, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;

@@ -286,8 +286,10 @@ impl Case {
     fn earlier(&self, now: Timestamp) -> Result<Vec<Past>, String> {
         let mut all = Vec::new();
         for it in &self.window {
-            let kind = EffectKind::named(&it.kind)
-                .ok_or_else(|| format!("there is no effect `{}`", it.kind))?;
+            let kind = it
+                .kind
+                .parse::<EffectKind>()
+                .map_err(|_| format!("there is no effect `{}`", it.kind))?;
             let past = Past {
                 at: now - SignedDuration::from_secs(it.age_seconds),
                 kind,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::{
+    effect_fields::{self, group_resource},
     gaps::{GapTracker, Gaps, NOT_RECORDED},
     matching::Operation,
 };
@@ -107,11 +108,6 @@ impl Past {
     }
 }
 
-/// As kubectl writes it: `deployments.apps`, `secrets`.
-pub(crate) fn group_resource(group: &str, resource: &str) -> String {
-    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
-}
-
 pub(crate) const REQUEST: usize = 0;
 pub(crate) const OBJECT: usize = 1;
 pub(crate) const OLD_OBJECT: usize = 2;
@@ -127,16 +123,39 @@ pub(crate) const PARAMS: usize = 11;
 pub(crate) const VARIABLES: usize = 12;
 pub(crate) const EFFECT: usize = 13;
 
-/// The variables of an expression. `object` is of what `object` and `oldObject` are; `effect` is there
-/// for rules that name kinds of effects.
-pub(crate) fn schema(object: &Type, params: Type, variables: Type, with_effect: bool) -> Schema {
+/// What an expression is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// To decide, about a request as a whole.
+    OfRequest,
+    /// To decide, about an effect of the kinds that a rule names: `effect` is there.
+    OfEffect,
+    /// To be read by people, as [`Purpose::OfRequest`]: sentences are there too.
+    ReasonOfRequest,
+    /// To be read by people, as [`Purpose::OfEffect`].
+    ReasonOfEffect,
+}
+
+impl Purpose {
+    fn has_effect(self) -> bool {
+        matches!(self, Self::OfEffect | Self::ReasonOfEffect)
+    }
+
+    fn is_reason(self) -> bool {
+        matches!(self, Self::ReasonOfRequest | Self::ReasonOfEffect)
+    }
+}
+
+/// The variables of an expression. `object` is of what `object` and `oldObject` are.
+pub(crate) fn schema(object: &Type, params: Type, variables: Type, purpose: Purpose) -> Schema {
+    let effect = || effect_fields::effect_type(purpose.is_reason());
     let schema = Schema::default()
         .with("request", request_type())
         .with("object", object.clone())
         .with("oldObject", object.clone())
         .with("namespaceObject", namespace_object_type())
         .with("agent", agent_type())
-        .with("effects", Type::list(effect_type()))
+        .with("effects", Type::list(effect()))
         .with("diff", Type::list(change_type()))
         .with("window", Type::list(past_type()))
         .with("namespaceClass", namespace_class_type())
@@ -144,7 +163,7 @@ pub(crate) fn schema(object: &Type, params: Type, variables: Type, with_effect: 
         .with("guardedLabels", Type::list(Type::Text))
         .with("params", params)
         .with("variables", variables);
-    if with_effect { schema.with("effect", effect_type()) } else { schema }
+    if purpose.has_effect() { schema.with("effect", effect()) } else { schema }
 }
 
 /// As ValidatingAdmissionPolicy has it, with the verb, the path and the query's options.
@@ -198,27 +217,6 @@ fn agent_type() -> Type {
     Type::object("agent", agent)
 }
 
-/// One entry of `effects`, and `effect` itself.
-fn effect_type() -> Type {
-    let text = || Type::Text;
-    Type::object(
-        "an effect",
-        [
-            ("kind", text()),
-            ("groupResource", text()),
-            ("apiGroup", text()),
-            ("resource", text()),
-            ("namespace", text()),
-            ("name", text()),
-            ("detail", text()),
-            ("words", text()),
-            ("builtin", Type::Bool),
-            ("old", Type::Int),
-            ("new", Type::Int),
-        ],
-    )
-}
-
 /// One entry of `diff`.
 fn change_type() -> Type {
     // The values are of whatever field differs.
@@ -269,7 +267,8 @@ pub(crate) struct Facts<'a> {
     request: Vec<OnceCell<Json>>,
     namespace: OnceCell<Json>,
     agent: OnceCell<Json>,
-    effects: OnceCell<Json>,
+    /// As conditions see them, and as reasons do.
+    effects: [OnceCell<Json>; 2],
     diff: OnceCell<Json>,
     window: OnceCell<Json>,
     class: OnceCell<Json>,
@@ -290,7 +289,7 @@ impl<'a> Facts<'a> {
             request: (0..=pairs).map(|_| OnceCell::new()).collect(),
             namespace: OnceCell::new(),
             agent: OnceCell::new(),
-            effects: OnceCell::new(),
+            effects: [OnceCell::new(), OnceCell::new()],
             diff: OnceCell::new(),
             window: OnceCell::new(),
             class: OnceCell::new(),
@@ -327,12 +326,12 @@ impl<'a> Facts<'a> {
         Operation::of_request(self.input.attributes, pair.map(|pair| pair.old.is_some()))
     }
 
-    /// The effects as expressions see them.
-    pub(crate) fn effects(&'a self) -> &'a [Json] {
-        let made = self
-            .effects
-            .get_or_init(|| Json::Array(self.input.effects.iter().map(effect_json).collect()));
-        made.as_array().map(Vec::as_slice).unwrap_or_default()
+    /// The effects as expressions see them; `in_words` where people read what comes of it.
+    fn effects(&'a self, in_words: bool) -> &'a Json {
+        let [plain, worded] = &self.effects;
+        let made = if in_words { worded } else { plain };
+        let effect = |it| effect_fields::effect_json(it, in_words);
+        made.get_or_init(|| Json::Array(self.input.effects.iter().map(effect).collect()))
     }
 
     fn request(&'a self, pair: Option<usize>) -> &'a Json {
@@ -429,7 +428,7 @@ impl<'a> Facts<'a> {
             let past = |it: &Past| {
                 json!({
                     "ageSeconds": self.input.now.duration_since(it.at).as_secs(),
-                    "kind": format!("{:?}", it.kind),
+                    "kind": it.kind.as_str(),
                     "groupResource": it.group_resource,
                     "namespace": it.namespace,
                     "name": it.name,
@@ -477,54 +476,6 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn effect_json(effect: &Effect) -> Json {
-    let object = &effect.object;
-    let mut json = json!({
-        "kind": format!("{:?}", effect.kind),
-        "groupResource": group_resource(&object.api_group, &object.resource),
-        "apiGroup": object.api_group,
-        "resource": object.resource,
-        "namespace": object.namespace,
-        "name": object.name,
-        "detail": effect.detail,
-        "words": words(effect),
-        "builtin": effects::is_builtin(&object.api_group, &object.resource),
-    });
-    if let (Some((old, new)), Some(fields)) = (effect.count, json.as_object_mut()) {
-        fields.insert("old".to_owned(), json!(old));
-        fields.insert("new".to_owned(), json!(new));
-    }
-    json
-}
-
-/// An effect in a sentence, as reviewers and agents read it.
-pub(crate) fn words(effect: &Effect) -> String {
-    use EffectKind as E;
-    let object = effect.object.words();
-    match effect.kind {
-        E::Delete
-        | E::Evict
-        | E::RunCode
-        | E::ProxyToNode
-        | E::ProxyToApiServer
-        | E::GrantAccess
-        | E::Unprotect
-        | E::Protect
-        | E::CreateActive
-        | E::CreateInert
-        | E::WriteCustom
-        | E::WriteActing
-        | E::Unknown => effect.detail.clone(), // These say the object themselves.
-        E::Cordon | E::Uncordon => format!("{object} {}", effect.detail),
-        E::ScaleDown => match effect.count {
-            Some((_, 0)) => format!("scales {object} to nothing: {}", effect.detail),
-            _ => format!("scales {object} down: {}", effect.detail),
-        },
-        E::ScaleUp => format!("scales {object} up: {}", effect.detail),
-        _ => format!("{object}: {}", effect.detail),
-    }
-}
-
 /// What one expression of one policy sees.
 pub(crate) struct View<'a> {
     pub(crate) facts: &'a Facts<'a>,
@@ -546,10 +497,7 @@ impl<'a> Scope<'a> for View<'a> {
             OLD_OBJECT => facts.object(self.pair, false, self.redacted)?.into(),
             NAMESPACE_OBJECT => facts.namespace()?.into(),
             AGENT => facts.agent().into(),
-            EFFECTS => {
-                facts.effects();
-                facts.effects.get().map_or(Value::Null, Value::from)
-            }
+            EFFECTS => facts.effects(self.redacted).into(),
             DIFF => match &facts.input.objects {
                 Objects::Unknown(why) => return Err(format!("the object is not known: {why}")),
                 _ => {
@@ -566,7 +514,7 @@ impl<'a> Scope<'a> for View<'a> {
             GUARDED_LABELS => (&facts.guarded.labels).into(),
             PARAMS => self.params.into(),
             VARIABLES => Value::Map(Map::Made(Rc::clone(&self.variables))),
-            EFFECT => match self.effect.and_then(|index| facts.effects().get(index)) {
+            EFFECT => match self.effect.and_then(|at| facts.effects(self.redacted).get(at)) {
                 Some(effect) => effect.into(),
                 None => return Err("there is no effect here".to_owned()),
             },

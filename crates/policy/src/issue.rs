@@ -15,6 +15,8 @@ pub struct Issue {
     pub message: String,
     /// What was meant, perhaps.
     pub suggestion: Option<String>,
+    /// For a field that was there once: what to read in its place.
+    pub successor: Option<String>,
     /// The line itself.
     pub excerpt: String,
     /// Whether the set can be used all the same.
@@ -41,6 +43,7 @@ impl Issue {
             column,
             message,
             suggestion: None,
+            successor: None,
             excerpt,
             is_warning: false,
         }

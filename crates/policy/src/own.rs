@@ -38,7 +38,7 @@ impl Pack {
 
     fn rule_json(&self, rule: &Rule) -> Value {
         let constraints = self.policies.get(rule.policy).and_then(|it| it.constraints.as_ref());
-        let kinds: Vec<String> = rule.kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        let kinds: Vec<&str> = rule.kinds.iter().map(|kind| kind.as_str()).collect();
         let mut told = json!({
             "name": &*rule.name.0,
             "description": rule.description,

@@ -474,7 +474,7 @@ impl Pack {
     fn plain_reason(&self, rule: &Rule, facts: &Facts<'_>, context: Context) -> String {
         let effect = context.effect.and_then(|index| facts.input.effects.get(index));
         match effect {
-            Some(effect) => facts::words(effect),
+            Some(effect) => effects::describe(effect),
             None if rule.description.is_empty() => format!("rule {}", rule.name),
             None => rule.description.clone(),
         }

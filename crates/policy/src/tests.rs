@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use attributes::User;
-use effects::{ClassConfig, Effect, EffectKind as E, NamespaceClass, ObjectRef, plan};
+use effects::{
+    About, ClassConfig, Effect, EffectKind as E, NamespaceClass, ObjectRef,
+    about::{Before, Count, Counted},
+    plan,
+};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
@@ -122,7 +126,16 @@ fn effect(kind: E, group: &str, resource: &str, count: Option<(i64, i64)>) -> Ef
         name: "web".into(),
         uid: String::new(),
     };
-    Effect { kind, object, detail: "does it".into(), count }
+    let about = match count {
+        None => About::Said("does it".into()),
+        Some((old, new)) => About::Count(Count {
+            counted: Counted::Replicas,
+            old: Some(old),
+            new: Some(new),
+            before: Before::Same,
+        }),
+    };
+    Effect { kind, object, about }
 }
 
 fn default_says(kind: E, resource: &str, count: Option<(i64, i64)>, production: bool) -> String {

@@ -47,7 +47,7 @@ impl Earlier {
 
 #[cfg(test)]
 mod tests {
-    use effects::{EffectKind, ObjectRef};
+    use effects::{About, EffectKind, ObjectRef};
 
     use super::*;
 
@@ -57,8 +57,7 @@ mod tests {
         let effect = Effect {
             kind: EffectKind::Restart,
             object: ObjectRef::default(),
-            detail: String::new(),
-            count: None,
+            about: About::Nothing,
         };
         let mut earlier = Earlier::default();
         for (second, count) in [(1, 2), (2, 1), (3, 1)] {

@@ -1,12 +1,9 @@
 //! One recorded call, put together again, and what a pack says of it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::LazyLock,
-};
+use std::collections::BTreeMap;
 
 use attributes::{Attributes, User};
-use effects::{Change, Effect, EffectKind, NamespaceClass, ObjectRef};
+use effects::{Change, Effect, NamespaceClass};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, RequestRecord};
@@ -138,7 +135,12 @@ impl Recorded {
         Ok(Self {
             at: facts.as_ref().map_or(entry.time, |it| it.at),
             is_dry_run: request.dry_run,
-            effects: entry.effects.iter().map(effect).collect::<Result<_, _>>()?,
+            effects: entry
+                .effects
+                .iter()
+                .map(EffectRecord::effect)
+                .collect::<Result<_, _>>()
+                .map_err(|error| error.to_string())?,
             attributes,
             user,
             class,
@@ -323,25 +325,6 @@ fn attributes_of(request: &RequestRecord) -> Result<Attributes, String> {
         }
     }
     Ok(attributes)
-}
-
-fn effect(record: &EffectRecord) -> Result<Effect, String> {
-    static KINDS: LazyLock<HashMap<String, EffectKind>> =
-        LazyLock::new(|| EffectKind::ALL.into_iter().map(|it| (format!("{it:?}"), it)).collect());
-    let kind = KINDS.get(&record.kind);
-    let kind = kind.ok_or_else(|| format!("there is no effect `{}` any more", record.kind))?;
-    Ok(Effect {
-        kind: *kind,
-        object: ObjectRef {
-            api_group: record.api_group.clone(),
-            resource: record.resource.clone(),
-            namespace: record.namespace.clone(),
-            name: record.name.clone(),
-            uid: record.uid.clone(),
-        },
-        detail: record.detail.clone(),
-        count: record.count,
-    })
 }
 
 #[cfg(test)]

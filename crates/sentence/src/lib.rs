@@ -3,7 +3,7 @@
 //! Names come from the agent: one that could be read as words of the sentence is put in quotes, and
 //! all of it is escaped. What is not known is said, never left out.
 
-use effects::ObjectRef;
+use effects::describe;
 use hold::GoesWith;
 use ledger::{EffectRecord, RequestRecord};
 use text::Escaped;
@@ -14,14 +14,14 @@ const PART_CHARS_MAX: usize = 160;
 const COSTS_MAX: usize = 4;
 
 /// What a sentence is about: the parts of a hold that it speaks of, whatever they are kept in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// Who asks, as the cluster knows them.
     pub username: &'a str,
     /// What they ask.
     pub request: &'a RequestRecord,
     /// What it would do.
-    pub effects: &'a [EffectRecord],
+    pub effects: Vec<EffectRecord>,
     /// What goes with it; empty where that is not at hand, as in the queue, and then not said.
     pub goes_with: &'a [GoesWith],
 }
@@ -115,10 +115,7 @@ fn group(request: &RequestRecord) -> String {
 }
 
 fn singular(resource: &str) -> String {
-    let words =
-        ObjectRef { resource: resource.to_owned(), name: "x".to_owned(), ..ObjectRef::default() }
-            .words();
-    words.strip_suffix(" x").unwrap_or(resource).to_owned()
+    describe::singular(resource)
 }
 
 /// What it costs, worst known first; what the request itself says already is not said again.
@@ -140,7 +137,7 @@ fn costs(subject: &Subject<'_>) -> Vec<String> {
 }
 
 fn unclear(effect: &EffectRecord) -> String {
-    format!("what it would do is not known ({})", cut(&effect.detail))
+    format!("what it would do is not known ({})", cut(&effect.sentence()))
 }
 
 fn deletes(effect: &EffectRecord) -> bool {
@@ -190,29 +187,12 @@ fn goes_with(found: &[GoesWith]) -> Option<String> {
 
 /// What an effect says beyond the request: `replicas 10 -> 0`, `with 3 replicas`.
 fn beyond_the_request(effect: &EffectRecord, request: &RequestRecord) -> Option<String> {
-    let object = ObjectRef {
-        api_group: effect.api_group.clone(),
-        resource: effect.resource.clone(),
-        namespace: effect.namespace.clone(),
-        name: effect.name.clone(),
-        uid: String::new(),
+    let is_asked = effect.name == request.name && effect.resource == request.resource;
+    let said = match effect.effect() {
+        Ok(effect) => describe::beyond(&effect, is_asked),
+        Err(_) => Some(effect.sentence()),
     };
-    let is_own = effect.name == request.name && effect.resource == request.resource;
-    let detail = effect.detail.as_str();
-    let verb = match effect.kind.as_str() {
-        "Delete" => "deletes",
-        "Evict" => "evicts",
-        "CreateActive" | "CreateInert" => "creates",
-        _ => return Some(cut(detail)),
-    };
-    let said = format!("{verb} {}", object.words());
-    match detail.strip_prefix(&said) {
-        Some(rest) if is_own => {
-            let rest = rest.trim_start_matches([',', ' ']);
-            (!rest.is_empty()).then(|| cut(rest))
-        }
-        _ => Some(cut(detail)),
-    }
+    said.map(|it| cut(&it))
 }
 
 fn some(names: &[String]) -> String {

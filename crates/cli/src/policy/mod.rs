@@ -7,6 +7,7 @@ mod explain;
 mod init;
 mod ledger_args;
 mod list;
+mod migrate;
 mod replay;
 mod status;
 mod suggest;
@@ -85,6 +86,14 @@ Examples:
 
 Nothing is applied: read the suggestions, and put those that you want next to your policies.")]
     SuggestExceptions(suggest::SuggestArgs),
+    /// Rewrite policies and exceptions that compare `effect.detail` to compare fields.
+    #[command(after_help = "\
+Examples:
+  agent-shield policy migrate policies/
+  agent-shield policy migrate --write policies/ exceptions.yaml
+
+What cannot be rewritten is named with its place, and the command exits with 1.")]
+    Migrate(migrate::MigrateArgs),
     /// Write a first policy with its test.
     #[command(after_help = "Examples:\n  agent-shield policy init policies/")]
     Init {
@@ -117,6 +126,7 @@ pub(crate) async fn run(command: PolicyCommand, connection: &Connection) -> Resu
         PolicyCommand::Explain(args) => explain::run(&args),
         PolicyCommand::Replay(args) => self::replay::run(&args),
         PolicyCommand::SuggestExceptions(args) => suggest::run(&args),
+        PolicyCommand::Migrate(args) => migrate::run(&args),
         PolicyCommand::Init { dir } => init::run(&dir),
         PolicyCommand::Schema => print(::policy::SCHEMA),
         PolicyCommand::Status(args) => status::run(&args),

@@ -2,11 +2,11 @@
 
 use ::hold::GoesWith;
 use api::body::{
-    CallBody, ChangeBody, HoldDetail, HoldEventBody, HoldSummary, PreviewBody, ReviewersBody,
-    VerdictBody,
+    CallBody, ChangeBody, EffectBody, HoldDetail, HoldEventBody, HoldSummary, PreviewBody,
+    ReviewersBody, VerdictBody,
 };
 use jiff::Timestamp;
-use ledger::{EffectRecord, Identity, RequestRecord};
+use ledger::{Identity, RequestRecord};
 
 use super::*;
 
@@ -46,12 +46,12 @@ pub(crate) fn detail() -> HoldDetail {
             reason_required: false,
             approvals: vec![],
             missing: "1 approval".into(),
-            effects: vec![EffectRecord {
+            effects: vec![EffectBody {
                 kind: "Delete".into(),
                 resource: "namespaces".into(),
                 name: "payments".into(),
                 detail: "deletes namespace payments".into(),
-                ..EffectRecord::default()
+                ..EffectBody::default()
             }],
             drifts: 0,
             audit_id: "a-1".into(),

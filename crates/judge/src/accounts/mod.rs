@@ -18,7 +18,10 @@ use std::{
 };
 
 use attributes::User;
-use effects::{Effect, EffectKind};
+use effects::{
+    About, Effect, EffectKind,
+    about::{Hop, Right, Rights, RightsPath},
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use upstream::{Access, ControlClient, Namespaces};
 
@@ -64,15 +67,16 @@ const CLUSTER: [RightPattern; 14] = [
 
 /// What accounts may do, by namespace and name; for reviewers.
 #[derive(Default)]
-pub(crate) struct Powers(BTreeMap<(String, String), String>);
+pub(crate) struct Powers(BTreeMap<(String, String), Rights>);
 
 impl Powers {
     /// Adds it to what is told of each account's effect. A decision's reason is read by the agent,
     /// whom others' rights are not to be told: it is made before.
     pub(crate) fn tell(&self, effects: &mut [Effect]) {
         for effect in effects {
-            if let Some(power) = account_of(effect).and_then(|it| self.0.get(&it)) {
-                effect.detail.push_str(power);
+            let account = account_of(effect).and_then(|it| self.0.get(&it));
+            if let (Some(rights), About::RunsAs(runs_as)) = (account, &mut effect.about) {
+                runs_as.rights = rights.clone();
             }
         }
     }
@@ -108,8 +112,8 @@ impl Accounts {
         for account in accounts {
             let told = match self.power_of(&account.0, &account.1, &mut roles).await {
                 Ok(None) => continue,
-                Ok(Some(power)) => format!(", which may {power}"),
-                Err(()) => "; its rights could not be looked up".to_owned(),
+                Ok(Some(path)) => Rights::May(path),
+                Err(()) => Rights::Unknown,
             };
             powers.0.insert(account, told);
         }
@@ -123,7 +127,7 @@ impl Accounts {
         namespace: &str,
         name: &str,
         roles: &mut Roles,
-    ) -> Result<Option<String>, ()> {
+    ) -> Result<Option<RightsPath>, ()> {
         let user = rbac::user_of(namespace, name);
         // Both at once: most accounts need both answers.
         let (read, asked) =
@@ -135,11 +139,15 @@ impl Accounts {
     }
 
     /// What RBAC lets the account do, itself or as another that its rights lead to, nearest first.
-    async fn power_in_rbac(&self, user: &User, roles: &mut Roles) -> Result<Option<String>, ()> {
+    async fn power_in_rbac(
+        &self,
+        user: &User,
+        roles: &mut Roles,
+    ) -> Result<Option<RightsPath>, ()> {
         let listed = self.bindings.list(&self.own).await.ok_or(())?;
         let mut reached = BTreeSet::new();
-        let mut held: Vec<(String, Given)> =
-            listed.of(user).into_iter().map(|given| (String::new(), given)).collect();
+        let mut held: Vec<(Vec<Hop>, Given)> =
+            listed.of(user).into_iter().map(|given| (Vec::new(), given)).collect();
         for _ in 0..HOPS_MAX {
             roles.read(&self.own, held.iter().map(|(_, given)| given)).await.ok_or(())?;
             let rights: Vec<_> = held
@@ -152,19 +160,21 @@ impl Accounts {
                 .collect();
             let power = rights
                 .iter()
-                .find_map(|(way, scope, rule)| Some(format!("{way}{}", power::of(rule, *scope)?)));
-            if power.is_some() {
-                return Ok(power);
+                .find_map(|(way, scope, rule)| Some((Vec::clone(way), power::of(rule, *scope)?)));
+            if let Some((through, right)) = power {
+                return Ok(Some(RightsPath { through, right }));
             }
             let mut next = Vec::new();
             for (way, scope, rule) in rights {
-                if let Some((right, home)) = power::way(rule, scope)
-                    && reached.insert(home.to_owned())
-                {
-                    next.extend(listed.of_accounts(home).into_iter().map(|(who, given)| {
-                        (format!("{way}{right} in {home}, and so act as {who}, which may "), given)
-                    }));
+                let Some(right) = power::way(rule, scope) else { continue };
+                if !reached.insert(right.namespace.clone()) {
+                    continue;
                 }
+                let accounts = listed.of_accounts(&right.namespace);
+                next.extend(accounts.into_iter().map(|(account, given)| {
+                    let hop = Hop { right: right.clone(), account };
+                    ([way.as_slice(), &[hop]].concat(), given)
+                }));
             }
             if next.is_empty() {
                 return Ok(None);
@@ -188,7 +198,11 @@ impl Accounts {
         }
     }
 
-    async fn power_asked_for(&self, user: &User, namespace: &str) -> Result<Option<String>, ()> {
+    async fn power_asked_for(
+        &self,
+        user: &User,
+        namespace: &str,
+    ) -> Result<Option<RightsPath>, ()> {
         let now = Instant::now();
         if self.answered.was_refused(&user.username, now) {
             return Ok(None);
@@ -200,7 +214,8 @@ impl Accounts {
         let answers = stream::iter(asked)
             .map(async |access| Ok((self.own.may(user, &access).await.map_err(|_| ())?, access)))
             .buffered(ASKED_AT_A_TIME);
-        let granted = answers.try_filter_map(async |(may, access)| Ok(may.then(|| words(&access))));
+        let granted =
+            answers.try_filter_map(async |(may, access)| Ok(may.then(|| path_to(&access))));
         let first = std::pin::pin!(granted).try_next().await;
         if let Ok(None) = &first {
             self.answered.refused(&user.username, now);
@@ -220,10 +235,17 @@ fn access((verb, group, resource, subresource): RightPattern, namespace: &str) -
     }
 }
 
-fn words(access: &Access) -> String {
-    let place = match access.namespace.as_str() {
-        "" => "everywhere".to_owned(),
-        namespace => format!("in {namespace}"),
+/// A right that the account has itself.
+fn path_to(access: &Access) -> RightsPath {
+    let resource = match access.subresource.as_str() {
+        "" => access.resource.clone(),
+        subresource => format!("{}/{subresource}", access.resource),
     };
-    format!("{} {} {place}", access.verb, access.path())
+    let right = Right {
+        verb: access.verb.clone(),
+        api_group: access.group.clone(),
+        resource,
+        namespace: access.namespace.clone(),
+    };
+    RightsPath { through: Vec::new(), right }
 }

@@ -1,6 +1,6 @@
 //! What of a rule's rights an agent would be held for, and which lead to other accounts.
 
-use effects::{EffectKind, is_builtin, is_builtin_group};
+use effects::{EffectKind, about::Right, is_builtin, is_builtin_group};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use upstream::Access;
 
@@ -117,36 +117,37 @@ pub(super) enum Scope<'a> {
     Ordinary(&'a str),
 }
 
-/// One right of the rule for which an agent would be held, as `delete secrets in payments`.
-pub(super) fn of(rule: &PolicyRule, scope: Scope<'_>) -> Option<String> {
+/// One right of the rule for which an agent would be held.
+pub(super) fn of(rule: &PolicyRule, scope: Scope<'_>) -> Option<Right> {
     let right = match scope {
         Scope::Ordinary(_) => held_anywhere(rule),
         Scope::Cluster | Scope::Protected(_) | Scope::Production(_) => outside_reads(rule, scope),
     };
-    let place = match scope {
-        Scope::Cluster => "everywhere".to_owned(),
-        Scope::Protected(it) | Scope::Production(it) | Scope::Ordinary(it) => format!("in {it}"),
+    let namespace = match scope {
+        Scope::Cluster => "",
+        Scope::Protected(it) | Scope::Production(it) | Scope::Ordinary(it) => it,
     };
-    right.map(|right| format!("{right} {place}"))
+    right.map(|right| Right { namespace: namespace.to_owned(), ..right })
 }
 
-/// A right of the rule that leads to the other accounts of a namespace, and the namespace. Elsewhere
-/// than in an ordinary one such a right is held by itself.
-pub(super) fn way<'a>(rule: &PolicyRule, scope: Scope<'a>) -> Option<(String, &'a str)> {
+/// A right of the rule that leads to the other accounts of its namespace. Elsewhere than in an
+/// ordinary one such a right is held by itself.
+pub(super) fn way(rule: &PolicyRule, scope: Scope<'_>) -> Option<Right> {
     let Scope::Ordinary(namespace) = scope else { return None };
     let start = |(group, resource)| ["create", "update"].map(|verb| (verb, group, resource, ""));
     let mut all = STARTS.into_iter().flat_map(start).chain(REACHES);
-    all.find(|it| covers(rule, *it)).map(|it| (words(it), namespace))
+    let found = all.find(|it| covers(rule, *it))?;
+    Some(Right { namespace: namespace.to_owned(), ..of_pattern(found) })
 }
 
-fn held_anywhere(rule: &PolicyRule) -> Option<String> {
+fn held_anywhere(rule: &PolicyRule) -> Option<Right> {
     let known = SAMPLED.iter().chain(&ANYWHERE).find(|it| covers(rule, **it));
-    known.map(|it| words(*it)).or_else(|| held_custom(rule))
+    known.map(|it| of_pattern(*it)).or_else(|| held_custom(rule))
 }
 
 /// The first write of the rule to what Kubernetes does not serve itself that is held wherever it is
 /// done: a delete, and any to a group that is known to act, or not known at all.
-fn held_custom(rule: &PolicyRule) -> Option<String> {
+fn held_custom(rule: &PolicyRule) -> Option<Right> {
     let is_held = |verb: &str, group: &str, resource: &str| {
         let (main, subresource) = resource.split_once('/').unwrap_or((resource, ""));
         if group == "*" {
@@ -167,7 +168,7 @@ fn held_custom(rule: &PolicyRule) -> Option<String> {
     };
     rights(rule).find_map(|(verb, group, resource)| {
         let mut verbs = WRITES.into_iter().filter(|it| verb == "*" || *it == verb);
-        verbs.find(|it| is_held(it, group, resource)).map(|it| named(it, group, resource))
+        verbs.find(|it| is_held(it, group, resource)).map(|it| right(it, group, resource))
     })
 }
 
@@ -182,14 +183,14 @@ fn rights(rule: &PolicyRule) -> impl Iterator<Item = (&str, &str, &str)> {
 }
 
 /// The first right that is neither a read nor known to be harmless.
-fn outside_reads(rule: &PolicyRule, scope: Scope<'_>) -> Option<String> {
+fn outside_reads(rule: &PolicyRule, scope: Scope<'_>) -> Option<Right> {
     if rule.non_resource_urls.as_ref().is_some_and(|it| !it.is_empty()) {
         let is_read = |verb: &&String| ["get", "head", "options"].contains(&verb.as_str());
-        return rule.verbs.iter().find(|verb| !is_read(verb)).map(|verb| format!("{verb} any URL"));
+        return rule.verbs.iter().find(|verb| !is_read(verb)).map(|verb| right(verb, "", ""));
     }
     rights(rule)
         .find(|(verb, group, resource)| !is_harmless(verb, group, resource, scope))
-        .map(|(verb, group, resource)| named(verb, group, resource))
+        .map(|(verb, group, resource)| right(verb, group, resource))
 }
 
 fn is_harmless(verb: &str, group: &str, resource: &str, scope: Scope<'_>) -> bool {
@@ -237,27 +238,27 @@ fn covers(rule: &PolicyRule, (verb, group, resource, subresource): RightPattern)
         && has(rule.resources.as_deref(), &is_resource)
 }
 
-fn words((verb, group, resource, subresource): RightPattern) -> String {
+fn of_pattern((verb, group, resource, subresource): RightPattern) -> Right {
     match subresource {
-        "" => named(verb, group, resource),
-        subresource => named(verb, group, &format!("{resource}/{subresource}")),
+        "" => right(verb, group, resource),
+        subresource => right(verb, group, &format!("{resource}/{subresource}")),
     }
 }
 
-fn named(verb: &str, group: &str, resource: &str) -> String {
-    let verb = if verb == "*" { "do anything with" } else { verb };
-    let resource = if resource == "*" { "all resources" } else { resource };
-    match group {
-        "" => format!("{verb} {resource}"),
-        "*" => format!("{verb} {resource} of all groups"),
-        group => format!("{verb} {resource} of {group}"),
+/// Wherever it holds.
+fn right(verb: &str, api_group: &str, resource: &str) -> Right {
+    Right {
+        verb: verb.to_owned(),
+        api_group: api_group.to_owned(),
+        resource: resource.to_owned(),
+        namespace: String::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use attributes::User;
-    use effects::{Builtin, ClassConfig, NamespaceClass};
+    use effects::{Builtin, ClassConfig, NamespaceClass, Unknown};
     use policy::{Decision, Input, Objects, Pack};
     use serde_json::Value;
 
@@ -385,7 +386,8 @@ mod tests {
             ),
         ];
         for (rule, scope, want) in table {
-            assert_eq!(of(&rule, scope).as_deref(), Some(want), "{rule:?}");
+            let found = of(&rule, scope).as_ref().map(effects::describe::right);
+            assert_eq!(found.as_deref(), Some(want), "{rule:?}");
         }
     }
 
@@ -412,7 +414,7 @@ mod tests {
                 return None;
             }
             if effects::decides_access(&call) && !verb.starts_with("delete") {
-                effects.extend(effects::of_refused(&call, ""));
+                effects.extend(effects::of_refused(&call, Unknown::NoPreview));
             }
         }
         let labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
@@ -491,7 +493,9 @@ mod tests {
 
     #[test]
     fn knows_what_leads_to_other_accounts() {
-        let way = |rule: &PolicyRule, scope| way(rule, scope).map(|(right, _)| right);
+        let way = |rule: &PolicyRule, scope| {
+            way(rule, scope).map(|right| effects::describe::right(&right))
+        };
         let table = [
             (rule("create", "", "pods"), "create pods"),
             (rule("patch", "apps", "deployments"), "update deployments of apps"),
@@ -503,7 +507,8 @@ mod tests {
             (rule("list", "*", "*"), "use pods/exec"),
         ];
         for (rule, want) in table {
-            assert_eq!(way(&rule, Scope::Ordinary("dev")).as_deref(), Some(want), "{rule:?}");
+            let want = format!("{want} in dev");
+            assert_eq!(way(&rule, Scope::Ordinary("dev")), Some(want), "{rule:?}");
             assert_eq!(way(&rule, Scope::Production("dev")), None, "held by itself: {rule:?}");
         }
         let none = [

@@ -1,6 +1,6 @@
 //! What a create, update or patch changes: the live object and the server's dry run, compared.
 
-use effects::EffectKind;
+use effects::{EffectKind, Unknown, describe};
 use payload::MediaType;
 use serde_json::Value;
 use upstream::Probe;
@@ -36,7 +36,7 @@ impl Previewer<'_> {
             }
         }
         // Unreachable, as the last try returns; the strict answer stands here all the same.
-        self.unknown_because("the object kept changing while it was looked at").await
+        self.unknown_because(Unknown::KeepsChanging).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Box<upstream::ProbeAnswer>> {
@@ -44,7 +44,7 @@ impl Previewer<'_> {
         let attributes = write.attributes();
         let probe = Probe::dry_run(attributes, write.content_type().cloned(), write.body.clone());
         let Some(probe) = probe else {
-            return self.no_snapshot("this request has no dry run").await;
+            return self.no_snapshot(Unknown::NoDryRun).await;
         };
         let (live, dry) = tokio::join!(view.live(write), dry_run::of_change(view, write, probe));
         let new = match dry {
@@ -54,12 +54,12 @@ impl Previewer<'_> {
                 let recreated = recreated_namespace::effect_of(&view.namespaces, write, None);
                 let Some(effect) = recreated.filter(|_| exists) else { return Err(answer) };
                 return Ok(Snapshot::Nothing(Box::new(Seen {
-                    unknown: Some("there is such a namespace still".to_owned()),
+                    unknown: Some(Unknown::NamespaceStillThere),
                     effects: vec![effect],
                     ..Seen::default()
                 })));
             }
-            DryRun::Nothing(why) => return self.no_snapshot(&why).await,
+            DryRun::Nothing(why) => return self.no_snapshot(why).await,
             DryRun::Would(new) => new,
         };
         let answers_no_object = matches!(attributes.subresource.as_str(), "eviction" | "binding")
@@ -70,13 +70,11 @@ impl Previewer<'_> {
             }
             _ if answers_no_object => Ok(Snapshot::Nothing(Box::default())),
             (Some(new), live) => Ok(Snapshot::Of(live, new)),
-            (None, _) => {
-                self.no_snapshot("the API server's dry run did not answer with an object").await
-            }
+            (None, _) => self.no_snapshot(Unknown::NotTheObject).await,
         }
     }
 
-    async fn no_snapshot(&self, why: &str) -> Result<Snapshot, Box<upstream::ProbeAnswer>> {
+    async fn no_snapshot(&self, why: Unknown) -> Result<Snapshot, Box<upstream::ProbeAnswer>> {
         Ok(Snapshot::Nothing(Box::new(self.unknown_because(why).await?)))
     }
 
@@ -87,14 +85,14 @@ impl Previewer<'_> {
         let mut seen = Seen::default();
         let is_torn = !is_of_one_version(&live, &new);
         let unknown = match &live {
-            Live::Hidden(why) => Some(why.as_str()),
-            _ if is_torn => Some("the object kept changing while it was looked at"),
+            Live::Hidden(why) => Some(why.clone()),
+            _ if is_torn => Some(Unknown::KeepsChanging),
             Live::Is(_) | Live::IsNot => None,
         };
         if let Some(why) = unknown {
-            seen.unknown = Some(why.to_owned());
-            seen.effects.push(effects::unknown(attributes, why));
-            seen.notes.push(why.to_owned());
+            seen.notes.push(describe::reason(&why));
+            seen.effects.push(effects::unknown(attributes, why.clone()));
+            seen.unknown = Some(why);
         }
         // Compared with an invisible object, a change would look like a create.
         let old = match live {
@@ -108,9 +106,7 @@ impl Previewer<'_> {
         }
         seen.effects.extend(recreated_namespace::effect_of(namespaces, self.write, Some(&new)));
         if self.write.class.production && is_relative(self.write.media, &self.write.body) {
-            let why = "a JSON patch that copies or moves within the object can mean something \
-                       else by the time it is sent";
-            seen.effects.push(effects::unknown(attributes, why));
+            seen.effects.push(effects::unknown(attributes, Unknown::RelativePatch));
         }
         seen.live = old.flatten();
         seen.new = Some(new);
@@ -203,7 +199,7 @@ mod tests {
             (Live::Is(at("1")), json!({}), false),
             (Live::Is(json!({})), json!({}), true),
             (Live::IsNot, at("1"), true),
-            (Live::Hidden("no".into()), at("1"), true),
+            (Live::Hidden(Unknown::NoPreview), at("1"), true),
         ];
         for (row, (live, new, want)) in table.into_iter().enumerate() {
             assert_eq!(is_of_one_version(&live, &new), want, "row {row}");

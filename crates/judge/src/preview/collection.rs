@@ -1,5 +1,6 @@
 //! What a delete of a collection takes.
 
+use effects::Unknown;
 use hold::Target;
 use serde_json::Value;
 
@@ -15,10 +16,10 @@ impl Previewer<'_> {
         let mut list = match dry_run::of_delete(self.view, self.write).await {
             DryRun::Answered(answer) => return Err(answer),
             DryRun::Would(list) => list.unwrap_or_default(),
-            DryRun::Nothing(why) => return self.unknown_because(&why).await,
+            DryRun::Nothing(why) => return self.unknown_because(why).await,
         };
         let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) else {
-            return self.unknown_because("what matches could not be listed").await;
+            return self.unknown_because(Unknown::NotListed).await;
         };
         let items = std::mem::take(items);
         let mut seen = Seen {

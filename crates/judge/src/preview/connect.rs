@@ -1,6 +1,9 @@
 //! Ways into a pod, service or node: as powerful as what runs there (DEFAULTS Q7).
 
-use effects::{Effect, EffectKind};
+use effects::{
+    About, Effect, EffectKind,
+    about::{Part, Parts, Power},
+};
 use upstream::Probe;
 
 use super::unseen::Previewer;
@@ -25,8 +28,7 @@ impl Previewer<'_> {
             None => vec![Effect {
                 kind: EffectKind::Borrow,
                 object: effects::object_of(attributes),
-                detail: "takes whatever the other end may do, which is not known".to_owned(),
-                count: None,
+                about: About::Parts(Parts { parts: vec![Part::Power(Power::OtherEnd)], more: 0 }),
             }],
         };
         if pod.is_some() {

@@ -2,6 +2,7 @@
 //! run for real.
 
 use attributes::Attributes;
+use effects::Unknown;
 
 use super::unseen::Previewer;
 use crate::{
@@ -19,8 +20,7 @@ pub(crate) fn is_custom_scale(a: &Attributes) -> bool {
 impl Previewer<'_> {
     /// From which count to which, by the live object and the request's own words.
     pub(crate) async fn custom_scale(&self) -> Previewed {
-        let note = "what is said of the count is read from the request, not from a dry run";
-        let mut seen = self.blind_because(note).await?;
+        let mut seen = self.blind_because(Unknown::SaidScale).await?;
         let attributes = self.write.attributes();
         let live = match self.view.live(self.write).await {
             Live::Is(live) => Some(live),

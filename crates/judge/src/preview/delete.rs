@@ -1,5 +1,7 @@
 //! What a delete of one object takes.
 
+use effects::describe;
+
 use super::unseen::Previewer;
 use crate::{
     dry_run::{self, DryRun},
@@ -15,7 +17,7 @@ impl Previewer<'_> {
         let mut seen = match dry_run::of_delete(self.view, self.write).await {
             DryRun::Answered(answer) => return Err(answer),
             DryRun::Would(_) => Seen::default(),
-            DryRun::Nothing(why) => self.blind_because(&why).await?,
+            DryRun::Nothing(why) => self.blind_because(why).await?,
         };
         match live {
             Live::Is(object) => {
@@ -33,8 +35,8 @@ impl Previewer<'_> {
             }
             Live::IsNot => seen.notes.push("there is no such object now".to_owned()),
             Live::Hidden(why) => {
-                seen.unknown = Some(why.clone());
-                seen.notes.push(why);
+                seen.notes.push(describe::reason(&why));
+                seen.unknown = Some(why);
             }
         }
         Ok(seen)

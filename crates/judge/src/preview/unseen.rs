@@ -1,6 +1,7 @@
 //! What cannot or must not be previewed.
 
 use bytes::Bytes;
+use effects::Unknown;
 use http::{HeaderMap, StatusCode};
 use payload::Redactor;
 use upstream::ProbeAnswer;
@@ -24,12 +25,12 @@ pub(crate) struct Previewer<'a> {
 impl Previewer<'_> {
     /// Of a kind of request that has no preview.
     pub(crate) async fn blind(&self) -> Previewed {
-        self.blind_because("this kind of request has no preview").await
+        self.blind_because(Unknown::NoPreview).await
     }
 
     /// Asks RBAC and discovery on the agent's behalf, so that no reviewer is asked to approve what the API
     /// server would refuse.
-    pub(super) async fn blind_because(&self, why: &str) -> Previewed {
+    pub(super) async fn blind_because(&self, why: Unknown) -> Previewed {
         if let Some(words) = self.view.refusal(&self.write.user, self.write.attributes()).await {
             return Err(Box::new(forbidden(words)));
         }
@@ -40,8 +41,8 @@ impl Previewer<'_> {
     }
 
     /// As [`Previewer::blind_because`], where not knowing is an effect of its own.
-    pub(super) async fn unknown_because(&self, why: &str) -> Previewed {
-        let mut seen = self.blind_because(why).await?;
+    pub(super) async fn unknown_because(&self, why: Unknown) -> Previewed {
+        let mut seen = self.blind_because(why.clone()).await?;
         seen.effects.push(effects::unknown(self.write.attributes(), why));
         Ok(seen)
     }

@@ -8,7 +8,7 @@ use super::{compiler::Compiler, file::File};
 use crate::{
     Exception, Rule, RuleName, agents,
     document::{ExceptionSpec, PolicyException},
-    facts,
+    facts::{self, Purpose},
 };
 
 impl Compiler<'_> {
@@ -21,7 +21,8 @@ impl Compiler<'_> {
             self.check_loosens(file, rule);
         }
         let nothing = |name| Type::object(name, []);
-        let schema = facts::schema(&Type::Dyn, nothing("params"), nothing("variables"), false);
+        let (params, variables) = (nothing("params"), nothing("variables"));
+        let schema = facts::schema(&Type::Dyn, params, variables, Purpose::OfRequest);
         let when = spec
             .when
             .as_ref()

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use super::{compiler::Compiler, file::File, rules::Inherited, settings::type_of};
 use crate::{
     document::{Condition, Policy},
-    facts, matching,
+    facts::{self, Purpose},
+    matching,
     pack::{Compiled as CompiledPolicy, Needs},
 };
 
@@ -28,11 +29,11 @@ impl Compiler<'_> {
         };
         let (variables, variables_type) =
             self.variables(file, &spec.variables, &object, &params_type);
-        let schema = |with_effect| {
+        let schema = |purpose| {
             let (params, variables) = (params_type.clone(), variables_type.clone());
-            facts::schema(&object, params, variables, with_effect)
+            facts::schema(&object, params, variables, purpose)
         };
-        let of_request = schema(false);
+        let of_request = schema(Purpose::OfRequest);
         let conditions: Vec<Named> = spec
             .match_conditions
             .iter()
@@ -53,8 +54,8 @@ impl Compiler<'_> {
             policy,
             index: self.pack.policies.len(),
             file,
-            of_request: &of_request,
-            of_effect: &schema(true),
+            of_request: [&of_request, &schema(Purpose::ReasonOfRequest)],
+            of_effect: [&schema(Purpose::OfEffect), &schema(Purpose::ReasonOfEffect)],
             needs: needs_of(policy, conditions.iter().chain(&variables)),
             requests: matching::requests(constraints),
         };
@@ -85,8 +86,8 @@ impl Compiler<'_> {
         let mut types: BTreeMap<String, Type> = BTreeMap::new();
         for variable in variables {
             // Each may use those before it, and only those: so there are no circles.
-            let schema =
-                facts::schema(object, params.clone(), object_type("variables", &types), false);
+            let earlier = object_type("variables", &types);
+            let schema = facts::schema(object, params.clone(), earlier, Purpose::OfRequest);
             let expression = Expression::compile(&variable.expression.value, &schema);
             let expression = self.reported(file, &variable.expression, expression);
             // One that does not compile is anything, so that only its own mistake is told.
@@ -99,7 +100,9 @@ impl Compiler<'_> {
 }
 
 fn object_type(name: &str, fields: &BTreeMap<String, Type>) -> Type {
-    Type::Object(Fields { name: name.to_owned(), fields: fields.clone() }.into())
+    Type::Object(
+        Fields { name: name.to_owned(), fields: fields.clone(), ..Fields::default() }.into(),
+    )
 }
 
 fn parameters_type(params: &Json) -> Type {

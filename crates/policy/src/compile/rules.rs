@@ -27,10 +27,10 @@ pub(super) struct Inherited<'p> {
     /// Of the policy within the pack.
     pub(super) index: usize,
     pub(super) file: &'p File,
-    /// What expressions see in a rule about a request as a whole.
-    pub(super) of_request: &'p Schema,
+    /// What conditions, and reasons, see in a rule about a request as a whole.
+    pub(super) of_request: [&'p Schema; 2],
     /// What they see in a rule about effects.
-    pub(super) of_effect: &'p Schema,
+    pub(super) of_effect: [&'p Schema; 2],
     /// What the policy's own expressions and selectors look at.
     pub(super) needs: Needs,
     /// What its constraints name.
@@ -46,7 +46,7 @@ impl Compiler<'_> {
         self.check_requests(inherited, rule, &kinds);
         self.check_deadline(file, rule);
         let reviewers = self.reviewers(file, rule);
-        let schema =
+        let [schema, of_reason] =
             if rule.effects.is_empty() { inherited.of_request } else { inherited.of_effect };
         let when = rule
             .when
@@ -55,7 +55,7 @@ impl Compiler<'_> {
         let reason = rule
             .reason
             .as_ref()
-            .and_then(|it| self.reported(file, it, Template::compile(&it.value, schema)));
+            .and_then(|it| self.reported(file, it, Template::compile(&it.value, of_reason)));
         let needs = self.needs(inherited, rule, when.as_ref(), reason.as_ref());
         if self.is_disabled(&name.0) && !rule.unconditional {
             self.pack.disabled.push(name);
@@ -111,14 +111,14 @@ impl Compiler<'_> {
     fn effect_kinds(&mut self, file: &File, rule: &RuleDocument) -> Vec<EffectKind> {
         let mut kinds = Vec::new();
         for written in &rule.effects {
-            if let Some(kind) = EffectKind::named(&written.value) {
+            if let Ok(kind) = written.value.parse() {
                 kinds.push(kind);
                 continue;
             }
-            let names: Vec<String> = EffectKind::ALL.iter().map(|it| format!("{it:?}")).collect();
+            let names = EffectKind::ALL.iter().map(|it| it.as_str());
             let message = format!("there is no effect `{}`", written.value);
             let issue = file.issue_at(written.referenced, message);
-            self.issues.push(issue.meant(&written.value, names.iter().map(String::as_str)));
+            self.issues.push(issue.meant(&written.value, names));
         }
         kinds
     }

@@ -7,6 +7,7 @@ use ledger::{EffectRecord, Identity};
 use policy::{
     Pack, Severity,
     document::{API_VERSION, Mode, Place},
+    literal,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -46,16 +47,12 @@ struct Key {
     effects: Vec<What>,
 }
 
-/// One effect.
+/// One effect: what is done to what, and the condition that is true of it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct What {
     kind: String,
-    group_resource: String,
     namespace: String,
-    name: String,
-    /// In words; where it has counts, the first of them.
-    detail: String,
-    count: Option<(i64, i64)>,
+    condition: Result<String, String>,
 }
 
 /// An exception, and what it rests on.
@@ -324,18 +321,18 @@ impl Key {
     /// True for exactly what was approved.
     fn condition(&self, calls: &[&Held]) -> Result<String, String> {
         let verbs: BTreeSet<&str> = calls.iter().map(|it| it.request.verb.as_str()).collect();
-        let verbs: Vec<String> = verbs.into_iter().map(text).collect();
+        let verbs: Vec<String> = verbs.into_iter().map(literal).collect();
         let mut parts = vec![
             format!("request.verb in [{}]", verbs.join(", ")),
-            format!("request.resource.group == {}", text(&self.api_group)),
-            format!("request.resource.resource == {}", text(&self.resource)),
-            format!("request.subResource == {}", text(&self.subresource)),
+            format!("request.resource.group == {}", literal(&self.api_group)),
+            format!("request.resource.resource == {}", literal(&self.resource)),
+            format!("request.subResource == {}", literal(&self.subresource)),
             format!("effects.size() == {}", self.effects.len()),
         ];
         // Each of them is one that was approved: two that look alike leave no room for a third.
         let whats: BTreeSet<&What> = self.effects.iter().collect();
         let whats: Vec<String> =
-            whats.into_iter().map(What::condition).collect::<Result<_, _>>()?;
+            whats.into_iter().map(|it| it.condition.clone()).collect::<Result<_, _>>()?;
         parts.push(format!("effects.all(it, {})", whats.join("\n  || ")));
         let condition = parts.join("\n&& ");
         match condition.len() > CONDITION_BYTES_MAX {
@@ -346,44 +343,12 @@ impl Key {
 }
 
 impl What {
-    fn of(effect: &EffectRecord) -> Self {
-        // Of counts, what is counted: an autoscaler has two.
-        let detail = match effect.count {
-            None => effect.detail.as_str(),
-            Some(_) => effect.detail.split_inclusive(' ').next().unwrap_or_default(),
+    fn of(record: &EffectRecord) -> Self {
+        let condition = match record.effect() {
+            Ok(effect) => policy::same_or_less("it", &effect).map_err(|why| why.to_string()),
+            Err(error) => Err(error.to_string()),
         };
-        Self {
-            kind: effect.kind.clone(),
-            group_resource: group_resource(&effect.api_group, &effect.resource),
-            namespace: effect.namespace.clone(),
-            name: effect.name.clone(),
-            detail: detail.to_owned(),
-            count: effect.count,
-        }
-    }
-
-    fn condition(&self) -> Result<String, String> {
-        if self.name.is_empty() {
-            return Err("the object has a new name each time".to_owned());
-        }
-        let mut parts = vec![
-            format!("it.kind == {}", text(&self.kind)),
-            format!("it.groupResource == {}", text(&self.group_resource)),
-            format!("it.namespace == {}", text(&self.namespace)),
-            format!("it.name == {}", text(&self.name)),
-        ];
-        let detail = text(&self.detail);
-        parts.push(match self.count {
-            None => format!("it.detail == {detail}"),
-            // As far as was approved, or less far.
-            Some((old, new)) if new < old => format!(
-                "it.detail.startsWith({detail}) && has(it.new) && it.old <= {old} && it.new >= {new}"
-            ),
-            Some((old, new)) => format!(
-                "it.detail.startsWith({detail}) && has(it.new) && it.old >= {old} && it.new <= {new}"
-            ),
-        });
-        Ok(parts.join(" && "))
+        Self { kind: record.kind.clone(), namespace: record.namespace.clone(), condition }
     }
 }
 
@@ -400,20 +365,6 @@ fn agents(username: &str) -> Agents {
 
 fn group_resource(api_group: &str, resource: &str) -> String {
     if api_group.is_empty() { resource.to_owned() } else { format!("{resource}.{api_group}") }
-}
-
-/// A string literal of CEL, in ASCII: names are an agent's, and must not end it.
-fn text(text: &str) -> String {
-    let mut literal = String::from("'");
-    for char in text.chars() {
-        match char {
-            '\'' | '\\' => literal.extend(['\\', char]),
-            ' '..='~' => literal.push(char),
-            other => literal.push_str(&format!("\\U{:08x}", u32::from(other))),
-        }
-    }
-    literal.push('\'');
-    literal
 }
 
 #[cfg(test)]

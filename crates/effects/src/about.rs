@@ -1,0 +1,687 @@
+//! What is known of an effect beyond its kind and its object, as values.
+//!
+//! The JSON of these types is part of the ledger's format and of the review API: a field or a
+//! variant may come, but none changes its name (`tests/about.rs` holds an example of each).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Unknown, effect::ObjectRef};
+
+/// What is known of an effect.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum About {
+    /// Kind and object say everything.
+    #[default]
+    Nothing,
+    /// A size changes.
+    Count(Count),
+    /// An object goes.
+    Deletion(Deletion),
+    /// Parts of one object change, or come with it.
+    Parts(Parts),
+    /// A write to an API that Kubernetes itself does not serve.
+    Custom(Custom),
+    /// Code runs, or something in the cluster is reached, through the API server.
+    Connect(Connect),
+    /// A token of a ServiceAccount is minted.
+    Token,
+    /// A pod is bound to a node, past the scheduler.
+    Binding,
+    /// Code runs with the rights of the effect's service account.
+    RunsAs(RunsAs),
+    /// The class of a namespace changes.
+    Class(ClassChange),
+    /// One more pod of the effect's ReplicaSet goes, after too many others.
+    PodsGone(PodsGone),
+    /// Why nobody can say what would happen.
+    Unknown(UnknownWrite),
+    /// A sentence of an earlier version of agent-shield, which no longer decides anything.
+    Said(String),
+}
+
+/// A size before and after.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Count {
+    /// Of what.
+    pub counted: Counted,
+    /// The size now; missing where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<i64>,
+    /// The size after; missing where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<i64>,
+    /// What was before.
+    #[serde(default, skip_serializing_if = "Before::is_same")]
+    pub before: Before,
+}
+
+impl Count {
+    /// Before and after, where both are known: from the largest size of the steps that add up.
+    pub fn sizes(&self) -> Option<(i64, i64)> {
+        let (old, new) = (self.old?, self.new?);
+        match &self.before {
+            Before::Same => Some((old, new)),
+            Before::Larger(steps) => Some((steps.baseline, new)),
+            Before::Unknown => None,
+        }
+    }
+}
+
+/// What a size counts.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Counted {
+    /// The pods of a workload.
+    Replicas,
+    /// The fewest pods that an autoscaler keeps.
+    MinReplicas,
+    /// The most pods that an autoscaler makes.
+    MaxReplicas,
+}
+
+impl Counted {
+    /// As the field of the object is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replicas => "replicas",
+            Self::MinReplicas => "minReplicas",
+            Self::MaxReplicas => "maxReplicas",
+        }
+    }
+}
+
+/// What a size was before, by the ledger.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Before {
+    /// Nothing larger than now.
+    #[default]
+    Same,
+    /// Larger: this cut is one of several.
+    Larger(Steps),
+    /// The ledger could not be read.
+    Unknown,
+}
+
+impl Before {
+    fn is_same(&self) -> bool {
+        *self == Self::Same
+    }
+}
+
+/// Earlier steps that add up with this one.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Steps {
+    /// The largest size before.
+    pub baseline: i64,
+    /// The last of them, oldest first.
+    pub steps: Vec<Step>,
+    /// How many came before those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier: usize,
+}
+
+/// One earlier change of a size.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The call that made it.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// The size before.
+    pub from: i64,
+    /// The size after.
+    pub to: i64,
+}
+
+/// An object that goes, and how.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// Which.
+    pub what: Deleted,
+    /// What becomes of its dependants; missing where nobody has looked at the options yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<Propagation>,
+    /// The time to end that the request asks for, in seconds; missing where it asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<i64>,
+}
+
+impl Deletion {
+    /// Of which nobody has looked at the options yet.
+    pub fn of(what: Deleted) -> Self {
+        Self { what, propagation: None, grace_seconds: None }
+    }
+}
+
+/// Which object goes.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Deleted {
+    /// The object that the request names.
+    Named,
+    /// A Secret of this type.
+    Secret(String),
+    /// A volume that is bound to a claim in this namespace.
+    BoundVolume(String),
+    /// A workload with so many replicas.
+    Workload(i64),
+    /// Everything that matches, in the object's namespace.
+    Matching,
+    /// A namespace, whose contents are left behind.
+    Finalized,
+    /// The claims of the pods that go from a StatefulSet.
+    ClaimsOf(ClaimsOf),
+    /// An object of an API that Kubernetes itself does not serve.
+    Custom,
+    /// A pod, by an eviction.
+    Evicted,
+    /// A pod that its ReplicaSet replaces.
+    Replaced(Replaced),
+}
+
+/// Whose claims go, and by which field.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimsOf {
+    /// The StatefulSet.
+    pub owner: OwnerRef,
+    /// When it takes its claims with it.
+    pub when: ClaimsGo,
+}
+
+/// When a StatefulSet takes its claims with it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClaimsGo {
+    /// When it gets fewer replicas.
+    WhenScaled,
+    /// When it is deleted.
+    WhenDeleted,
+}
+
+impl ClaimsGo {
+    /// As the field of `persistentVolumeClaimRetentionPolicy` is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WhenScaled => "whenScaled",
+            Self::WhenDeleted => "whenDeleted",
+        }
+    }
+}
+
+/// Who replaces a pod.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replaced {
+    /// The ReplicaSet.
+    pub owner: OwnerRef,
+    /// How many of its other pods are ready.
+    pub ready: usize,
+}
+
+/// Another object than the effect's own.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerRef {
+    /// Empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_group: String,
+    /// Plural resource.
+    pub resource: String,
+    /// Empty for cluster-scoped objects.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+}
+
+impl From<&ObjectRef> for OwnerRef {
+    fn from(object: &ObjectRef) -> Self {
+        let ObjectRef { api_group, resource, namespace, name, uid } = object.clone();
+        Self { api_group, resource, namespace, name, uid }
+    }
+}
+
+impl From<&OwnerRef> for ObjectRef {
+    fn from(owner: &OwnerRef) -> Self {
+        let OwnerRef { api_group, resource, namespace, name, uid } = owner.clone();
+        Self { api_group, resource, namespace, name, uid }
+    }
+}
+
+/// What becomes of what a deleted object owns.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Propagation {
+    /// It goes afterwards.
+    Background,
+    /// It goes first.
+    Foreground,
+    /// It is left behind.
+    Orphan,
+    /// The request asks for something that Kubernetes does not know.
+    Unknown,
+    /// The options cannot be read in exactly one way.
+    Unreadable,
+}
+
+impl Propagation {
+    /// As `propagationPolicy` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Background => "Background",
+            Self::Foreground => "Foreground",
+            Self::Orphan => "Orphan",
+            Self::Unknown => "Unknown",
+            Self::Unreadable => "Unreadable",
+        }
+    }
+}
+
+/// What changes of an object: different parts of one kind, in the order in which they were found.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parts {
+    /// The first of them.
+    pub parts: Vec<Part>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+/// One part of an object that comes, goes or differs.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// The object is new; its name begins with this where the server makes it up.
+    Created(String),
+    /// The object is new and decides what others may do; as [`Part::Created`].
+    AccessCreated(String),
+    /// The object decides what others may do, and differs in these fields (the first of them).
+    AccessChanged(Vec<String>),
+    /// A field differs: its path.
+    Field(String),
+    /// A label: its key.
+    Label(String),
+    /// An annotation: its key.
+    Annotation(String),
+    /// A label or annotation that makes a new object act: its key.
+    Mark(String),
+    /// The record of `kubectl apply` says what changes in the object itself.
+    AppliedRecord,
+    /// The record of `kubectl apply` says something else, which the next apply acts on.
+    ForeignAppliedRecord,
+    /// A volume that a claim is bound to.
+    VolumeOfClaim(VolumeOfClaim),
+    /// A Secret that is a credential of the cluster: its type.
+    Credential(String),
+    /// `metadata.ownerReferences`, as `Kind name`.
+    Owners(OldNew<Vec<String>>),
+    /// `metadata.finalizers`.
+    Finalizers(OldNew<Vec<String>>),
+    /// The taints of a node.
+    Taints(OldNew<Vec<Taint>>),
+    /// A key of a Secret or ConfigMap that was not there before.
+    DataAdded(String),
+    /// A key of a Secret or ConfigMap with another value.
+    DataOverwritten(String),
+    /// A key of a Secret or ConfigMap that goes.
+    DataRemoved(String),
+    /// A Secret or ConfigMap can never be changed again, or could not before.
+    Immutable,
+    /// Claims of the pods that go may be deleted with them.
+    ClaimsMayGo,
+    /// Something is taken from outside the namespace.
+    Power(Power),
+    /// The image of a container.
+    Image(ContainerChange),
+    /// The image of a volume: the volume's name.
+    VolumeImage(String),
+    /// Requests or limits of a container.
+    Resources(ContainerChange),
+    /// Requests or limits of the pod as a whole.
+    PodResources(FieldChange),
+    /// A new container.
+    ContainerAdded(ContainerAdded),
+    /// A container that goes.
+    ContainerRemoved(Container),
+    /// Its pods are replaced one after another.
+    Rolls,
+    /// Its pods are replaced, and not safely so.
+    RestartsUnsafely(Hazard),
+}
+
+/// Something before and after.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OldNew<T> {
+    /// Before.
+    pub old: T,
+    /// After.
+    pub new: T,
+}
+
+/// The claim of a volume, and the fields of the volume that differ.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeOfClaim {
+    /// Where the claim is.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The first of the fields.
+    pub fields: Vec<String>,
+}
+
+/// A taint of a node.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// A container of a pod template.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// `containers`, `initContainers` or `ephemeralContainers`.
+    pub list: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A container that comes.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerAdded {
+    /// Which.
+    #[serde(flatten)]
+    pub container: Container,
+    /// What runs in it.
+    pub image: String,
+}
+
+/// One field of a container before and after.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerChange {
+    /// Which container.
+    #[serde(flatten)]
+    pub container: Container,
+    /// What differs of it.
+    #[serde(flatten)]
+    pub change: FieldChange,
+}
+
+/// One field before and after, as text; JSON where it is no string.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    /// The path from its container or pod, with `/` between.
+    pub field: String,
+    /// Missing where it comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// Missing where it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+}
+
+/// Why rolling the pods of a workload is not a safe restart.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Hazard {
+    /// An annotation of the template does more than restart: its key.
+    Annotation(String),
+    /// It is not a workload that rolls.
+    DoesNotRoll,
+    /// Its strategy is not `RollingUpdate`; missing where it names none.
+    Strategy(Option<String>),
+    /// It has so few replicas that it is down meanwhile.
+    FewReplicas(i64),
+    /// All of them may be unavailable at once.
+    AllAtOnce,
+}
+
+/// Something that an object takes from outside its namespace.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Power {
+    /// A namespace of its node: `hostNetwork`, `hostPID` or `hostIPC`.
+    HostNamespace(String),
+    /// A token of this service account, by a volume of its own.
+    Token(String),
+    /// A path of its node.
+    HostPath(String),
+    /// Its node, as a privileged container.
+    Privileged,
+    /// A Linux capability.
+    Capability(String),
+    /// Its node's `/proc`.
+    ProcMount,
+    /// A port of its node.
+    HostPort(i64),
+    /// A node, past the scheduler.
+    Node(String),
+    /// Nodes by a label: `key=value`.
+    NodeLabel(String),
+    /// Chosen nodes, by affinity.
+    NodeAffinity,
+    /// Priority over other pods: the class.
+    Priority(String),
+    /// Traffic to an address.
+    Address(String),
+    /// A host name.
+    HostName(String),
+    /// The address of the API server.
+    ApiServerAddress,
+    /// Another's volume.
+    Volume(String),
+    /// Data of another namespace.
+    DataOf(String),
+    /// Whatever the other end of a connection may do, which is not known.
+    OtherEnd,
+}
+
+impl Power {
+    /// Its name, and whose or which it is; empty where the name says all.
+    pub fn parts(&self) -> (&'static str, String) {
+        match self {
+            Self::HostNamespace(it) => ("hostNamespace", it.clone()),
+            Self::Token(it) => ("token", it.clone()),
+            Self::HostPath(it) => ("hostPath", it.clone()),
+            Self::Privileged => ("privileged", String::new()),
+            Self::Capability(it) => ("capability", it.clone()),
+            Self::ProcMount => ("procMount", String::new()),
+            Self::HostPort(it) => ("hostPort", it.to_string()),
+            Self::Node(it) => ("node", it.clone()),
+            Self::NodeLabel(it) => ("nodeLabel", it.clone()),
+            Self::NodeAffinity => ("nodeAffinity", String::new()),
+            Self::Priority(it) => ("priority", it.clone()),
+            Self::Address(it) => ("address", it.clone()),
+            Self::HostName(it) => ("hostName", it.clone()),
+            Self::ApiServerAddress => ("apiServerAddress", String::new()),
+            Self::Volume(it) => ("volume", it.clone()),
+            Self::DataOf(it) => ("dataOf", it.clone()),
+            Self::OtherEnd => ("otherEnd", String::new()),
+        }
+    }
+}
+
+/// A write to an API that Kubernetes itself does not serve.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Custom {
+    /// `create`, `delete`, …
+    pub verb: String,
+    /// Empty for the object itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+}
+
+/// A way into the cluster through the API server.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Connect {
+    /// To the kubelet of a node: to every pod on it.
+    Kubelet,
+    /// To an API server, which would not see who asks.
+    ApiServer,
+    /// To a pod or service.
+    Proxied(Proxied),
+    /// To ports of a pod.
+    PortForward,
+    /// A command in a pod, or its input and output.
+    Command(Command),
+    /// A container of the agent's choice in a pod.
+    EphemeralContainer,
+}
+
+/// A request through the API server's proxy.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proxied {
+    /// HTTP method.
+    pub method: String,
+    /// Path at the other end, without the query.
+    pub path: String,
+}
+
+/// A command in a pod. Its words are left out: they may hold a secret.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Command {
+    /// `exec` or `attach`.
+    pub subresource: String,
+    /// How many words it has.
+    pub words: usize,
+}
+
+/// Who runs as a service account, and what that one may do.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunsAs {
+    /// The object whose code it is.
+    pub of: OwnerRef,
+    /// What the account may do; for reviewers alone.
+    #[serde(default, skip_serializing_if = "Rights::is_untold")]
+    pub rights: Rights,
+}
+
+/// What a service account may do.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rights {
+    /// Not told.
+    #[default]
+    Untold,
+    /// They could not be looked up.
+    Unknown,
+    /// One right for which an agent would be held.
+    May(RightsPath),
+}
+
+impl Rights {
+    fn is_untold(&self) -> bool {
+        *self == Self::Untold
+    }
+}
+
+/// A right, and how the account comes to it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RightsPath {
+    /// Rights by which it acts as another account, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<Hop>,
+    /// The right.
+    pub right: Right,
+}
+
+/// A right by which an account acts as another one.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hop {
+    /// The right.
+    pub right: Right,
+    /// As whom, `namespace/name`.
+    pub account: String,
+}
+
+/// One right.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Right {
+    /// `*` for any.
+    pub verb: String,
+    /// Empty for the core group, `*` for all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_group: String,
+    /// Plural resource, with `/` before a subresource; `*` for all. Empty: URLs that are no resources.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resource: String,
+    /// Empty: everywhere.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+}
+
+/// The class of a namespace before and after.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassChange {
+    /// Before.
+    pub old: ClassMark,
+    /// After.
+    pub new: ClassMark,
+    /// Whether the namespace is made anew, under the name of one that is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recreated: bool,
+}
+
+/// How a namespace is classed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassMark {
+    /// Whether any write in it is held.
+    pub protected: bool,
+    /// Whether it is not declared non-production.
+    pub production: bool,
+}
+
+/// Pods of one ReplicaSet that go in a short time.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodsGone {
+    /// In so many minutes.
+    pub minutes: u64,
+    /// The calls that let the others go.
+    pub calls: Vec<String>,
+}
+
+/// A write of which nobody can say what it would do.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnknownWrite {
+    /// `create`, `patch`, …
+    pub verb: String,
+    /// Empty for the object itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+    /// Why.
+    pub why: Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}

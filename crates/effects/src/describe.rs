@@ -1,0 +1,543 @@
+//! Effects in words: for reviewers, agents, logs and the command line alike.
+//!
+//! These sentences decide nothing and are never stored, so that they can be made better at any
+//! time. With the feature `mute` each of them is `x`, and everything else works as before.
+
+use crate::{
+    EffectKind,
+    about::{
+        About, Before, ClaimsGo, ClassChange, ClassMark, Command, Connect, Container,
+        ContainerChange, Count, Custom, Deleted, Deletion, FieldChange, Hazard, Part, Parts,
+        PodsGone, Power, Propagation, Right, Rights, RunsAs, Steps, Taint, UnknownWrite,
+        VolumeOfClaim,
+    },
+    custom,
+    effect::{Effect, ObjectRef},
+    triggers,
+    unknown::{Hidden, HiddenRead, Unknown},
+};
+
+/// Parts that one sentence names.
+const PARTS_SHOWN_MAX: usize = 6;
+
+/// What an effect does to what, in a sentence: `scales deployment prod/web down: replicas 10 -> 4`.
+pub fn describe(effect: &Effect) -> String {
+    use EffectKind as E;
+    let detail = || what_happens(effect);
+    say(|| {
+        let object = named(&effect.object);
+        match effect.kind {
+            // These say the object themselves.
+            E::Delete
+            | E::Evict
+            | E::RunCode
+            | E::ProxyToNode
+            | E::ProxyToApiServer
+            | E::GrantAccess
+            | E::Unprotect
+            | E::Protect
+            | E::CreateActive
+            | E::CreateInert
+            | E::WriteCustom
+            | E::WriteActing
+            | E::Unknown => detail(),
+            E::Cordon | E::Uncordon => format!("{object} {}", detail()),
+            E::ScaleDown => match effect.count() {
+                Some((_, 0)) => format!("scales {object} to nothing: {}", detail()),
+                _ => format!("scales {object} down: {}", detail()),
+            },
+            E::ScaleUp => format!("scales {object} up: {}", detail()),
+            _ => format!("{object}: {}", detail()),
+        }
+    })
+}
+
+/// What an effect does, next to the names of its kind and object: `replicas 10 -> 4`.
+pub fn detail(effect: &Effect) -> String {
+    say(|| what_happens(effect))
+}
+
+/// What an effect says beyond what was asked; nothing where the request says it all. `is_asked`:
+/// the request names this object itself.
+pub fn beyond(effect: &Effect, is_asked: bool) -> Option<String> {
+    let verb = match effect.kind {
+        EffectKind::Delete => "deletes",
+        EffectKind::Evict => "evicts",
+        EffectKind::CreateActive | EffectKind::CreateInert => "creates",
+        _ => return Some(detail(effect)),
+    };
+    let whole = what_happens(effect);
+    let more = whole.strip_prefix(&format!("{verb} {}", named(&effect.object)));
+    match more {
+        Some(more) if is_asked => {
+            let more = more.trim_start_matches([',', ';', ' ']);
+            (!more.is_empty()).then(|| say(|| more.to_owned()))
+        }
+        _ => Some(detail(effect)),
+    }
+}
+
+/// An object: `deployment prod/web`, `namespace payments`, `deployments in prod`.
+pub fn object(object: &ObjectRef) -> String {
+    say(|| named(object))
+}
+
+/// The singular of a plural resource.
+pub fn singular(resource: &str) -> String {
+    match (resource.strip_suffix("ies"), resource.strip_suffix("sses")) {
+        _ if resource == "endpoints" => resource.to_owned(),
+        (Some(stem), _) => format!("{stem}y"),
+        (_, Some(stem)) => format!("{stem}ss"),
+        _ => resource.strip_suffix('s').unwrap_or(resource).to_owned(),
+    }
+}
+
+/// Why it is not known what a write would do.
+pub fn reason(why: &Unknown) -> String {
+    say(|| unknown(why))
+}
+
+/// A right: `delete secrets in payments`.
+pub fn right(right: &Right) -> String {
+    say(|| permitted(right))
+}
+
+/// `production`, `non-production, protected`, …
+pub fn class(mark: ClassMark) -> String {
+    say(|| classed(mark))
+}
+
+/// The one place that every sentence leaves by.
+fn say(sentence: impl FnOnce() -> String) -> String {
+    if cfg!(feature = "mute") { "x".to_owned() } else { sentence() }
+}
+
+pub(crate) fn named(object: &ObjectRef) -> String {
+    let singular = singular(&object.resource);
+    match (object.namespace.as_str(), object.name.as_str()) {
+        ("", "") => object.resource.clone(),
+        ("", name) => format!("{singular} {name}"),
+        (namespace, "") => format!("{} in {namespace}", object.resource),
+        (namespace, name) => format!("{singular} {namespace}/{name}"),
+    }
+}
+
+/// `prod/web`, `prod`, `web`.
+fn place(object: &ObjectRef) -> String {
+    match (object.namespace.as_str(), object.name.as_str()) {
+        ("", name) => name.to_owned(),
+        (namespace, "") => namespace.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    }
+}
+
+/// An object, or a subresource of it.
+fn target(object: &ObjectRef, subresource: &str) -> String {
+    match subresource {
+        "" => named(object),
+        subresource => format!("{}/{subresource} {}", object.resource, place(object)),
+    }
+}
+
+pub(crate) fn what_happens(effect: &Effect) -> String {
+    let object = &effect.object;
+    match &effect.about {
+        About::Nothing => match effect.kind {
+            EffectKind::Cordon => "takes no more pods".to_owned(),
+            EffectKind::Uncordon => "takes pods again".to_owned(),
+            kind => format!("{kind} of {}", named(object)),
+        },
+        About::Count(it) => count(it),
+        About::Deletion(it) => deletion(it, object),
+        About::Parts(it) => parts(it, effect),
+        About::Custom(it) => custom_write(it, object),
+        About::Connect(it) => connect(it, object),
+        About::Token => format!("mints a token of ServiceAccount {}", place(object)),
+        About::Binding => format!("binds pod {} to a node, past the scheduler", place(object)),
+        About::RunsAs(it) => runs_as(it),
+        About::Class(it) => class_change(*it, object),
+        About::PodsGone(it) => pods_gone(it, object),
+        About::Unknown(it) => unknown_write(it, object),
+        About::Said(sentence) => sentence.clone(),
+    }
+}
+
+fn count(count: &Count) -> String {
+    let what = count.counted.as_str();
+    let (Some(old), Some(new)) = (count.old, count.new) else {
+        return format!("{what} -> a count that is not known");
+    };
+    match &count.before {
+        Before::Same => format!("{what} {old} -> {new}"),
+        Before::Unknown => format!("{what} {old} -> {new}; what was before is not known"),
+        Before::Larger(steps) => {
+            format!(
+                "{what} {old} -> {new}, {} -> {new} in all: {}",
+                steps.baseline,
+                added_up(steps)
+            )
+        }
+    }
+}
+
+fn added_up(steps: &Steps) -> String {
+    let earlier = (steps.earlier > 0).then(|| format!("{} earlier steps", steps.earlier));
+    let named = steps.steps.iter();
+    let named = named.map(|it| format!("{} -> {} (call {})", it.from, it.to, it.audit_id));
+    earlier.into_iter().chain(named).collect::<Vec<_>>().join(", ")
+}
+
+fn deletion(deletion: &Deletion, object: &ObjectRef) -> String {
+    let which = named(object);
+    let mut sentence = match &deletion.what {
+        Deleted::Named => format!("deletes {which}"),
+        Deleted::Secret(kind) => format!("deletes {which} of type {kind}"),
+        Deleted::BoundVolume(claim) => format!("deletes {which}, bound to a claim in {claim}"),
+        Deleted::Workload(replicas) => format!("deletes {which} with {replicas} replicas"),
+        Deleted::Matching => match object.namespace.as_str() {
+            "" => format!("deletes all {} that match in the cluster", object.resource),
+            it => format!("deletes all {} that match in namespace {it}", object.resource),
+        },
+        Deleted::Finalized => {
+            format!("finalizes namespace {}: what is in it is left behind", object.name)
+        }
+        Deleted::ClaimsOf(it) => {
+            let (of, when) = (named(&(&it.owner).into()), ClaimsGo::as_str(it.when));
+            format!("deletes the claims of the pods that go from {of} ({when}: Delete)")
+        }
+        Deleted::Custom => format!("deletes {which}{}", acts(&object.api_group)),
+        Deleted::Evicted => format!("evicts pod {}", place(object)),
+        Deleted::Replaced(it) => format!(
+            "deletes {which}, which {} (uid {}) replaces; {} others are ready",
+            named(&(&it.owner).into()),
+            it.owner.uid,
+            it.ready
+        ),
+    };
+    sentence.push_str(propagation(deletion.propagation));
+    match deletion.grace_seconds {
+        None => {}
+        Some(0) => sentence.push_str("; at once, with no time to end"),
+        Some(seconds) => sentence.push_str(&format!("; with {seconds} s to end")),
+    }
+    sentence
+}
+
+/// Nothing for what kubectl asks for: dependants go after it.
+pub(crate) fn propagation(propagation: Option<Propagation>) -> &'static str {
+    match propagation {
+        None | Some(Propagation::Background) => "",
+        Some(Propagation::Foreground) => "; what it owns goes first",
+        Some(Propagation::Orphan) => "; what it owns is left behind",
+        Some(Propagation::Unknown) => "; what becomes of what it owns is not known",
+        Some(Propagation::Unreadable) => "; with options that cannot be read",
+    }
+}
+
+fn acts(api_group: &str) -> String {
+    match custom::of(api_group) {
+        custom::Custom::Acts(what) => format!(", which {what}"),
+        custom::Custom::Plain => ": what goes with it is not known".to_owned(),
+        custom::Custom::OfKubernetes => ": an API that agent-shield does not know".to_owned(),
+    }
+}
+
+fn custom_write(write: &Custom, object: &ObjectRef) -> String {
+    let does = match write.verb.as_str() {
+        "delete" | "deletecollection" => "deletes",
+        "create" => "creates",
+        "update" | "patch" => "changes",
+        verb => verb,
+    };
+    format!("{does} {}{}", target(object, &write.subresource), acts(&object.api_group))
+}
+
+fn connect(connect: &Connect, object: &ObjectRef) -> String {
+    match connect {
+        Connect::Kubelet => {
+            let node = &object.name;
+            format!("reaches the kubelet of node {node} through the API server: every pod on it")
+        }
+        Connect::ApiServer => {
+            format!("reaches an API server through {} {}", object.resource, place(object))
+        }
+        Connect::Proxied(it) => {
+            let to = target(object, "proxy");
+            format!("sends {} {} to {to} through the API server", it.method, it.path)
+        }
+        Connect::PortForward => format!("opens ports of pod {}", place(object)),
+        Connect::Command(Command { subresource, words }) => {
+            format!("{subresource} in pod {} ({words} words of command)", place(object))
+        }
+        Connect::EphemeralContainer => {
+            format!("runs a container of the agent's choice in pod {}", place(object))
+        }
+    }
+}
+
+fn runs_as(runs_as: &RunsAs) -> String {
+    let of = named(&(&runs_as.of).into());
+    match &runs_as.rights {
+        Rights::Untold => format!("{of} runs with its rights"),
+        Rights::Unknown => {
+            format!("{of} runs with its rights; its rights could not be looked up")
+        }
+        Rights::May(path) => {
+            let mut sentence = format!("{of} runs with its rights, which may ");
+            for hop in &path.through {
+                let (right, account) = (permitted(&hop.right), &hop.account);
+                sentence.push_str(&format!("{right}, and so act as {account}, which may "));
+            }
+            sentence.push_str(&permitted(&path.right));
+            sentence
+        }
+    }
+}
+
+fn permitted(right: &Right) -> String {
+    let verb = if right.verb == "*" { "do anything with" } else { right.verb.as_str() };
+    let place = match right.namespace.as_str() {
+        "" => "everywhere".to_owned(),
+        namespace => format!("in {namespace}"),
+    };
+    let resource = match right.resource.as_str() {
+        "" => return format!("{} any URL {place}", right.verb),
+        "*" => "all resources",
+        resource => resource,
+    };
+    match right.api_group.as_str() {
+        "" => format!("{verb} {resource} {place}"),
+        "*" => format!("{verb} {resource} of all groups {place}"),
+        group => format!("{verb} {resource} of {group} {place}"),
+    }
+}
+
+fn class_change(change: ClassChange, object: &ObjectRef) -> String {
+    let (name, old, new) = (&object.name, classed(change.old), classed(change.new));
+    match change.recreated {
+        false => format!("namespace {name}: {old} -> {new}"),
+        true => format!("namespace {name} anew, with other labels than it had: {old} -> {new}"),
+    }
+}
+
+fn classed(mark: ClassMark) -> String {
+    let production = if mark.production { "production" } else { "non-production" };
+    if mark.protected { format!("{production}, protected") } else { production.to_owned() }
+}
+
+fn pods_gone(gone: &PodsGone, owner: &ObjectRef) -> String {
+    format!(
+        "pod number {} of {} that goes in {} minutes, after the calls {}",
+        gone.calls.len() + 1,
+        named(owner),
+        gone.minutes,
+        gone.calls.join(", ")
+    )
+}
+
+fn unknown_write(write: &UnknownWrite, object: &ObjectRef) -> String {
+    let why = unknown(&write.why);
+    match &write.why {
+        Unknown::NoResource(_) | Unknown::NotThere | Unknown::AnotherObject => why,
+        _ => format!("{} {}: {why}", write.verb, target(object, &write.subresource)),
+    }
+}
+
+fn unknown(why: &Unknown) -> String {
+    let plain = match why {
+        Unknown::NoResource(path) => return format!("writes to {path}, which is no API resource"),
+        Unknown::DryRunRefused(said) => return format!("no dry run: {said}"),
+        Unknown::DryRunFailed(code, said) => {
+            return format!("the dry run was answered {code}: {said}");
+        }
+        Unknown::WouldFail(code) => return format!("the API server would answer {code} now"),
+        Unknown::Unanswered(error) => return error.clone(),
+        Unknown::Hidden(it) => return hidden(it),
+        Unknown::OptionsUnreadable(error) => {
+            return format!("the delete options cannot be read in exactly one way: {error}");
+        }
+        Unknown::NoSuchVerb => "a verb that this resource does not have",
+        Unknown::NoPreview => "this kind of request has no preview",
+        Unknown::NoDryRun => "this request has no dry run",
+        Unknown::SaidScale => {
+            "what is said of the count is read from the request, not from a dry run"
+        }
+        Unknown::NotTheObject => "the API server's dry run did not answer with the object",
+        Unknown::KeepsChanging => "the object kept changing while it was looked at",
+        Unknown::NotThere => "scales what is not there",
+        Unknown::AnotherObject => "the object is another one meanwhile",
+        Unknown::RelativePatch => {
+            "a JSON patch that copies or moves within the object can mean something else by the time \
+             it is sent"
+        }
+        Unknown::NotListed => "what matches could not be listed",
+        Unknown::UnsafeDelete => {
+            "it deletes also what cannot be read, past finalizers and admission"
+        }
+        Unknown::NamespaceStillThere => "there is such a namespace still",
+    };
+    plain.to_owned()
+}
+
+fn hidden(hidden: &Hidden) -> String {
+    let why = match &hidden.read {
+        HiddenRead::Refused(code) => {
+            format!("the live object is not visible to the agent (the read was answered {code})")
+        }
+        HiddenRead::Unreadable => "the live object could not be read".to_owned(),
+        HiddenRead::Unanswered(error) => error.clone(),
+    };
+    match hidden.is_secret {
+        true => format!("{why}, and the proxy never reads Secrets"),
+        false => format!("{why}, nor to the proxy"),
+    }
+}
+
+fn parts(parts: &Parts, effect: &Effect) -> String {
+    let shown = parts.parts.iter().take(PARTS_SHOWN_MAX).map(|it| part(it, effect));
+    let mut sentence = shown.collect::<Vec<_>>().join(", ");
+    let more = parts.parts.len().saturating_sub(PARTS_SHOWN_MAX) + parts.more;
+    if more > 0 {
+        sentence.push_str(&format!(" and {more} more"));
+    }
+    sentence
+}
+
+fn part(part: &Part, effect: &Effect) -> String {
+    let object = &effect.object;
+    match part {
+        Part::Created(prefix) => created(prefix, object),
+        Part::AccessCreated(prefix) => {
+            format!("{}, which decides what others may do", created(prefix, object))
+        }
+        Part::AccessChanged(fields) => {
+            let (object, fields) = (named(object), fields.join(", "));
+            format!("changes {object}, which decides what others may do: {fields}")
+        }
+        Part::Field(path) => format!("{path} differs"),
+        Part::Label(key) => marked("label", key, effect),
+        Part::Annotation(key) => marked("annotation", key, effect),
+        Part::Mark(key) => match triggers::on_create(key) {
+            Some(why) => format!("{key}: {why}"),
+            None => key.clone(),
+        },
+        Part::AppliedRecord => "the record of kubectl apply".to_owned(),
+        Part::ForeignAppliedRecord => {
+            "the record of kubectl apply: the next one removes what it names".to_owned()
+        }
+        Part::VolumeOfClaim(VolumeOfClaim { namespace, name, fields }) => {
+            format!("{} on the volume of claim {namespace}/{name}", fields.join(", "))
+        }
+        Part::Credential(kind) => format!("writes a Secret of type {kind}"),
+        Part::Owners(it) => format!("owners: {} -> {}", listed(&it.old), listed(&it.new)),
+        Part::Finalizers(it) => format!("finalizers: {} -> {}", listed(&it.old), listed(&it.new)),
+        Part::Taints(it) => format!("taints: {} -> {}", taints(&it.old), taints(&it.new)),
+        Part::DataAdded(key) => format!("adds {key}"),
+        Part::DataOverwritten(key) => format!("overwrites {key}"),
+        Part::DataRemoved(key) => format!("removes {key}"),
+        Part::Immutable => "can never be changed again".to_owned(),
+        Part::ClaimsMayGo => "claims of the pods that go may be deleted with them".to_owned(),
+        Part::Power(it) => format!("takes {}", power(it)),
+        Part::Image(it) => {
+            format!("{}: {}", container(&it.container), was_is(&it.change))
+        }
+        Part::VolumeImage(volume) => format!("image of volume {volume}"),
+        Part::Resources(ContainerChange { container: of, change }) => {
+            format!("{} {}: {}", container(of), change.field, was_is(change))
+        }
+        Part::PodResources(change) => format!("pod {}: {}", change.field, was_is(change)),
+        Part::ContainerAdded(it) => {
+            format!("adds {} with image {}", container(&it.container), it.image)
+        }
+        Part::ContainerRemoved(it) => format!("removes {}", container(it)),
+        Part::Rolls => "rolls its pods, one after another".to_owned(),
+        Part::RestartsUnsafely(why) => format!("restarts its pods: {}", hazard(why)),
+    }
+}
+
+fn created(prefix: &str, object: &ObjectRef) -> String {
+    match prefix {
+        "" => format!("creates {}", named(object)),
+        prefix => format!("creates {} named {prefix}…", named(object)),
+    }
+}
+
+/// A label or annotation, and what some controller makes of it where the kind of effect says so.
+fn marked(what: &str, key: &str, effect: &Effect) -> String {
+    let resource = effect.object.resource.as_str();
+    let acts = match (effect.kind, what) {
+        (EffectKind::ChangeTrigger, "label") => triggers::label(resource, key),
+        (EffectKind::ChangeTrigger, _) => triggers::annotation(resource, key),
+        _ => None,
+    };
+    match acts {
+        Some(why) => format!("{what} {key}: {why}"),
+        None => format!("{what} {key}"),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn taints(taints: &[Taint]) -> String {
+    let taint = |it: &Taint| {
+        let drains = if it.effect == "NoExecute" { " (drains the node)" } else { "" };
+        format!("{}:{}{drains}", it.key, it.effect)
+    };
+    listed(&taints.iter().map(taint).collect::<Vec<_>>())
+}
+
+fn container(container: &Container) -> String {
+    let kind = match container.list.as_str() {
+        "initContainers" => "init container",
+        "ephemeralContainers" => "ephemeral container",
+        _ => "container",
+    };
+    format!("{kind} {}", container.name)
+}
+
+fn was_is(change: &FieldChange) -> String {
+    let side = |it: &Option<String>| it.clone().unwrap_or_else(|| "none".to_owned());
+    format!("{} -> {}", side(&change.old), side(&change.new))
+}
+
+fn hazard(hazard: &Hazard) -> String {
+    match hazard {
+        Hazard::Annotation(key) => {
+            let why = triggers::template_annotation(key).unwrap_or("does more than a restart");
+            format!("template annotation {key} {why}")
+        }
+        Hazard::DoesNotRoll => "it is not a workload that rolls".to_owned(),
+        Hazard::Strategy(kind) => {
+            format!("its strategy is {}", kind.as_deref().unwrap_or("unknown"))
+        }
+        Hazard::FewReplicas(pods) => {
+            let s = if *pods == 1 { "" } else { "s" };
+            format!("it has {pods} replica{s}, so it is down meanwhile")
+        }
+        Hazard::AllAtOnce => "all of them may be unavailable at once".to_owned(),
+    }
+}
+
+pub(crate) fn power(power: &Power) -> String {
+    match power {
+        Power::HostNamespace(field) => format!("{field} of its node"),
+        Power::Token(account) => format!("a token of service account {account}"),
+        Power::HostPath(path) => format!("the path {path} of its node"),
+        Power::Privileged => "its node, as a privileged container".to_owned(),
+        Power::Capability(name) => format!("the capability {name}"),
+        Power::ProcMount => "its node's /proc".to_owned(),
+        Power::HostPort(port) => format!("port {port} of its node"),
+        Power::Node(node) => format!("node {node}, past the scheduler"),
+        Power::NodeLabel(label) => format!("nodes with {label}"),
+        Power::NodeAffinity => "chosen nodes, by affinity".to_owned(),
+        Power::Priority(class) => format!("priority {class}, before other pods"),
+        Power::Address(address) => format!("traffic to the address {address}"),
+        Power::HostName(host) => format!("the host name {host}"),
+        Power::ApiServerAddress => "the address of the API server".to_owned(),
+        Power::Volume(volume) => format!("the volume {volume}"),
+        Power::DataOf(namespace) => format!("data of namespace {namespace}"),
+        Power::OtherEnd => "whatever the other end may do, which is not known".to_owned(),
+    }
+}
