@@ -1,4 +1,5 @@
-//! Answers of approved requests, kept in memory until somebody got them, for a minute.
+//! Answers of approved requests, kept in memory until a client has received them. Those older than a
+//! minute are dropped the next time any answer is kept or asked for.
 
 use std::{
     collections::HashMap,
@@ -13,6 +14,7 @@ use upstream::Body;
 
 use crate::body::{self, Counted};
 
+/// How long an answer may be given to the next identical request.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// One whole answer.

@@ -165,7 +165,7 @@ impl Writer {
             if lost > 0 {
                 let mut gap = Entry::new(Timestamp::now(), "", Stage::Gap);
                 gap.note =
-                    Some(format!("{lost} entries were lost while the store could not write"));
+                    Some(format!("{lost} entries were lost: more came than the store could write"));
                 batch.push(gap);
             }
             if batch.is_empty() {
