@@ -82,7 +82,9 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<K>, AgentsError> {
         let found = self.api::<K>(namespace).get_opt(name).await;
-        found.map_err(|error| self.explain(&format!("read {}", named::<K>(namespace, name)), error))
+        found.map_err(|error| {
+            self.explain(&format!("read {}", describe_object::<K>(namespace, name)), error)
+        })
     }
 
     /// Makes an object, or replaces the one whose resourceVersion it has: what came between is a
@@ -99,7 +101,7 @@ impl Cluster {
             Some(_) => ("update", api.replace(&name, &params, object).await),
             None => ("create", api.create(&params, object).await),
         };
-        let what = format!("{verb} {}", named::<K>(&namespace, &name));
+        let what = format!("{verb} {}", describe_object::<K>(&namespace, &name));
         answer.map(|_| ()).map_err(|error| self.explain(&what, error))
     }
 
@@ -111,7 +113,8 @@ impl Cluster {
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match self.api::<K>(&namespace).delete(&name, &params).await {
             Err(error) if code(&error) != Some(404) => {
-                Err(self.explain(&format!("delete {}", named::<K>(&namespace, &name)), error))
+                Err(self
+                    .explain(&format!("delete {}", describe_object::<K>(&namespace, &name)), error))
             }
             _ => Ok(()),
         }
@@ -125,7 +128,7 @@ impl Cluster {
         remembered: &[String],
     ) -> Result<Vec<K>, AgentsError> {
         let params = ListParams::default().labels(&AgentId::selector(&id.name));
-        let is_its = |object: &K| AgentId::of(object.meta()).as_ref() == Some(id);
+        let is_its = |object: &K| AgentId::from_labels(object.meta()).as_ref() == Some(id);
         match self.all::<K>().list(&params).await {
             Ok(list) => return Ok(list.items.into_iter().filter(is_its).collect()),
             Err(error) if code(&error) == Some(403) => {}
@@ -154,7 +157,7 @@ impl Cluster {
             )
         })?;
         let is_agent = |it: &ServiceAccount| {
-            AgentId::of(&it.metadata).is_some_and(|id| (id.home, id.name) == place(it))
+            AgentId::from_labels(&it.metadata).is_some_and(|id| (id.home, id.name) == place(it))
         };
         Ok(list.items.into_iter().filter(is_agent).collect())
     }
@@ -269,7 +272,7 @@ pub(crate) fn place<K: Object>(object: &K) -> (String, String) {
 }
 
 /// An object as messages name it.
-pub(crate) fn named<K: Object>(namespace: &str, name: &str) -> String {
+pub(crate) fn describe_object<K: Object>(namespace: &str, name: &str) -> String {
     format!("{} `{name}` in namespace `{namespace}`", K::kind(&()))
 }
 

@@ -11,7 +11,7 @@ use k8s_openapi::api::{
 use kube::api::PostParams;
 
 use crate::{
-    cluster::{Cluster, code, named, place},
+    cluster::{Cluster, code, describe_object, place},
     error::AgentsError,
     manifests::{AgentId, Wanted, remembered},
 };
@@ -73,7 +73,7 @@ pub async fn make_token(
     };
     let api = cluster.api::<ServiceAccount>(&id.home);
     let answer = api.create_token_request(&id.name, &PostParams::default(), &request).await;
-    let what = format!("make a token of {}", named::<ServiceAccount>(&id.home, &id.name));
+    let what = format!("make a token of {}", describe_object::<ServiceAccount>(&id.home, &id.name));
     let status = answer.map_err(|error| cluster.explain(&what, error))?.status;
     let status = status.ok_or(AgentsError::NoToken)?;
     Ok((status.token, status.expiration_timestamp.0))

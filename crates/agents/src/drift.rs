@@ -58,7 +58,7 @@ impl Grants {
 
     /// Where an agent's rights are not what its ServiceAccount remembers, a sentence each.
     pub(crate) fn drift_of(&self, account: &ServiceAccount) -> Vec<String> {
-        let Some(id) = AgentId::of(&account.metadata) else {
+        let Some(id) = AgentId::from_labels(&account.metadata) else {
             return Vec::new();
         };
         let mut found: Vec<String> = self.given_elsewhere(&id, account).map(|it| it.1).collect();
@@ -75,7 +75,7 @@ impl Grants {
 
     /// Bindings that are not ours and name the agent itself: they outlive it.
     pub(crate) fn naming(&self, account: &ServiceAccount) -> Vec<String> {
-        let Some(id) = AgentId::of(&account.metadata) else {
+        let Some(id) = AgentId::from_labels(&account.metadata) else {
             return Vec::new();
         };
         let given = self.given_elsewhere(&id, account);

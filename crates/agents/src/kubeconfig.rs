@@ -88,13 +88,13 @@ pub fn rewrite(
         .map(str::to_owned)
         .or_else(|| kubeconfig.get("current-context")?.as_str().map(str::to_owned))
         .ok_or(KubeconfigError::NoCurrentContext)?;
-    let context = named(&kubeconfig, "contexts", &current)
+    let context = entry_named(&kubeconfig, "contexts", &current)
         .and_then(|it| it.get("context"))
         .ok_or_else(|| KubeconfigError::NoContext(current.clone()))?;
     let text =
         |field: &str| context.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (cluster_name, user_name) = (text("cluster"), text("user"));
-    let user = named(&kubeconfig, "users", &user_name).and_then(|it| it.get("user"));
+    let user = entry_named(&kubeconfig, "users", &user_name).and_then(|it| it.get("user"));
     let has_certificate = user.is_some_and(|user| {
         user.get("client-certificate").or(user.get("client-certificate-data")).is_some()
     });
@@ -121,7 +121,7 @@ pub fn rewrite(
     Ok((kubeconfig, warning))
 }
 
-fn named<'a>(kubeconfig: &'a Value, list: &str, name: &str) -> Option<&'a Value> {
+fn entry_named<'a>(kubeconfig: &'a Value, list: &str, name: &str) -> Option<&'a Value> {
     let items = kubeconfig.get(list)?.as_array()?;
     items.iter().find(|it| it.get("name").and_then(Value::as_str) == Some(name))
 }

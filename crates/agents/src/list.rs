@@ -49,7 +49,7 @@ pub async fn list(cluster: &Cluster, home: Option<&str>) -> Result<Vec<Agent>, A
 }
 
 fn agent(account: &ServiceAccount, grants: &Result<Grants, AgentsError>) -> Option<Agent> {
-    let id = AgentId::of(&account.metadata)?;
+    let id = AgentId::from_labels(&account.metadata)?;
     // Labels are anybody's to copy: an agent is where its ServiceAccount is.
     let is_at_home = account.metadata.namespace.as_ref() == Some(&id.home)
         && account.metadata.name.as_ref() == Some(&id.name);

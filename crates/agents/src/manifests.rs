@@ -53,7 +53,7 @@ impl AgentId {
     }
 
     /// Whose an object is, as its labels say; `None` for what agent-shield did not make.
-    pub fn of(metadata: &ObjectMeta) -> Option<Self> {
+    pub fn from_labels(metadata: &ObjectMeta) -> Option<Self> {
         let label = |key: &str| metadata.labels.as_ref()?.get(key);
         (label(MANAGED_BY.0)? == MANAGED_BY.1)
             .then(|| Some(Self { home: label(HOME)?.clone(), name: label(AGENT)?.clone() }))?
@@ -184,9 +184,9 @@ mod tests {
     fn an_agent_is_known_by_its_labels() {
         let wanted = wanted();
         let account = wanted.account();
-        assert_eq!(AgentId::of(&account.metadata), Some(wanted.id.clone()));
-        assert_eq!(AgentId::of(&wanted.role("dev").metadata), Some(wanted.id.clone()));
-        assert_eq!(AgentId::of(&ObjectMeta::default()), None);
+        assert_eq!(AgentId::from_labels(&account.metadata), Some(wanted.id.clone()));
+        assert_eq!(AgentId::from_labels(&wanted.role("dev").metadata), Some(wanted.id.clone()));
+        assert_eq!(AgentId::from_labels(&ObjectMeta::default()), None);
         assert_eq!(remembered(&account), ("triage".into(), vec!["payments".into(), "dev".into()]));
         assert_eq!(account.automount_service_account_token, Some(false));
     }

@@ -15,7 +15,7 @@ use k8s_openapi::{
 };
 
 use crate::{
-    cluster::{Cluster, Object, Right, named, place},
+    cluster::{Cluster, Object, Right, describe_object, place},
     error::AgentsError,
     manifests::{AgentId, Wanted, remembered},
 };
@@ -151,7 +151,7 @@ fn over<K: Object>(live: Option<K>, mut want: K, id: &AgentId) -> Result<K, Agen
     let Some(live) = live else {
         return Ok(want);
     };
-    if AgentId::of(live.meta()).as_ref() != Some(id) {
+    if AgentId::from_labels(live.meta()).as_ref() != Some(id) {
         return Err(AgentsError::Foreign(describe(&live)));
     }
     if live.meta().deletion_timestamp.is_some() {
@@ -177,7 +177,7 @@ pub(crate) fn right_to_delete<K: Object>(object: &K) -> Right {
 
 fn describe<K: Object>(object: &K) -> String {
     let (namespace, name) = place(object);
-    named::<K>(&namespace, &name)
+    describe_object::<K>(&namespace, &name)
 }
 
 /// A manifest without what only the API server sets.

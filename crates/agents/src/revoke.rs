@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 
 use crate::{
-    cluster::{Cluster, Object, named, place},
+    cluster::{Cluster, Object, describe_object, place},
     drift::Grants,
     error::AgentsError,
     manifests::{AgentId, remembered},
@@ -42,7 +42,7 @@ impl Revocation {
         };
         let id = AgentId { home, name };
         let found: Option<ServiceAccount> = cluster.get(&id.home, &id.name).await?;
-        let account = found.filter(|it| AgentId::of(&it.metadata).as_ref() == Some(&id));
+        let account = found.filter(|it| AgentId::from_labels(&it.metadata).as_ref() == Some(&id));
         let namespaces = account.as_ref().map(|it| remembered(it).1).unwrap_or_default();
         let bindings: Vec<RoleBinding> = cluster.made_for(&id, &namespaces).await?;
         let roles: Vec<Role> = cluster.made_for(&id, &namespaces).await?;
@@ -102,7 +102,7 @@ async fn delete_all<K: Object>(
     for object in objects {
         cluster.delete(object).await?;
         let (namespace, name) = place(object);
-        deleted(&named::<K>(&namespace, &name));
+        deleted(&describe_object::<K>(&namespace, &name));
     }
     Ok(())
 }

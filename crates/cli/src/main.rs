@@ -105,7 +105,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut arguments = std::env::args_os();
-    let program = Program::of(&arguments.next().unwrap_or_default());
+    let program = Program::from_argument(&arguments.next().unwrap_or_default());
     program.remember();
     if program == Program::KubectlCompletion {
         let words: Vec<String> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();

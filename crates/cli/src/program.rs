@@ -23,7 +23,7 @@ static PROGRAM: OnceLock<Program> = OnceLock::new();
 
 impl Program {
     /// Reads it from the first argument, whatever directory it stands in.
-    pub(crate) fn of(argument: &OsStr) -> Self {
+    pub(crate) fn from_argument(argument: &OsStr) -> Self {
         match Path::new(argument).file_name().and_then(OsStr::to_str) {
             Some("kubectl-shield") => Self::KubectlPlugin,
             Some("kubectl_complete-shield") => Self::KubectlCompletion,
@@ -134,7 +134,7 @@ mod tests {
             ("", Program::AgentShield),
         ];
         for (argument, want) in table {
-            assert_eq!(Program::of(OsStr::new(argument)), want, "{argument}");
+            assert_eq!(Program::from_argument(OsStr::new(argument)), want, "{argument}");
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Conditions {
     /// What is in force: generations by uid.
     in_force: HashMap<String, i64>,
     /// Objects that could not be told, and what their set was refused for or warned of.
-    untold: (Vec<PolicyObject>, Vec<Issue>),
+    unwritten: (Vec<PolicyObject>, Vec<Issue>),
 }
 
 /// One condition, but for its times.
@@ -38,29 +38,29 @@ impl Conditions {
     }
 
     /// Whether some object does not know how it stands.
-    pub(crate) fn are_untold(&self) -> bool {
-        !self.untold.0.is_empty()
+    pub(crate) fn are_unwritten(&self) -> bool {
+        !self.unwritten.0.is_empty()
     }
 
     /// Tells those that could not be told before.
-    pub(crate) async fn tell_again(&mut self, cluster: &PolicyObjects) {
-        let (objects, issues) = self.untold.clone();
-        self.tell(cluster, objects, issues).await;
+    pub(crate) async fn write_again(&mut self, cluster: &PolicyObjects) {
+        let (objects, issues) = self.unwritten.clone();
+        self.write_statuses(cluster, objects, issues).await;
     }
 
     /// Tells each object how it stands after a set was taken or refused; `issues` are what it was
-    /// refused for. What cannot be told now is kept for [`Conditions::tell_again`].
-    pub(crate) async fn tell(
+    /// refused for. What cannot be told now is kept for [`Conditions::write_again`].
+    pub(crate) async fn write_statuses(
         &mut self,
         cluster: &PolicyObjects,
         objects: Vec<PolicyObject>,
         issues: Vec<Issue>,
     ) {
-        let mut is_known = self.are_untold();
-        let mut untold = Vec::new();
+        let mut is_known = self.are_unwritten();
+        let mut unwritten = Vec::new();
         for object in objects {
             let wanted = self.wanted(&object, &issues);
-            if is_told(&object, &wanted) {
+            if is_written(&object, &wanted) {
                 continue;
             }
             let status = status(&object, &wanted, Timestamp::now());
@@ -69,10 +69,10 @@ impl Conditions {
                     tracing::warn!(%error, object = object.name, "a policy's status was not written");
                 }
                 is_known = true;
-                untold.push(object);
+                unwritten.push(object);
             }
         }
-        self.untold = (untold, issues);
+        self.unwritten = (unwritten, issues);
     }
 
     fn wanted(&self, object: &PolicyObject, issues: &[Issue]) -> [Condition; 2] {
@@ -116,7 +116,7 @@ fn joined(messages: impl Iterator<Item = String>) -> String {
 }
 
 /// Whether the object says this already.
-fn is_told(object: &PolicyObject, wanted: &[Condition; 2]) -> bool {
+fn is_written(object: &PolicyObject, wanted: &[Condition; 2]) -> bool {
     let is = |value: &Value, field: &str, wanted: Value| value.get(field) == Some(&wanted);
     is(&object.status, "observedGeneration", json!(object.version.1))
         && wanted.iter().all(|it| {

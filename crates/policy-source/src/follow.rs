@@ -27,7 +27,7 @@ const POLL_UNWATCHED_EVERY: Duration = Duration::from_secs(1);
 /// A look that takes long is made more seldom: looking takes a fiftieth of one core at most.
 const SHARE: u32 = 50;
 /// A status that could not be written is tried again after so long.
-const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
+const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Follows where a policy set comes from.
 pub struct Follower {
@@ -58,14 +58,14 @@ pub async fn start(
         Ok(set) => set,
         Err(issues) => {
             if let Some(cluster) = source.objects() {
-                conditions.tell(cluster, objects, issues.clone()).await;
+                conditions.write_statuses(cluster, objects, issues.clone()).await;
             }
             return Err(SourceError::Refused(issues));
         }
     };
     conditions.put_in_force(&objects);
     if let Some(cluster) = source.objects() {
-        conditions.tell(cluster, objects, set.warnings.clone()).await;
+        conditions.write_statuses(cluster, objects, set.warnings.clone()).await;
     }
     let status = in_force(&set, own_namespace);
     let current = Arc::new(ArcSwap::from_pointee(set.pack));
@@ -93,7 +93,7 @@ impl Follower {
         if self.source.is_fixed() {
             return;
         }
-        let mut told = Instant::now();
+        let mut written = Instant::now();
         // Watched before the first look, so that no change falls between the two.
         let mut files = self.source.file_events().await;
         loop {
@@ -106,11 +106,11 @@ impl Follower {
                 continue;
             }
             if let Some(cluster) = self.source.objects()
-                && self.conditions.are_untold()
-                && told.elapsed() > TELL_AGAIN_AFTER
+                && self.conditions.are_unwritten()
+                && written.elapsed() > WRITE_AGAIN_AFTER
             {
-                self.conditions.tell_again(cluster).await;
-                told = Instant::now();
+                self.conditions.write_again(cluster).await;
+                written = Instant::now();
             }
             let every = if files.is_complete() { POLL_EVERY } else { POLL_UNWATCHED_EVERY };
             let changed = self.source.changed(&files);
@@ -153,7 +153,7 @@ impl Follower {
         };
         self.publish();
         if let Some(cluster) = self.source.objects() {
-            self.conditions.tell(cluster, objects, issues).await;
+            self.conditions.write_statuses(cluster, objects, issues).await;
         }
         true
     }

@@ -34,7 +34,7 @@ impl Subject<'_> {
 
     /// The same without who: `delete namespace payments: 2 deployments go with it`.
     pub fn describe_request(&self) -> String {
-        let asked = asked(self.request);
+        let asked = describe_bare_request(self.request);
         match costs(self) {
             costs if costs.is_empty() => asked,
             costs => format!("{asked}: {}", costs.join("; ")),
@@ -52,7 +52,7 @@ pub fn describe_user(username: &str) -> String {
 }
 
 /// What was asked, as a person would say it: `scale deployment web in namespace prod`.
-fn asked(request: &RequestRecord) -> String {
+fn describe_bare_request(request: &RequestRecord) -> String {
     if request.resource.is_empty() {
         return format!("send {} {}", plain(&request.method), plain(&request.request_uri));
     }
@@ -274,7 +274,7 @@ mod tests {
             ),
         ];
         for (line, want) in table {
-            assert_eq!(asked(&request(line)), want, "{line}");
+            assert_eq!(describe_bare_request(&request(line)), want, "{line}");
         }
     }
 

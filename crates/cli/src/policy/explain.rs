@@ -37,8 +37,10 @@ pub(crate) struct ExplainArgs {
 pub(super) fn run(args: &ExplainArgs) -> Result<()> {
     let Compiled { pack, .. } = compiled(&args.paths)?;
     match audit_id(&args.request) {
-        Some(audit_id) => call(args, audit_id, &pack.guarding(&args.ledger.own_namespace())),
-        None => request(args, &pack),
+        Some(audit_id) => {
+            explain_call(args, audit_id, &pack.guarding(&args.ledger.own_namespace()))
+        }
+        None => explain_request(args, &pack),
     }
 }
 
@@ -49,7 +51,7 @@ fn audit_id(request: &Path) -> Option<&str> {
     (is_id && !request.exists()).then_some(text)
 }
 
-fn request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
+fn explain_request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
     let name = args.request.display();
     let text =
         std::fs::read_to_string(&args.request).with_context(|| format!("cannot read {name}"))?;
@@ -59,9 +61,9 @@ fn request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
     let decision = past_tense(trace.verdict.decision);
     print(&format!("{decision}, by the policy set {}", pack.digest()))?;
     if trace.verdict.decision == Decision::Hold {
-        print(Escaped::line(&asked(&trace.verdict)).as_str())?;
+        print(Escaped::line(&describe_demand(&trace.verdict)).as_str())?;
     }
-    tell(&trace.steps, args.all)?;
+    print_steps(&trace.steps, args.all)?;
     for shadow in &trace.verdict.shadow {
         let why = match shadow.exception.as_str() {
             "" => "mode: shadow".to_owned(),
@@ -74,7 +76,7 @@ fn request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
 }
 
 /// Each judgement of a call: a held one may be judged again before it runs.
-fn call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
+fn explain_call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
     let history = args.ledger.history()?;
     let from = began(audit_id).and_then(|it| it.checked_sub(WINDOW).ok());
     let from = from.unwrap_or(Timestamp::UNIX_EPOCH);
@@ -93,12 +95,12 @@ fn call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
         );
     }
     for it in &explained {
-        judgement(it, pack, args.all)?;
+        print_judgement(it, pack, args.all)?;
     }
     Ok(())
 }
 
-fn judgement(it: &Explained, pack: &Pack, all: bool) -> Result<()> {
+fn print_judgement(it: &Explained, pack: &Pack, all: bool) -> Result<()> {
     let (when, who) = (it.time.strftime("%F %T"), printers::short_user(&it.user));
     let line = format!("{when}  {who}  {}", printers::describe_request(&it.request));
     print(Escaped::line(&line).as_str())?;
@@ -116,15 +118,15 @@ fn judgement(it: &Explained, pack: &Pack, all: bool) -> Result<()> {
         }
     };
     let same = if it.decision.policy == pack.digest() { "the same set" } else { pack.digest() };
-    print(&format!("by these policies: {}, {same}", now(said)))?;
+    print(&format!("by these policies: {}, {same}", describe_now(said)))?;
     for Open { rule, why } in &said.open {
         let rule = if rule.is_empty() { "the decision" } else { rule };
         print(Escaped::line(&format!("? {rule}: not known, {why}")).as_str())?;
     }
-    tell(steps, all)
+    print_steps(steps, all)
 }
 
-fn now(said: &Said) -> &'static str {
+fn describe_now(said: &Said) -> &'static str {
     if said.open.is_empty() { past_tense(said.decision) } else { "not known for certain" }
 }
 
@@ -137,7 +139,7 @@ fn past_tense(decision: Decision) -> &'static str {
 }
 
 /// Rules that asked, then those that were near it.
-fn tell(steps: &[Step], all: bool) -> Result<()> {
+fn print_steps(steps: &[Step], all: bool) -> Result<()> {
     let (asking, others): (Vec<&Step>, Vec<&Step>) =
         steps.iter().partition(|step| step.outcome.asks());
     let near = others.into_iter().filter(|step| all || step.outcome.is_near());
@@ -150,7 +152,7 @@ fn tell(steps: &[Step], all: bool) -> Result<()> {
 }
 
 /// Whom a hold asks, until when, and how bad it is.
-fn asked(verdict: &Verdict) -> String {
+fn describe_demand(verdict: &Verdict) -> String {
     let people: Vec<String> = verdict.reviewers.iter().map(ToString::to_string).collect();
     let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
     let within = verdict.deadline.map(|it| format!(", within {}", Time(it))).unwrap_or_default();

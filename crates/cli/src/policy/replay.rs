@@ -69,7 +69,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     })?;
     bar.finish_and_clear();
     let report = tally.report();
-    tell(&report, args.output)?;
+    print_report(&report, args.output)?;
     let (changed, unknown) = (report.changed + report.other_rules, report.unknown);
     match args.exit_code && changed + unknown > 0 {
         true => Err(Differs { changed, unknown }.into()),
@@ -77,7 +77,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     }
 }
 
-fn tell(report: &Report, output: Output) -> Result<()> {
+fn print_report(report: &Report, output: Output) -> Result<()> {
     let names = |it: &Report| it.items.iter().map(|it| it.audit_id.clone()).collect();
     if output::for_scripts(output, report, names)? {
         return Ok(());

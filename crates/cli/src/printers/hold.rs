@@ -26,16 +26,16 @@ pub(crate) fn hold(hold: &HoldDetail, now: Timestamp) -> String {
     if s.effects.is_empty() {
         text.push_str("\n  nothing that was recognised");
     }
-    goes_with(&mut text, hold);
-    differences(&mut text, hold);
+    push_impact(&mut text, hold);
+    push_differences(&mut text, hold);
     if !hold.preview.notes.is_empty() {
         section(&mut text, "Note");
         for note in &hold.preview.notes {
             text.push_str(&format!("\n  {}", e(note)));
         }
     }
-    asked(&mut text, s);
-    payload(&mut text, hold);
+    push_request(&mut text, s);
+    push_payload(&mut text, hold);
     if s.state == "pending" {
         let (program, id) = (program::name(), e(&s.id));
         text.push_str(&format!(
@@ -90,7 +90,7 @@ fn approvals(hold: &HoldSummary) -> String {
 }
 
 /// Who asked, and how: what the cluster knows first, then the client's own word.
-fn asked(text: &mut String, hold: &HoldSummary) {
+fn push_request(text: &mut String, hold: &HoldSummary) {
     section(text, "Who asks, and how");
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -115,7 +115,7 @@ fn asked(text: &mut String, hold: &HoldSummary) {
     }
 }
 
-fn payload(text: &mut String, hold: &HoldDetail) {
+fn push_payload(text: &mut String, hold: &HoldDetail) {
     if hold.payload.is_empty() {
         return;
     }
@@ -129,7 +129,7 @@ fn payload(text: &mut String, hold: &HoldDetail) {
     }
 }
 
-fn goes_with(text: &mut String, hold: &HoldDetail) {
+fn push_impact(text: &mut String, hold: &HoldDetail) {
     let preview = &hold.preview;
     if preview.goes_with.is_empty() && preview.targets.is_empty() {
         return;
@@ -151,7 +151,7 @@ fn goes_with(text: &mut String, hold: &HoldDetail) {
     }
 }
 
-fn differences(text: &mut String, hold: &HoldDetail) {
+fn push_differences(text: &mut String, hold: &HoldDetail) {
     if hold.preview.changes.is_empty() {
         return;
     }

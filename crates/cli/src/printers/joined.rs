@@ -35,7 +35,7 @@ fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
     let asked = call
         .and_then(|call| call.request.as_ref())
         .map(describe_request)
-        .or(event.map(asked))
+        .or(event.map(describe_event))
         .unwrap_or_default();
     let decision = match (item.finding, call) {
         (Finding::Around, _) | (_, None) => format!("{RED}AROUND agent-shield{RED:#}"),
@@ -70,7 +70,7 @@ fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
 }
 
 /// As [`describe_request`], in the API server's words.
-fn asked(event: &Event) -> String {
+fn describe_event(event: &Event) -> String {
     let object = &event.object_ref;
     describe_request(&ledger::RequestRecord {
         verb: event.verb.clone(),

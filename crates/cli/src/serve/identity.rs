@@ -92,7 +92,7 @@ fn made(dir: &Path, names: &[String]) -> Result<Identity> {
     let issuer = Issuer::new(params, key);
     let server_key = KeyPair::generate()?;
     let mut server = CertificateParams::new(names.to_vec())?;
-    server.distinguished_name = named("agent-shield");
+    server.distinguished_name = distinguished_name("agent-shield");
     server.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
     server.not_after = OffsetDateTime::now_utc() + Duration::days(397);
     server.use_authority_key_identifier_extension = true;
@@ -159,7 +159,7 @@ fn ca_key(path: &Path) -> Result<KeyPair> {
 
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name = named("agent-shield CA");
+    params.distinguished_name = distinguished_name("agent-shield CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
@@ -167,7 +167,7 @@ fn ca_params() -> CertificateParams {
     params
 }
 
-fn named(common_name: &str) -> DistinguishedName {
+fn distinguished_name(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
     name
