@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod fuzz;
 mod measure;
+mod mute;
 mod source;
 mod suite;
 mod tool;
@@ -29,6 +30,8 @@ enum Task {
     },
     /// Build everything and run all tests against a real control plane.
     Test(suite::SuiteArgs),
+    /// Run the catalogue, replay and approvals against a build whose sentences all read `x`.
+    Mute,
     /// Format, lints, docs, licences, tiers of the crates, circles of files.
     Check {
         /// Only that no file imports one that imports it.
@@ -84,6 +87,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Demo { script } => demo::run(script),
         Task::Test(args) => suite::run(&args),
+        Task::Mute => mute::run(),
         Task::Check { circles } => check::run(circles),
         Task::Measure { checkout } => measure::run(&checkout),
         Task::Fuzz { target, time, keep } => fuzz::run(target.as_deref(), time, keep),

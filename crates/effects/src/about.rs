@@ -685,3 +685,89 @@ pub struct UnknownWrite {
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Rows of the ledger and scripts know these spellings.
+    #[test]
+    fn what_is_stored_keeps_its_names() {
+        let owner = || OwnerRef {
+            api_group: "apps".into(),
+            resource: "replicasets".into(),
+            namespace: "shop".into(),
+            name: "web".into(),
+            uid: "u".into(),
+        };
+        let owner_json = json!({"apiGroup": "apps", "resource": "replicasets", "namespace": "shop",
+            "name": "web", "uid": "u"});
+        let step = Step { audit_id: "a".into(), from: 10, to: 8 };
+        let steps = Steps { baseline: 10, steps: vec![step], earlier: 0 };
+        let right =
+            || Right { verb: "delete".into(), resource: "secrets".into(), ..Right::default() };
+        let parts = |part| About::Parts(Parts { parts: vec![part], more: 0 });
+        let image = ContainerChange {
+            container: Container { list: "containers".into(), name: "c".into() },
+            change: FieldChange { field: "image".into(), old: Some("a".into()), new: None },
+        };
+        let table = [
+            (About::Nothing, json!("nothing")),
+            (
+                About::Count(Count {
+                    counted: Counted::MinReplicas,
+                    old: Some(8),
+                    new: Some(4),
+                    before: Before::Larger(steps),
+                }),
+                json!({"count": {"counted": "minReplicas", "old": 8, "new": 4, "before": {"larger":
+                    {"baseline": 10, "steps": [{"auditID": "a", "from": 10, "to": 8}]}}}}),
+            ),
+            (
+                About::Deletion(Deletion {
+                    what: Deleted::Replaced(Replaced { owner: owner(), ready: 3 }),
+                    propagation: Some(Propagation::Background),
+                    grace_seconds: Some(1),
+                }),
+                json!({"deletion": {"what": {"replaced": {"owner": owner_json, "ready": 3}},
+                    "propagation": "Background", "graceSeconds": 1}}),
+            ),
+            (
+                About::Deletion(Deletion::of(Deleted::Secret("Opaque".into()))),
+                json!({"deletion": {"what": {"secret": "Opaque"}}}),
+            ),
+            (
+                parts(Part::Power(Power::HostPath("/".into()))),
+                json!({"parts": {"parts": [{"power": {"hostPath": "/"}}]}}),
+            ),
+            (
+                parts(Part::Image(image)),
+                json!({"parts": {"parts": [{"image":
+                    {"list": "containers", "name": "c", "field": "image", "old": "a"}}]}}),
+            ),
+            (
+                About::RunsAs(RunsAs {
+                    of: owner(),
+                    rights: Rights::May(RightsPath { through: Vec::new(), right: right() }),
+                }),
+                json!({"runsAs": {"of": owner_json,
+                    "rights": {"may": {"right": {"verb": "delete", "resource": "secrets"}}}}}),
+            ),
+            (
+                About::Unknown(UnknownWrite {
+                    verb: "patch".into(),
+                    subresource: String::new(),
+                    why: Unknown::DryRunFailed(500, "no".into()),
+                }),
+                json!({"unknown": {"verb": "patch", "why": {"dryRunFailed": [500, "no"]}}}),
+            ),
+        ];
+        for (about, want) in table {
+            let stored = serde_json::to_value(&about).unwrap_or(Value::Null);
+            assert_eq!(stored, want);
+            assert_eq!(serde_json::from_value::<About>(stored).ok(), Some(about));
+        }
+    }
+}

@@ -953,3 +953,71 @@ fn the_schema_knows_what_is_written() {
 }
 
 const API: &str = document::API_VERSION;
+
+#[test]
+fn a_sentence_decides_nothing() {
+    let rule = |when: &str, reason: &str| {
+        policy(&format!(
+            "rules:\n- name: rule\n  effects: [Delete]\n  when: \"{when}\"\n  action: hold\n  reason: '{reason}'"
+        ))
+    };
+    let table = [
+        ("effect.detail == 'x'", "", "an effect has no field `detail` any more: compare fields"),
+        ("effects.exists(it, it.detail == 'x')", "", "`detail` any more"),
+        (
+            "effect.words == 'x'",
+            "",
+            "an effect has no field `words` any more: sentences are for people",
+        ),
+        ("true", "{{effect.detail}}", "`agent-shield policy migrate` rewrites files"),
+        ("effect.secretType == 1", "", "`==` does not take a string and an int"),
+    ];
+    for (when, reason, want) in table {
+        let issues = compile(&[source(&rule(when, reason))], now()).expect_err(when);
+        assert!(words(&issues).contains(want), "wanted {want}\n{}", words(&issues));
+        assert!(issues.iter().all(|it| it.line > 0 && it.column > 0), "{}", words(&issues));
+    }
+    assert!(compile(&[source(&rule("true", "not {{effect.words}}"))], now()).is_ok());
+}
+
+#[test]
+fn conditions_read_what_is_known_of_an_effect() {
+    use effects::about::{Deleted, Deletion, Part, Parts, Power, Propagation};
+    let deletion = |what| {
+        let propagation = Some(Propagation::Orphan);
+        About::Deletion(Deletion { what, propagation, grace_seconds: Some(0) })
+    };
+    let power = Part::Power(Power::HostPath("/etc".into()));
+    let table = [
+        (E::Delete, deletion(Deleted::Secret("Opaque".into())), "effect.secretType == 'Opaque'"),
+        (E::Delete, deletion(Deleted::Named), "!has(effect.secretType)"),
+        (E::Delete, deletion(Deleted::Workload(3)), "effect.replicas == 3"),
+        (E::Delete, deletion(Deleted::Named), "effect.propagationPolicy == 'Orphan'"),
+        (E::Delete, deletion(Deleted::Named), "effect.gracePeriodSeconds == 0"),
+        (
+            E::Borrow,
+            About::Parts(Parts { parts: vec![power], more: 0 }),
+            "effect.powers.exists(it, it.kind == 'hostPath' && it.of.startsWith('/etc'))",
+        ),
+        (
+            E::ChangeSpec,
+            About::Parts(Parts { parts: vec![Part::Field("/spec/type".into())], more: 0 }),
+            "effect.fields == ['/spec/type']",
+        ),
+        // Of a list that is cut nobody knows what is in the rest.
+        (
+            E::ChangeSpec,
+            About::Parts(Parts { parts: vec![Part::Field("/spec/type".into())], more: 1 }),
+            "!has(effect.fields)",
+        ),
+    ];
+    for (kind, about, when) in table {
+        let effect = Effect { about, ..effect(kind, "", "secrets", None) };
+        let request = Request { effects: vec![effect], ..Request::default() };
+        let text = policy(&format!(
+            "rules:\n- name: rule\n  effects: [{}]\n  when: \"{when}\"\n  action: deny\n  reason: r",
+            kind.as_str()
+        ));
+        assert_eq!(request.says(&text), "Deny: r", "{when}");
+    }
+}

@@ -136,7 +136,7 @@ fn what_an_account_may_do_is_told_to_reviewers_alone() {
 kind: Policy
 metadata: {name: own}
 spec:
-  rules: [{name: borrowed, effects: [Borrow], action: deny, reason: 'not by {{effect.detail}}'}]
+  rules: [{name: borrowed, effects: [Borrow], action: deny, reason: 'not by {{effect.words}}'}]
 ";
     fs::write(dir.join("p.yaml"), policy).expect("a file");
     let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
