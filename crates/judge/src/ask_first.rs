@@ -58,7 +58,7 @@ impl Judge {
                 now,
             }),
         };
-        let (call, rules) = (words(asked), verdict.rules().join(", "));
+        let (call, rules) = (describe_call(asked), verdict.rules().join(", "));
         match verdict.decision {
             Decision::Deny => Some(format!("`{call}` is denied here ({rules})")),
             Decision::Hold => Some(format!("`{call}` waits for a person's approval ({rules})")),
@@ -71,7 +71,7 @@ impl Judge {
 }
 
 /// As one would ask: `delete deployments.apps in payments`.
-fn words(asked: &Attributes) -> String {
+fn describe_call(asked: &Attributes) -> String {
     if !asked.is_resource_request {
         return format!("{} {}", asked.verb, asked.path);
     }

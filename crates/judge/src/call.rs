@@ -18,7 +18,7 @@ use upstream::{Outgoing, RunAs};
 const HEADER_TEXT_MAX: usize = 256;
 
 /// Headers that are recorded.
-const TOLD: [HeaderName; 3] = [
+const RECORDED: [HeaderName; 3] = [
     header::USER_AGENT,
     HeaderName::from_static("kubectl-command"),
     HeaderName::from_static("kubectl-session"),
@@ -76,7 +76,7 @@ impl Call {
     }
 
     fn record_of(&self, attributes: Attributes, redactor: &Redactor) -> RequestRecord {
-        let [user_agent, kubectl_command, kubectl_session] = TOLD;
+        let [user_agent, kubectl_command, kubectl_session] = RECORDED;
         let target = redactor.redact_target(&attributes.target);
         RequestRecord {
             user_agent: self.header(&user_agent),
@@ -91,7 +91,7 @@ impl Call {
     /// a watch may stay for hours.
     pub fn let_go_of_head(&mut self) {
         let mut kept = HeaderMap::new();
-        for name in TOLD {
+        for name in RECORDED {
             let copied = self.headers.get(&name).map(|it| HeaderValue::from_bytes(it.as_bytes()));
             if let Some(Ok(value)) = copied {
                 kept.insert(name, value);
@@ -239,4 +239,74 @@ impl Write {
 /// A decision without rules: made by the proxy itself.
 pub fn decided(action: Action, reason: impl ToString) -> DecisionRecord {
     DecisionRecord::of(action, reason.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(method: &str, target: &str, body: &'static str) -> Write {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let call = Call {
+            audit_id: AuditId::new("a".to_owned()),
+            attributes: attributes::read(&method, target, &HeaderMap::new()).expect("attributes"),
+            headers: HeaderMap::new(),
+            run_as: RunAs::Nobody,
+            source: SocketAddr::from(([127, 0, 0, 1], 1)),
+            received: Instant::now(),
+        };
+        Write {
+            call,
+            user: User { username: "bot".into(), ..User::default() },
+            body: Bytes::from_static(body.as_bytes()),
+            media: MediaType::Json,
+            is_dry_run: false,
+            class: NamespaceClass::cluster_scoped(),
+        }
+    }
+
+    #[test]
+    fn knows_where_its_object_is_read() {
+        let pod = "/api/v1/namespaces/shop/pods/web";
+        let scale = "/apis/apps/v1/namespaces/shop/deployments/web/scale";
+        let table = [
+            ("POST", "/api/v1/namespaces/shop/pods".to_owned(), None),
+            ("DELETE", format!("{pod}?dryRun=All"), Some(pod)),
+            ("PATCH", format!("{pod}/status"), Some(pod)),
+            ("POST", format!("{pod}/eviction"), Some(pod)),
+            ("PUT", scale.to_owned(), Some(scale)),
+        ];
+        for (method, target, want) in table {
+            let found = write(method, &target, "{}").object_target();
+            assert_eq!(found.as_deref(), want, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_retry_is_the_same_request_and_nothing_else_is() {
+        let redactor = Redactor::new(b"key");
+        let (pod, body) = ("/api/v1/namespaces/shop/pods/web", "{}");
+        let first = write("PUT", pod, body).request_digest(&redactor);
+        let table = [
+            ("PUT", pod.to_owned(), body, true),
+            ("PUT", format!("{pod}?timeout=5s&pretty=true"), body, true),
+            ("PUT", format!("{pod}?dryRun=All"), body, false),
+            ("PUT", format!("{pod}2"), body, false),
+            ("PATCH", pod.to_owned(), body, false),
+            ("PUT", pod.to_owned(), "{ }", false),
+        ];
+        for (method, target, body, want) in table {
+            let digest = write(method, &target, body).request_digest(&redactor);
+            assert_eq!(digest == first, want, "{method} {target} {body}");
+        }
+        let mut by_another = write("PUT", pod, body);
+        by_another.user.username = "other".into();
+        assert_ne!(by_another.request_digest(&redactor), first);
+        let mut grouped = write("PUT", pod, body);
+        grouped.user.groups = vec!["a".into(), "b".into()];
+        let digest = grouped.request_digest(&redactor);
+        grouped.user.groups.reverse();
+        assert_eq!(grouped.request_digest(&redactor), digest, "groups have no order");
+        assert_ne!(digest, first);
+    }
 }

@@ -4,6 +4,7 @@
 //! Kubernetes' own groups are judged this way: what others serve can change while a person decides, and
 //! an aggregated server need not list everything that it does.
 
+use attributes::Attributes;
 use bytes::Bytes;
 use effects::is_builtin_group;
 use http::{HeaderMap, StatusCode};
@@ -14,10 +15,10 @@ use upstream::{Probe, ProbeAnswer};
 use crate::{call::Write, view::ClusterView};
 
 /// The API server's refusal of a write to what it does not serve; `None` where it may serve it.
-pub(crate) async fn unserved(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
+pub(crate) async fn refusal(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
     let a = write.attributes();
     if !a.is_resource_request {
-        return unserved_path(view, write).await;
+        return refusal_of_path(view, write).await;
     }
     if a.is_connect() || !is_builtin_group(&a.api_group) {
         return None;
@@ -30,7 +31,12 @@ pub(crate) async fn unserved(view: &ClusterView, write: &Write) -> Option<ProbeA
     if answer.status == StatusCode::NOT_FOUND {
         return Some(not_found());
     }
-    let list = answer.json.filter(|_| answer.status.is_success())?;
+    refused_by(&answer.json.filter(|_| answer.status.is_success())?, a)
+}
+
+/// What a discovery document of the write's group and version says against it; nothing where it cannot
+/// be read.
+fn refused_by(list: &Value, a: &Attributes) -> Option<ProbeAnswer> {
     let resources = list.get("resources")?.as_array()?;
     let served = match a.subresource.as_str() {
         "" => a.resource.clone(),
@@ -61,7 +67,7 @@ pub(crate) async fn unserved(view: &ClusterView, write: &Write) -> Option<ProbeA
 
 /// Of a write to no resource: the API server picks handlers by path alone, so a path that GET does not
 /// find exists for no method.
-async fn unserved_path(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
+async fn refusal_of_path(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
     let a = write.attributes();
     let parts: Vec<&str> = a.path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
@@ -82,17 +88,71 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
 }
 
 fn not_found() -> ProbeAnswer {
-    refusal(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
+    refused(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
 }
 
 fn not_allowed() -> ProbeAnswer {
     let message = "the server does not allow this method on the requested resource";
-    refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    refused(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }
 
 /// The words of client-go for an answer without a `Status`, as the API server's own is here.
-fn refusal(status: StatusCode, reason: &'static str, message: &str) -> ProbeAnswer {
+fn refused(status: StatusCode, reason: &'static str, message: &str) -> ProbeAnswer {
     let json = Status::failure(status.as_u16(), reason).message(message).to_json();
     let bytes = Bytes::from(json.to_string());
     ProbeAnswer { status, headers: HeaderMap::new(), bytes, json: Some(json) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn refuses_what_discovery_does_not_serve() {
+        let list = json!({"resources": [
+            {"name": "pods", "namespaced": true, "verbs": ["create", "delete", "update"]},
+            {"name": "pods/eviction", "namespaced": true, "verbs": ["create"]},
+            {"name": "nodes", "namespaced": false, "verbs": ["create", "deletecollection"]},
+            {"name": "namespaces", "namespaced": false, "verbs": ["create", "delete"]},
+        ]});
+        // Verb, resource, subresource, namespace, name, and the API server's answer.
+        let table = [
+            ("delete", "pods", "", "shop", "web", None),
+            ("create", "pods", "", "shop", "", None),
+            ("create", "pods", "eviction", "shop", "web", None),
+            ("delete", "namespaces", "", "shop", "shop", None),
+            ("deletecollection", "nodes", "", "", "", None),
+            ("delete", "widgets", "", "shop", "a", Some(404)),
+            ("create", "pods", "binding", "shop", "web", Some(404)),
+            ("create", "nodes", "", "shop", "", Some(404)),
+            ("delete", "pods", "", "", "web", Some(404)),
+            ("deletecollection", "pods", "", "", "", Some(405)),
+            ("create", "pods", "", "shop", "web", Some(405)),
+            ("delete", "pods", "", "shop", "", Some(405)),
+            ("patch", "pods", "", "shop", "web", Some(405)),
+            ("watch", "pods", "", "shop", "web", Some(405)),
+        ];
+        for (verb, resource, subresource, namespace, name, want) in table {
+            let asked = Attributes {
+                verb: verb.into(),
+                resource: resource.into(),
+                subresource: subresource.into(),
+                namespace: namespace.into(),
+                name: name.into(),
+                ..Attributes::default()
+            };
+            let code = refused_by(&list, &asked).map(|answer| answer.status.as_u16());
+            assert_eq!(code, want, "{verb} {resource}/{subresource} {namespace}/{name}");
+        }
+    }
+
+    #[test]
+    fn believes_no_document_that_it_cannot_read() {
+        let asked = Attributes { resource: "pods".into(), ..Attributes::default() };
+        for list in [json!({}), json!({"resources": [{"name": "pods"}]})] {
+            assert!(refused_by(&list, &asked).is_none(), "{list}");
+        }
+    }
 }

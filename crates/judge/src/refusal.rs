@@ -20,7 +20,7 @@ impl ClusterView {
 
     /// Why the API server would not let a user do this; `None` where it would, or nobody knows.
     pub(crate) async fn refusal(&self, user: &User, a: &Attributes) -> Option<String> {
-        (self.may(user, a).await == Some(false)).then(|| words(user, a))
+        (self.may(user, a).await == Some(false)).then(|| forbidden_message(user, a))
     }
 }
 
@@ -45,7 +45,7 @@ impl ClusterView {
     }
 }
 
-fn words(user: &User, a: &Attributes) -> String {
+fn forbidden_message(user: &User, a: &Attributes) -> String {
     let Attributes { verb, api_group, resource, name, .. } = a;
     let username = &user.username;
     if !a.is_resource_request {

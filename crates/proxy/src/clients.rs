@@ -36,7 +36,7 @@ pub(crate) enum Admitted {
     /// It is served.
     Served(Slot),
     /// Its requests are answered that there are too many.
-    Told(Slot),
+    TurnedAway(Slot),
     /// It is closed.
     Closed,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Slot {
     clients: Clients,
     address: IpAddr,
     shaking: bool,
-    told: bool,
+    turned_away: bool,
 }
 
 impl std::fmt::Debug for Slot {
@@ -76,9 +76,9 @@ impl Clients {
         count.handshakes += 1;
         counts.connections += 1;
         counts.refusals += usize::from(full);
-        let slot = Slot { clients: self.clone(), address, shaking: true, told: full };
+        let slot = Slot { clients: self.clone(), address, shaking: true, turned_away: full };
         match full {
-            true => Admitted::Told(slot),
+            true => Admitted::TurnedAway(slot),
             false => Admitted::Served(slot),
         }
     }
@@ -110,7 +110,7 @@ impl Drop for Slot {
         self.shaken();
         let mut counts = self.clients.0.lock();
         counts.connections -= 1;
-        counts.refusals -= usize::from(self.told);
+        counts.refusals -= usize::from(self.turned_away);
         if let Some(count) = counts.by_address.get_mut(&self.address) {
             count.connections -= 1;
             if count.connections == 0 {
@@ -143,10 +143,10 @@ mod tests {
         let Admitted::Served(second) = admit() else { panic!("a free slot") };
         assert!(matches!(admit(), Admitted::Closed), "two handshakes are under way");
         first.shaken();
-        let Admitted::Told(told) = admit() else { panic!("it is full") };
+        let Admitted::TurnedAway(third) = admit() else { panic!("it is full") };
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
         assert!(matches!(clients.admit(mapped, &bounds()), Admitted::Closed));
-        drop((first, second, told));
+        drop((first, second, third));
         assert!(matches!(admit(), Admitted::Served(_)));
         assert!(clients.0.lock().by_address.is_empty());
     }
@@ -164,7 +164,7 @@ mod tests {
     fn who_is_closed_unheard_leaves_nothing_behind() {
         let clients = Clients::default();
         let none = Bounds { connections_max: 0, ..bounds() };
-        let told: Vec<Admitted> = (0..REFUSALS_MAX)
+        let turned_away: Vec<Admitted> = (0..REFUSALS_MAX)
             .map(|n| {
                 clients.admit(
                     IpAddr::V4((0x0a00_0000 + u32::try_from(n).expect("a number")).into()),
@@ -175,7 +175,7 @@ mod tests {
         let more = IpAddr::V4([10, 1, 0, 0].into());
         assert!(matches!(clients.admit(more, &none), Admitted::Closed));
         assert!(!clients.0.lock().by_address.contains_key(&more));
-        drop(told);
+        drop(turned_away);
         assert!(clients.0.lock().by_address.is_empty());
     }
 
@@ -191,7 +191,7 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert!(matches!(clients.admit(HERE, &bounds()), Admitted::Told(_)));
+        assert!(matches!(clients.admit(HERE, &bounds()), Admitted::TurnedAway(_)));
         let there = IpAddr::from([10, 0, 0, 1]);
         assert!(matches!(clients.admit(there, &bounds()), Admitted::Served(_)));
         drop(taken);

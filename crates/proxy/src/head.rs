@@ -97,12 +97,42 @@ fn size_of(headers: &HeaderMap) -> usize {
 
 /// The request target as it was sent; an absolute-form target keeps its authority and is refused.
 /// In HTTP/2 the authority is a field of its own beside the path.
-fn target_of(request: &Request<Incoming>) -> String {
+fn target_of<B>(request: &Request<B>) -> String {
     match request.uri().authority() {
         Some(_) if request.version() != Version::HTTP_2 => request.uri().to_string(),
         _ => request
             .uri()
             .path_and_query()
             .map_or_else(|| request.uri().to_string(), |it| it.as_str().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn keeps_the_target_as_it_was_sent() {
+        let table = [
+            (Version::HTTP_11, "/api/v1/pods?limit=1&a=%2F", "/api/v1/pods?limit=1&a=%2F"),
+            (Version::HTTP_11, "https://elsewhere/api/v1/pods", "https://elsewhere/api/v1/pods"),
+            (Version::HTTP_2, "https://shield/api/v1/pods?limit=1", "/api/v1/pods?limit=1"),
+            (Version::HTTP_11, "*", "*"),
+        ];
+        for (version, uri, want) in table {
+            let request = Request::builder().version(version).uri(uri).body(()).expect("a request");
+            assert_eq!(target_of(&request), want, "{version:?} {uri}");
+        }
+    }
+
+    #[test]
+    fn counts_names_and_values_of_every_header() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(size_of(&headers), 0);
+        headers.append("accept", HeaderValue::from_static("a/b"));
+        headers.append("accept", HeaderValue::from_static("c"));
+        assert_eq!(size_of(&headers), 6 + 3 + 6 + 1);
     }
 }

@@ -71,9 +71,9 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
                 continue;
             }
         };
-        let (slot, told) = match clients.admit(source.ip(), proxy.bounds()) {
+        let (slot, turned_away) = match clients.admit(source.ip(), proxy.bounds()) {
             Admitted::Served(slot) => (slot, false),
-            Admitted::Told(slot) => (slot, true),
+            Admitted::TurnedAway(slot) => (slot, true),
             Admitted::Closed => {
                 tracing::debug!(%source, "too many connections: one was closed");
                 continue;
@@ -87,7 +87,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
                 continue;
             }
         };
-        let arrival = Arrival { tcp, source, slot, told, reaper: Arc::clone(&reaper) };
+        let arrival = Arrival { tcp, source, slot, turned_away, reaper: Arc::clone(&reaper) };
         let (proxy, tls) = (Arc::clone(&proxy), tls.clone());
         workers.run(async move {
             if let Err(error) = connection(proxy, tls, arrival).await {
@@ -106,14 +106,14 @@ struct Arrival {
     source: SocketAddr,
     slot: Slot,
     /// There are too many: whatever it asks, that is the answer.
-    told: bool,
+    turned_away: bool,
     reaper: Arc<Reaper>,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Result<(), Failure> {
-    let Arrival { tcp, source, mut slot, told, reaper } = arrival;
+    let Arrival { tcp, source, mut slot, turned_away, reaper } = arrival;
     // Boxed, or ten thousand idle connections would each keep the space of a handshake.
     let shaken = Box::pin(shake_hands(tcp, tls, proxy.bounds().handshake_time_max));
     let stream = tokio::select! {
@@ -135,7 +135,7 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
         let busy = of_service.begin();
         // Boxed, as hyper reserves the space of this future on every idle connection.
         Box::pin(async move {
-            let answer = match told {
+            let answer = match turned_away {
                 false => proxy.serve(&peer, request).await,
                 true => crowded(),
             };

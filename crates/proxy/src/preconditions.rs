@@ -86,3 +86,21 @@ fn only_integers(value: &Value) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_no_number_that_could_change() {
+        let table = [
+            (json!({"a": [1, -2, {"b": 3}]}), true),
+            (json!({"a": "1.5", "b": null, "c": true}), true),
+            (json!({"a": 1.5}), false),
+            (json!([{"b": [2.0]}]), false),
+        ];
+        for (value, want) in table {
+            assert_eq!(only_integers(&value), want, "{value}");
+        }
+    }
+}

@@ -15,3 +15,22 @@ pub(crate) fn of(text: &str) -> HeaderValue {
     HeaderValue::from_str(&format!("299 agent-shield \"{text}\""))
         .unwrap_or_else(|_| HeaderValue::from_static("299 agent-shield \"see its log\""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_within_its_quotes() {
+        let long = "x".repeat(CHARS_MAX + 1);
+        let table = [
+            ("held by rule a", "held by rule a"),
+            ("say \"yes\" \\ no", "say yes  no"),
+            ("é\r\nWarning: 199", "???Warning: 199"),
+            (long.as_str(), long.get(1..).unwrap_or_default()),
+        ];
+        for (text, want) in table {
+            assert_eq!(of(text), format!("299 agent-shield \"{want}\""), "{text}");
+        }
+    }
+}

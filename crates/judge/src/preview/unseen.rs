@@ -34,7 +34,7 @@ impl Previewer<'_> {
         if let Some(words) = self.view.refusal(&self.write.user, self.write.attributes()).await {
             return Err(Box::new(forbidden(words)));
         }
-        if let Some(refusal) = discovery::unserved(self.view, self.write).await {
+        if let Some(refusal) = discovery::refusal(self.view, self.write).await {
             return Err(Box::new(refusal));
         }
         Ok(Seen::nothing(why))
