@@ -39,6 +39,7 @@ pub(crate) fn run(circles_only: bool) -> Result<()> {
             .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     tiers::check()?;
+    circles::check(&root())?;
     deny()?;
     println!("check: all is well");
     Ok(())
