@@ -7,7 +7,7 @@ use effects::{ClassConfig, NamespaceClass};
 use expression::{Budget, Expression, Schema, Scope, Type, Value};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
-use policy::{Decision, Input, Objects, Pack, Pair, Source, Verdict, compile};
+use policy::{Decision, Input, Objects, Pack, Pair, PolicyDecision, Source, compile};
 use serde_json::{Value as Json, json};
 
 const STEPS: u64 = 20_000;
@@ -40,7 +40,7 @@ pub fn expression(data: &[u8]) {
         Answer::Is(false) => Decision::Allow,
         Answer::Is(true) | Answer::None | Answer::Exhausted => Decision::Hold,
     };
-    assert_eq!(verdict.decision, expected, "{}", verdict.reason());
+    assert_eq!(verdict.decision(), expected, "{}", verdict.reason());
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -87,7 +87,7 @@ pub fn held_where(condition: &str) -> Option<Pack> {
 ///
 /// # Panics
 /// Never: the request is always the same.
-pub fn judged(pack: &Pack, object: &Json) -> Verdict {
+pub fn judged(pack: &Pack, object: &Json) -> PolicyDecision {
     let target = "/apis/apps/v1/namespaces/d/deployments/x";
     let attributes = attributes::read(&Method::PUT, target, &HeaderMap::new()).expect("a request");
     let class = NamespaceClass::of("d", None, &ClassConfig::default());

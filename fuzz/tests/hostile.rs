@@ -77,7 +77,7 @@ fn what_is_hostile_ends_at_the_bound_with_a_hold() {
         let started = on_processor();
         let verdict = fuzz::judged(&pack, &big);
         let took = on_processor() - started;
-        assert_eq!(verdict.decision, Decision::Hold, "{short}");
+        assert_eq!(verdict.decision(), Decision::Hold, "{short}");
         assert!(
             verdict.reason().contains("costs more than it may"),
             "{short}: {}",
@@ -91,7 +91,7 @@ fn what_is_hostile_ends_at_the_bound_with_a_hold() {
     let deep = (0..120).fold(json!(1), |of, _| json!({"a": [of]}));
     let pack = fuzz::held_where("object == object && string(object.a.size()) == '2'");
     let verdict = fuzz::judged(&pack.expect("a condition"), &deep);
-    assert_eq!(verdict.decision, Decision::Allow, "{}", verdict.reason());
+    assert_eq!(verdict.decision(), Decision::Allow, "{}", verdict.reason());
 }
 
 /// Never compiled, so never asked.

@@ -1,7 +1,7 @@
 //! The right to send one request upstream, as a value that is spent.
 
 use attributes::{Attributes, AuditId};
-use policy::Decision;
+use policy::Allowed;
 
 use crate::{Hold, State};
 
@@ -17,9 +17,9 @@ impl Permit {
         attributes.is_read().then(|| Self(audit_id.clone()))
     }
 
-    /// For what policy allowed; `None` for anything else.
-    pub fn allowed(decision: &Decision, audit_id: &AuditId) -> Option<Self> {
-        (*decision == Decision::Allow).then(|| Self(audit_id.clone()))
+    /// For what policy allowed.
+    pub fn allowed(_allowed: Allowed, audit_id: &AuditId) -> Self {
+        Self(audit_id.clone())
     }
 
     /// For a hold whose approval was just spent on this very call; `None` for anything else.

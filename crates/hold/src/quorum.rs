@@ -4,8 +4,10 @@
 //! for several demands, and never twice for one. An approval is of what was shown, by its digest; one
 //! of anything else counts for nothing, wherever it is found.
 
+use std::collections::BTreeSet;
+
 use ledger::Identity;
-use policy::{Reviewers, Verdict as Judgement};
+use policy::Reviewers;
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
@@ -38,10 +40,10 @@ impl Default for Quorum {
 }
 
 impl Quorum {
-    /// What all rules of a judgement demand together.
-    pub fn of(judgement: &Judgement) -> Self {
-        let reason_required = judgement.reviewers.iter().any(|it| it.reason_required);
-        let mut demands = judgement.reviewers.iter().map(Demand::from).collect::<Vec<_>>();
+    /// What all rules of a decision demand together.
+    pub fn of(reviewers: &BTreeSet<Reviewers>) -> Self {
+        let reason_required = reviewers.iter().any(|it| it.reason_required);
+        let mut demands = reviewers.iter().map(Demand::from).collect::<Vec<_>>();
         demands.extend(Self::default().reviewers);
         let mut reviewers: Vec<Demand> = Vec::new();
         for demand in demands {
@@ -151,10 +153,7 @@ pub fn is_same_person(one: &Identity, other: &Identity) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use jiff::Timestamp;
-    use policy::{Decision, RuleName, Severity};
     use proptest::prelude::*;
 
     use super::*;
@@ -165,9 +164,7 @@ mod tests {
     }
 
     fn quorum(reviewers: &[Reviewers]) -> Quorum {
-        let voice =
-            Judgement::of(Decision::Hold, Severity::Low, RuleName::from("rule"), String::new());
-        Quorum::of(&Judgement { reviewers: reviewers.iter().cloned().collect(), ..voice })
+        Quorum::of(&reviewers.iter().cloned().collect())
     }
 
     fn approval(username: &str, groups: &[&str]) -> Verdict {

@@ -378,7 +378,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use policy::{Decision, Reviewers, RuleName, Severity, Verdict as Judgement};
+    use policy::Reviewers;
     use proptest::prelude::*;
 
     use super::*;
@@ -412,14 +412,12 @@ mod tests {
     }
 
     fn needs(demands: &[(&[&str], u32)]) -> Quorum {
-        let rule = RuleName::from("rule");
-        let voice = Judgement::of(Decision::Hold, Severity::Low, rule, String::new());
         let reviewers = demands.iter().map(|(groups, count)| Reviewers {
             groups: groups.iter().map(|it| (*it).to_owned()).collect(),
             count: *count,
             reason_required: true,
         });
-        Quorum::of(&Judgement { reviewers: reviewers.collect(), ..voice })
+        Quorum::of(&reviewers.collect())
     }
 
     fn approve(state: State, verdict: Verdict, quorum: &Quorum) -> Result<State, HoldError> {

@@ -59,7 +59,7 @@ impl Judge {
             }),
         };
         let (call, rules) = (describe_call(asked), verdict.rules().join(", "));
-        match verdict.decision {
+        match verdict.decision() {
             Decision::Deny => Some(format!("`{call}` is denied here ({rules})")),
             Decision::Hold => Some(format!("`{call}` waits for a person's approval ({rules})")),
             Decision::Allow if pack.asks_about(&plan, asked, &class) => {

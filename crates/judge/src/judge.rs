@@ -9,7 +9,7 @@ use hold::Preview;
 use http::StatusCode;
 use ledger::{Action, ClassRecord, DecisionRecord};
 use payload::Redactor;
-use policy::{Decision, Input, Objects, Pack, Verdict};
+use policy::{Decision, Input, Objects, Pack, PolicyDecision};
 use upstream::ProbeAnswer;
 
 use crate::{
@@ -78,7 +78,7 @@ impl Judge {
         let is_write = plan.route.stores();
         let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None);
         // A denial by attributes alone needs no preview: the cluster is not asked.
-        if first.decision == Decision::Deny {
+        if first.decision() == Decision::Deny {
             return Judged::Decided(Box::new(Judgement {
                 effects: plan.effects,
                 preview: Preview::default(),
@@ -89,7 +89,7 @@ impl Judge {
         }
         // A preview costs the API server two requests: only a rule or a reviewer is worth them.
         let asks = pack.asks_about(&plan, attributes, &write.class);
-        let needs_preview = plan.route.is_looked_at(asks, first.decision == Decision::Hold);
+        let needs_preview = plan.route.is_looked_at(asks, first.decision() == Decision::Hold);
         let previewed = match needs_preview {
             true => self.preview(write, plan.route).await,
             false => Ok(Seen::default()),
@@ -136,7 +136,7 @@ impl Judge {
         is_write: bool,
         effects: &[Effect],
         seen: Option<&Seen>,
-    ) -> (Verdict, Moment) {
+    ) -> (PolicyDecision, Moment) {
         let now = jiff::Timestamp::now();
         let username = write.user.username.as_str();
         let (earlier, window) = match pack.needs_window() {
@@ -168,9 +168,9 @@ impl Judge {
         write: &Write,
         effects: &[Effect],
         mut seen: Seen,
-        verdict: &Verdict,
+        verdict: &PolicyDecision,
     ) -> Preview {
-        let goes_with = match verdict.decision {
+        let goes_with = match verdict.decision() {
             Decision::Hold => {
                 let (live, notes) = (seen.live.as_ref(), &mut seen.notes);
                 impact::goes_with(&self.view, self.count_time_max, write, effects, live, notes)
@@ -206,7 +206,7 @@ impl Judge {
     ) -> Result<(DecisionRecord, ClassRecord), Box<Refusal>> {
         let class = self.view.class_of(attributes).await;
         let verdict = pack.decide_read(attributes, user, &class, jiff::Timestamp::now());
-        let action = match verdict.decision {
+        let action = match verdict.decision() {
             Decision::Allow => Action::Allow,
             Decision::Hold | Decision::Deny => Action::Deny,
         };

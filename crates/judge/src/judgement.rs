@@ -3,7 +3,7 @@
 use effects::Effect;
 use hold::Preview;
 use ledger::{Action, DecisionRecord, EffectRecord, FactsRecord, ShadowRecord};
-use policy::{Decision, Verdict};
+use policy::{Decision, PolicyDecision};
 use upstream::ProbeAnswer;
 
 /// What came of judging.
@@ -21,7 +21,7 @@ pub struct Judgement {
     /// What a reviewer is shown, and the digest that an approval binds to.
     pub preview: Preview,
     /// What policy says.
-    pub verdict: Verdict,
+    pub verdict: PolicyDecision,
     /// What it was made from, until it is recorded.
     pub(crate) facts: Option<Box<FactsRecord>>,
     /// Digest of the policies that said so.
@@ -41,8 +41,8 @@ impl Judgement {
 }
 
 /// A decision of these policies, as it is recorded.
-pub(crate) fn decision(action: Action, verdict: &Verdict, policy: &str) -> DecisionRecord {
-    let shadow = verdict.shadow.iter().map(|it| ShadowRecord {
+pub(crate) fn decision(action: Action, verdict: &PolicyDecision, policy: &str) -> DecisionRecord {
+    let shadow = verdict.shadow().iter().map(|it| ShadowRecord {
         rule: it.rule.to_string(),
         action: match it.decision {
             Decision::Allow => Action::Allow,

@@ -3,7 +3,7 @@
 
 use attributes::{Attributes, User};
 use ledger::DecisionRecord;
-use policy::Verdict;
+use policy::PolicyDecision;
 
 use crate::{access, facts::Basis, view::ClusterView};
 
@@ -37,7 +37,12 @@ pub struct Refusal {
 
 impl ClusterView {
     /// What the agent is told of a policy's denial.
-    pub(crate) async fn denial(&self, user: &User, a: &Attributes, verdict: &Verdict) -> String {
+    pub(crate) async fn denial(
+        &self,
+        user: &User,
+        a: &Attributes,
+        verdict: &PolicyDecision,
+    ) -> String {
         self.refusal(user, a).await.unwrap_or_else(|| {
             let (rules, reason) = (verdict.rules().join(", "), verdict.reason());
             format!("agent-shield denies this request by rule {rules}: {reason}")

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use serde_saphyr::Spanned;
 
 use crate::{
-    Input, Objects, Pack, Pair, Past, Severity, Trace, Verdict,
+    Input, Objects, Pack, Pair, Past, PolicyDecision, Severity, Trace,
     document::{Level, Metadata, Time},
 };
 
@@ -180,7 +180,7 @@ pub struct Expect {
 
 impl Expect {
     /// What differs in whom a hold asks, how, and until when.
-    fn of_holds(&self, verdict: &Verdict) -> Vec<String> {
+    fn of_holds(&self, verdict: &PolicyDecision) -> Vec<String> {
         let mut differs = Vec::new();
         let mut compare = |what: &str, expected: Option<String>, got: String| {
             if let Some(expected) = expected.filter(|it| *it != got) {

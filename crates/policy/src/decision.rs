@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
+use attributes::Attributes;
 use serde::Serialize;
 
 use crate::document::Level;
@@ -117,27 +118,42 @@ pub struct Shadow {
     pub exception: String,
 }
 
-/// A decision with everything that asked for it.
+/// A decision with everything that asked for it. Its fields are private, so that what is allowed is
+/// what a [`crate::Pack`] said, and nobody's assignment.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Verdict {
-    /// The strictest of what was asked for.
-    pub decision: Decision,
-    /// How bad the worst of it is.
-    pub severity: Severity,
-    /// Every rule that asked for this decision, with its reason; sorted.
-    pub asked: Vec<(RuleName, String)>,
-    /// The shortest deadline that any of them gives.
-    pub deadline: Option<Duration>,
-    /// What each of them demands of those who approve, where it is more than one person; all of it
-    /// counts.
-    pub reviewers: BTreeSet<Reviewers>,
-    /// What did not count; sorted.
-    pub shadow: Vec<Shadow>,
+pub struct PolicyDecision {
+    pub(crate) decision: Decision,
+    pub(crate) severity: Severity,
+    pub(crate) asked: Vec<(RuleName, String)>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) reviewers: BTreeSet<Reviewers>,
+    pub(crate) shadow: Vec<Shadow>,
+    /// Method and target of what was decided; missing of a voice, and of what is only told.
+    pub(crate) about: Option<Box<(String, String)>>,
 }
 
-impl Verdict {
+/// That policy allows one request, by its method and target. Only [`PolicyDecision::allowed`] makes one.
+#[derive(Debug)]
+pub struct Allowed {
+    method: String,
+    target: String,
+}
+
+impl Allowed {
+    /// The HTTP method that was decided on.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Path and query that were decided on, as the agent sent them.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+}
+
+impl PolicyDecision {
     /// Nobody asked for anything.
-    pub fn allow() -> Self {
+    pub(crate) fn allow() -> Self {
         Self {
             decision: Decision::Allow,
             severity: Severity::Low,
@@ -145,12 +161,61 @@ impl Verdict {
             deadline: None,
             reviewers: BTreeSet::new(),
             shadow: Vec::new(),
+            about: None,
         }
     }
 
     /// One rule's voice.
-    pub fn of(decision: Decision, severity: Severity, rule: RuleName, reason: String) -> Self {
+    pub(crate) fn of(
+        decision: Decision,
+        severity: Severity,
+        rule: RuleName,
+        reason: String,
+    ) -> Self {
         Self { decision, severity, asked: vec![(rule, reason)], ..Self::allow() }
+    }
+
+    /// As the answer to one request.
+    pub(crate) fn about(self, attributes: &Attributes) -> Self {
+        let request = (attributes.method.clone(), attributes.target.clone());
+        Self { about: Some(Box::new(request)), ..self }
+    }
+
+    /// The strictest of what was asked for.
+    pub fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// The right that an allowing decision gives; `None` of any other.
+    pub fn allowed(&self) -> Option<Allowed> {
+        let (method, target) = self.about.as_deref()?.clone();
+        (self.decision == Decision::Allow).then_some(Allowed { method, target })
+    }
+
+    /// How bad the worst of it is.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// Every rule that asked for this decision, with its reason; sorted.
+    pub fn asked(&self) -> &[(RuleName, String)] {
+        &self.asked
+    }
+
+    /// The shortest deadline that any of them gives.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// What each of them demands of those who approve, where it is more than one person; all of it
+    /// counts.
+    pub fn reviewers(&self) -> &BTreeSet<Reviewers> {
+        &self.reviewers
+    }
+
+    /// What did not count; sorted.
+    pub fn shadow(&self) -> &[Shadow] {
+        &self.shadow
     }
 
     /// Joins voices, in whatever order: the stricter wins, and equals speak together.
@@ -214,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    fn verdict() -> impl Strategy<Value = Verdict> {
+    fn verdict() -> impl Strategy<Value = PolicyDecision> {
         let decision =
             prop_oneof![Just(Decision::Allow), Just(Decision::Hold), Just(Decision::Deny)];
         let severity = prop_oneof![Just(Severity::Low), Just(Severity::High)];
@@ -226,10 +291,10 @@ mod tests {
         let demands = (deadline, prop::collection::btree_set(reviewers, 0..2));
         (decision, severity, rule, "[xy]", demands).prop_map(
             |(decision, severity, rule, reason, (deadline, reviewers))| match decision {
-                Decision::Allow => Verdict::allow(),
+                Decision::Allow => PolicyDecision::allow(),
                 decision => {
-                    let voice = Verdict::of(decision, severity, rule, reason);
-                    Verdict { deadline, reviewers, ..voice }
+                    let voice = PolicyDecision::of(decision, severity, rule, reason);
+                    PolicyDecision { deadline, reviewers, ..voice }
                 }
             },
         )
@@ -243,11 +308,11 @@ mod tests {
         ) {
             let mut reversed = verdicts.clone();
             reversed.reverse();
-            let joined = Verdict::join(verdicts.clone());
-            prop_assert_eq!(&Verdict::join(reversed), &joined);
+            let joined = PolicyDecision::join(verdicts.clone());
+            prop_assert_eq!(&PolicyDecision::join(reversed), &joined);
             let mut more = verdicts;
             more.push(added);
-            let more = Verdict::join(more);
+            let more = PolicyDecision::join(more);
             prop_assert!(more.decision >= joined.decision);
             if more.decision == joined.decision {
                 prop_assert!(more.severity >= joined.severity);

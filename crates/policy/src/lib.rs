@@ -1,5 +1,5 @@
 //! What may be done: policy documents over attributes, identity, namespace, objects and effects ->
-//! a [`Verdict`].
+//! a [`PolicyDecision`].
 //!
 //! Documents ([`document`]) are compiled once into a [`Pack`]: whatever is misspelt is an
 //! [`Issue`] with its line, and each rule knows what it has to look at. The strictest answer of all
@@ -32,7 +32,7 @@ mod unreachable;
 pub use compile::{Compiled, Documents, compile};
 pub use conditions::{Unbounded, literal, same_or_less};
 pub use crds::crds;
-pub use decision::{Decision, Reviewers, RuleName, Severity, Shadow, Verdict};
+pub use decision::{Allowed, Decision, PolicyDecision, Reviewers, RuleName, Severity, Shadow};
 pub use facts::{Input, Objects, Pair, Past};
 pub use gaps::{Gaps, NOT_RECORDED, Unknown};
 pub use issue::Issue;

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::{
     Decision, Input, Objects, Reviewers, RuleName, RulePart, Severity, Shadow, Step, StepOutcome,
-    Trace, Verdict, agents,
+    Trace, PolicyDecision, agents,
     document::{Agents, MatchConstraints, Mode, Place},
     facts::{self, Facts, Guarded, View},
     gaps::{GapTracker, Unknown},
@@ -275,11 +275,11 @@ impl Pack {
     }
 
     /// What the rules say, joined.
-    pub fn decide(&self, input: &Input<'_>) -> Verdict {
-        self.join(&Facts::new(input, &self.guarded))
+    pub fn decide(&self, input: &Input<'_>) -> PolicyDecision {
+        self.join(&Facts::new(input, &self.guarded)).about(input.attributes)
     }
 
-    pub(crate) fn join(&self, facts: &Facts<'_>) -> Verdict {
+    pub(crate) fn join(&self, facts: &Facts<'_>) -> PolicyDecision {
         let budget = Budget::new(DECISION_STEPS);
         let mut voices = Vec::new();
         for rule in self.candidates(facts.input) {
@@ -287,7 +287,7 @@ impl Pack {
                 voices.extend(self.voice(rule, outcome, facts, &budget));
             }
         }
-        Verdict::join(voices)
+        PolicyDecision::join(voices)
     }
 
     /// What every rule makes of a request.
@@ -304,7 +304,7 @@ impl Pack {
                 voices.extend(self.voice(rule, outcome, facts, &budget));
             }
         }
-        Trace { verdict: Verdict::join(voices), steps }
+        Trace { verdict: PolicyDecision::join(voices), steps }
     }
 
     /// Rules about a request as a whole.
@@ -527,7 +527,7 @@ impl Pack {
         outcome: Outcome,
         facts: &Facts<'_>,
         budget: &Budget,
-    ) -> Option<Verdict> {
+    ) -> Option<PolicyDecision> {
         let is_read = facts.input.attributes.is_read();
         let (decision, severity, reason, context) = match outcome {
             Outcome::Passes(..) => return None,
@@ -546,9 +546,9 @@ impl Pack {
                 (decision, rule.severity.max(Severity::Medium), reason, None)
             }
         };
-        let shadow = |exception: String, reason: String| Verdict {
+        let shadow = |exception: String, reason: String| PolicyDecision {
             shadow: vec![Shadow { rule: rule.name.clone(), decision, reason, exception }],
-            ..Verdict::allow()
+            ..PolicyDecision::allow()
         };
         if rule.mode == Mode::Shadow {
             return Some(shadow(String::new(), reason));
@@ -564,9 +564,9 @@ impl Pack {
             unknown(rule, facts, format!("an exception {gap}"));
             return None;
         }
-        let voice = Verdict::of(decision, severity, rule.name.clone(), reason);
+        let voice = PolicyDecision::of(decision, severity, rule.name.clone(), reason);
         let reviewers = rule.reviewers.iter().cloned().collect();
-        Some(Verdict { deadline: rule.deadline, reviewers, ..voice })
+        Some(PolicyDecision { deadline: rule.deadline, reviewers, ..voice })
     }
 
     /// The exception that takes a rule's voice back, if there is one.
@@ -653,7 +653,7 @@ impl Pack {
         user: &User,
         class: &NamespaceClass,
         now: Timestamp,
-    ) -> Verdict {
+    ) -> PolicyDecision {
         self.decide(&Input::of_read(attributes, user, class, now))
     }
 }

@@ -5,7 +5,7 @@
 //! therefore what would have come out of the request itself, or is told as not known.
 
 use crate::{
-    Input, Pack, Step, Verdict,
+    Input, Pack, Step, PolicyDecision,
     facts::Facts,
     gaps::{GapTracker, Gaps, Unknown},
 };
@@ -14,12 +14,17 @@ use crate::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Replayed {
     /// What those rules say that have an answer.
-    pub verdict: Verdict,
+    pub verdict: PolicyDecision,
     /// The others, but for those in shadow mode.
     pub unknown: Vec<Unknown>,
 }
 
 impl Replayed {
+    /// Of what no rule asks about.
+    pub fn unasked() -> Self {
+        Self { verdict: PolicyDecision::allow(), unknown: Vec::new() }
+    }
+
     /// Rules that could make the decision a stricter one, if they had an answer.
     pub fn open(&self) -> impl Iterator<Item = &Unknown> {
         self.unknown.iter().filter(|it| it.strictest > self.verdict.decision)
@@ -48,7 +53,7 @@ fn with_gaps(
     pack: &Pack,
     input: &Input<'_>,
     gaps: &Gaps,
-    judge: impl FnOnce(&Facts<'_>) -> Verdict,
+    judge: impl FnOnce(&Facts<'_>) -> PolicyDecision,
 ) -> Replayed {
     let tracker = GapTracker::new(gaps);
     let mut facts = Facts::new(input, &pack.guarded);

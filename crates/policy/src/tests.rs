@@ -83,7 +83,7 @@ impl Default for Request<'_> {
 }
 
 impl Request<'_> {
-    fn judged(&self, pack: &Pack) -> Verdict {
+    fn judged(&self, pack: &Pack) -> PolicyDecision {
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
         let attributes = attributes::read(&method, self.path, &HeaderMap::new()).expect("a path");
         let user = User { username: self.user.into(), groups: vec!["g".into()], ..User::default() };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{RuleName, Verdict};
+use crate::{RuleName, PolicyDecision};
 
 /// What one rule made of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -98,7 +98,7 @@ impl fmt::Display for StepOutcome {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Trace {
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: PolicyDecision,
     /// Each rule in turn.
     pub steps: Vec<Step>,
 }

@@ -299,9 +299,9 @@ impl Holding {
             payload: self.payload_for_people(write),
             rules: judgement.verdict.rules(),
             reason: judgement.verdict.reason(),
-            severity: judgement.verdict.severity.as_str().to_owned(),
+            severity: judgement.verdict.severity().as_str().to_owned(),
             effects,
-            quorum: Quorum::of(&judgement.verdict),
+            quorum: Quorum::of(judgement.verdict.reviewers()),
             preview: judgement.preview,
             drifts: 0,
             state: State::PENDING,
@@ -311,7 +311,7 @@ impl Holding {
     /// The proxy's own deadline, or an earlier one that a rule gives.
     fn deadline(&self, judgement: &Judgement) -> Duration {
         let own = self.queue.settings().deadline;
-        judgement.verdict.deadline.map_or(own, |it| it.min(own))
+        judgement.verdict.deadline().map_or(own, |it| it.min(own))
     }
 
     fn payload_for_people(&self, write: &Write) -> String {
@@ -400,7 +400,7 @@ impl Holding {
                     return self.settle_unsent(hold, &write, answer.status, answer.bytes).await;
                 }
             };
-            if judgement.verdict.decision == Decision::Deny {
+            if judgement.verdict.decision() == Decision::Deny {
                 // The policies are others now, and this is what they are for.
                 return Run::Failed(self.judge.refuse(&write, *judgement).await.into());
             }
@@ -408,7 +408,8 @@ impl Holding {
             // them by the policies of now.
             let digest = &judgement.preview.digest;
             let asks_more = judgement.verdict.rules().iter().any(|rule| !hold.rules.contains(rule))
-                || !Quorum::of(&judgement.verdict).is_met(hold.state.approvals(), digest);
+                || !Quorum::of(judgement.verdict.reviewers())
+                    .is_met(hold.state.approvals(), digest);
             if asks_more || *digest != hold.preview.digest {
                 return match self.drift(hold, *judgement).await {
                     Ok(()) => Run::Again,
@@ -511,8 +512,8 @@ impl Holding {
         if !rules.is_empty() {
             hold.rules = rules;
             hold.reason = judgement.verdict.reason();
-            judgement.verdict.severity.as_str().clone_into(&mut hold.severity);
-            hold.quorum = Quorum::of(&judgement.verdict);
+            judgement.verdict.severity().as_str().clone_into(&mut hold.severity);
+            hold.quorum = Quorum::of(judgement.verdict.reviewers());
         }
         match self.queue.change(hold, HoldEvent::Drifted, None, Vec::new()).await {
             Ok(_) | Err(StoreError::Conflict) => Ok(()),

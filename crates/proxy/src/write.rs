@@ -66,7 +66,7 @@ impl Writes {
         };
         let ended = match self.judge.judge(&write).await {
             Judged::Answered(answer) => return self.answered(&write, answer).await,
-            Judged::Decided(judgement) => match judgement.verdict.decision {
+            Judged::Decided(judgement) => match judgement.verdict.decision() {
                 Decision::Allow => self.allow(&write, *judgement).await,
                 Decision::Deny => Err(self.judge.refuse(&write, *judgement).await.into()),
                 Decision::Hold => {
@@ -123,8 +123,8 @@ impl Writes {
         write: &Arc<InboundWrite>,
         mut judgement: Judgement,
     ) -> Result<Response<Body>, ProxyError> {
-        let decision = &judgement.verdict.decision;
-        let permit = Permit::allowed(decision, &write.call.audit_id).ok_or(ProxyError::Unsent)?;
+        let allowed = judgement.verdict.allowed().ok_or(ProxyError::Unsent)?;
+        let permit = Permit::allowed(allowed, &write.call.audit_id);
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
         self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let at = received.time;

@@ -208,11 +208,11 @@ impl Recorded {
             now: self.at,
         };
         let first = ask(&input, &gaps);
-        if first.verdict.decision == Decision::Deny {
+        if first.verdict.decision() == Decision::Deny {
             return said(first, false);
         }
         let asks = pack.asks_about(&plan, &self.attributes, &self.class);
-        let looks = plan.route.is_looked_at(asks, first.verdict.decision == Decision::Hold);
+        let looks = plan.route.is_looked_at(asks, first.verdict.decision() == Decision::Hold);
         let previews = looks && plan.route.is_previewed();
         if !facts.looked {
             return match asks {
@@ -277,7 +277,7 @@ impl Recorded {
 
 fn said(replayed: Replayed, previews: bool) -> Said {
     let open = |it: &policy::Unknown| Open { rule: it.rule.to_string(), why: it.why.clone() };
-    let decision = replayed.verdict.decision;
+    let decision = replayed.verdict.decision();
     Said {
         decision,
         rules: replayed.verdict.rules(),
@@ -308,7 +308,7 @@ fn absent(facts: &Facts, is_class_known: bool) -> &'static str {
 }
 
 fn nothing_asked() -> Replayed {
-    Replayed { verdict: policy::Verdict::allow(), unknown: Vec::new() }
+    Replayed::unasked()
 }
 
 /// The attributes of a recorded request; of its query, what was redacted is not known.

@@ -168,7 +168,7 @@ fn judged(
         redact: &Value::clone,
         now: Timestamp::UNIX_EPOCH,
     });
-    let action = match verdict.decision {
+    let action = match verdict.decision() {
         Decision::Allow => Action::Allow,
         Decision::Hold => Action::Hold,
         Decision::Deny => Action::Deny,

@@ -386,7 +386,7 @@ fn ours(pack: &Pack, ns: &str, kind: &Kind, object: &Value) -> Said {
     });
     let case: Case = serde_saphyr::from_str(&case.to_string()).expect("a case");
     let verdict = case.judged(pack).expect("a request").verdict;
-    match verdict.decision {
+    match verdict.decision() {
         Decision::Allow => Said::False,
         _ if verdict.reason() == "yes" => Said::True,
         _ => Said::NoAnswer,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ::policy::{Compiled, Decision, Pack, Step, Verdict, case::Case, document::Time};
+use ::policy::{Compiled, Decision, Pack, Step, PolicyDecision, case::Case, document::Time};
 use ::replay::{
     Open, Said,
     tally::{Explained, Tally},
@@ -58,13 +58,13 @@ fn explain_request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
     let case: Case =
         serde_saphyr::from_str(&text).with_context(|| format!("{name} is no request"))?;
     let trace = case.judged(pack).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
-    let decision = past_tense(trace.verdict.decision);
+    let decision = past_tense(trace.verdict.decision());
     print(&format!("{decision}, by the policy set {}", pack.digest()))?;
-    if trace.verdict.decision == Decision::Hold {
+    if trace.verdict.decision() == Decision::Hold {
         print(Escaped::line(&describe_demand(&trace.verdict)).as_str())?;
     }
     print_steps(&trace.steps, args.all)?;
-    for shadow in &trace.verdict.shadow {
+    for shadow in trace.verdict.shadow() {
         let why = match shadow.exception.as_str() {
             "" => "mode: shadow".to_owned(),
             name => format!("exception {name}"),
@@ -152,9 +152,9 @@ fn print_steps(steps: &[Step], all: bool) -> Result<()> {
 }
 
 /// Whom a hold asks, until when, and how bad it is.
-fn describe_demand(verdict: &Verdict) -> String {
-    let people: Vec<String> = verdict.reviewers.iter().map(ToString::to_string).collect();
+fn describe_demand(verdict: &PolicyDecision) -> String {
+    let people: Vec<String> = verdict.reviewers().iter().map(ToString::to_string).collect();
     let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
-    let within = verdict.deadline.map(|it| format!(", within {}", Time(it))).unwrap_or_default();
-    format!("to be approved by {people}{within}; severity {}", verdict.severity.as_str())
+    let within = verdict.deadline().map(|it| format!(", within {}", Time(it))).unwrap_or_default();
+    format!("to be approved by {people}{within}; severity {}", verdict.severity().as_str())
 }

@@ -430,7 +430,7 @@ mod tests {
             redact: &Value::clone,
             now: jiff::Timestamp::UNIX_EPOCH,
         });
-        Some(verdict.decision != Decision::Allow)
+        Some(verdict.decision() != Decision::Allow)
     }
 
     /// Every kind that Kubernetes serves in namespaces, and some that it does not, with each verb.

@@ -488,7 +488,7 @@ mod tests {
         ];
         for (index, (case, want)) in table.into_iter().enumerate() {
             let verdict = case.judged(&pack).expect("a request").verdict;
-            assert_eq!(verdict.decision, want, "row {index}: {}", verdict.reason());
+            assert_eq!(verdict.decision(), want, "row {index}: {}", verdict.reason());
         }
     }
 
