@@ -95,7 +95,10 @@ fn review(error: &ReviewError) -> Status {
             | HoldError::Expired(_)
             | HoldError::Stale
             | HoldError::Twice(_)
-            | HoldError::NotApproved,
+            | HoldError::NotApproved
+            | HoldError::NotDue
+            | HoldError::OtherRequest
+            | HoldError::NotMet,
         )
         | ReviewError::Store(StoreError::Conflict) => Status::failure(409, "Conflict"),
         ReviewError::Hold(HoldError::NotAsked { .. }) => Status::failure(403, "Forbidden"),

@@ -1,6 +1,6 @@
 //! What goes over the wire, field by field. Names are camelCase and stay.
 
-use hold::{Freeze, GoesWith, Hold, Target};
+use hold::{Approval as HoldApproval, DecidedBy, Freeze, GoesWith, Hold, Shown, Target};
 use jiff::Timestamp;
 use ledger::{Call, Identity, RequestRecord, ShadowRecord};
 use serde::{Deserialize, Serialize};
@@ -117,9 +117,9 @@ pub struct PreviewBody {
     /// What would differ.
     pub changes: Vec<ChangeBody>,
     /// For a collection: each object that would go.
-    pub targets: Vec<Target>,
+    pub targets: Vec<TargetBody>,
     /// What goes with a deleted object.
-    pub goes_with: Vec<GoesWith>,
+    pub goes_with: Vec<GoesWithBody>,
     /// What is missing or incomplete, and why.
     pub notes: Vec<String>,
 }
@@ -136,6 +136,49 @@ pub struct ChangeBody {
     /// JSON text after; missing where the path goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<String>,
+}
+
+/// One object of a collection that would be deleted.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct TargetBody {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// Objects of one kind that go with what is deleted.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct GoesWithBody {
+    /// Plural resource: `pods`.
+    pub resource: String,
+    /// How many; missing where nobody who was asked may see them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// The first few names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+impl From<Target> for TargetBody {
+    fn from(target: Target) -> Self {
+        let Target { name, uid } = target;
+        Self { name, uid }
+    }
+}
+
+impl From<GoesWithBody> for GoesWith {
+    fn from(body: GoesWithBody) -> Self {
+        let GoesWithBody { resource, count, names } = body;
+        Self { resource, count, names }
+    }
+}
+
+impl From<GoesWith> for GoesWithBody {
+    fn from(found: GoesWith) -> Self {
+        let GoesWith { resource, count, names } = found;
+        Self { resource, count, names }
+    }
 }
 
 /// The body of an approval.
@@ -288,72 +331,78 @@ pub struct NamespaceBody {
 impl HoldSummary {
     /// A hold as it stands, and how many connections wait on it.
     pub fn of(hold: &Hold, waiting: usize) -> Self {
-        let code = match &hold.state {
+        let (of, state) = (hold.summary().clone(), hold.state());
+        let code = match state {
             hold::State::Done { code, .. } => Some(*code),
             _ => None,
         };
         Self {
-            id: hold.id.to_string(),
-            state: hold.state.name().to_owned(),
-            created_at: hold.created_at,
-            changed_at: hold.changed_at,
-            deadline: hold.deadline,
+            id: of.id.to_string(),
+            state: state.name().to_string(),
+            created_at: of.created_at,
+            changed_at: hold.changed_at(),
+            deadline: of.deadline,
             waiting,
-            user: hold.user.clone(),
-            request: hold.request.clone(),
-            rules: hold.rules.clone(),
-            reason: hold.reason.clone(),
-            severity: hold.severity.clone(),
+            user: of.user,
+            request: of.request,
+            rules: of.rules,
+            reason: of.reason,
+            severity: of.severity.as_str().to_owned(),
             reviewers: reviewers(hold),
-            reason_required: hold.quorum.reason_required(),
-            approvals: hold.state.approvals().iter().map(VerdictBody::from).collect(),
+            reason_required: of.quorum.reason_required(),
+            approvals: state.approvals().iter().map(VerdictBody::from).collect(),
             missing: hold.missing(),
-            effects: hold.effects.iter().map(Into::into).collect(),
-            drifts: hold.drifts,
-            audit_id: hold.audit_id.clone(),
-            verdict: hold.state.verdict().map(VerdictBody::from),
+            effects: of.effects.iter().map(Into::into).collect(),
+            drifts: of.drifts,
+            audit_id: of.audit_id,
+            verdict: hold.decided_by().map(VerdictBody::from),
             code,
         }
     }
 }
 
 fn reviewers(hold: &Hold) -> Vec<ReviewersBody> {
-    let (approvals, digest) = (hold.state.approvals(), &hold.preview.digest);
+    let (approvals, of) = (hold.state().approvals(), hold.summary());
     let body = |demand: &hold::Demand| ReviewersBody {
         groups: demand.groups.clone(),
         count: demand.count,
-        missing: demand.missing(approvals, digest),
+        missing: demand.missing(approvals, &of.digest),
     };
-    hold.quorum.demands().iter().map(body).collect()
+    of.quorum.demands().iter().map(body).collect()
 }
 
-impl From<&hold::Verdict> for VerdictBody {
-    fn from(verdict: &hold::Verdict) -> Self {
-        let hold::Verdict { reviewer, reason, at, digest: _ } = verdict.clone();
-        Self { reviewer, reason, at }
+impl From<DecidedBy<'_>> for VerdictBody {
+    fn from(by: DecidedBy<'_>) -> Self {
+        Self { reviewer: by.reviewer.clone(), reason: by.reason.to_owned(), at: by.at }
+    }
+}
+
+impl From<&HoldApproval> for VerdictBody {
+    fn from(approval: &HoldApproval) -> Self {
+        DecidedBy::from(approval).into()
     }
 }
 
 impl HoldDetail {
     /// A hold with all that is known of it.
-    pub fn of(hold: &Hold, waiting: usize) -> Self {
-        let preview = &hold.preview;
-        let changes = preview.changes.iter().map(|change| ChangeBody {
-            path: change.path.clone(),
-            old: change.old.clone(),
-            new: change.new.clone(),
+    pub fn of(hold: &Hold, shown: Shown, waiting: usize) -> Self {
+        let preview = shown.preview;
+        let changes = preview.changes.into_iter().map(|change| ChangeBody {
+            path: change.path,
+            old: change.old,
+            new: change.new,
         });
         Self {
             summary: HoldSummary::of(hold, waiting),
-            content_type: hold.content_type.clone(),
-            payload: hold.payload.clone(),
+            content_type: shown.content_type,
+            payload: shown.payload,
             preview: PreviewBody {
-                digest: preview.digest.clone(),
-                uid: preview.uid.clone(),
+                digest: preview.digest,
+                uid: preview.uid,
                 changes: changes.collect(),
-                targets: preview.targets.clone(),
-                goes_with: preview.goes_with.clone(),
-                notes: preview.notes.clone(),
+                targets: preview.targets.into_iter().map(Into::into).collect(),
+                goes_with: preview.goes_with.into_iter().map(Into::into).collect(),
+                notes: preview.notes,
             },
         }
     }

@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, Uri, header, request::Parts},
     routing::{get, post},
 };
-use hold::{HoldFilter, HoldId};
+use hold::{Hold, HoldFilter, HoldId, Shown, StateName};
 use jiff::Timestamp;
 use ledger::{Action, Filter};
 use review::{Reviewer, ReviewerError};
@@ -121,15 +121,13 @@ async fn list(
     query: Result<Query<HoldsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<List<HoldSummary>>, ApiError> {
     let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
-    const STATES: [&str; 7] =
-        ["pending", "approved", "denied", "expired", "running", "done", "unknown"];
     let states = match query.state.as_deref() {
-        None => hold::State::OPEN.to_vec(),
+        None => StateName::OPEN.to_vec(),
         Some("all") => Vec::new(),
-        Some(state) => match STATES.iter().find(|it| **it == state) {
-            Some(state) => vec![*state],
+        Some(state) => match StateName::parse(state) {
+            Some(state) => vec![state],
             None => {
-                let states = STATES.join(", ");
+                let states = StateName::ALL.map(StateName::as_str).join(", ");
                 return Err(ApiError::BadRequest(format!("state must be all or one of {states}")));
             }
         },
@@ -141,14 +139,21 @@ async fn list(
         ..HoldFilter::default()
     };
     let holds = api.queue.list(filter).await?;
-    let places = holds.iter().map(|hold| hold.request.namespace.clone()).collect();
-    let seen = visible(&api, &reviewer, query.namespace.as_deref(), places).await?;
-    let items = holds
-        .iter()
-        .filter(|hold| seen.contains(&hold.request.namespace))
-        .map(|hold| HoldSummary::of(hold, api.queue.waiting_on(&hold.id)))
-        .collect();
-    Ok(Json(List { items }))
+    let place = |hold: &Hold| hold.summary().request.namespace.clone();
+    let seen =
+        visible(&api, &reviewer, query.namespace.as_deref(), holds.iter().map(place).collect())
+            .await?;
+    let holds: Vec<Hold> = holds.into_iter().filter(|hold| seen.contains(&place(hold))).collect();
+    let ids: Vec<HoldId> = holds.iter().map(|hold| hold.id().clone()).collect();
+    let waiting = api.queue.waiting(&ids).await?;
+    let items = holds.iter().zip(waiting).map(|(hold, waiting)| HoldSummary::of(hold, waiting));
+    Ok(Json(List { items: items.collect() }))
+}
+
+/// A hold with all that it shows.
+async fn detail(api: &Api, hold: &Hold, shown: Shown) -> Result<Json<HoldDetail>, ApiError> {
+    let waiting = api.queue.waiting(&[hold.id().clone()]).await?;
+    Ok(Json(HoldDetail::of(hold, shown, waiting.first().copied().unwrap_or(0))))
 }
 
 /// The namespaces of a list that this reviewer may see: all, the one asked for, or, for a reviewer
@@ -181,8 +186,8 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<HoldDetail>, ApiError> {
     let id = HoldId::parse(&id);
-    let hold = api.queue.show(&id, &reviewer).await?;
-    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+    let (hold, shown) = api.queue.show(&id, &reviewer).await?;
+    detail(&api, &hold, shown).await
 }
 
 async fn approve(
@@ -194,7 +199,8 @@ async fn approve(
     let approval: Approval = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.approve(&id, &reviewer, &approval.reason, &approval.digest).await?;
-    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+    let shown = api.queue.shown(&id).await?;
+    detail(&api, &hold, shown).await
 }
 
 async fn withdraw(
@@ -206,7 +212,8 @@ async fn withdraw(
     let withdrawal: Reason = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.withdraw(&id, &reviewer, &withdrawal.reason).await?;
-    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+    let shown = api.queue.shown(&id).await?;
+    detail(&api, &hold, shown).await
 }
 
 async fn deny(
@@ -218,7 +225,8 @@ async fn deny(
     let denial: Reason = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.deny(&id, &reviewer, &denial.reason).await?;
-    Ok(Json(HoldDetail::of(&hold, api.queue.waiting_on(&id))))
+    let shown = api.queue.shown(&id).await?;
+    detail(&api, &hold, shown).await
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
@@ -234,7 +242,7 @@ async fn timeline(
     let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
     let filter = filter(query)?;
     let asked = filter.namespace.clone();
-    let calls = api.queue.ledger().calls(filter).await?;
+    let calls = api.queue.ledger().calls(filter).await?.items;
     let place = |call: &ledger::Call| {
         call.request.as_ref().map(|it| it.namespace.clone()).unwrap_or_default()
     };
@@ -261,7 +269,7 @@ async fn lookup(
         return Ok(Json(List { items: Vec::new() }));
     }
     let filter = Filter { audit_ids, probes: true, ..Filter::default() };
-    let calls = api.queue.ledger().calls(filter).await?;
+    let calls = api.queue.ledger().calls(filter).await?.items;
     Ok(Json(List { items: calls.iter().map(CallBody::from).collect() }))
 }
 

@@ -18,6 +18,8 @@ fn subject<'a>(hold: &'a HoldSummary, preview: Option<&'a PreviewBody>) -> Subje
         username: &hold.user.username,
         request: &hold.request,
         effects: hold.effects.iter().map(Into::into).collect(),
-        goes_with: preview.map_or(&[], |preview| &preview.goes_with),
+        goes_with: preview.map_or_else(Vec::new, |preview| {
+            preview.goes_with.iter().cloned().map(Into::into).collect()
+        }),
     }
 }

@@ -1,44 +1,120 @@
 //! The right to send one request upstream, as a value that is spent.
+//!
+//! There are three ways to one, and no other: what only reads, what policy allowed
+//! ([`policy::Allowed`]), and what [`crate::Hold::start`] gives for an approval that is stored as
+//! spent. Each is bound to method, target and body by their digest, which whoever sends compares.
+//!
+//! Nobody writes one down:
+//! ```compile_fail,E0451
+//! fn forged(permit: hold::Permit) -> hold::Permit {
+//!     hold::Permit { audit_id: attributes::AuditId::new("x"), ..permit }
+//! }
+//! ```
+//! nor the decision that leads to one:
+//! ```compile_fail,E0451
+//! fn allowed() -> policy::Allowed {
+//!     policy::Allowed { method: "DELETE".into(), target: "/api/v1/namespaces/prod".into() }
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! fn decided() -> policy::PolicyDecision {
+//!     policy::PolicyDecision::allow()
+//! }
+//! ```
+//! nor the spent approval:
+//! ```compile_fail,E0451
+//! fn spent(audit_id: attributes::AuditId, id: hold::HoldId) -> hold::Spent {
+//!     hold::Spent { audit_id, id, revision: 1, digest: todo!() }
+//! }
+//! ```
 
 use attributes::{Attributes, AuditId};
 use policy::Allowed;
 
-use crate::{Hold, State};
+use crate::{
+    Hold, HoldId, State,
+    preconditions::{self, Pinned},
+    request::{Request, SentDigest},
+};
 
-/// The right to send one request upstream, made only from a read, an allowed decision, a dry run
-/// or an approved hold that is written down as running. `upstream::forward` takes it by value: a
-/// path that forgot to decide does not compile.
+/// The right to send one request upstream, once: exactly this method, target and body.
+/// `upstream::forward` takes it by value: a path that forgot to decide does not compile.
 #[derive(Debug)]
-pub struct Permit(AuditId);
+pub struct Permit {
+    audit_id: AuditId,
+    digest: SentDigest,
+}
+
+/// An approval that was spent on one request. It becomes a [`Permit`] once the store has it.
+#[derive(Debug)]
+pub struct Spent {
+    audit_id: AuditId,
+    id: HoldId,
+    /// Of the hold before it was stored.
+    revision: u64,
+    digest: SentDigest,
+}
+
+/// What is about to be sent is not what a right was given for: nothing may leave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("this is not the request that was decided on")]
+pub struct OtherRequest;
 
 impl Permit {
     /// For what reads only; `None` for anything else.
-    pub fn read(attributes: &Attributes, audit_id: &AuditId) -> Option<Self> {
-        attributes.is_read().then(|| Self(audit_id.clone()))
+    pub fn read(attributes: &Attributes, body: &[u8], audit_id: &AuditId) -> Option<Self> {
+        let digest = SentDigest::of(&attributes.method, &attributes.target, body);
+        attributes.is_read().then(|| Self { audit_id: audit_id.clone(), digest })
     }
 
-    /// For what policy allowed.
-    pub fn allowed(_allowed: Allowed, audit_id: &AuditId) -> Self {
-        Self(audit_id.clone())
+    /// For what policy allowed, with this body.
+    pub fn allowed(allowed: &Allowed, body: &[u8], audit_id: &AuditId) -> Self {
+        let digest = SentDigest::of(allowed.method(), allowed.target(), body);
+        Self { audit_id: audit_id.clone(), digest }
     }
 
-    /// For a hold whose approval was just spent on this very call; `None` for anything else.
-    pub fn approved(hold: &Hold, audit_id: &AuditId) -> Option<Self> {
-        match &hold.state {
-            // INVARIANT: only State::start makes one, from what State::approve made. Counted again all
-            // the same, as it has been on disk since.
-            State::Running { audit_id: running, approvals, .. }
-                if running == audit_id.as_str()
-                    && hold.quorum.is_met(approvals, &hold.preview.digest) =>
-            {
-                Some(Self(audit_id.clone()))
-            }
-            _ => None,
+    /// Spends it on what leaves now, and gives the call that it was made for: sent as `Audit-ID`.
+    ///
+    /// # Errors
+    /// [`OtherRequest`]: nothing may be sent.
+    pub fn spend(self, method: &str, target: &str, body: &[u8]) -> Result<AuditId, OtherRequest> {
+        let is_same = self.digest == SentDigest::of(method, target, body);
+        if is_same { Ok(self.audit_id) } else { Err(OtherRequest) }
+    }
+}
+
+impl Spent {
+    pub(crate) fn new(hold: &Hold, request: &Request<'_>, audit_id: &AuditId) -> Self {
+        Self {
+            audit_id: audit_id.clone(),
+            id: hold.id().clone(),
+            revision: hold.revision(),
+            digest: request.sent_digest(),
         }
     }
 
-    /// The call that it was made for: sent upstream as `Audit-ID`.
-    pub fn into_audit_id(self) -> AuditId {
-        self.0
+    /// The right to send the approved request, pinned to the object that was seen where its format has a
+    /// place for that. `stored` is the hold as the store gave it back.
+    ///
+    /// # Errors
+    /// [`OtherRequest`] where the store has something else, or this is another request.
+    pub fn permit(
+        self,
+        stored: &Hold,
+        request: &Request<'_>,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<(Permit, Pinned), OtherRequest> {
+        let is_running = matches!(stored.state(),
+            State::Running { audit_id, .. } if audit_id == self.audit_id.as_str());
+        let is_stored = *stored.id() == self.id && stored.revision() > self.revision;
+        if !is_running || !is_stored || request.sent_digest() != self.digest {
+            return Err(OtherRequest);
+        }
+        // INVARIANT: what is sent is made here, of the approved bytes: nobody hands in others.
+        let pinned = preconditions::add(request, uid, resource_version);
+        let of = request.attributes;
+        let digest = SentDigest::of(&of.method, &of.target, &pinned.body);
+        Ok((Permit { audit_id: self.audit_id, digest }, pinned))
     }
 }

@@ -8,26 +8,22 @@ use std::collections::BTreeSet;
 
 use ledger::Identity;
 use policy::Reviewers;
-use serde::{Deserialize, Serialize};
 
-use crate::Verdict;
+use crate::Approval;
 
 /// What a hold needs before it may run. By default one approval, of anybody who may.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Quorum {
     /// All of them; never empty.
     reviewers: Vec<Demand>,
     /// An approval says why.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     reason_required: bool,
 }
 
 /// So many different people of some groups.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Demand {
     /// Sorted. An approval counts where its reviewer is in one of them; empty, whoever may approve.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// How many.
     pub count: u32,
@@ -55,6 +51,11 @@ impl Quorum {
         Self { reviewers, reason_required }
     }
 
+    /// A quorum as it was stored: for stores alone. One that demands nothing is never met.
+    pub fn restore(reviewers: Vec<Demand>, reason_required: bool) -> Self {
+        Self { reviewers, reason_required }
+    }
+
     /// Every demand; of each its own approvals are needed.
     pub fn demands(&self) -> &[Demand] {
         &self.reviewers
@@ -67,8 +68,8 @@ impl Quorum {
 
     /// Whether these approvals of what has this digest are all that is needed. Rules may have changed
     /// since they were given: where a reason is required now, each must have one.
-    pub fn is_met(&self, approvals: &[Verdict], digest: &str) -> bool {
-        let says_why = |it: &Verdict| it.digest != digest || !it.reason.trim().is_empty();
+    pub fn is_met(&self, approvals: &[Approval], digest: &str) -> bool {
+        let says_why = |it: &Approval| it.digest() != digest || it.has_reason();
         // What demands nothing was not stored by us, and lets nothing run.
         !self.reviewers.is_empty()
             && (!self.reason_required || approvals.iter().all(says_why))
@@ -76,13 +77,13 @@ impl Quorum {
     }
 
     /// Whether one more approval, of this reviewer, would count for something that is missing.
-    pub(crate) fn needs(&self, reviewer: &Identity, approvals: &[Verdict], digest: &str) -> bool {
+    pub(crate) fn needs(&self, reviewer: &Identity, approvals: &[Approval], digest: &str) -> bool {
         let mut demands = self.reviewers.iter();
         demands.any(|it| it.is_of(reviewer) && it.missing(approvals, digest) > 0)
     }
 
     /// What is missing, for people: `1 more approval by another member of dba`. Empty where nothing is.
-    pub fn missing(&self, approvals: &[Verdict], digest: &str) -> String {
+    pub fn missing(&self, approvals: &[Approval], digest: &str) -> String {
         let words = self.reviewers.iter().filter_map(|demand| {
             let missing = demand.missing(approvals, digest);
             (missing > 0).then(|| demand.words(missing))
@@ -99,10 +100,10 @@ impl From<&Reviewers> for Demand {
 
 impl Demand {
     /// How many approvals it still needs.
-    pub fn missing(&self, approvals: &[Verdict], digest: &str) -> u32 {
+    pub fn missing(&self, approvals: &[Approval], digest: &str) -> u32 {
         let mut people: Vec<&Identity> = Vec::new();
-        for approval in approvals.iter().filter(|it| it.digest == digest) {
-            let reviewer = &approval.reviewer;
+        for approval in approvals.iter().filter(|it| it.digest() == digest) {
+            let reviewer = approval.reviewer();
             if self.is_of(reviewer) && !people.iter().any(|it| is_same_person(it, reviewer)) {
                 people.push(reviewer);
             }
@@ -167,27 +168,25 @@ mod tests {
         Quorum::of(&reviewers.iter().cloned().collect())
     }
 
-    fn approval(username: &str, groups: &[&str]) -> Verdict {
+    fn approval(username: &str, groups: &[&str]) -> Approval {
         let groups = groups.iter().map(|it| (*it).to_owned()).collect();
-        Verdict {
-            reviewer: Identity { username: username.into(), groups, uid: String::new() },
-            reason: String::new(),
-            at: Timestamp::UNIX_EPOCH,
-            digest: "d".into(),
-        }
+        let reviewer = Identity { username: username.into(), groups, uid: String::new() };
+        Approval::new(reviewer, String::new(), Timestamp::UNIX_EPOCH, "d".into())
     }
 
     #[test]
     fn an_approval_without_a_reason_is_worth_nothing_once_one_is_required() {
         let because = Reviewers { reason_required: true, ..demand(&[], 1) };
         let (before, since) = (quorum(&[demand(&[], 1)]), quorum(&[because]));
-        let mut approvals = [approval("a", &["x"])];
-        assert!(before.is_met(&approvals, "d"));
-        assert!(!since.is_met(&approvals, "d"));
-        approvals[0].reason = "  ".into();
-        assert!(!since.is_met(&approvals, "d"));
-        approvals[0].reason = "known".into();
-        assert!(since.is_met(&approvals, "d"));
+        let approval = approval("a", &["x"]);
+        let saying = |reason: &str| {
+            let (reviewer, at) = (approval.reviewer().clone(), approval.at());
+            [Approval::new(reviewer, reason.into(), at, "d".into())]
+        };
+        assert!(before.is_met(&saying(""), "d"));
+        assert!(!since.is_met(&saying(""), "d"));
+        assert!(!since.is_met(&saying("  "), "d"));
+        assert!(since.is_met(&saying("known"), "d"));
     }
 
     #[test]
@@ -233,7 +232,7 @@ mod tests {
             ),
         ];
         for (demands, approvals, want) in table {
-            let approvals: Vec<Verdict> = approvals
+            let approvals: Vec<Approval> = approvals
                 .iter()
                 .map(|(name, groups)| approval(name, &groups.split(',').collect::<Vec<_>>()))
                 .collect();
@@ -286,7 +285,7 @@ mod tests {
         })
     }
 
-    fn approvals() -> impl Strategy<Value = Vec<Verdict>> {
+    fn approvals() -> impl Strategy<Value = Vec<Approval>> {
         let groups = prop::collection::btree_set("[a-c]", 0..3);
         let one = ("[p-tP]", groups).prop_map(|(name, groups)| {
             approval(&name, &groups.iter().map(String::as_str).collect::<Vec<_>>())
@@ -302,14 +301,14 @@ mod tests {
             approvals in approvals(),
         ) {
             let is_met = |demand: &Reviewers| {
-                let counts = |it: &&Verdict| {
+                let counts = |it: &&Approval| {
                     demand.groups.is_empty()
-                        || it.reviewer.groups.iter().any(|group| demand.groups.contains(group))
+                        || it.reviewer().groups.iter().any(|group| demand.groups.contains(group))
                 };
                 let people: BTreeSet<String> = approvals
                     .iter()
                     .filter(counts)
-                    .map(|it| it.reviewer.username.to_lowercase())
+                    .map(|it| it.reviewer().username.to_lowercase())
                     .collect();
                 people.len() >= demand.count as usize
             };

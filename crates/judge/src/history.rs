@@ -9,7 +9,7 @@ use effects::{
 use jiff::Timestamp;
 use ledger::{Action, Call, Filter, HoldEvent};
 
-use crate::memory::Memory;
+use crate::remembered::Remembered;
 
 /// How far back it is looked.
 const WINDOW: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -26,11 +26,11 @@ struct PastStep {
 }
 
 /// Makes each scale-down start at the largest size of the last day, and names the steps between.
-pub(crate) async fn add_up(memory: &Memory, effects: &mut [Effect]) {
+pub(crate) async fn add_up(remembered: &Remembered, effects: &mut [Effect]) {
     for effect in effects.iter_mut().filter(|it| it.kind == EffectKind::ScaleDown) {
         let About::Count(count) = &mut effect.about else { continue };
         let (Some(old), Some(_)) = (count.old, count.new) else { continue };
-        count.before = match steps(memory, &effect.object, count.counted).await {
+        count.before = match steps(remembered, &effect.object, count.counted).await {
             Ok(steps) => before(since_the_last_approval(steps), old),
             Err(error) => {
                 // Nobody can say that it is small.
@@ -54,11 +54,11 @@ fn before(steps: Vec<PastStep>, now: i64) -> Before {
 
 /// What was done to the size of an object before, oldest first.
 async fn steps(
-    memory: &Memory,
+    remembered: &Remembered,
     object: &ObjectRef,
     counted: Counted,
 ) -> Result<Vec<PastStep>, ledger::StoreError> {
-    let calls = memory.ledger.calls(Filter {
+    let calls = remembered.ledger.calls(Filter {
         namespace: Some(object.namespace.clone()),
         resource: Some(object.resource.clone()),
         name: Some(object.name.clone()),
@@ -68,7 +68,7 @@ async fn steps(
         ..Filter::default()
     });
     let mut steps: Vec<PastStep> =
-        calls.await?.iter().filter_map(|call| step(call, object, counted)).collect();
+        calls.await?.items.iter().filter_map(|call| step(call, object, counted)).collect();
     steps.reverse();
     Ok(steps)
 }

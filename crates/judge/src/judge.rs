@@ -7,7 +7,7 @@ use attributes::{Attributes, User};
 use effects::{Effect, EffectKind, Route, Unknown};
 use hold::Preview;
 use http::StatusCode;
-use ledger::{Action, ClassRecord, DecisionRecord};
+use ledger::{Action, ClassRecord, DecisionRecord, StoreError};
 use payload::Redactor;
 use policy::{Decision, Input, Objects, Pack, PolicyDecision};
 use upstream::ProbeAnswer;
@@ -18,13 +18,12 @@ use crate::{
     facts::{Basis, FactsKeeper, Moment},
     history, impact,
     judgement::{Judged, Judgement, decision},
-    memory::Memory,
     preview::{Previewer, is_custom_scale},
     refusal::Refusal,
+    remembered::Remembered,
     seen::{Previewed, Seen},
     shown,
     view::ClusterView,
-    window,
 };
 
 /// Bounds that a deployment sets.
@@ -41,7 +40,7 @@ pub struct Judge {
     /// What asks the cluster.
     pub view: ClusterView,
     /// What is remembered of earlier calls.
-    pub memory: Memory,
+    pub remembered: Remembered,
     /// What is recorded of a judgement.
     pub facts: FactsKeeper,
     policies: Arc<ArcSwap<Pack>>,
@@ -53,14 +52,14 @@ impl Judge {
     /// Puts the parts together. `redactor` takes secrets out of what is shown and stored.
     pub fn new(
         view: ClusterView,
-        memory: Memory,
+        remembered: Remembered,
         policies: Arc<ArcSwap<Pack>>,
         redactor: Redactor,
         settings: &Settings,
     ) -> Self {
         let facts = FactsKeeper::new(redactor.clone(), settings.facts_bytes_per_agent_max);
         let count_time_max = settings.count_time_max;
-        Self { view, memory, facts, policies, redactor, count_time_max }
+        Self { view, remembered, facts, policies, redactor, count_time_max }
     }
 
     /// The rules of now.
@@ -69,23 +68,26 @@ impl Judge {
     }
 
     /// Judges a write. Asking changes nothing in the cluster.
-    pub async fn judge(&self, write: &Write) -> Judged {
+    ///
+    /// # Errors
+    /// [`StoreError`] where it is not known what its agent did before: it must not be sent.
+    pub async fn judge(&self, write: &Write) -> Result<Judged, StoreError> {
         // The whole judgement uses one set of policies, even if somebody swaps it meanwhile.
         let pack = self.policies.load_full();
         let attributes = write.attributes();
         let plan = effects::plan(attributes, write.is_dry_run);
         // Reviews and dry runs store nothing, so rules about writes do not apply to them.
         let is_write = plan.route.stores();
-        let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None);
+        let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None).await?;
         // A denial by attributes alone needs no preview: the cluster is not asked.
         if first.decision() == Decision::Deny {
-            return Judged::Decided(Box::new(Judgement {
+            return Ok(Judged::Decided(Box::new(Judgement {
                 effects: plan.effects,
                 preview: Preview::default(),
                 verdict: first,
                 facts: Some(self.facts.made_from(write, &moment, None)),
                 policy: pack.digest().to_owned(),
-            }));
+            })));
         }
         // A preview costs the API server two requests: only a rule or a reviewer is worth them.
         let asks = pack.asks_about(&plan, attributes, &write.class);
@@ -97,26 +99,26 @@ impl Judge {
         let mut seen = match previewed {
             Ok(seen) => seen,
             Err(answer) if hides_guarded_target(write, &answer) => refused_now(attributes, &answer),
-            Err(answer) => return Judged::Answered(*answer),
+            Err(answer) => return Ok(Judged::Answered(*answer)),
         };
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
         deletes::set_options(write, seen.gone(), &mut effects);
         let powers = self.view.accounts.weigh(&mut effects).await;
-        history::add_up(&self.memory, &mut effects).await;
-        let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen));
+        history::add_up(&self.remembered, &mut effects).await;
+        let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen)).await?;
         // The decision's reason reaches the agent, who must not learn other accounts' rights from it.
         powers.tell(&mut effects);
         let facts = Some(self.facts.made_from(write, &moment, needs_preview.then_some(&mut seen)));
         let preview = self.shown(write, &effects, seen, &verdict).await;
         let policy = pack.digest().to_owned();
-        Judged::Decided(Box::new(Judgement { effects, preview, verdict, facts, policy }))
+        Ok(Judged::Decided(Box::new(Judgement { effects, preview, verdict, facts, policy })))
     }
 
     /// What is seen of the cluster, by the way that the plan names.
     async fn preview(&self, write: &Write, route: Route) -> Previewed {
         let attributes = write.attributes();
-        let (view, memory, redactor) = (&self.view, &self.memory, &self.redactor);
-        let previewer = Previewer { view, memory, redactor, write };
+        let (view, remembered, redactor) = (&self.view, &self.remembered, &self.redactor);
+        let previewer = Previewer { view, remembered, redactor, write };
         match route {
             Route::Review | Route::DryRun => Ok(Seen::default()),
             Route::Read | Route::Blind if attributes.is_connect() => previewer.connect().await,
@@ -129,23 +131,23 @@ impl Judge {
     }
 
     /// Asks the rules. `seen` is what the preview saw of the cluster, once there is one.
-    fn decide(
+    async fn decide(
         &self,
         pack: &Pack,
         write: &Write,
         is_write: bool,
         effects: &[Effect],
         seen: Option<&Seen>,
-    ) -> (PolicyDecision, Moment) {
+    ) -> Result<(PolicyDecision, Moment), StoreError> {
         let now = jiff::Timestamp::now();
         let username = write.user.username.as_str();
-        let (earlier, window) = match pack.needs_window() {
-            true => {
-                let earlier = self.memory.window.of(username, now);
-                let window = window::record(&earlier);
-                (earlier, window)
-            }
-            false => (Vec::new(), self.memory.window.record_of(username, now)),
+        let recent = &self.remembered.recent;
+        let (earlier, window) = if pack.needs_window() {
+            let earlier = recent.window(username, now).await?;
+            let window = memory::record(&earlier);
+            (earlier, window)
+        } else {
+            (Vec::new(), recent.window_record(username, now).await?)
         };
         let verdict = pack.decide(&Input {
             attributes: write.attributes(),
@@ -159,7 +161,7 @@ impl Judge {
             redact: &|object| write.redacted(&self.redactor, object),
             now,
         });
-        (verdict, Moment { at: now, window })
+        Ok((verdict, Moment { at: now, window }))
     }
 
     /// What the reviewer sees; what goes with the write is counted for those who are asked.

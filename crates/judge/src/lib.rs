@@ -2,7 +2,7 @@
 //!
 //! [`Judge::judge`] asks the one party that knows, the API server: its dry run of the agent's own
 //! bytes, against the live object. Asking changes nothing in the cluster, and what cannot be learned
-//! counts as the worst. [`ClusterView`] is what asks, [`Memory`] is what is remembered; nothing here
+//! counts as the worst. [`ClusterView`] is what asks, [`Remembered`] is what is known of earlier calls; nothing here
 //! sends, holds or stores a request.
 
 mod access;
@@ -18,18 +18,16 @@ mod history;
 mod impact;
 mod judge;
 mod judgement;
-mod memory;
 mod pod;
 mod preview;
 mod recreated_namespace;
 mod refusal;
+mod remembered;
 mod replaced;
-mod replaced_pods;
 mod scale;
 mod seen;
 mod shown;
 mod view;
-mod window;
 
 pub use ask_first::RULES_PATH;
 pub use call::{Call, Write, decided};
@@ -37,6 +35,6 @@ pub use deletes::options as delete_options;
 pub use facts::{Basis, FactsKeeper, FactsRef};
 pub use judge::{Judge, Settings};
 pub use judgement::{Judged, Judgement};
-pub use memory::Memory;
 pub use refusal::Refusal;
+pub use remembered::Remembered;
 pub use view::{ClusterView, ProbeLog};

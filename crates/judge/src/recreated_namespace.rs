@@ -9,7 +9,7 @@ use crate::call::Write;
 
 /// What making this namespace takes away from the guard that its name had; nothing of other
 /// writes. `new` is the dry run's answer, where there is one.
-pub(crate) fn effect_of(
+pub(crate) async fn effect_of(
     namespaces: &Namespaces,
     write: &Write,
     new: Option<&Value>,
@@ -29,7 +29,7 @@ pub(crate) fn effect_of(
         }
     };
     let name = new.pointer("/metadata/name").and_then(Value::as_str)?;
-    let before = namespaces.last(name)?;
+    let before = namespaces.last(name).await?;
     let labels = new.pointer("/metadata/labels").and_then(Value::as_object);
     let labels = labels
         .into_iter()

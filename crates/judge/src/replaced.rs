@@ -7,14 +7,15 @@ use effects::{
 };
 use jiff::Timestamp;
 use ledger::{Action, Call, EffectRecord, Filter};
+use memory::REPLACED_TIME_MAX;
 use serde_json::Value;
 use upstream::Probe;
 
-use crate::{call::Write, deletes, memory::Memory, pod, replaced_pods::WINDOW, view::ClusterView};
+use crate::{call::Write, deletes, pod, remembered::Remembered, view::ClusterView};
 
 /// So many others must be ready.
 const READY_MIN: usize = 2;
-/// With so many pods of one ReplicaSet in [`WINDOW`], deleting them is a scale-down.
+/// With so many pods of one ReplicaSet in [`REPLACED_TIME_MAX`], deleting them is a scale-down.
 const PODS_MAX: usize = 5;
 /// Pods and calls that are looked through.
 const LIST_MAX: usize = 500;
@@ -23,7 +24,7 @@ const LIST_MAX: usize = 500;
 /// simply a delete.
 pub(crate) async fn pod(
     view: &ClusterView,
-    memory: &Memory,
+    remembered: &Remembered,
     write: &Write,
     pod: &Value,
 ) -> Option<Vec<Effect>> {
@@ -36,8 +37,8 @@ pub(crate) async fn pod(
         return None;
     }
     let audit_id = write.call.audit_id.as_str();
-    let mut calls = memory.replaced.join(&owner, audit_id);
-    let known = calls_before(memory, &owner).await.ok()?;
+    let mut calls = remembered.recent.pod_goes(&owner, audit_id, Timestamp::now()).await.ok()?;
+    let known = calls_before(remembered, &owner).await.ok()?;
     calls.extend(known.into_iter().filter(|id| id != audit_id));
     calls.sort();
     calls.dedup();
@@ -47,8 +48,9 @@ pub(crate) async fn pod(
         let about = About::Deletion(Deletion::of(Deleted::Replaced(replaced)));
         return Some(vec![Effect { kind: EffectKind::ReplacePod, object, about }]);
     }
-    memory.replaced.leave(audit_id);
-    let about = About::PodsGone(PodsGone { minutes: WINDOW.as_secs() / 60, calls });
+    // Where it cannot be taken back, the next one is held a little too soon.
+    let _ = remembered.recent.pod_stays(audit_id).await;
+    let about = About::PodsGone(PodsGone { minutes: REPLACED_TIME_MAX.as_secs() / 60, calls });
     let mut effects = effects::of_delete(write.attributes(), std::slice::from_ref(pod));
     effects.push(Effect { kind: EffectKind::ScaleDown, object: owner, about });
     Some(effects)
@@ -71,20 +73,20 @@ async fn others_ready(
 
 /// Calls that let pods of the same ReplicaSet go, by the ledger.
 async fn calls_before(
-    memory: &Memory,
+    remembered: &Remembered,
     owner: &ObjectRef,
 ) -> Result<Vec<String>, ledger::StoreError> {
-    let calls = memory.ledger.calls(Filter {
+    let calls = remembered.ledger.calls(Filter {
         namespace: Some(owner.namespace.clone()),
         resource: Some("pods".to_owned()),
         verb: Some("delete".to_owned()),
         action: Some(Action::Allow),
-        since: Some(Timestamp::now() - WINDOW),
+        since: Some(Timestamp::now() - REPLACED_TIME_MAX),
         limit: Some(LIST_MAX),
         ..Filter::default()
     });
     let is_of = |call: &Call| call.effects.iter().any(|it| is_pod_of(it, owner));
-    Ok(calls.await?.into_iter().filter(is_of).map(|call| call.audit_id).collect())
+    Ok(calls.await?.items.into_iter().filter(is_of).map(|call| call.audit_id).collect())
 }
 
 /// Whether a recorded effect let a pod of this ReplicaSet go.

@@ -21,6 +21,7 @@ pub use entry::{
 };
 pub use facts::{Extent, FACTS_VERSION, Facts, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 /// A future that a storage trait returns, so that the traits name no runtime.
 pub type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -39,19 +40,47 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+/// Where an entry stands in the one order of the ledger, reads and writes alike; the first has 1.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Position(pub u64);
+
+/// A part of a list, and where it goes on; `None` where this was the end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Page<T, C> {
+    /// In the order of the list.
+    pub items: Vec<T>,
+    /// To be given back for the next page.
+    pub next: Option<C>,
+}
+
 /// Where entries are kept.
 pub trait Ledger: Send + Sync {
-    /// Appends entries in order; when it returns, they survive a power loss.
+    /// Appends entries; when it returns, they survive a power loss. The position of each comes back, in
+    /// the order in which they were given.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: nothing was appended, and the caller must not go on.
-    fn append(&self, entries: Vec<Entry>) -> Task<'_, Result<(), StoreError>>;
+    fn append(&self, entries: Vec<Entry>) -> Task<'_, Result<Vec<Position>, StoreError>>;
 
-    /// The calls that match, newest first, each with all of its entries joined.
+    /// The calls that match, newest first, each with all of its entries joined. A page has those that
+    /// something happened to last; behind [`Filter::before`], it goes on.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
-    fn calls(&self, filter: Filter) -> Task<'_, Result<Vec<Call>, StoreError>>;
+    fn calls(&self, filter: Filter) -> Task<'_, Result<Page<Call, Position>, StoreError>>;
+
+    /// Everything that was appended until now, to be gone through once.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    fn history(&self) -> Task<'_, Result<Box<dyn History>, StoreError>>;
+
+    /// Lets go of some of the facts of entries before a moment, the oldest first, so few that nobody
+    /// waits for it; whether there are more. The entries stay.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be changed or read.
+    fn drop_facts(&self, before: Timestamp) -> Task<'_, Result<bool, StoreError>>;
 
     /// Whether this user was ever seen on the agents' listener; such a user can never review.
     ///
@@ -64,6 +93,42 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
     fn agents(&self) -> Task<'_, Result<Vec<String>, StoreError>>;
+}
+
+/// A ledger as it was at one moment: what is appended meanwhile is not half seen. It blocks.
+pub trait History: Send {
+    /// How many entries there are since a moment, probes aside.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn count(&self, since: Timestamp) -> Result<u64, StoreError>;
+
+    /// How many there are in all, probes among them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn count_all(&self) -> Result<u64, StoreError>;
+
+    /// Everybody who was ever seen on the agents' listener.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn agents(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Shows reads, then all other entries in the order in which they were appended, each with its
+    /// facts, probes aside.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read; some were shown already.
+    fn each(&self, since: Timestamp, show: &mut dyn FnMut(Entry)) -> Result<(), StoreError>;
+}
+
+/// When the call of an audit id began, to the millisecond before; missing of an id that does not tell:
+/// only those of version 7 have their time in them.
+pub fn began(audit_id: &str) -> Option<Timestamp> {
+    let (seconds, nanos) = Uuid::try_parse(audit_id).ok()?.get_timestamp()?.to_unix();
+    let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+    Timestamp::from_microsecond(micros.checked_add(i64::from(nanos) / 1_000)?).ok()
 }
 
 /// Which calls of the ledger are asked for; every given part must match.
@@ -93,6 +158,8 @@ pub struct Filter {
     pub probes: bool,
     /// Whether reads are left out.
     pub writes_only: bool,
-    /// At most so many calls, the newest; `None` is the store's own bound of 10 000.
+    /// At most so many calls in a page; the store has a bound of its own, of 10 000.
     pub limit: Option<usize>,
+    /// Calls to which nothing happened from this position on: where the page before ended.
+    pub before: Option<Position>,
 }

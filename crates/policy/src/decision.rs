@@ -69,6 +69,13 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
+
+    /// The severity of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Low, Self::Medium, Self::High, Self::Critical]
+            .into_iter()
+            .find(|it| it.as_str() == name)
+    }
 }
 
 impl From<Level> for Severity {

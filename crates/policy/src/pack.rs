@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::{
-    Decision, Input, Objects, Reviewers, RuleName, RulePart, Severity, Shadow, Step, StepOutcome,
-    Trace, PolicyDecision, agents,
+    Decision, Input, Objects, PolicyDecision, Reviewers, RuleName, RulePart, Severity, Shadow,
+    Step, StepOutcome, Trace, agents,
     document::{Agents, MatchConstraints, Mode, Place},
     facts::{self, Facts, Guarded, View},
     gaps::{GapTracker, Unknown},

@@ -5,7 +5,7 @@
 //! therefore what would have come out of the request itself, or is told as not known.
 
 use crate::{
-    Input, Pack, Step, PolicyDecision,
+    Input, Pack, PolicyDecision, Step,
     facts::Facts,
     gaps::{GapTracker, Gaps, Unknown},
 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{RuleName, PolicyDecision};
+use crate::{PolicyDecision, RuleName};
 
 /// What one rule made of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,75 +1,47 @@
-//! Answers of approved requests, kept in memory until a client has received them. Those older than a
-//! minute are dropped the next time any answer is kept or asked for.
+//! Answers of approved requests, kept until a client has received them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use hold::HoldId;
-use http::{HeaderMap, Response, StatusCode};
+use hold::{Answer, HoldId, Holds};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use ledger::StoreError;
 use upstream::Body;
 
 use crate::body::{self, Counted};
 
-/// How long an answer may be given to the next identical request.
-const KEPT: Duration = Duration::from_secs(60);
-
-/// One whole answer.
-#[derive(Clone)]
-pub(crate) struct Kept {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+/// An answer as it is kept.
+pub(crate) fn kept(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.as_str().to_owned(), value.as_bytes().to_vec())
+    };
+    Answer { code: status.as_u16(), headers: headers.iter().map(header).collect(), body }
 }
 
-struct Waiting {
-    kept: Kept,
-    since: Instant,
-    delivered: bool,
-}
-
-/// Answers by hold.
-#[derive(Clone, Default)]
-pub(crate) struct Answers(Arc<Mutex<HashMap<HoldId, Waiting>>>);
-
-impl Answers {
-    /// Keeps an answer for those who wait on the hold, and for the next identical request if none
-    /// of them gets it.
-    pub(crate) fn keep(&self, id: &HoldId, kept: Kept) {
-        let mut answers = self.lock();
-        let waiting = Waiting { kept, since: Instant::now(), delivered: false };
-        answers.insert(id.clone(), waiting);
+/// The answer, for a connection that waited on this hold; it counts as delivered once its body has left
+/// whole.
+///
+/// # Errors
+/// [`StoreError`] where it is not known whether there is one.
+pub(crate) async fn give(
+    holds: &Arc<dyn Holds>,
+    id: &HoldId,
+) -> Result<Option<Response<Body>>, StoreError> {
+    let Some(kept) = holds.answer(id).await? else { return Ok(None) };
+    let (holds, id) = (Arc::clone(holds), id.clone());
+    let body = Counted::wrap(body::full(kept.body), move |ended| {
+        if ended.complete {
+            holds.delivered(&id);
+        }
+    });
+    let unreadable = |what: &str| StoreError::Corrupt(format!("the {what} of a kept answer"));
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(kept.code).map_err(|_| unreadable("status code"))?;
+    for (name, value) in kept.headers {
+        let name = name.parse::<HeaderName>().map_err(|_| unreadable("headers"))?;
+        let value = HeaderValue::from_bytes(&value).map_err(|_| unreadable("headers"))?;
+        response.headers_mut().append(name, value);
     }
-
-    /// Whether the answer is there and nobody got it yet.
-    pub(crate) fn is_waiting(&self, id: &HoldId) -> bool {
-        self.lock().get(id).is_some_and(|waiting| !waiting.delivered)
-    }
-
-    /// The answer, for a connection that waited on this hold; it counts as delivered once its body
-    /// has left whole.
-    pub(crate) fn give(&self, id: &HoldId) -> Option<Response<Body>> {
-        let kept = self.lock().get(id)?.kept.clone();
-        let (answers, id) = (self.clone(), id.clone());
-        let body = Counted::wrap(body::full(kept.body), move |ended| {
-            if ended.complete
-                && let Some(waiting) = answers.lock().get_mut(&id)
-            {
-                waiting.delivered = true;
-            }
-        });
-        let mut response = Response::new(body);
-        *response.status_mut() = kept.status;
-        *response.headers_mut() = kept.headers;
-        Some(response)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<HoldId, Waiting>> {
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.retain(|_, waiting| waiting.since.elapsed() < KEPT);
-        answers
-    }
+    Ok(Some(response))
 }

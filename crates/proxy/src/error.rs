@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use attributes::AttributesError;
 use authn::{CertificateError, TokenError};
-use hold::{HoldId, Verdict};
+use hold::{Denial, HoldId};
 use judge::Refusal;
 use ledger::StoreError;
 use status::Status;
@@ -85,8 +85,8 @@ pub(crate) enum ProxyError {
     /// A reviewer said no.
     #[error(
         "agent-shield: {} denied this request (hold {id}, rule {rule}){}",
-        .verdict.reviewer.username,
-        said(&.verdict.reason)
+        .denial.reviewer().username,
+        said(.denial.reason())
     )]
     Rejected {
         /// The hold.
@@ -94,21 +94,21 @@ pub(crate) enum ProxyError {
         /// The rules that held it.
         rule: String,
         /// Who, and why.
-        verdict: Box<Verdict>,
+        denial: Box<Denial>,
     },
     /// A reviewer said no to the same effects a short while ago.
     #[error(
         "agent-shield: {} denied the same effect {} minutes ago (hold {id}){}; it stays denied for \
          10 minutes, in whatever form it is asked for",
-        .verdict.reviewer.username,
+        .denial.reviewer().username,
         .minutes,
-        said(&.verdict.reason)
+        said(.denial.reason())
     )]
     StillRejected {
         /// The hold that was denied.
         id: HoldId,
         /// Who, and why.
-        verdict: Box<Verdict>,
+        denial: Box<Denial>,
         /// How long ago.
         minutes: i64,
     },

@@ -18,7 +18,7 @@ pub(crate) async fn found_out(view: &ClusterView, write: &Write, hold: &Hold) ->
         Ok((200, Some(object))) => {
             let text = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
             let deleting = !text("/metadata/deletionTimestamp").is_empty();
-            match text("/metadata/uid") == hold.preview.uid {
+            match text("/metadata/uid") == hold.summary().uid {
                 true if deleting => "afterwards the object was being deleted".to_owned(),
                 true => "afterwards the object was still there".to_owned(),
                 false => "afterwards another object had its name".to_owned(),

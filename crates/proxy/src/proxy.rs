@@ -7,12 +7,13 @@ use attributes::AuditId;
 use authn::{Certificates, Tokens};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use judge::{ClusterView, Judge, Memory};
+use judge::{ClusterView, Judge, Remembered};
+use memory::Memory;
 use payload::Redactor;
 use policy::Pack;
 use review::Queue;
 use status::Status;
-use tokio::{runtime::Handle, sync::Mutex};
+use tokio::runtime::Handle;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -20,9 +21,10 @@ use tokio_util::{
 use upstream::{ApiServer, Body, ControlClient, Namespaces};
 
 use crate::{
-    answers::Answers, body, bounds::Bounds, credentials::Credentials, error::ProxyError,
-    forward::Forward, head::HeadReader, held::Holding, in_flight::Bodies, peer::Peer, read::Reads,
-    recorder::Recorder, settings::Settings, tunnel::Tunnels, upgrade::Upgrade, write::Writes,
+    body, bounds::Bounds, credentials::Credentials, error::ProxyError, forward::Forward,
+    head::HeadReader, held::Holding, in_flight::Bodies, peer::Peer, read::Reads,
+    recorder::Recorder, run::Runner, settings::Settings, tunnel::Tunnels, upgrade::Upgrade,
+    write::Writes,
 };
 
 /// What a proxy is made of; the binary picks each.
@@ -41,6 +43,8 @@ pub struct Parts {
     pub policies: Arc<ArcSwap<Pack>>,
     /// The queue of holds, and through it the ledger.
     pub queue: Arc<Queue>,
+    /// What is remembered of earlier calls for a time.
+    pub memory: Arc<dyn Memory>,
     /// Takes secrets out of what is stored.
     pub redactor: Redactor,
     /// Bounds and times.
@@ -81,14 +85,18 @@ impl Proxy {
         let Parts { settings, queue, redactor, stopping, .. } = parts;
         let bounds = settings.bounds.clone();
         let credentials = Arc::new(Credentials::new(parts.certificates, parts.tokens));
-        let holding = Holding {
+        let runner = Runner {
             judge: Arc::clone(&judge),
             queue: Arc::clone(&queue),
             recorder: recorder.clone(),
             redactor: redactor.clone(),
             forward: forward.clone(),
-            answers: Answers::default(),
-            enqueueing: Mutex::default(),
+        };
+        let holding = Holding {
+            runner: Arc::new(runner),
+            queue: Arc::clone(&queue),
+            recorder: recorder.clone(),
+            redactor: redactor.clone(),
             tasks: tasks.clone(),
             stopping: stopping.clone(),
             settings,
@@ -185,12 +193,12 @@ fn judge(parts: &Parts, recorder: &Recorder) -> Judge {
         Arc::new(recorder.clone()),
         parts.redactor.clone(),
     );
-    let memory = Memory::new(Arc::clone(parts.queue.ledger()));
+    let remembered = Remembered::new(Arc::clone(&parts.memory), Arc::clone(parts.queue.ledger()));
     let settings = judge::Settings {
         count_time_max: parts.settings.count_time_max,
         facts_bytes_per_agent_max: parts.settings.bounds.facts_bytes_per_agent_max,
     };
-    Judge::new(view, memory, Arc::clone(&parts.policies), parts.redactor.clone(), &settings)
+    Judge::new(view, remembered, Arc::clone(&parts.policies), parts.redactor.clone(), &settings)
 }
 
 /// What sends, and carries tunnels until they end.

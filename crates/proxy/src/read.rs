@@ -80,7 +80,7 @@ impl Reads {
             return Err(ProxyError::Unauthenticated);
         }
         let user = self.credentials.user_of(call).await?;
-        let is_frozen = self.queue.frozen(&user.username).is_some();
+        let is_frozen = self.queue.frozen(&user.username).await?.is_some();
         Ok(own_rules::page(&self.judge.policies(), &call.attributes, &user, is_frozen))
     }
 
@@ -94,7 +94,7 @@ impl Reads {
     }
 
     async fn ask_once(&self, call: &Call, body: Bytes) -> Result<Answer, SendError> {
-        let Some(permit) = Permit::read(&call.attributes, &call.audit_id) else {
+        let Some(permit) = Permit::read(&call.attributes, &body, &call.audit_id) else {
             // INVARIANT: only reads get here; anything else has no permit and is not sent.
             return Err(SendError::Unsent("this is not a read".into()));
         };

@@ -105,7 +105,7 @@ impl Recorder {
         &self,
         entries: Vec<Entry>,
     ) -> Result<(), ledger::StoreError> {
-        self.ledger.append(entries).await
+        self.ledger.append(entries).await.map(drop)
     }
 
     /// Written soon. `token` names the user where the entry does not yet.
@@ -172,7 +172,7 @@ impl Writer {
                 return true;
             }
             match self.ledger.append(batch.clone()).await {
-                Ok(()) => {
+                Ok(_) => {
                     batch.clear();
                     return true;
                 }

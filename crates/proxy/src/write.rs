@@ -65,8 +65,9 @@ impl Writes {
             }
         };
         let ended = match self.judge.judge(&write).await {
-            Judged::Answered(answer) => return self.answered(&write, answer).await,
-            Judged::Decided(judgement) => match judgement.verdict.decision() {
+            Err(error) => Err(error.into()),
+            Ok(Judged::Answered(answer)) => return self.answered(&write, answer).await,
+            Ok(Judged::Decided(judgement)) => match judgement.verdict.decision() {
                 Decision::Allow => self.allow(&write, *judgement).await,
                 Decision::Deny => Err(self.judge.refuse(&write, *judgement).await.into()),
                 Decision::Hold => {
@@ -95,8 +96,10 @@ impl Writes {
         body: Incoming,
     ) -> Result<InboundWrite, (Option<User>, ProxyError)> {
         let user = self.credentials.user_of(&call).await.map_err(|error| (None, error.into()))?;
-        if let Some(freeze) = self.queue.frozen(&user.username) {
-            return Err((Some(user), ProxyError::Frozen(Box::new(freeze))));
+        match self.queue.frozen(&user.username).await {
+            Ok(None) => {}
+            Ok(Some(freeze)) => return Err((Some(user), ProxyError::Frozen(Box::new(freeze)))),
+            Err(error) => return Err((Some(user), error.into())),
         }
         let mut taken = self.bodies.taken();
         let body = match body::collect(body, &self.bounds, &mut taken).await {
@@ -124,12 +127,17 @@ impl Writes {
         mut judgement: Judgement,
     ) -> Result<Response<Body>, ProxyError> {
         let allowed = judgement.verdict.allowed().ok_or(ProxyError::Unsent)?;
-        let permit = Permit::allowed(allowed, &write.call.audit_id);
+        // Again, as judging took its time: a freeze is in force everywhere once it is stored.
+        if let Some(freeze) = self.queue.frozen(&write.user.username).await? {
+            return Err(ProxyError::Frozen(Box::new(freeze)));
+        }
+        let permit = Permit::allowed(&allowed, &write.body, &write.call.audit_id);
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
         self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let at = received.time;
         self.recorder.append_durable(vec![received]).await?;
-        self.judge.memory.remember(&write.user.username, &judgement.effects, at);
+        let recent = &self.judge.remembered.recent;
+        recent.remember(&write.user.username, &judgement.effects, at).await?;
         // A task of its own: an agent that leaves must not leave an outcome unrecorded.
         let (writes, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { writes.send_allowed(permit, write).await });

@@ -115,9 +115,9 @@ impl Queue {
 
     /// The agent of a hold never decides on it, whatever RBAC says.
     pub(crate) fn not_own(reviewer: &Reviewer, hold: &Hold) -> Result<(), ReviewerError> {
-        if is_same_person(&Identity::from(reviewer.user()), &hold.user) {
+        if is_same_person(&Identity::from(reviewer.user()), &hold.summary().user) {
             return Err(ReviewerError::Never {
-                username: hold.user.username.clone(),
+                username: hold.summary().user.username.clone(),
                 why: "it is the hold's own agent",
             });
         }

@@ -1,64 +1,44 @@
 //! Agents whose writes are refused at once and all together, in a reviewer's name.
 //!
-//! What is frozen is in the store, and a copy of it in memory, since every write asks. A freeze is in
-//! force when the store has it; one that cannot be stored is not said to be.
+//! What is frozen is in the store, which every write asks, on whichever replica. A freeze is in force when
+//! the store has it; one that cannot be stored is not said to be.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::time::Duration;
 
 use hold::Freeze;
 use ledger::{Entry, Identity, RequestRecord, Stage, StoreError};
-use tokio::sync::watch;
 
 use crate::{Queue, Reviewer, queue::ReviewError, queue::now};
 
+/// Where the store cannot tell who is frozen, it is asked again so soon.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Longest name of a user that can be frozen, in bytes.
 const USERNAME_BYTES_MAX: usize = 1_024;
 
-type Frozen = Arc<BTreeMap<String, Freeze>>;
-
-/// Those that are frozen now.
-pub(crate) struct Freezes {
-    now: watch::Sender<Frozen>,
-    /// One change at a time, so that memory follows the store in its order.
-    changing: tokio::sync::Mutex<()>,
-}
-
-impl Default for Freezes {
-    fn default() -> Self {
-        Self { now: watch::channel(Frozen::default()).0, changing: tokio::sync::Mutex::default() }
-    }
-}
-
 impl Queue {
-    /// Reads who is frozen; to be called before anybody is served.
+    /// The freeze that this user is under.
     ///
     /// # Errors
-    /// [`StoreError`]: serving must not begin.
-    pub(crate) async fn load_freezes(&self) -> Result<(), StoreError> {
-        let freezes = self.holds.freezes().await?;
-        let freezes = freezes.into_iter().map(|it| (it.username.clone(), it)).collect();
-        self.freezes.now.send_replace(Arc::new(freezes));
-        Ok(())
+    /// [`StoreError`] where that is not known: nothing of theirs may be sent.
+    pub async fn frozen(&self, username: &str) -> Result<Option<Freeze>, StoreError> {
+        self.freezes.frozen(username).await
     }
 
-    /// The freeze that this user is under.
-    pub fn frozen(&self, username: &str) -> Option<Freeze> {
-        self.freezes.now.borrow().get(username).cloned()
-    }
-
-    /// Returns once this user is frozen.
+    /// Returns once this user is frozen, by any replica.
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn until_frozen(&self, username: &str) -> Freeze {
-        let mut freezes = self.freezes.now.subscribe();
+        // Listens before it asks, so that no freeze falls between the two.
+        let mut changes = self.freezes.changes();
         loop {
-            if let Some(freeze) = freezes.borrow_and_update().get(username).cloned() {
-                return freeze;
-            }
-            // Not to be reached while there is a queue, which has the sender.
-            if freezes.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            match self.freezes.frozen(username).await {
+                Ok(Some(freeze)) => return freeze,
+                Ok(None) => while changes.next().await.is_some_and(|it| it != username) {},
+                Err(error) => {
+                    tracing::warn!(%error, "who is frozen is not known");
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
             }
         }
     }
@@ -69,7 +49,7 @@ impl Queue {
     /// [`ReviewError::Reviewer`] for who may not list.
     pub async fn freezes(&self, reviewer: &Reviewer) -> Result<Vec<Freeze>, ReviewError> {
         self.authorize(reviewer, "list", "", "").await?;
-        Ok(self.freezes.now.borrow().values().cloned().collect())
+        Ok(self.freezes.all().await?)
     }
 
     /// Refuses all writes of an agent from now on, waiting ones too, and cuts its sessions. Whether it
@@ -93,12 +73,8 @@ impl Queue {
             reason: reason.to_owned(),
             at: now(),
         };
-        let entry = told(&freeze.username, "freeze", reviewer, reason);
-        let _one = self.freezes.changing.lock().await;
-        self.holds.freeze(freeze.clone(), vec![entry]).await?;
-        self.freezes.now.send_modify(|frozen| {
-            Arc::make_mut(frozen).insert(freeze.username.clone(), freeze.clone());
-        });
+        let entry = entry_of(&freeze.username, "freeze", reviewer, reason);
+        self.freezes.freeze(freeze.clone(), vec![entry]).await?;
         tracing::warn!(user = freeze.username, by = freeze.by.username, reason, "frozen");
         let is_known = self.ledger.is_agent(username).await?;
         Ok((freeze, is_known))
@@ -115,15 +91,10 @@ impl Queue {
         reason: &str,
     ) -> Result<bool, ReviewError> {
         self.authorize(reviewer, "freeze", "", "").await?;
-        let _one = self.freezes.changing.lock().await;
-        if self.frozen(username).is_none() {
+        let entry = entry_of(username, "thaw", reviewer, reason);
+        if !self.freezes.thaw(username, vec![entry]).await? {
             return Ok(false);
         }
-        let entry = told(username, "thaw", reviewer, reason);
-        self.holds.thaw(username, vec![entry]).await?;
-        self.freezes.now.send_modify(|frozen| {
-            Arc::make_mut(frozen).remove(username);
-        });
         tracing::warn!(user = username, by = reviewer.user().username, reason, "thawed");
         Ok(true)
     }
@@ -131,7 +102,7 @@ impl Queue {
 
 /// The entry of it. It has no user: whoever stands there counts as an agent ever after, and the
 /// reviewer is none.
-fn told(username: &str, verb: &str, reviewer: &Reviewer, reason: &str) -> Entry {
+fn entry_of(username: &str, verb: &str, reviewer: &Reviewer, reason: &str) -> Entry {
     let by = &reviewer.user().username;
     let request = RequestRecord {
         verb: verb.to_owned(),

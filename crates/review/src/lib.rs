@@ -10,4 +10,4 @@ mod freezes;
 mod queue;
 
 pub use admit::{Reviewer, ReviewerError};
-pub use queue::{Queue, ReviewError, Settings, Waiter, now};
+pub use queue::{Queue, Queued, ReviewError, Settings, Waiter, now};

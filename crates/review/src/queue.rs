@@ -1,23 +1,30 @@
-//! The queue: holds in the store, and in memory only who waits on them.
+//! The queue: holds in the store, who waits on them here, and who decides.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use hold::{Hold, HoldError, HoldFilter, HoldId, Holds, State, Verdict};
+use hold::{
+    Approval, Denial, Freezes, Hold, HoldError, HoldFilter, HoldId, Holds, Inserted, Insertion,
+    Preview, Shown, State, StateName, Unchanged,
+};
 use jiff::Timestamp;
 use ledger::{Entry, HoldEvent, HoldRecord, Identity, Ledger, Stage, StoreError};
 use tokio::sync::watch;
 use upstream::ControlClient;
 
-use crate::{Reviewer, ReviewerError, freezes::Freezes};
+use crate::{Reviewer, ReviewerError};
 
-/// Between two looks for holds that nobody decided in time.
-const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// Reviewers who decide on one hold at the same moment take their turns; so many of them.
 const DECIDE_TRIES: usize = 16;
+/// Holds that one list shows, at most; a page of the store is smaller.
+const LIST_MAX: usize = 10_000;
+/// What is overdue is looked for so often.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+/// This replica says that it lives, and looks for those that do not, each so many times of that.
+const RENEW_EVERY: u32 = 5;
 
 /// Times and names that a deployment sets.
 #[derive(Clone, Debug)]
@@ -43,29 +50,55 @@ impl Default for Settings {
 /// The queue of holds.
 pub struct Queue {
     pub(crate) holds: Arc<dyn Holds>,
+    pub(crate) freezes: Arc<dyn Freezes>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) own: ControlClient,
     pub(crate) settings: Settings,
-    pub(crate) freezes: Freezes,
-    waiting: Mutex<HashMap<HoldId, watch::Sender<()>>>,
+    /// Whom this process wakes.
+    waiters: Mutex<HashMap<HoldId, watch::Sender<()>>>,
 }
 
-/// Told of each change of one hold.
+/// One connection that waits on a hold; it waits no more when this is dropped.
 pub struct Waiter {
+    id: HoldId,
+    holds: Arc<dyn Holds>,
     changed: watch::Receiver<()>,
 }
 
 impl Waiter {
+    /// The hold.
+    pub fn id(&self) -> &HoldId {
+        &self.id
+    }
+
     /// Returns at the next change since this waiter was made or last told.
     ///
     /// # Cancel safety
     /// Safe: a change is not lost.
     pub async fn changed(&mut self) {
         if self.changed.changed().await.is_err() {
-            // The sender goes when the hold is settled and told of; nothing further will come.
+            // The sender goes with the queue; nothing further will come.
             std::future::pending::<()>().await;
         }
     }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.holds.leave(&self.id);
+    }
+}
+
+/// What came of putting a request in the queue.
+pub enum Queued {
+    /// It has a hold of its own.
+    New(Waiter),
+    /// It waits on the hold that there was; what was to be inserted comes back.
+    Joined(Waiter, Box<Hold>, Arc<Insertion>),
+    /// The same effects were denied a short while ago, with this hold.
+    Denied(Box<Hold>),
+    /// Its agent has as many open holds as it may.
+    TooMany,
 }
 
 /// Why a decision was not taken.
@@ -93,6 +126,12 @@ pub enum ReviewError {
     Store(#[from] StoreError),
 }
 
+impl From<Unchanged> for ReviewError {
+    fn from(unchanged: Unchanged) -> Self {
+        Self::Hold(unchanged.error)
+    }
+}
+
 fn meant(ids: &[HoldId]) -> String {
     match ids {
         [] => String::new(),
@@ -112,18 +151,12 @@ impl Queue {
     /// A queue over a store; nobody waits yet.
     pub fn new(
         holds: Arc<dyn Holds>,
+        freezes: Arc<dyn Freezes>,
         ledger: Arc<dyn Ledger>,
         own: ControlClient,
         settings: Settings,
     ) -> Self {
-        Self {
-            holds,
-            ledger,
-            own,
-            settings,
-            freezes: Freezes::default(),
-            waiting: Mutex::default(),
-        }
+        Self { holds, freezes, ledger, own, settings, waiters: Mutex::default() }
     }
 
     /// Times and names that this deployment set.
@@ -136,27 +169,55 @@ impl Queue {
         &self.ledger
     }
 
-    /// Puts a request in the queue; when it returns, the hold survives a crash.
+    /// Where holds are kept.
+    pub fn holds(&self) -> &Arc<dyn Holds> {
+        &self.holds
+    }
+
+    /// Puts a request in the queue, or lets it join the hold of the same request; when it returns, the
+    /// hold survives a crash, and the connection counts as waiting.
     ///
     /// # Errors
     /// [`StoreError`]: it is not in the queue, and must not be waited for.
-    pub async fn insert(&self, hold: Hold, mut entries: Vec<Entry>) -> Result<(), StoreError> {
-        entries.push(told(&hold, HoldEvent::Created, None, String::new(), hold.created_at));
-        self.holds.insert(hold, entries).await
+    pub async fn insert(&self, mut insertion: Insertion) -> Result<Queued, StoreError> {
+        let (id, created_at) = (insertion.hold.id().clone(), insertion.hold.changed_at());
+        let entry =
+            hold_entry(&insertion.hold, HoldEvent::Created, None, String::new(), created_at);
+        insertion.entries.push(entry);
+        let insertion = Arc::new(insertion);
+        Ok(match self.holds.insert_or_join(Arc::clone(&insertion)).await? {
+            Inserted::New => Queued::New(self.waiter(&id)),
+            Inserted::Joined(hold) => Queued::Joined(self.waiter(hold.id()), hold, insertion),
+            Inserted::Denied(hold) => Queued::Denied(hold),
+            Inserted::TooMany => Queued::TooMany,
+        })
     }
 
-    /// Waits on a hold.
-    pub fn wait_on(&self, id: &HoldId) -> Waiter {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, sender| sender.receiver_count() > 0);
-        let changed = waiting.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe();
-        Waiter { changed }
+    /// Of a connection that the store counts already.
+    fn waiter(&self, id: &HoldId) -> Waiter {
+        let mut waiters = self.waiters();
+        waiters.retain(|_, sender| sender.receiver_count() > 0);
+        let changed = waiters.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe();
+        Waiter { id: id.clone(), holds: Arc::clone(&self.holds), changed }
     }
 
-    /// How many connections wait on a hold now.
-    pub fn waiting_on(&self, id: &HoldId) -> usize {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.get(id).map_or(0, watch::Sender::receiver_count)
+    fn waiters(&self) -> MutexGuard<'_, HashMap<HoldId, watch::Sender<()>>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes who waits here on a hold; on all, where changes were missed.
+    fn wake(&self, id: Option<&HoldId>) {
+        for (_, sender) in self.waiters().iter().filter(|(of, _)| id.is_none_or(|id| id == *of)) {
+            sender.send_replace(());
+        }
+    }
+
+    /// How many connections wait on each of these holds now.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that is not known.
+    pub async fn waiting(&self, ids: &[HoldId]) -> Result<Vec<usize>, StoreError> {
+        self.holds.waiting(ids).await
     }
 
     /// One hold as it stands now.
@@ -165,45 +226,64 @@ impl Queue {
     /// [`StoreError`] where the store cannot be read.
     pub async fn load(&self, id: &HoldId) -> Result<Option<Hold>, StoreError> {
         match self.holds.load(id).await? {
-            Some(hold) => self.timely(hold).await.map(Some),
+            Some(hold) => self.with_expiry(hold).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Holds that match, as they stand now, newest first.
+    /// Holds that match, as they stand now, newest first: page after page, up to the filter's limit.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
     pub async fn list(&self, filter: HoldFilter) -> Result<Vec<Hold>, StoreError> {
-        let states = filter.states.clone();
-        let mut holds = Vec::new();
-        for hold in self.holds.list(filter).await? {
-            let hold = self.timely(hold).await?;
-            if states.is_empty() || states.contains(&hold.state.name()) {
-                holds.push(hold);
+        let limit = filter.limit.unwrap_or(LIST_MAX);
+        let (mut holds, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.holds.list(filter.clone(), after).await?;
+            for hold in page.items {
+                let hold = self.with_expiry(hold).await?;
+                if filter.states.is_empty() || filter.states.contains(&hold.state().name()) {
+                    holds.push(hold);
+                }
+            }
+            after = page.next;
+            if after.is_none() || holds.len() >= limit {
+                holds.truncate(limit);
+                return Ok(holds);
             }
         }
-        Ok(holds)
     }
 
-    /// Stores a hold in its next state with the entry that tells of it, then tells who waits.
+    /// Stores a hold in its next state with the entry that tells of it, then tells who waits. With a
+    /// preview, it shows this from now on.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where somebody changed it first; nothing was stored.
     pub async fn change(
         &self,
-        mut hold: Hold,
+        hold: Hold,
+        preview: Option<Preview>,
+        event: HoldEvent,
+        entries: Vec<Entry>,
+    ) -> Result<Hold, StoreError> {
+        self.change_by(hold, preview, event, None, entries).await
+    }
+
+    async fn change_by(
+        &self,
+        hold: Hold,
+        preview: Option<Preview>,
         event: HoldEvent,
         by: Option<(&Reviewer, &str)>,
         mut entries: Vec<Entry>,
     ) -> Result<Hold, StoreError> {
-        hold.changed_at = now();
         let (reviewer, reason) = match by {
             Some((reviewer, reason)) => (Some(Identity::from(reviewer.user())), reason.to_owned()),
             None => (None, String::new()),
         };
-        entries.push(told(&hold, event, reviewer, reason, hold.changed_at));
-        self.replace(hold, entries).await
+        let at = hold.changed_at();
+        entries.push(hold_entry(&hold, event, reviewer, reason, at));
+        self.store(hold, preview, entries).await
     }
 
     /// Takes back the approvals of those who were seen as agents since they gave them; whether there
@@ -211,25 +291,26 @@ impl Queue {
     ///
     /// # Errors
     /// [`StoreError`]: it is not known, and they must not be used.
-    pub async fn strike(&self, mut hold: Hold) -> Result<bool, StoreError> {
-        let struck = self.strike_agents(&mut hold).await?;
-        if struck.is_empty() {
+    pub async fn revoke_agent_approvals(&self, hold: Hold) -> Result<bool, StoreError> {
+        let (hold, revoked) = self.without_agent_approvals(hold).await?;
+        if revoked.is_empty() {
             return Ok(false);
         }
-        hold.changed_at = now();
-        match self.replace(hold, struck).await {
+        match self.store(hold, None, revoked).await {
             Ok(_) | Err(StoreError::Conflict) => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    async fn replace(&self, hold: Hold, entries: Vec<Entry>) -> Result<Hold, StoreError> {
-        let hold = self.holds.replace(hold, entries).await?;
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = waiting.get(&hold.id) {
-            sender.send_replace(());
-        }
-        drop(waiting);
+    async fn store(
+        &self,
+        hold: Hold,
+        preview: Option<Preview>,
+        entries: Vec<Entry>,
+    ) -> Result<Hold, StoreError> {
+        let hold = self.holds.change(hold, preview, entries).await?;
+        // Those of other replicas are told by the feed.
+        self.wake(Some(hold.id()));
         Ok(hold)
     }
 
@@ -245,18 +326,17 @@ impl Queue {
         reason: &str,
         digest: &str,
     ) -> Result<Hold, ReviewError> {
+        let by = Identity::from(reviewer.user());
         self.decide(id, reviewer, "approve", reason, |hold| {
             let at = now();
-            let until = at + self.settings.grant_time;
-            let verdict = self.verdict(reviewer, reason, at, digest);
-            let (current, deadline) = (&hold.preview.digest, hold.deadline);
-            let state =
-                hold.state.clone().approve(verdict, &hold.quorum, current, deadline, until)?;
-            let event = match state {
+            let until = at.saturating_add(self.settings.grant_time).unwrap_or(Timestamp::MAX);
+            let approval = Approval::new(by.clone(), reason.to_owned(), at, digest.to_owned());
+            let hold = hold.approve(approval, until)?;
+            let event = match hold.state() {
                 State::Pending { .. } => HoldEvent::PartlyApproved,
                 _ => HoldEvent::Approved,
             };
-            Ok((state, event))
+            Ok((hold, event))
         })
         .await
     }
@@ -273,8 +353,7 @@ impl Queue {
     ) -> Result<Hold, ReviewError> {
         let who = Identity::from(reviewer.user());
         self.decide(id, reviewer, "approve", reason, |hold| {
-            let state = hold.state.clone().withdraw(&who, now(), hold.deadline)?;
-            Ok((state, HoldEvent::Withdrawn))
+            Ok((hold.withdraw(&who, now())?, HoldEvent::Withdrawn))
         })
         .await
     }
@@ -289,69 +368,122 @@ impl Queue {
         reviewer: &Reviewer,
         reason: &str,
     ) -> Result<Hold, ReviewError> {
+        let by = Identity::from(reviewer.user());
         self.decide(id, reviewer, "deny", reason, |hold| {
-            let verdict = self.verdict(reviewer, reason, now(), &hold.preview.digest);
-            Ok((hold.state.clone().deny(verdict, hold.deadline)?, HoldEvent::Denied))
+            let denial = Denial::new(by.clone(), reason.to_owned(), now());
+            Ok((hold.deny(denial)?, HoldEvent::Denied))
         })
         .await
     }
 
-    /// One hold that the reviewer may see.
+    /// One hold that the reviewer may see, and what it shows.
     ///
     /// # Errors
     /// [`ReviewError::NotFound`], also for who may not even know that it exists.
-    pub async fn show(&self, id: &HoldId, reviewer: &Reviewer) -> Result<Hold, ReviewError> {
+    pub async fn show(
+        &self,
+        id: &HoldId,
+        reviewer: &Reviewer,
+    ) -> Result<(Hold, Shown), ReviewError> {
         let Some(hold) = self.load(id).await? else {
             return Err(self.not_found(id, reviewer).await);
         };
-        self.authorize(reviewer, "get", &hold.request.namespace, id.as_str()).await?;
-        Ok(hold)
+        let namespace = &hold.summary().request.namespace;
+        self.authorize(reviewer, "get", namespace, id.as_str()).await?;
+        let shown = self.shown(id).await?;
+        Ok((hold, shown))
     }
 
-    /// After a start: who was frozen is so still; whatever was being sent when the process ended is
-    /// unknown, and stays so. Returns how many there were.
+    /// What a hold shows.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn shown(&self, id: &HoldId) -> Result<Shown, StoreError> {
+        let gone = || StoreError::Corrupt(format!("what hold `{id}` shows is gone"));
+        self.holds.shown(id).await?.ok_or_else(gone)
+    }
+
+    /// Settles what was being sent by a replica that is dead, or by the process before this one: its
+    /// outcome is unknown, and stays so. Returns how many there were.
     ///
     /// # Errors
     /// [`StoreError`]: serving must not begin.
     pub async fn recover(&self) -> Result<usize, StoreError> {
-        self.load_freezes().await?;
-        let running =
-            self.holds.list(HoldFilter { states: vec!["running"], ..Default::default() }).await?;
+        let running = self.holds.take_over().await?;
         let lost = running.len();
-        for mut hold in running {
+        for hold in running {
             let why = "agent-shield stopped while the request was being sent".to_owned();
-            hold.state = hold
-                .state
-                .lose(why, now())
-                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            self.change(hold, HoldEvent::Unknown, None, Vec::new()).await?;
+            let corrupt = |it: Unchanged| StoreError::Corrupt(it.to_string());
+            let hold = hold.lose(why, now()).map_err(corrupt)?;
+            self.change(hold, None, HoldEvent::Unknown, Vec::new()).await?;
         }
         Ok(lost)
     }
 
-    /// Expires what nobody decided in time, until it is dropped.
+    /// Wakes who waits, expires what nobody decided in time, and tells other replicas that this one
+    /// lives; until it is dropped.
     pub async fn run(&self) {
+        let mut changes = self.holds.changes();
+        let mut every = tokio::time::interval(EXPIRE_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut round = 0_u32;
         loop {
-            self.expire().await;
-            tokio::time::sleep(EXPIRE_EVERY).await;
+            tokio::select! {
+                id = changes.next() => self.wake(id.as_ref()),
+                _ = every.tick() => {
+                    self.expire().await;
+                    round = round.wrapping_add(1);
+                    if round.is_multiple_of(RENEW_EVERY) {
+                        self.renew().await;
+                    }
+                }
+            }
         }
     }
 
-    async fn expire(&self) {
-        let open = HoldFilter { states: vec!["pending", "approved"], ..Default::default() };
-        if let Err(error) = self.list(open).await {
-            tracing::warn!(%error, "holds could not be looked through for expired ones");
+    async fn renew(&self) {
+        if let Err(error) = self.holds.renew().await {
+            tracing::warn!(%error, "other replicas may believe that this one is dead");
+        }
+        match self.recover().await {
+            Ok(0) => {}
+            Ok(holds) => tracing::warn!(holds, "requests of a dead replica have no known outcome"),
+            Err(error) => tracing::warn!(%error, "holds of dead replicas could not be settled"),
         }
     }
 
-    async fn timely(&self, mut hold: Hold) -> Result<Hold, StoreError> {
-        let state = hold.state.clone().at(now(), hold.deadline);
-        if state == hold.state {
-            return Ok(hold);
+    /// Expires all that nobody decided in time, page after page.
+    pub async fn expire(&self) {
+        loop {
+            let due = match self.holds.due(now()).await {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::warn!(%error, "overdue holds could not be looked for");
+                    return;
+                }
+            };
+            let mut is_done = true;
+            for hold in due {
+                match self.with_expiry(hold).await {
+                    Ok(_) => is_done = false,
+                    Err(error) => tracing::warn!(%error, "a hold could not be expired"),
+                }
+            }
+            // What cannot be expired now is found again in a second.
+            if is_done {
+                return;
+            }
         }
-        hold.state = state;
-        let id = hold.id.clone();
-        match self.change(hold, HoldEvent::Expired, None, Vec::new()).await {
+    }
+
+    /// The hold, expired where its time is over.
+    async fn with_expiry(&self, hold: Hold) -> Result<Hold, StoreError> {
+        let id = hold.id().clone();
+        let hold = match hold.expire(now()) {
+            Ok(expired) => expired,
+            Err(Unchanged { hold, .. }) => return Ok(*hold),
+        };
+        match self.change(hold, None, HoldEvent::Expired, Vec::new()).await {
             Err(StoreError::Conflict) => {
                 let stored = self.holds.load(&id).await?;
                 stored.ok_or_else(|| StoreError::Corrupt(format!("hold `{id}` is gone")))
@@ -367,14 +499,13 @@ impl Queue {
         reviewer: &Reviewer,
         verb: &str,
         reason: &str,
-        decide: impl Fn(&Hold) -> Result<(State, HoldEvent), HoldError>,
+        decide: impl Fn(Hold) -> Result<(Hold, HoldEvent), Unchanged>,
     ) -> Result<Hold, ReviewError> {
         for _ in 0..DECIDE_TRIES {
-            let mut hold = self.decidable(id, reviewer, verb).await?;
-            let struck = self.strike_agents(&mut hold).await?;
-            let (state, event) = decide(&hold)?;
-            hold.state = state;
-            match self.change(hold, event, Some((reviewer, reason)), struck).await {
+            let hold = self.decidable(id, reviewer, verb).await?;
+            let (hold, revoked) = self.without_agent_approvals(hold).await?;
+            let (hold, event) = decide(hold)?;
+            match self.change_by(hold, None, event, Some((reviewer, reason)), revoked).await {
                 Err(StoreError::Conflict) => {}
                 changed => return Ok(changed?),
             }
@@ -383,20 +514,29 @@ impl Queue {
     }
 
     /// Takes back the approvals of those who were seen as agents since they gave them.
-    async fn strike_agents(&self, hold: &mut Hold) -> Result<Vec<Entry>, StoreError> {
+    async fn without_agent_approvals(
+        &self,
+        mut hold: Hold,
+    ) -> Result<(Hold, Vec<Entry>), StoreError> {
         let mut entries = Vec::new();
-        for Verdict { reviewer, .. } in hold.state.approvals().to_vec() {
+        for approval in hold.state().approvals().to_vec() {
+            let reviewer = approval.reviewer().clone();
             if !self.ledger.is_agent(&reviewer.username).await? {
                 continue;
             }
             let at = now();
-            if let Ok(state) = hold.state.clone().withdraw(&reviewer, at, hold.deadline) {
-                hold.state = state;
-                let why = "it has sent requests as an agent since".to_owned();
-                entries.push(told(hold, HoldEvent::Withdrawn, Some(reviewer), why, at));
-            }
+            hold = match hold.withdraw(&reviewer, at) {
+                Ok(hold) => {
+                    let why = "it has sent requests as an agent since".to_owned();
+                    let event = HoldEvent::Withdrawn;
+                    entries.push(hold_entry(&hold, event, Some(reviewer), why, at));
+                    hold
+                }
+                // It is past that: nothing can use the approval any more.
+                Err(Unchanged { hold, .. }) => *hold,
+            };
         }
-        Ok(entries)
+        Ok((hold, entries))
     }
 
     async fn decidable(
@@ -409,27 +549,19 @@ impl Queue {
             return Err(self.not_found(id, reviewer).await);
         };
         Self::not_own(reviewer, &hold)?;
-        self.authorize(reviewer, verb, &hold.request.namespace, id.as_str()).await?;
+        let namespace = &hold.summary().request.namespace;
+        self.authorize(reviewer, verb, namespace, id.as_str()).await?;
         Ok(hold)
-    }
-
-    fn verdict(&self, reviewer: &Reviewer, reason: &str, at: Timestamp, digest: &str) -> Verdict {
-        Verdict {
-            reviewer: Identity::from(reviewer.user()),
-            reason: reason.to_owned(),
-            at,
-            digest: digest.to_owned(),
-        }
     }
 
     async fn not_found(&self, id: &HoldId, reviewer: &Reviewer) -> ReviewError {
         let mut near = Vec::new();
         // Near matches are named only to who may list holds anyway.
         if self.authorize(reviewer, "list", "", "").await.is_ok() {
-            let open = HoldFilter { states: State::OPEN.to_vec(), ..Default::default() };
-            for hold in self.holds.list(open).await.unwrap_or_default() {
-                if similar(hold.id.as_str(), id.as_str()) {
-                    near.push(hold.id);
+            let open = HoldFilter { states: StateName::OPEN.to_vec(), ..Default::default() };
+            for hold in self.list(open).await.unwrap_or_default() {
+                if similar(hold.id().as_str(), id.as_str()) {
+                    near.push(hold.id().clone());
                 }
             }
         }
@@ -444,25 +576,27 @@ fn similar(id: &str, typed: &str) -> bool {
     (typed.len() >= 2 && id.starts_with(typed)) || (id.len() == typed.len() && differing <= 2)
 }
 
-fn told(
+/// The entry that tells what happened to a hold.
+fn hold_entry(
     hold: &Hold,
     event: HoldEvent,
     reviewer: Option<Identity>,
     reason: String,
     time: Timestamp,
 ) -> Entry {
-    let digest = reviewer.as_ref().map(|_| hold.preview.digest.clone()).unwrap_or_default();
+    let of = hold.summary();
+    let digest = reviewer.as_ref().map(|_| of.digest.clone()).unwrap_or_default();
     let (mut reviewer, mut reason) = (reviewer, reason);
     if reviewer.is_none()
-        && let Some(verdict) = hold.state.verdict()
+        && let Some(decided) = hold.decided_by()
     {
-        // Whatever follows a verdict happens in the reviewer's name.
-        reviewer = Some(verdict.reviewer.clone());
-        reason.clone_from(&verdict.reason);
+        // Whatever follows a decision happens in the reviewer's name.
+        reviewer = Some(decided.reviewer.clone());
+        decided.reason.clone_into(&mut reason);
     }
     // The call that runs may be another one than the call that was held first.
-    let audit_id = hold.state.audit_id().unwrap_or(&hold.audit_id);
-    let record = HoldRecord { id: hold.id.to_string(), event, reviewer, reason, digest };
+    let audit_id = hold.state().audit_id().unwrap_or(&of.audit_id);
+    let record = HoldRecord { id: of.id.to_string(), event, reviewer, reason, digest };
     Entry { hold: Some(record), ..Entry::new(time, audit_id, Stage::Held) }
 }
 

@@ -23,7 +23,7 @@ pub struct Subject<'a> {
     /// What it would do.
     pub effects: Vec<EffectRecord>,
     /// What goes with it; empty where that is not at hand, as in the queue, and then not said.
-    pub goes_with: &'a [GoesWith],
+    pub goes_with: Vec<GoesWith>,
 }
 
 impl Subject<'_> {
@@ -126,7 +126,7 @@ fn costs(subject: &Subject<'_>) -> Vec<String> {
     let (deleted, other): (Vec<_>, Vec<_>) =
         known.into_iter().partition(|it| subject.request.verb == "deletecollection" && deletes(it));
     costs.extend(objects(&deleted));
-    costs.extend(goes_with(subject.goes_with));
+    costs.extend(goes_with(&subject.goes_with));
     costs.extend(other.into_iter().filter_map(|it| beyond_the_request(it, subject.request)));
     let more = costs.len().saturating_sub(COSTS_MAX);
     if more > 0 {

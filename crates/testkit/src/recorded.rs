@@ -8,11 +8,10 @@ use effects::{ClassConfig, NamespaceClass};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
     Action, ClassRecord, DecisionRecord, Entry, FACTS_VERSION, Facts, FactsRecord, HoldEvent,
-    HoldRecord, Identity, Ledger, Outcome, RequestRecord, ResponseRecord, Stage,
+    HoldRecord, Identity, Outcome, RequestRecord, ResponseRecord, Stage,
 };
 use policy::{Decision, Input, Objects, Pack, Pair};
 use serde_json::{Value, json};
-use store::sqlite::Sqlite;
 use uuid::{NoContext, Uuid};
 
 /// Entries in one commit.
@@ -48,7 +47,7 @@ pub fn write(dir: &Path, calls: usize) {
     assert!(held.iter().all(|it| action(it) == Some(Action::Hold)), "held writes");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let store = Sqlite::open(dir).expect("a store");
+    let ledger = store::open(dir).expect("a store").ledger;
     let start = Timestamp::now() - SignedDuration::from_hours(6 * 24);
     let step = SignedDuration::from_hours(6 * 24) / i32::try_from(calls.max(1)).unwrap_or(i32::MAX);
     let mut batch = Vec::with_capacity(BATCH);
@@ -62,7 +61,7 @@ pub fn write(dir: &Path, calls: usize) {
         told(&samples[number / 10 % samples.len()], number, at, &mut batch);
         if batch.len() >= BATCH || number + 1 == calls {
             let entries = std::mem::take(&mut batch);
-            runtime.block_on(store.append(entries)).expect("entries are stored");
+            runtime.block_on(ledger.append(entries)).expect("entries are stored");
         }
     }
 }

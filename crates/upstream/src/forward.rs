@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use attributes::AuditId;
 use bytes::Bytes;
 use hold::Permit;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -38,7 +39,8 @@ impl ApiServer {
     /// # Cancel safety
     /// As [`ApiServer::send`].
     pub async fn forward(&self, permit: Permit, outgoing: Outgoing) -> Result<Answer, SendError> {
-        self.deliver(outgoing, permit.into_audit_id().as_str()).await
+        let audit_id = spend(permit, &outgoing)?;
+        self.deliver(outgoing, audit_id.as_str()).await
     }
 
     /// Like [`ApiServer::forward`], for a read whose answer may stream for hours: on a connection that
@@ -51,7 +53,7 @@ impl ApiServer {
         permit: Permit,
         outgoing: Outgoing,
     ) -> Result<Answer, SendError> {
-        let audit_id = permit.into_audit_id();
+        let audit_id = spend(permit, &outgoing)?;
         if !matches!(outgoing.run_as, RunAs::Impersonated(_)) {
             let request = self.request(outgoing.clone(), audit_id.as_str())?;
             if let Some(answer) = self.send_shared(request).await {
@@ -124,4 +126,14 @@ impl ApiServer {
         }
         Ok(request)
     }
+}
+
+/// Compares what leaves with what the right was given for.
+pub(crate) fn spend(permit: Permit, outgoing: &Outgoing) -> Result<AuditId, SendError> {
+    let Outgoing { method, target, body, .. } = outgoing;
+    permit.spend(method.as_str(), target, body).map_err(|error| {
+        // Not to be reached: whoever made the permit made the request of the same bytes.
+        tracing::error!(%error, %method, "nothing was sent");
+        SendError::Unsent(Box::new(error))
+    })
 }

@@ -10,7 +10,7 @@ use kube::{
     Api,
     runtime::{WatchStreamExt, reflector, watcher},
 };
-use parking_lot::Mutex;
+use memory::Memory;
 
 use crate::control::ControlClient;
 
@@ -22,25 +22,23 @@ pub struct Namespaces {
     own: ControlClient,
     config: Arc<ClassConfig>,
     store: reflector::Store<Meta>,
-    /// As each was last seen, also those that are gone.
-    last: Arc<Mutex<BTreeMap<String, NamespaceClass>>>,
+    /// Has each as it was last seen, also those that are gone.
+    memory: Arc<dyn Memory>,
 }
-
-/// Names that are remembered: beyond them, those of namespaces that are gone are forgotten.
-const NAMES_MAX: usize = 20_000;
 
 impl Namespaces {
     /// Starts from nothing; the returned future follows the cluster and runs until it is dropped.
     pub fn watch(
         own: ControlClient,
         config: ClassConfig,
+        memory: Arc<dyn Memory>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (store, writer) = reflector::store();
         let api: Api<Meta> = Api::all(own.client());
         let stream = reflector(writer, watcher(api, watcher::Config::default()))
             .default_backoff()
             .touched_objects();
-        let namespaces = Self { own, config: Arc::new(config), store, last: Arc::default() };
+        let namespaces = Self { own, config: Arc::new(config), store, memory };
         let following = namespaces.clone();
         let follow = async move {
             let mut stream = std::pin::pin!(stream);
@@ -85,20 +83,18 @@ impl Namespaces {
     }
 
     /// How a namespace of this name was classed when it was last seen, also where it is gone; `None`
-    /// where none was seen since the process started.
-    pub fn last(&self, name: &str) -> Option<NamespaceClass> {
-        self.last.lock().get(name).cloned()
+    /// where none was seen. What cannot be remembered counts as the worst.
+    pub async fn last(&self, name: &str) -> Option<NamespaceClass> {
+        self.memory.namespace(name).await.unwrap_or_else(|error| {
+            tracing::warn!(namespace = name, %error, "what a namespace was is not known");
+            Some(NamespaceClass::unknown("could not be remembered"))
+        })
     }
 
     fn remember(&self, namespace: &Meta) {
-        let Some(name) = namespace.metadata.name.clone() else { return };
+        let Some(name) = &namespace.metadata.name else { return };
         let labels = namespace.metadata.labels.clone().unwrap_or_default();
-        let class = self.of(&name, Some(&labels));
-        let mut last = self.last.lock();
-        if last.len() >= NAMES_MAX {
-            last.retain(|name, _| self.watched(name).is_some());
-        }
-        last.insert(name, class);
+        self.memory.saw_namespace(name, self.of(name, Some(&labels)));
     }
 
     /// Every namespace that the watch knows, by name.

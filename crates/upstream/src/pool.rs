@@ -144,7 +144,7 @@ impl ApiServer {
     ///
     /// # Cancel safety
     /// Dropped before it returns, the request may have run: spawn what mutates.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<PooledBody>, SendError> {
@@ -229,7 +229,7 @@ fn thread_number() -> usize {
 }
 
 /// An answer's body; read to its end, it gives its connection back.
-pub struct PooledBody {
+pub(crate) struct PooledBody {
     body: Incoming,
     /// With the number of its shelf.
     connection: Option<(ApiServer, Sender, usize)>,

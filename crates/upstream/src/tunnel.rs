@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode, response};
 use http_body_util::{BodyExt, Full};
 use hyper::upgrade::Upgraded;
 
-use crate::{Answer, ApiServer, Body, BodyError, Outgoing, RunAs, SendError};
+use crate::{Answer, ApiServer, Body, BodyError, Outgoing, RunAs, SendError, forward::spend};
 
 /// What the API server made of a request to upgrade.
 pub enum Upgrading {
@@ -34,7 +34,8 @@ impl ApiServer {
         outgoing: Outgoing,
     ) -> Result<Upgrading, SendError> {
         let run_as = outgoing.run_as.clone();
-        let request = self.request(outgoing, permit.into_audit_id().as_str())?;
+        let audit_id = spend(permit, &outgoing)?;
+        let request = self.request(outgoing, audit_id.as_str())?;
         let answer = match run_as {
             RunAs::Impersonated(user) => self.impersonating().send(&user, request).await?,
             RunAs::Nobody | RunAs::Bearer(_) => self.send_alone(request).await?,

@@ -128,7 +128,7 @@ fn written(place: &Place, direct: &Server, shield: &Server, cut_max: u64) -> Res
     let mut before = None;
     loop {
         let requests = servers::ask(direct, &place.ca(direct), COUNT)?.as_u64().unwrap_or(0);
-        let entries = store::sqlite::count_entries(data_dir)?;
+        let entries = store::history(data_dir)?.count_all()?;
         if before == Some(entries) && (requests..=requests + cut_max).contains(&entries) {
             return Ok((requests, entries));
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ::policy::{Compiled, Decision, Pack, Step, PolicyDecision, case::Case, document::Time};
+use ::policy::{Compiled, Decision, Pack, PolicyDecision, Step, case::Case, document::Time};
 use ::replay::{
     Open, Said,
     tally::{Explained, Tally},
@@ -10,7 +10,6 @@ use ::replay::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
-use store::sqlite::began;
 use text::Escaped;
 
 use super::{
@@ -78,11 +77,11 @@ fn explain_request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
 /// Each judgement of a call: a held one may be judged again before it runs.
 fn explain_call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
     let history = args.ledger.history()?;
-    let from = began(audit_id).and_then(|it| it.checked_sub(WINDOW).ok());
+    let from = ledger::began(audit_id).and_then(|it| it.checked_sub(WINDOW).ok());
     let from = from.unwrap_or(Timestamp::UNIX_EPOCH);
     let bar = spinner::bar("looking", history.count(from)?);
     let mut tally = Tally::new(pack, from).explaining(audit_id);
-    history.each(from, |entry| {
+    history.each(from, &mut |entry| {
         tally.take(entry);
         bar.inc(1);
     })?;

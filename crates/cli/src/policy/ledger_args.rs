@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use jiff::SignedDuration;
-use store::sqlite::History;
+use ledger::History;
 
 use crate::data_dir::default_data_dir;
 
@@ -25,9 +25,9 @@ pub(crate) struct LedgerArgs {
 }
 
 impl LedgerArgs {
-    pub(super) fn history(&self) -> Result<History> {
+    pub(super) fn history(&self) -> Result<Box<dyn History>> {
         let dir = self.data_dir.display();
-        History::open(&self.data_dir)
+        store::history(&self.data_dir)
             .with_context(|| format!("cannot read a ledger in the data directory {dir}"))
     }
 

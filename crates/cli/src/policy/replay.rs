@@ -63,7 +63,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     let from = if pack.needs_window() { args.since - WINDOW } else { args.since };
     let bar = spinner::bar("replaying", history.count(from)?);
     let mut tally = Tally::new(&pack, args.since);
-    history.each(from, |entry| {
+    history.each(from, &mut |entry| {
         tally.take(entry);
         bar.inc(1);
     })?;

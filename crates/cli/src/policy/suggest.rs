@@ -66,7 +66,7 @@ pub(super) fn run(args: &SuggestArgs) -> Result<()> {
     let now = Timestamp::now();
     let history = args.ledger.history()?;
     let mut calls = HeldCalls::default();
-    history.each(args.since, |entry| calls.take(entry))?;
+    history.each(args.since, &mut |entry| calls.take(entry))?;
     let agents: HashSet<String> = history.agents()?.into_iter().collect();
     let limits = Limits {
         approvals: args.approvals.get(),

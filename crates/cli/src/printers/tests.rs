@@ -1,9 +1,8 @@
 //! What people read, whole: a change of it should be seen.
 
-use ::hold::GoesWith;
 use api::body::{
-    CallBody, ChangeBody, EffectBody, HoldDetail, HoldEventBody, HoldSummary, PreviewBody,
-    ReviewersBody, VerdictBody,
+    CallBody, ChangeBody, EffectBody, GoesWithBody as GoesWith, HoldDetail, HoldEventBody,
+    HoldSummary, PreviewBody, ReviewersBody, VerdictBody,
 };
 use jiff::Timestamp;
 use ledger::{Identity, RequestRecord};

@@ -1,11 +1,12 @@
 //! The proxy's own way to the API server: whose credential it has, which rights it lacks, what it
 //! follows.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use effects::ClassConfig;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use memory::Memory;
 use upstream::{ApiServer, ControlClient, Namespaces, POLICY_RIGHTS, PolicyObjects, RIGHTS, Right};
 
 use super::{args::ServeArgs, background::Background};
@@ -63,10 +64,14 @@ impl Cluster {
     }
 
     /// How namespaces are classed, followed from now on.
-    pub(super) async fn follow_namespaces(&self, background: &Background) -> Namespaces {
+    pub(super) async fn follow_namespaces(
+        &self,
+        memory: &Arc<dyn Memory>,
+        background: &Background,
+    ) -> Namespaces {
         let config =
             ClassConfig { own_namespace: self.own_namespace.clone(), ..ClassConfig::default() };
-        let (namespaces, follow) = Namespaces::watch(self.own.clone(), config);
+        let (namespaces, follow) = Namespaces::watch(self.own.clone(), config, Arc::clone(memory));
         background.follow(follow);
         if !namespaces.ready(LIST_TIME_MAX).await {
             tracing::warn!(

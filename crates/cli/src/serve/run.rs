@@ -10,12 +10,13 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use authn::{Authority, Certificates, Tokens};
+use memory::Memory;
 use payload::Redactor;
 use policy::Pack;
 use policy_source::PolicySource;
 use proxy::{Bounds, Listener, Parts, Proxy};
 use review::Queue;
-use store::sqlite::Sqlite;
+use store::Stores;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
@@ -40,12 +41,12 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     log_to_stderr(&args.log_format);
     let dir = private_dir(&args.data_dir)?;
     let cluster = Cluster::connect(&args, connection).await?;
-    let store = Sqlite::open(&dir)?; // The one line that picks where holds and the ledger are kept.
+    let stores = store::open(&dir)?; // The one line that picks where holds and the ledger are kept.
     let background = Background::default();
 
     let missing_rights = cluster.check_rights(args.policy_objects).await?;
-    let namespaces = cluster.follow_namespaces(&background).await;
-    let queue = open_queue(&args, store, &cluster, &background).await?;
+    let namespaces = cluster.follow_namespaces(&stores.memory, &background).await;
+    let queue = open_queue(&args, &stores, &cluster, &background).await?;
     let listeners = Listeners::bind(args.listen, args.review_listen).await?;
     let identity = Identity::load(&dir, &args, &listeners.addresses)?;
     let (tokens, certificates) = follow_credentials(&args, &cluster, &background).await?;
@@ -56,7 +57,8 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let (url, own_namespace) = (cluster.url.clone(), cluster.own_namespace.clone());
     let redactor = Redactor::new(&digest_key(&dir.join("digest.key"))?);
     let reviews = api::Api { queue, tokens, certificates, namespaces };
-    let service = Service::new(&args, cluster, &reviews, policies, redactor, background);
+    let service =
+        Service::new(&args, cluster, &reviews, stores.memory, policies, redactor, background);
     service.listen(listeners, identity, reviews)?;
     let Endpoints { agent, review } = Endpoints::publish(&dir, addresses)?;
     tracing::info!(
@@ -74,7 +76,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
 /// The queue over the store, with what the last process left in it.
 async fn open_queue(
     args: &ServeArgs,
-    store: Sqlite,
+    stores: &Stores,
     cluster: &Cluster,
     background: &Background,
 ) -> Result<Arc<Queue>> {
@@ -83,8 +85,10 @@ async fn open_queue(
         grant_time: args.grant_time,
         reviewers_allowed: args.allow_reviewer.iter().cloned().collect(),
     };
-    let (holds, ledger) = (Arc::new(store.clone()), Arc::new(store.clone()));
-    let queue = Arc::new(Queue::new(holds, ledger, cluster.own.clone(), settings));
+    let Stores { holds, freezes, ledger, .. } = stores.clone();
+    let keeping = store::keep_facts(Arc::clone(&ledger), args.keep_facts);
+    let queue = Queue::new(holds, freezes, ledger, cluster.own.clone(), settings);
+    let queue = Arc::new(queue);
     let lost = queue.recover().await?;
     if lost > 0 {
         tracing::warn!(
@@ -94,7 +98,7 @@ async fn open_queue(
     }
     let running = Arc::clone(&queue);
     background.follow(async move { running.run().await });
-    background.follow(store.keep_facts(args.keep_facts));
+    background.follow(keeping);
     Ok(queue)
 }
 
@@ -151,6 +155,7 @@ impl Service {
         args: &ServeArgs,
         cluster: Cluster,
         reviews: &api::Api,
+        memory: Arc<dyn Memory>,
         policies: Arc<ArcSwap<Pack>>,
         redactor: Redactor,
         background: Background,
@@ -164,6 +169,7 @@ impl Service {
             namespaces: reviews.namespaces.clone(),
             policies,
             queue: Arc::clone(&reviews.queue),
+            memory,
             redactor,
             settings: proxy::Settings {
                 bounds: Bounds::from(&args.bounds),

@@ -51,7 +51,7 @@ impl Previewer<'_> {
             DryRun::Answered(answer) => {
                 // The namespace is being deleted still: a 409 now, and a weaker namespace a moment later.
                 let exists = answer.status == http::StatusCode::CONFLICT;
-                let recreated = recreated_namespace::effect_of(&view.namespaces, write, None);
+                let recreated = recreated_namespace::effect_of(&view.namespaces, write, None).await;
                 let Some(effect) = recreated.filter(|_| exists) else { return Err(answer) };
                 return Ok(Snapshot::Nothing(Box::new(Seen {
                     unknown: Some(Unknown::NamespaceStillThere),
@@ -104,7 +104,8 @@ impl Previewer<'_> {
             let config = namespaces.config();
             seen.effects.extend(effects::of_change(attributes, config, old.as_ref(), &new));
         }
-        seen.effects.extend(recreated_namespace::effect_of(namespaces, self.write, Some(&new)));
+        seen.effects
+            .extend(recreated_namespace::effect_of(namespaces, self.write, Some(&new)).await);
         if self.write.class.production && is_relative(self.write.media, &self.write.body) {
             seen.effects.push(effects::unknown(attributes, Unknown::RelativePatch));
         }

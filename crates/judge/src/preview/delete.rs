@@ -22,7 +22,7 @@ impl Previewer<'_> {
         match live {
             Live::Is(object) => {
                 let replaced = match attributes.resource.as_str() {
-                    "pods" => replaced::pod(self.view, self.memory, self.write, &object).await,
+                    "pods" => replaced::pod(self.view, self.remembered, self.write, &object).await,
                     _ => None,
                 };
                 seen.effects = replaced.unwrap_or_else(|| {

@@ -9,7 +9,7 @@ use upstream::ProbeAnswer;
 use crate::{
     call::Write,
     discovery,
-    memory::Memory,
+    remembered::Remembered,
     seen::{Previewed, Seen},
     view::ClusterView,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// Previews one write.
 pub(crate) struct Previewer<'a> {
     pub(crate) view: &'a ClusterView,
-    pub(crate) memory: &'a Memory,
+    pub(crate) remembered: &'a Remembered,
     pub(crate) redactor: &'a Redactor,
     pub(crate) write: &'a Write,
 }

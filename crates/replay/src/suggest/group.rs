@@ -562,7 +562,7 @@ mod tests {
             for object in [&mut case.object, &mut case.old_object].into_iter().flatten() {
                 object["metadata"]["name"] = name.into();
             }
-            case.judged(&pack).expect("a request").verdict.decision
+            case.judged(&pack).expect("a request").verdict.decision()
         };
         assert_eq!(decision("web"), Decision::Hold);
         // An exception that matches nothing would pass the line above too.

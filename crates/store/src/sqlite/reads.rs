@@ -8,11 +8,14 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use ledger::{Action, Call, Entry, Filter, Stage, StoreError, calls as joined};
+use ledger::{Action, Call, Entry, Filter, Position, Stage, StoreError, began, calls as joined};
 use rusqlite::{Connection, params, params_from_iter};
-use uuid::Uuid;
 
-use super::{read::Where, unavailable};
+use super::{unavailable, wheres::Where};
+use crate::{
+    matching::matches,
+    rows::{parse, to_json},
+};
 
 /// Entries in one row, at most: as many as a reader of one call has to go through.
 const COUNT_MAX: usize = 256;
@@ -31,64 +34,67 @@ fn is_whole_read(entry: &Entry) -> bool {
     entry.stage == Stage::ResponseComplete && allowed && reads && alone
 }
 
-/// The time in an audit id, to the millisecond before; only ids of version 7 have one.
-fn micros_of_id(audit_id: &str) -> Option<i64> {
-    let (seconds, nanos) = Uuid::try_parse(audit_id).ok()?.get_timestamp()?.to_unix();
-    i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(i64::from(nanos) / 1_000)
-}
-
-/// When the call of an audit id began, to the millisecond before; missing of an id that does not tell.
-pub fn began(audit_id: &str) -> Option<Timestamp> {
-    Timestamp::from_microsecond(micros_of_id(audit_id)?).ok()
-}
-
 /// The times of a call: begun, by its id, and written down.
 fn span(entry: &Entry) -> Option<(i64, i64)> {
-    let (begun, told) = (micros_of_id(&entry.audit_id)?, entry.time.as_microsecond());
+    let (begun, told) = (began(&entry.audit_id)?.as_microsecond(), entry.time.as_microsecond());
     let span = (begun.min(told), begun.max(told));
     (span.1 - span.0 <= SPAN_MICROS_MAX).then_some(span)
 }
 
-/// Appends those of the entries that may share rows, and gives the others back.
-pub(super) fn append<'a>(
-    connection: &Connection,
-    entries: &'a [Entry],
-) -> Result<Vec<&'a Entry>, StoreError> {
-    let (mut reads, mut others) = (Vec::with_capacity(entries.len()), Vec::new());
-    for entry in entries {
-        match span(entry).filter(|_| is_whole_read(entry)) {
-            Some(span) => reads.push((entry, span)),
-            None => others.push(entry),
-        }
-    }
-    for row in reads.chunks(COUNT_MAX) {
-        let first = row.iter().map(|(_, (first, _))| *first).min().unwrap_or_default();
-        let last = row.iter().map(|(_, (_, last))| *last).max().unwrap_or_default();
-        let row: Vec<&Entry> = row.iter().map(|(entry, _)| *entry).collect();
-        match last - first <= SPAN_MICROS_MAX {
-            true => append_row(connection, &row, first, last)?,
-            false => others.extend(row),
-        }
-    }
-    Ok(others)
+/// Entries that share a row, each with its place in what was given.
+pub(super) struct SharedRow<'a> {
+    pub(super) entries: Vec<(usize, &'a Entry)>,
+    first_us: i64,
+    last_us: i64,
 }
 
-fn append_row(
+/// Entries by how they are stored.
+pub(super) struct Split<'a> {
+    pub(super) rows: Vec<SharedRow<'a>>,
+    /// Each has a row of its own.
+    pub(super) others: Vec<(usize, &'a Entry)>,
+}
+
+/// Puts those of the entries that may share rows together.
+pub(super) fn split(entries: &[Entry]) -> Split<'_> {
+    let (mut reads, mut others) = (Vec::with_capacity(entries.len()), Vec::new());
+    for (index, entry) in entries.iter().enumerate() {
+        match span(entry).filter(|_| is_whole_read(entry)) {
+            Some(span) => reads.push((index, entry, span)),
+            None => others.push((index, entry)),
+        }
+    }
+    let mut rows = Vec::new();
+    for row in reads.chunks(COUNT_MAX) {
+        let first_us = row.iter().map(|(.., (first, _))| *first).min().unwrap_or_default();
+        let last_us = row.iter().map(|(.., (_, last))| *last).max().unwrap_or_default();
+        let entries: Vec<_> = row.iter().map(|(index, entry, _)| (*index, *entry)).collect();
+        if last_us - first_us <= SPAN_MICROS_MAX {
+            rows.push(SharedRow { entries, first_us, last_us });
+        } else {
+            others.extend(entries);
+        }
+    }
+    others.sort_by_key(|(index, _)| *index);
+    Split { rows, others }
+}
+
+/// Appends a row, whose entries stand from `seq` on.
+pub(super) fn append_row(
     connection: &Connection,
-    reads: &[&Entry],
-    first: i64,
-    last: i64,
+    row: &SharedRow<'_>,
+    seq: i64,
 ) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| unavailable(&error);
-    let json = serde_json::to_string(reads).map_err(|it| StoreError::Corrupt(it.to_string()))?;
+    let reads: Vec<&Entry> = row.entries.iter().map(|(_, entry)| *entry).collect();
+    let json = to_json(&reads)?;
     let count = i64::try_from(reads.len()).map_err(|it| StoreError::Corrupt(it.to_string()))?;
     connection
         .prepare_cached(
-            "INSERT INTO reads (first_us, last_us, count, entries) VALUES (?1,?2,?3,?4)",
+            "INSERT INTO reads (seq, first_us, last_us, count, entries) VALUES (?1,?2,?3,?4,?5)",
         )
-        .and_then(|mut insert| insert.execute(params![first, last, count, json]))
+        .and_then(|mut insert| insert.execute(params![seq, row.first_us, row.last_us, count, json]))
         .map_err(failed)?;
-    let seq = connection.last_insert_rowid();
     let mut insert = connection
         .prepare_cached("INSERT INTO read_keys (key, seq) VALUES (?1, ?2)")
         .map_err(failed)?;
@@ -130,12 +136,12 @@ fn keys(entry: &Entry) -> impl Iterator<Item = Key<'_>> {
     of_request.chain([of_user]).flatten()
 }
 
-/// The calls that match, the latest first; at most `limit`.
+/// The calls that match with their positions, the latest first; at most `limit`.
 pub(super) fn calls(
     connection: &Connection,
     filter: &Filter,
     limit: usize,
-) -> Result<Vec<Call>, StoreError> {
+) -> Result<Vec<(Position, Call)>, StoreError> {
     let none = filter.writes_only || filter.hold.is_some();
     if none || filter.action.is_some_and(|action| action != Action::Allow) {
         return Ok(Vec::new());
@@ -156,13 +162,15 @@ pub(super) fn calls(
     if let Some(until) = filter.until {
         place.and("first_us <= ?", until.as_microsecond());
     }
+    let before = filter.before.map_or(i64::MAX, |it| i64::try_from(it.0).unwrap_or(i64::MAX));
+    place.and("seq < ?", before);
     if !filter.audit_ids.is_empty() {
         let seqs = rows_of_ids(connection, &filter.audit_ids)?;
         let seqs: Vec<String> = seqs.iter().map(i64::to_string).collect();
         place.sql.push(format!("seq IN ({})", seqs.join(", ")));
     }
     let failed = |error: rusqlite::Error| unavailable(&error);
-    let sql = format!("SELECT entries FROM reads WHERE {} ORDER BY seq DESC", place.text());
+    let sql = format!("SELECT entries, seq FROM reads WHERE {} ORDER BY seq DESC", place.text());
     let mut statement = connection.prepare(&sql).map_err(failed)?;
     let mut rows = statement.query(params_from_iter(place.values.iter())).map_err(failed)?;
     let mut found = Vec::new();
@@ -170,19 +178,22 @@ pub(super) fn calls(
         && let Some(row) = rows.next().map_err(failed)?
     {
         let json: String = row.get(0).map_err(failed)?;
-        let mut entries: Vec<Entry> = super::read::parse(&json)?;
-        entries.retain(|entry| matches(entry, filter));
-        found.extend(entries.into_iter().rev());
+        let entries: Vec<Entry> = parse(&json)?;
+        let placed = (row.get::<_, i64>(1).map_err(failed)?..).zip(entries);
+        let here = placed.filter(|(seq, entry)| *seq < before && matches(entry, filter));
+        found.extend(here.collect::<Vec<_>>().into_iter().rev());
     }
     found.truncate(limit);
-    Ok(joined(found))
+    let position = |seq: i64| Position(seq.unsigned_abs());
+    let call = |(seq, entry)| joined([entry]).pop().map(|call| (position(seq), call));
+    Ok(found.into_iter().filter_map(call).collect())
 }
 
 /// Shows every one since a moment, the oldest row first.
 pub(super) fn each(
     connection: &Connection,
     since: Timestamp,
-    show: &mut impl FnMut(Entry),
+    show: &mut dyn FnMut(Entry),
 ) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| unavailable(&error);
     let sql = "SELECT entries FROM reads WHERE last_us >= ? ORDER BY seq";
@@ -190,25 +201,10 @@ pub(super) fn each(
     let mut rows = statement.query([since.as_microsecond()]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let json = row.get_ref(0).and_then(|it| Ok(it.as_str()?)).map_err(failed)?;
-        let entries: Vec<Entry> = super::read::parse(json)?;
+        let entries: Vec<Entry> = parse(json)?;
         entries.into_iter().filter(|it| it.time >= since).for_each(&mut *show);
     }
     Ok(())
-}
-
-fn matches(entry: &Entry, filter: &Filter) -> bool {
-    let is = |want: &Option<String>, of: &dyn Fn(&ledger::RequestRecord) -> &String| {
-        want.as_ref().is_none_or(|want| entry.request.as_ref().is_some_and(|it| of(it) == want))
-    };
-    let username = entry.user.as_ref().map(|user| &user.username);
-    is(&filter.namespace, &|it| &it.namespace)
-        && is(&filter.resource, &|it| &it.resource)
-        && is(&filter.name, &|it| &it.name)
-        && is(&filter.verb, &|it| &it.verb)
-        && filter.username.as_ref().is_none_or(|want| username == Some(want))
-        && filter.since.is_none_or(|since| entry.time >= since)
-        && filter.until.is_none_or(|until| entry.time <= until)
-        && (filter.audit_ids.is_empty() || filter.audit_ids.contains(&entry.audit_id))
 }
 
 /// The rows that span the times of these ids.
@@ -218,7 +214,7 @@ fn rows_of_ids(connection: &Connection, ids: &[String]) -> Result<BTreeSet<i64>,
         .prepare("SELECT seq FROM reads WHERE last_us BETWEEN ?1 AND ?1 + ?2 AND first_us <= ?1")
         .map_err(failed)?;
     let mut seqs = BTreeSet::new();
-    for begun in ids.iter().filter_map(|id| micros_of_id(id)) {
+    for begun in ids.iter().filter_map(|id| began(id).map(|it| it.as_microsecond())) {
         let rows = statement.query_map([begun, SPAN_MICROS_MAX], |row| row.get(0));
         for seq in rows.map_err(failed)? {
             seqs.insert(seq.map_err(failed)?);

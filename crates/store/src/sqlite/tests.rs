@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use hold::{HoldFilter, HoldId, Preview, Quorum, State};
+use hold::StateName;
 use jiff::Timestamp;
 use ledger::{
     Action, DecisionRecord, Extent, Facts, FactsRecord, HoldEvent, HoldRecord, Identity,
@@ -26,31 +26,6 @@ fn entry(audit_id: &str, namespace: &str, verb: &str, username: &str) -> Entry {
     });
     entry.decision = Some(DecisionRecord::of(Action::Hold, ""));
     entry
-}
-
-fn hold(id: &str, digest: &str) -> Hold {
-    let now = Timestamp::now();
-    Hold {
-        id: HoldId::parse(id),
-        revision: 0,
-        created_at: now,
-        changed_at: now,
-        deadline: now,
-        user: Identity { username: "agent".into(), ..Identity::default() },
-        request_digest: digest.into(),
-        audit_id: format!("audit-{id}"),
-        request: RequestRecord { namespace: "prod".into(), ..RequestRecord::default() },
-        content_type: String::new(),
-        payload: String::new(),
-        rules: vec!["r".into()],
-        reason: "because".into(),
-        severity: "high".into(),
-        effects: Vec::new(),
-        preview: Preview::default(),
-        drifts: 0,
-        quorum: Quorum::default(),
-        state: State::PENDING,
-    }
 }
 
 /// With an object of some size.
@@ -89,8 +64,8 @@ fn shown(dir: &Path) -> Vec<(String, String)> {
         },
         other => format!("{other:?}"),
     };
-    let show = |entry: Entry| shown.push((entry.audit_id, word(entry.facts)));
-    History::open(dir).unwrap().each(Timestamp::UNIX_EPOCH, show).unwrap();
+    let mut show = |entry: Entry| shown.push((entry.audit_id, word(entry.facts)));
+    open_history(dir).unwrap().each(Timestamp::UNIX_EPOCH, &mut show).unwrap();
     shown
 }
 
@@ -153,7 +128,7 @@ async fn drops_old_facts_and_no_entry_and_uses_their_room_again() {
         let other = Connection::open(dir.path().join(FILE)).unwrap();
         other.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap()
     };
-    let (entries, full) = (count_entries(dir.path()).unwrap(), pages());
+    let (entries, full) = (open_history(dir.path()).unwrap().count_all().unwrap(), pages());
     let with_facts = || shown(dir.path()).iter().filter(|(_, word)| word != "None").count();
     assert_eq!(with_facts(), COUNT + 1);
 
@@ -167,8 +142,8 @@ async fn drops_old_facts_and_no_entry_and_uses_their_room_again() {
     assert!(lots > 3, "{lots} lots");
     // The last one's objects stood with a call of which nothing is kept: nothing is known of it either.
     assert_eq!(with_facts(), 0);
-    assert_eq!(count_entries(dir.path()).unwrap(), entries);
-    assert_eq!(store.calls(Filter::default()).await.unwrap().len(), COUNT + 1);
+    assert_eq!(open_history(dir.path()).unwrap().count_all().unwrap(), entries);
+    assert_eq!(store.calls(Filter::default()).await.unwrap().items.len(), COUNT + 1);
     for _ in 0..3 {
         store.append(lot(hours(0))).await.unwrap();
         while store.drop_facts(Timestamp::now()).await.unwrap() {}
@@ -194,18 +169,18 @@ async fn shows_all_of_history_with_its_facts() {
     read.decision = Some(DecisionRecord::of(Action::Allow, ""));
     store.append(vec![old, judged, probe, read.clone()]).await.unwrap();
 
-    let history = History::open(dir.path()).unwrap();
+    let history = open_history(dir.path()).unwrap();
     // What is appended from here on is not of this moment.
     let since = Timestamp::now() - jiff::SignedDuration::from_hours(1);
     assert_eq!(history.count(since).unwrap(), 2);
     store.append(vec![entry("a3", "prod", "delete", "agent")]).await.unwrap();
     let mut shown = Vec::new();
-    history.each(since, |entry| shown.push((entry.audit_id, entry.facts))).unwrap();
+    history.each(since, &mut |entry| shown.push((entry.audit_id, entry.facts))).unwrap();
     assert_eq!(shown, [(read.audit_id, Facts::None), ("a1".to_owned(), facts)]);
     // Nobody else has to read them.
-    let calls = store.calls(Filter::default()).await.unwrap();
+    let calls = store.calls(Filter::default()).await.unwrap().items;
     assert!(calls.iter().any(|call| call.audit_id == "a1"));
-    assert!(History::open(&dir.path().join("none")).is_err());
+    assert!(open_history(&dir.path().join("none")).is_err());
 }
 
 #[tokio::test]
@@ -232,7 +207,7 @@ async fn keeps_entries_and_finds_them() {
         .await
         .unwrap();
     let found = |filter: Filter| async {
-        let calls = store.calls(filter).await.unwrap();
+        let calls = store.calls(filter).await.unwrap().items;
         calls.into_iter().map(|call| call.audit_id).collect::<Vec<_>>()
     };
     let all = Filter::default();
@@ -246,7 +221,7 @@ async fn keeps_entries_and_finds_them() {
     assert!(store.is_agent("reader").await.unwrap());
     assert!(!store.is_agent("alice").await.unwrap());
     let call = store.calls(Filter { audit_ids: vec!["a1".into()], ..Filter::default() }).await;
-    assert_eq!(call.unwrap().first().and_then(Call::hold_id), Some("h1"));
+    assert_eq!(call.unwrap().items.first().and_then(Call::hold_id), Some("h1"));
 }
 
 fn read(audit_id: &str, namespace: &str, name: &str, username: &str) -> Entry {
@@ -283,14 +258,14 @@ async fn finds_each_of_many_reads_that_share_a_row() {
     let count = |sql: &str| other.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM reads"), 3);
     assert_eq!(count("SELECT count(*) FROM entries"), 5);
-    assert_eq!(count_entries(dir.path()).unwrap(), 605);
+    assert_eq!(open_history(dir.path()).unwrap().count_all().unwrap(), 605);
     for sql in ["UPDATE reads SET entries = '[]'", "DELETE FROM reads"] {
         let refused = other.execute_batch(sql).err().unwrap().to_string();
         assert!(refused.contains("never"), "{refused}");
     }
 
     let all = Filter::default;
-    let found = |filter: Filter| async { store.calls(filter).await.unwrap() };
+    let found = |filter: Filter| async { store.calls(filter).await.unwrap().items };
     assert_eq!(found(all()).await.len(), 605);
     assert_eq!(found(Filter { namespace: Some("prod".into()), ..all() }).await.len(), 600);
     assert_eq!(found(Filter { namespace: Some("dev".into()), ..all() }).await.len(), 5);
@@ -333,7 +308,7 @@ fn brings_an_older_file_up_to_date() {
     .unwrap();
     drop(old);
     drop(Sqlite::open(dir.path()).unwrap());
-    assert_eq!(count_entries(dir.path()).unwrap(), 1);
+    assert_eq!(open_history(dir.path()).unwrap().count_all().unwrap(), 1);
 }
 
 #[test]
@@ -362,33 +337,95 @@ fn takes_the_facts_of_an_older_file_along() {
     assert_eq!(count("SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'facts'"), 0);
 }
 
+/// As schema 5 had them: two orders, and each hold one document.
 #[tokio::test]
-async fn changes_a_hold_only_from_the_revision_that_was_read() {
+async fn puts_reads_and_writes_into_one_order_and_takes_holds_apart() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(dir.path()).unwrap();
-    let first = hold("h1", "d1");
-    store.insert(first.clone(), vec![]).await.unwrap();
-    assert!(matches!(store.insert(first.clone(), vec![]).await, Err(StoreError::Conflict)));
-    let mut second = first.clone();
-    second.state = State::Expired { at: Timestamp::now(), approvals: Vec::new() };
-    let second = store.replace(second, vec![entry("e", "prod", "delete", "a")]).await.unwrap();
-    assert_eq!(second.revision, 1);
-    let late = store.replace(first, vec![entry("never", "prod", "delete", "a")]).await;
-    assert!(matches!(late, Err(StoreError::Conflict)));
-    let never = store.calls(Filter { audit_ids: vec!["never".into()], ..Filter::default() });
-    assert!(never.await.unwrap().is_empty());
-    assert_eq!(store.load(&HoldId::parse("h1")).await.unwrap(), Some(second));
-
-    store.insert(hold("h2", "d2"), vec![]).await.unwrap();
-    let ids = |filter: HoldFilter| async {
-        let holds = store.list(filter).await.unwrap();
-        holds.into_iter().map(|hold| hold.id.to_string()).collect::<Vec<_>>()
+    let old = Connection::open(dir.path().join(FILE)).unwrap();
+    old.execute_batch(&SCHEMA[..5].concat()).unwrap();
+    old.execute_batch("PRAGMA user_version = 5").unwrap();
+    let write = |n: i64, time: i64| {
+        let mut entry = entry(&format!("w{n}"), "prod", "delete", "agent");
+        entry.time = Timestamp::from_microsecond(time).unwrap();
+        let sql = "INSERT INTO entries (time_us, audit_id, probe, entry) VALUES (?1, ?2, 0, ?3)";
+        let json = serde_json::to_string(&entry).unwrap();
+        old.execute(sql, rusqlite::params![time, entry.audit_id, json]).unwrap();
     };
-    assert_eq!(ids(HoldFilter::default()).await, ["h2", "h1"]);
-    let pending = HoldFilter { states: vec!["pending"], ..HoldFilter::default() };
-    assert_eq!(ids(pending).await, ["h2"]);
-    let same = HoldFilter { request_digest: Some("d1".into()), ..HoldFilter::default() };
-    assert_eq!(ids(same).await, ["h1"]);
+    let reads = |n: u32, time: i64| {
+        let entries = [n, n + 1].map(|n| {
+            let mut entry = read(&format!("r{n}"), "prod", &format!("o{n}"), "agent");
+            entry.time = Timestamp::from_microsecond(time).unwrap();
+            entry
+        });
+        let json = serde_json::to_string(&entries).unwrap();
+        let sql = "INSERT INTO reads (first_us, last_us, count, entries) VALUES (?1, ?1, 2, ?2)";
+        old.execute(sql, rusqlite::params![time, json]).unwrap();
+        let seq = old.last_insert_rowid();
+        old.execute("INSERT INTO read_keys VALUES ('username agent', ?1)", [seq]).unwrap();
+    };
+    write(1, 1_000);
+    reads(0, 2_000);
+    write(2, 3_000);
+    // Appended later than it happened: it stays behind the one before.
+    write(3, 1_500);
+    reads(2, 4_000);
+    old.execute("INSERT INTO facts VALUES (2, 3000, NULL)", []).unwrap();
+    let verdict = r#"{"reviewer": {"username": "alice"}, "reason": "ok", "at": "2026-01-01T00:00:00Z", "digest": "d"}"#;
+    let states = [
+        ("h1", "pending", r#"{"name": "pending"}"#.to_owned()),
+        ("h2", "denied", format!(r#"{{"name": "denied", "verdict": {verdict}}}"#)),
+        (
+            "h3",
+            "running",
+            format!(
+                r#"{{"name": "running", "verdict": {verdict}, "auditID": "a3", "since": "2026-01-01T00:00:00Z"}}"#
+            ),
+        ),
+    ];
+    for (id, name, state) in states {
+        let document = format!(
+            r#"{{"id": "{id}", "revision": 3, "createdAt": "2026-01-01T00:00:00Z", "changedAt": "2026-01-01T00:00:01Z",
+            "deadline": "2126-01-01T00:30:00Z", "user": {{"username": "agent"}}, "requestDigest": "same", "auditID": "a-{id}",
+            "request": {{"verb": "delete", "method": "DELETE", "namespace": "prod", "requestURI": "/x"}}, "payload": "body",
+            "rules": ["r"], "reason": "because", "severity": "critical", "effects": [],
+            "preview": {{"digest": "d", "uid": "u", "changes": [{{"path": "/spec", "old": "1"}}]}}, "state": {state}}}"#
+        );
+        let sql = "INSERT INTO holds VALUES (?1, 3, ?2, 1, 1, 'agent', 'prod', 'same', ?3)";
+        old.execute(sql, rusqlite::params![id, name, document]).unwrap();
+    }
+    let freeze = r#"{"username": "agent", "by": {"username": "alice"}, "reason": "wild", "at": "2026-01-01T00:00:00Z"}"#;
+    old.execute("INSERT INTO freezes VALUES ('agent', ?1)", [freeze]).unwrap();
+    drop(old);
+
+    let store = Sqlite::open(dir.path()).unwrap();
+    let calls = store.calls(Filter { limit: Some(4), ..Filter::default() }).await.unwrap();
+    let ids = |page: &Page<Call, Position>| {
+        page.items.iter().map(|it| it.audit_id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&calls), ["r3", "r2", "w2", "w3"]);
+    let rest = store.calls(Filter { before: calls.next, ..Filter::default() }).await.unwrap();
+    assert_eq!(ids(&rest), ["r1", "r0", "w1"]);
+    let next = store.append(vec![entry("w4", "prod", "delete", "agent")]).await.unwrap();
+    assert_eq!(next, [Position(8)]);
+    let facts = shown(dir.path());
+    assert!(facts.contains(&("w2".to_owned(), "Lost".to_owned())), "{facts:?}");
+    let username = Filter { username: Some("agent".into()), ..Filter::default() };
+    assert_eq!(ids(&store.calls(username).await.unwrap()).len(), 5, "read by their keys");
+
+    let load = |id| store.load(&HoldId::parse(id));
+    let pending = load("h1").await.unwrap().unwrap();
+    assert_eq!((pending.revision(), pending.state().name()), (3, StateName::Pending));
+    assert_eq!((pending.summary().digest.as_str(), pending.summary().uid.as_str()), ("d", "u"));
+    assert_eq!(pending.summary().quorum, hold::Quorum::default());
+    let shown = Holds::shown(&store, pending.id()).await.unwrap().unwrap();
+    assert_eq!((shown.payload.as_str(), shown.preview.changes.len()), ("body", 1));
+    let denied = load("h2").await.unwrap().unwrap();
+    assert_eq!(denied.decided_by().unwrap().reviewer.username, "alice");
+    // Its process is dead.
+    let taken = store.take_over().await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].state().audit_id(), Some("a3"));
+    assert_eq!(store.frozen("agent").await.unwrap().unwrap().reason, "wild");
 }
 
 #[tokio::test]
@@ -400,10 +437,10 @@ async fn refuses_while_it_cannot_write_and_goes_on_after() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = store.append(vec![entry("during", "n", "delete", "a")]).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))));
-    assert_eq!(store.calls(Filter::default()).await.unwrap().len(), 1);
+    assert_eq!(store.calls(Filter::default()).await.unwrap().items.len(), 1);
     other.execute_batch("ROLLBACK").unwrap();
     store.append(vec![entry("after", "n", "delete", "a")]).await.unwrap();
-    let ids: Vec<_> = store.calls(Filter::default()).await.unwrap();
+    let ids: Vec<_> = store.calls(Filter::default()).await.unwrap().items;
     let ids: Vec<_> = ids.iter().map(|call| call.audit_id.as_str()).collect();
     assert_eq!(ids, ["after", "before"]);
 }
@@ -419,7 +456,7 @@ async fn commits_many_at_once() {
     for appended in futures_util::future::join_all(appends).await {
         appended.unwrap();
     }
-    assert_eq!(store.calls(Filter::default()).await.unwrap().len(), 200);
+    assert_eq!(store.calls(Filter::default()).await.unwrap().items.len(), 200);
 }
 
 #[test]
@@ -434,7 +471,7 @@ fn opens_only_what_is_its_own() {
     for sql in ["UPDATE entries SET entry = ''", "DELETE FROM entries"] {
         other
             .execute_batch(
-                "INSERT INTO entries (time_us, audit_id, probe, entry) VALUES (1, 'x', 0, '{}')",
+                "INSERT OR IGNORE INTO entries (seq, time_us, audit_id, probe, entry) VALUES (1, 1, 'x', 0, '{}')",
             )
             .unwrap();
         let refused = other.execute_batch(sql).err().unwrap().to_string();
@@ -482,7 +519,7 @@ async fn loses_nothing_that_it_acknowledged() {
     }
     child.wait().unwrap();
     let store = Sqlite::open(dir.path()).unwrap();
-    let kept = store.calls(Filter::default()).await.unwrap();
+    let kept = store.calls(Filter::default()).await.unwrap().items;
     assert!(acked >= 300 && kept.len() > acked, "acked {acked}, kept {}", kept.len());
     let other = Connection::open(dir.path().join("agent-shield.db")).unwrap();
     let ok: String = other.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

@@ -4,48 +4,50 @@
 //! changes between the last look and the send, the API server answers 409 and nothing happens.
 
 use bytes::Bytes;
-use http::HeaderValue;
-use judge::Write;
 use payload::MediaType;
 use serde_json::{Value, json};
 
+use crate::request::Request;
+
 /// What is sent for an approved hold.
-pub(crate) struct Pinned {
-    pub(crate) body: Bytes,
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pinned {
+    /// The body that leaves.
+    pub body: Bytes,
     /// Set where the body has another type than the agent's (a delete without a body gets one).
-    pub(crate) content_type: Option<HeaderValue>,
+    pub content_type: Option<&'static str>,
     /// Whether a 409 (or 422 for a JSON patch) means that the object has changed.
-    pub(crate) is_pinned: bool,
+    pub is_pinned: bool,
 }
 
 /// Adds uid and resourceVersion where the format has a place for them; otherwise the agent's own
 /// bytes, marked as not pinned.
-pub(crate) fn add(write: &Write, uid: &str, resource_version: &str) -> Pinned {
-    let pinned = match write.attributes().verb.as_str() {
+pub(crate) fn add(request: &Request<'_>, uid: &str, resource_version: &str) -> Pinned {
+    let pinned = match request.attributes.verb.as_str() {
         _ if uid.is_empty() || resource_version.is_empty() => None,
-        "delete" => pinned_delete(write, uid, resource_version),
-        "patch" | "update" => pinned_change(write, resource_version),
+        "delete" => pinned_delete(request, uid, resource_version),
+        "patch" | "update" => pinned_change(request, resource_version),
         _ => None,
     };
     pinned.unwrap_or_else(|| Pinned {
-        body: write.body.clone(),
+        body: request.body.clone(),
         content_type: None,
         is_pinned: false,
     })
 }
 
-fn pinned_delete(write: &Write, uid: &str, resource_version: &str) -> Option<Pinned> {
-    let options = judge::delete_options(write).ok()?;
+fn pinned_delete(request: &Request<'_>, uid: &str, resource_version: &str) -> Option<Pinned> {
+    let options = request.delete_options()?;
     let body = options.pinned(uid, Some(resource_version)).ok()?;
     Some(Pinned {
         body: Bytes::from(body),
-        content_type: Some(HeaderValue::from_static("application/json")),
+        content_type: Some("application/json"),
         is_pinned: true,
     })
 }
 
-fn pinned_change(write: &Write, resource_version: &str) -> Option<Pinned> {
-    let mut document = payload::read(write.media, &write.body).ok()?;
+fn pinned_change(request: &Request<'_>, resource_version: &str) -> Option<Pinned> {
+    let mut document = payload::read(request.media, request.body).ok()?;
     // A number that would be written differently than it was read leaves the body as it is.
     let rereads = |media: MediaType| {
         matches!(
@@ -55,19 +57,19 @@ fn pinned_change(write: &Write, resource_version: &str) -> Option<Pinned> {
                 | MediaType::MergePatch
                 | MediaType::StrategicMergePatch
                 | MediaType::ApplyYaml
-        ) && serde_json::from_slice::<Value>(&write.body).is_ok()
+        ) && serde_json::from_slice::<Value>(request.body).is_ok()
     };
-    if !rereads(write.media) || !only_integers(&document) {
+    if !rereads(request.media) || !only_integers(&document) {
         return None;
     }
     match &mut document {
-        Value::Array(operations) if write.media == MediaType::JsonPatch => {
+        Value::Array(operations) if request.media == MediaType::JsonPatch => {
             let test = json!({
                 "op": "test", "path": "/metadata/resourceVersion", "value": resource_version,
             });
             operations.insert(0, test);
         }
-        Value::Object(object) if write.media != MediaType::JsonPatch => {
+        Value::Object(object) if request.media != MediaType::JsonPatch => {
             let metadata = object.entry("metadata").or_insert_with(|| json!({}));
             let metadata = metadata.as_object_mut()?;
             // An agent's own resourceVersion stays: the API server checks it.

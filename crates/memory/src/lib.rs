@@ -1,0 +1,86 @@
+//! What was done lately and decides: remembered for a time, then forgotten.
+//!
+//! [`Memory`] is the trait, so that replicas can share what they remember: a rule that counts, counts
+//! over all of them. [`InProcess`] is the one implementation so far, in memory and bounded: a restart
+//! forgets. Whatever matters when it is forgotten belongs in the ledger.
+
+mod in_process;
+mod namespaces;
+mod replaced;
+mod window;
+
+use std::time::Duration;
+
+use effects::{Effect, NamespaceClass, ObjectRef};
+pub use in_process::InProcess;
+use jiff::Timestamp;
+use ledger::{StoreError, Task, WindowRecord};
+use policy::Past;
+
+/// Effects are remembered for so long, for rules that count them.
+pub const WINDOW_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Pods that were let go are remembered for so long.
+pub const REPLACED_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// What is remembered of all agents.
+pub trait Memory: Send + Sync {
+    /// Remembers what an agent's request, which was just sent, does.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it does not count.
+    fn remember(
+        &self,
+        username: &str,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Task<'_, Result<(), StoreError>>;
+
+    /// What this user did within a day, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that is not known.
+    fn window(&self, username: &str, now: Timestamp) -> Task<'_, Result<Vec<Past>, StoreError>>;
+
+    /// How much of it there is, as it is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that is not known.
+    fn window_record(
+        &self,
+        username: &str,
+        now: Timestamp,
+    ) -> Task<'_, Result<Option<WindowRecord>, StoreError>>;
+
+    /// A pod of this owner goes with this call, from now on: the other calls that let one of the same
+    /// owner go lately come back, so that requests at the same moment count each other.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that is not known.
+    fn pod_goes(
+        &self,
+        owner: &ObjectRef,
+        audit_id: &str,
+        now: Timestamp,
+    ) -> Task<'_, Result<Vec<String>, StoreError>>;
+
+    /// It does not go: it is held, or a person has agreed to it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it counts still.
+    fn pod_stays(&self, audit_id: &str) -> Task<'_, Result<(), StoreError>>;
+
+    /// How a namespace is classed now. At once, as a watch tells of it.
+    fn saw_namespace(&self, name: &str, class: NamespaceClass);
+
+    /// How a namespace of this name was classed when it was last seen, also where it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that is not known.
+    fn namespace(&self, name: &str) -> Task<'_, Result<Option<NamespaceClass>, StoreError>>;
+}
+
+/// Earlier calls, the newest first, as they are recorded.
+pub fn record(past: &[Past]) -> Option<WindowRecord> {
+    let (newest, oldest) = (past.first()?, past.last()?);
+    Some(WindowRecord { count: past.len(), oldest: oldest.at, newest: newest.at })
+}

@@ -1,0 +1,373 @@
+//! Running what was approved: looked at once more, the approval spent, sent, and its answer kept.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hold::{Answer, Hold, HoldError, Permit, Preview, Quorum, Spent, Target, Unchanged};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use judge::{Judge, Judged, Judgement, Write};
+use ledger::{EffectRecord, Entry, HoldEvent, Outcome, Stage, StoreError};
+use payload::Redactor;
+use policy::{Decision, PolicyDecision};
+use review::Queue;
+use upstream::{Body, Outgoing, SendError};
+
+use crate::{
+    answers,
+    error::ProxyError,
+    forward::{Forward, Sent},
+    inbound::InboundWrite,
+    lost_answer,
+    recorder::Recorder,
+    warning,
+};
+
+/// Sent again after a 409 for so many times, then it goes back to the queue.
+const RUN_TRIES: usize = 5;
+/// Answers of approved requests are read whole, up to here, so that they can be given again.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// What came of one attempt to run an approved hold.
+pub(crate) enum Run {
+    /// Answered; the answer is kept under the hold's id.
+    Answered,
+    /// The agent's connection becomes a tunnel.
+    Opened(Response<Body>),
+    /// Somebody else ran, denied or expired it, or it drifted: look at it again.
+    Again,
+    /// It failed in a way that the agent must know.
+    Failed(ProxyError),
+}
+
+/// One try of it.
+enum Try {
+    Ended(Run),
+    /// The object changed after the last look; nothing ran, and the approval is whole again.
+    Refused(Hold),
+}
+
+/// Runs what was approved.
+pub(crate) struct Runner {
+    pub(crate) judge: Arc<Judge>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) recorder: Recorder,
+    pub(crate) redactor: Redactor,
+    pub(crate) forward: Forward,
+}
+
+impl Runner {
+    /// Looks once more, spends the approval, sends, and keeps the answer.
+    pub(crate) async fn run(self: Arc<Self>, mut hold: Hold, write: Arc<InboundWrite>) -> Run {
+        for _ in 0..RUN_TRIES {
+            hold = match self.try_once(hold, &write).await {
+                Ok(Try::Ended(run)) => return run,
+                Ok(Try::Refused(hold)) => hold,
+                Err(error) => return Run::Failed(error),
+            };
+        }
+        // It keeps changing under the approval: a person should look again.
+        let run = match self.judge.judge(&write).await {
+            Ok(Judged::Decided(judgement)) => self.drift_by(hold, *judgement).await,
+            Ok(Judged::Answered(answer)) => {
+                self.settle_unsent(hold, &write, answer.status, answer.bytes).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        run.unwrap_or_else(Run::Failed)
+    }
+
+    async fn try_once(&self, hold: Hold, write: &Arc<InboundWrite>) -> Result<Try, ProxyError> {
+        let judgement = match self.judge.judge(write).await? {
+            Judged::Decided(judgement) => judgement,
+            Judged::Answered(answer) => {
+                let ended = self.settle_unsent(hold, write, answer.status, answer.bytes).await?;
+                return Ok(Try::Ended(ended));
+            }
+        };
+        if judgement.verdict.decision() == Decision::Deny {
+            // The policies are others now, and this is what they are for.
+            return Err(self.judge.refuse(write, *judgement).await.into());
+        }
+        if !is_approved(&hold, &judgement) {
+            return Ok(Try::Ended(self.drift_by(hold, *judgement).await?));
+        }
+        if let Some(freeze) = self.queue.frozen(&write.user.username).await? {
+            return Err(ProxyError::Frozen(Box::new(freeze)));
+        }
+        if self.queue.revoke_agent_approvals(hold.clone()).await? {
+            return Ok(Try::Ended(Run::Again));
+        }
+        let Some((hold, spent)) = self.start(hold, write).await? else {
+            return Ok(Try::Ended(Run::Again));
+        };
+        let recent = &self.judge.remembered.recent;
+        let counted =
+            recent.remember(&write.user.username, &judgement.effects, hold.changed_at()).await;
+        if let Err(error) = counted {
+            // What does not count must not be sent.
+            self.unspend(hold).await?;
+            return Err(error.into());
+        }
+        self.send(hold, spent, write, &judgement.preview).await
+    }
+
+    async fn send(
+        &self,
+        hold: Hold,
+        spent: Spent,
+        write: &Arc<InboundWrite>,
+        preview: &Preview,
+    ) -> Result<Try, ProxyError> {
+        let (permit, outgoing, is_pinned) = match outgoing(&hold, spent, write, preview) {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::error!(%error, hold = %hold.id(), "nothing was sent");
+                self.unspend(hold).await?;
+                return Err(ProxyError::Unsent);
+            }
+        };
+        let answer = match self.forward.send(permit, write, outgoing).await {
+            Ok(Sent::Answered(answer)) => answer,
+            Ok(Sent::Opened(answer)) => {
+                self.opened(hold).await;
+                return Ok(Try::Ended(Run::Opened(answer)));
+            }
+            Err(error) => return Ok(Try::Ended(self.lose(hold, write, error).await?)),
+        };
+        if is_pinned && matches!(answer.status().as_u16(), 409 | 422) {
+            return Ok(Try::Refused(self.unspend(hold).await?));
+        }
+        Ok(Try::Ended(self.settle(hold, write, &preview.targets, answer).await))
+    }
+
+    /// Writes down that the bytes leave now. `None` where somebody else was first.
+    async fn start(&self, hold: Hold, write: &Write) -> Result<Option<(Hold, Spent)>, StoreError> {
+        let (request, audit_id) = (write.request(), &write.call.audit_id);
+        let (hold, spent) = match hold.start(&request, &self.redactor, audit_id, Timestamp::now()) {
+            Ok(started) => started,
+            Err(Unchanged { error: HoldError::Settled(_) | HoldError::Expired(_), .. }) => {
+                return Ok(None);
+            }
+            // No hold that this store wrote is so.
+            Err(Unchanged { error, .. }) => return Err(StoreError::Corrupt(error.to_string())),
+        };
+        match self.queue.change(hold, None, HoldEvent::Running, Vec::new()).await {
+            Ok(hold) => Ok(Some((hold, spent))),
+            Err(StoreError::Conflict) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The session runs: the approval is spent, and its answer is for this connection alone.
+    async fn opened(&self, hold: Hold) {
+        let id = hold.id().clone();
+        let stored = match hold.finish(101, Timestamp::now()) {
+            Ok(hold) => self.queue.change(hold, None, HoldEvent::Done, Vec::new()).await,
+            Err(Unchanged { error, .. }) => Err(StoreError::Corrupt(error.to_string())),
+        };
+        if let Err(error) = stored {
+            tracing::error!(%error, hold = %id, "a session runs whose hold is not settled");
+        }
+    }
+
+    /// Nothing ran: the approval is whole again.
+    async fn unspend(&self, hold: Hold) -> Result<Hold, StoreError> {
+        let now = Timestamp::now();
+        let until = now.saturating_add(self.queue.settings().grant_time).unwrap_or(Timestamp::MAX);
+        let corrupt = |it: Unchanged| StoreError::Corrupt(it.to_string());
+        let hold = hold.unspend(until, now).map_err(corrupt)?;
+        self.queue.change(hold, None, HoldEvent::Refreshed, Vec::new()).await
+    }
+
+    /// The proxy's own deadline, or an earlier one that a rule gives.
+    pub(crate) fn deadline(&self, decision: &PolicyDecision, now: Timestamp) -> Timestamp {
+        let own = self.queue.settings().deadline;
+        let time = decision.deadline().map_or(own, |it| it.min(own));
+        now.saturating_add(time).unwrap_or(Timestamp::MAX)
+    }
+
+    async fn drift_by(&self, hold: Hold, judgement: Judgement) -> Result<Run, ProxyError> {
+        let effects = judgement.effect_records();
+        self.drift(hold, &judgement.verdict, effects, judgement.preview).await?;
+        Ok(Run::Again)
+    }
+
+    /// Back to the queue with what it would do now; what somebody else has settled stays as it is.
+    pub(crate) async fn drift(
+        &self,
+        hold: Hold,
+        decision: &PolicyDecision,
+        effects: Vec<EffectRecord>,
+        preview: Preview,
+    ) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let deadline = self.deadline(decision, now);
+        let hold = match hold.drift(decision, effects, &preview, deadline, now) {
+            Ok(hold) => hold,
+            Err(Unchanged { hold, error }) => {
+                tracing::debug!(%error, hold = %hold.id(), "it cannot drift any more");
+                return Ok(());
+            }
+        };
+        match self.queue.change(hold, Some(preview), HoldEvent::Drifted, Vec::new()).await {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records the API server's answer and keeps it for whoever waits.
+    async fn settle(
+        &self,
+        hold: Hold,
+        write: &Write,
+        targets: &[Target],
+        answer: Response<Body>,
+    ) -> Run {
+        let (head, body) = answer.into_parts();
+        let (bytes, complete) = match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
+            Ok(collected) => (collected.to_bytes(), true),
+            Err(error) => {
+                tracing::warn!(%error, hold = %hold.id(), "an answer could not be read whole");
+                (Bytes::new(), false)
+            }
+        };
+        let code = head.status.as_u16();
+        let mut headers = attributes::headers::downstream_headers(head.headers);
+        headers.remove(header::CONTENT_LENGTH);
+        headers.append(header::WARNING, approved_by(&hold));
+        if complete {
+            self.keep(&hold, answers::kept(head.status, &headers, bytes.clone())).await;
+        }
+        let mut entry = write.call.entry(Stage::ResponseComplete);
+        entry.response = Some(write.call.response(code, Outcome::Answered, bytes.len() as u64));
+        entry.note = excess(&hold, targets, &bytes);
+        if let Some(note) = &entry.note {
+            tracing::error!(hold = %hold.id(), note, "more was deleted than was approved");
+        }
+        self.finish(hold.finish(code, Timestamp::now()), HoldEvent::Done, entry).await;
+        Run::Answered
+    }
+
+    /// The API server's dry run refuses now what was approved: that is the answer; nothing is sent.
+    async fn settle_unsent(
+        &self,
+        hold: Hold,
+        write: &Write,
+        status: StatusCode,
+        bytes: Bytes,
+    ) -> Result<Run, ProxyError> {
+        // The approval is spent all the same, and the right to send that it gives is dropped.
+        let Some((hold, _)) = self.start(hold, write).await? else { return Ok(Run::Again) };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let (code, mut entry) = (status.as_u16(), write.call.entry(Stage::ResponseComplete));
+        entry.response = Some(write.call.response(code, Outcome::Refused, bytes.len() as u64));
+        entry.note = Some("the dry run refused it; nothing was sent".to_owned());
+        self.keep(&hold, answers::kept(status, &headers, bytes)).await;
+        self.finish(hold.finish(code, Timestamp::now()), HoldEvent::Done, entry).await;
+        Ok(Run::Answered)
+    }
+
+    /// No answer: unsent leaves the approval whole, sent makes the outcome unknown for good.
+    async fn lose(&self, hold: Hold, write: &Write, error: SendError) -> Result<Run, ProxyError> {
+        tracing::error!(%error, hold = %hold.id(), source = ?std::error::Error::source(&error),
+            "an approved request got no answer");
+        if let SendError::Unsent(_) = error {
+            self.unspend(hold).await?;
+            return Err(ProxyError::Unsent);
+        }
+        let audit_id = write.call.audit_id.to_string();
+        let mut entry = write.call.entry(Stage::ResponseComplete);
+        entry.response = Some(write.call.response(504, Outcome::Unknown, 0));
+        entry.note = Some(lost_answer::found_out(&self.judge.view, write, &hold).await);
+        let lost = hold.lose(error.to_string(), Timestamp::now());
+        self.finish(lost, HoldEvent::Unknown, entry).await;
+        Err(ProxyError::OutcomeUnknown { audit_id })
+    }
+
+    async fn keep(&self, hold: &Hold, answer: Answer) {
+        if let Err(error) = self.queue.holds().keep_answer(hold.id(), answer).await {
+            tracing::error!(%error, hold = %hold.id(), "nobody will get the answer");
+        }
+    }
+
+    /// Stores a settled hold with its outcome. Where the store does not take it now, the hold stays
+    /// running there and is found as unknown after a restart; the outcome is kept and written later.
+    async fn finish(&self, settled: Result<Hold, Unchanged>, event: HoldEvent, entry: Entry) {
+        let stored = match settled {
+            Ok(hold) => self.queue.change(hold, None, event, vec![entry.clone()]).await,
+            Err(Unchanged { error, .. }) => Err(StoreError::Corrupt(error.to_string())),
+        };
+        if let Err(error) = stored {
+            let audit_id = &entry.audit_id;
+            tracing::error!(%error, auditID = audit_id, "the outcome of a hold is kept in memory");
+            self.recorder.append_later(entry, None);
+        }
+    }
+}
+
+/// Whether the approvals are of what would happen now. They are void if a rule asks that did not, or if
+/// the policies of now require more approvers.
+fn is_approved(hold: &Hold, judgement: &Judgement) -> bool {
+    let (of, decision, digest) = (hold.summary(), &judgement.verdict, &judgement.preview.digest);
+    *digest == of.digest
+        && decision.rules().iter().all(|rule| of.rules.contains(rule))
+        && Quorum::of(decision.reviewers()).is_met(hold.state().approvals(), digest)
+}
+
+/// What is sent for an approved write, the right to send it, and whether the API server refuses it once
+/// the object has changed. A session cannot be bound to what was seen.
+fn outgoing(
+    hold: &Hold,
+    spent: Spent,
+    write: &InboundWrite,
+    preview: &Preview,
+) -> Result<(Permit, Outgoing, bool), hold::OtherRequest> {
+    let (uid, version) = match write.upgrade {
+        Some(_) => ("", ""),
+        None => (preview.uid.as_str(), preview.resource_version.as_str()),
+    };
+    let (permit, pinned) = spent.permit(hold, &write.request(), uid, version)?;
+    let mut outgoing = write.call.outgoing(pinned.body);
+    if let Some(content_type) = pinned.content_type {
+        outgoing.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    Ok((permit, outgoing, pinned.is_pinned))
+}
+
+/// `Warning: 299 - "…"`, which kubectl prints (k8s.io/apimachinery, pkg/util/net/http.go).
+fn approved_by(hold: &Hold) -> HeaderValue {
+    let approvals = hold.state().approvals();
+    let names: Vec<&str> = approvals.iter().map(|it| it.reviewer().username.as_str()).collect();
+    let reasons = approvals.iter().map(|it| it.reason()).filter(|it| !it.is_empty());
+    let said = match reasons.collect::<Vec<_>>() {
+        reasons if reasons.is_empty() => String::new(),
+        reasons => format!(": {}", reasons.join("; ")),
+    };
+    warning::of(&format!("approved by {} (hold {}){said}", names.join(" and "), hold.id()))
+}
+
+/// What a collection's answer shows deleted that nobody approved.
+fn excess(hold: &Hold, targets: &[Target], answer: &[u8]) -> Option<String> {
+    if hold.summary().request.verb != "deletecollection" {
+        return None;
+    }
+    let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    let uid = |item: &serde_json::Value| {
+        item.pointer("/metadata/uid").and_then(|uid| uid.as_str()).map(str::to_owned)
+    };
+    let more: Vec<String> = answer
+        .get("items")?
+        .as_array()?
+        .iter()
+        .filter(|item| {
+            let uid = uid(item).unwrap_or_default();
+            !targets.iter().any(|target| target.uid == uid)
+        })
+        .filter_map(|item| item.pointer("/metadata/name")?.as_str().map(str::to_owned))
+        .collect();
+    (!more.is_empty())
+        .then(|| format!("deleted but never shown to a reviewer: {}", more.join(", ")))
+}

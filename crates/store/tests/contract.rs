@@ -1,0 +1,555 @@
+//! One suite for every store: what [`hold::Holds`], [`hold::Freezes`], [`ledger::Ledger`] and
+//! [`memory::Memory`] promise, shown on each implementation behind `dyn`.
+
+use std::{sync::Arc, time::Duration};
+
+use effects::{NamespaceClass, ObjectRef};
+use hold::{
+    Answer, Approval, ChangeRecord, Denial, Freeze, Hold, HoldFilter, HoldId, Inserted, Insertion,
+    Join, Preview, Quorum, Shown, StateName, Summary,
+};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{
+    Action, DecisionRecord, EffectRecord, Entry, Facts, Filter, HoldEvent, HoldRecord, Identity,
+    Position, RequestRecord, Stage, StoreError,
+};
+use policy::Severity;
+use store::{Stores, shared::Shared};
+
+/// One of each kind; the directory must outlive its store.
+fn every() -> Vec<(&'static str, Stores, Option<tempfile::TempDir>)> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sqlite = store::open(dir.path()).expect("a store");
+    vec![("sqlite", sqlite, Some(dir)), ("shared", Shared::default().stores(), None)]
+}
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn by(username: &str) -> Identity {
+    Identity { username: username.into(), ..Identity::default() }
+}
+
+fn hold(id: &str, digest: &str) -> Hold {
+    held(id, digest, "agent", now())
+}
+
+fn held(id: &str, digest: &str, username: &str, created_at: Timestamp) -> Hold {
+    Hold::new(Summary {
+        id: HoldId::parse(id),
+        created_at,
+        deadline: created_at + SignedDuration::from_mins(30),
+        user: by(username),
+        request_digest: digest.into(),
+        audit_id: format!("audit-{id}"),
+        request: RequestRecord { namespace: "prod".into(), ..RequestRecord::default() },
+        rules: vec!["r".into()],
+        reason: "because".into(),
+        severity: Severity::High,
+        effects: vec![EffectRecord {
+            kind: "Delete".into(),
+            name: digest.into(),
+            ..EffectRecord::default()
+        }],
+        digest: "d".into(),
+        uid: "u".into(),
+        quorum: Quorum::default(),
+        drifts: 0,
+    })
+}
+
+fn shown(text: &str) -> Shown {
+    let change = ChangeRecord { path: "/spec".into(), old: None, new: Some(text.into()) };
+    let preview = Preview { digest: "d".into(), changes: vec![change], ..Preview::default() };
+    Shown { content_type: "application/json".into(), payload: text.into(), preview }
+}
+
+fn insertion(hold: Hold) -> Insertion {
+    Insertion {
+        denied_since: now() - SignedDuration::from_mins(10),
+        entries: vec![entry(&hold.summary().audit_id, "prod", "delete", "agent")],
+        hold,
+        shown: shown("first"),
+        join: Join::Open,
+        open_max: 64,
+    }
+}
+
+async fn insert(stores: &Stores, insertion: Insertion) -> Inserted {
+    stores.holds.insert_or_join(Arc::new(insertion)).await.expect("an insertion")
+}
+
+fn entry(audit_id: &str, namespace: &str, verb: &str, username: &str) -> Entry {
+    Entry {
+        user: Some(by(username)),
+        request: Some(RequestRecord {
+            verb: verb.into(),
+            namespace: namespace.into(),
+            resource: "pods".into(),
+            name: "x".into(),
+            ..RequestRecord::default()
+        }),
+        decision: Some(DecisionRecord::of(Action::Hold, "")),
+        ..Entry::new(now(), audit_id, Stage::RequestReceived)
+    }
+}
+
+/// A read that may share a row.
+fn read(n: u32, username: &str) -> Entry {
+    let mut entry = entry(&uuid::Uuid::now_v7().to_string(), "prod", "get", username);
+    entry.stage = Stage::ResponseComplete;
+    entry.decision = Some(DecisionRecord::of(Action::Allow, ""));
+    if let Some(request) = &mut entry.request {
+        request.name = format!("o{n}");
+    }
+    entry
+}
+
+fn approval(hold: &Hold) -> Approval {
+    Approval::new(by("alice"), "ok".into(), now(), hold.summary().digest.clone())
+}
+
+fn later() -> Timestamp {
+    now() + SignedDuration::from_mins(10)
+}
+
+async fn ids(stores: &Stores, filter: HoldFilter) -> Vec<String> {
+    let page = stores.holds.list(filter, None).await.expect("a page");
+    page.items.iter().map(|hold| hold.id().to_string()).collect()
+}
+
+#[tokio::test]
+async fn one_request_is_one_hold_while_it_is_open() {
+    for (name, stores, _dir) in every() {
+        let first = hold("h1", "d1");
+        assert_eq!(insert(&stores, insertion(first.clone())).await, Inserted::New, "{name}");
+        let Inserted::Joined(joined) = insert(&stores, insertion(hold("h2", "d1"))).await else {
+            panic!("{name}: a second hold of the same request");
+        };
+        assert_eq!(*joined, first, "{name}");
+        assert_eq!(insert(&stores, insertion(hold("h3", "d3"))).await, Inserted::New, "{name}");
+        assert_eq!(ids(&stores, HoldFilter::default()).await, ["h3", "h1"], "{name}");
+        let same = HoldFilter { request_digest: Some("d1".into()), ..HoldFilter::default() };
+        assert_eq!(ids(&stores, same).await, ["h1"], "{name}");
+        // Entries of what joined are the caller's to append.
+        let calls = stores.ledger.calls(Filter::default()).await.expect("calls").items;
+        assert_eq!(calls.len(), 2, "{name}");
+
+        let denied = joined.deny(Denial::new(by("alice"), "no".into(), now())).expect("open");
+        stores.holds.change(denied, None, vec![]).await.expect("stored");
+        let mut again = insertion(hold("h4", "d1"));
+        again.denied_since = later();
+        assert_eq!(insert(&stores, again).await, Inserted::New, "{name}: it is settled");
+    }
+}
+
+#[tokio::test]
+async fn many_at_once_make_one_hold() {
+    for (name, stores, _dir) in every() {
+        let inserts = (0..32).map(|n| {
+            let stores = stores.clone();
+            tokio::spawn(
+                async move { insert(&stores, insertion(hold(&format!("h{n}"), "d"))).await },
+            )
+        });
+        let mut new = 0;
+        for inserted in futures_util::future::join_all(inserts.collect::<Vec<_>>()).await {
+            match inserted.expect("no panic") {
+                Inserted::New => new += 1,
+                Inserted::Joined(_) => {}
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        let open = ids(&stores, HoldFilter::default()).await;
+        assert_eq!((new, open.len()), (1, 1), "{name}");
+        let waiting = stores.holds.waiting(&[HoldId::parse(&open[0])]).await.expect("a count");
+        assert_eq!(waiting, [32], "{name}: who joined waits");
+    }
+}
+
+#[tokio::test]
+async fn a_generated_name_joins_only_where_nobody_waits() {
+    for (name, stores, _dir) in every() {
+        let unwaited = |id| Insertion { join: Join::Unwaited, ..insertion(hold(id, "d")) };
+        assert_eq!(insert(&stores, unwaited("h1")).await, Inserted::New, "{name}");
+        assert_eq!(insert(&stores, unwaited("h2")).await, Inserted::New, "{name}: h1 is waited on");
+        let h1 = HoldId::parse("h1");
+        stores.holds.leave(&h1);
+        let Inserted::Joined(joined) = insert(&stores, unwaited("h3")).await else {
+            panic!("{name}: its client came again");
+        };
+        assert_eq!(joined.id(), &h1, "{name}");
+        let waiting = stores.holds.waiting(&[h1, HoldId::parse("h2")]).await.expect("counts");
+        assert_eq!(waiting, [1, 1], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn bounds_an_agent_and_remembers_denials() {
+    for (name, stores, _dir) in every() {
+        for n in 0..3 {
+            let new = insertion(hold(&format!("h{n}"), &format!("d{n}")));
+            assert_eq!(insert(&stores, new).await, Inserted::New, "{name}");
+        }
+        let full = |id, digest| Insertion { open_max: 3, ..insertion(hold(id, digest)) };
+        assert_eq!(insert(&stores, full("h4", "d4")).await, Inserted::TooMany, "{name}");
+        let joined = insert(&stores, full("h5", "d1")).await;
+        assert!(matches!(joined, Inserted::Joined(_)), "{name}: joining takes no place");
+        let other = Insertion { open_max: 3, ..insertion(held("h6", "d6", "other", now())) };
+        assert_eq!(insert(&stores, other).await, Inserted::New, "{name}: another agent");
+
+        let found = stores.holds.load(&HoldId::parse("h0")).await.expect("a hold").expect("h0");
+        let denied = found.deny(Denial::new(by("alice"), "no".into(), now())).expect("open");
+        stores.holds.change(denied, None, vec![]).await.expect("stored");
+        // Other bytes, the same effect.
+        let mut again = insertion(hold("h7", "d0"));
+        again.hold = Hold::new(Summary {
+            request_digest: "other bytes".into(),
+            ..again.hold.summary().clone()
+        });
+        let Inserted::Denied(by_this) = insert(&stores, again.clone()).await else {
+            panic!("{name}: it was denied a moment ago");
+        };
+        assert_eq!(by_this.id().as_str(), "h0", "{name}");
+        again.denied_since = later();
+        assert_eq!(insert(&stores, again).await, Inserted::New, "{name}: long ago");
+    }
+}
+
+#[tokio::test]
+async fn changes_a_hold_only_from_the_revision_that_was_read() {
+    for (name, stores, _dir) in every() {
+        let first = hold("h1", "d1");
+        insert(&stores, insertion(first.clone())).await;
+        let approved = first.clone().approve(approval(&first), later()).expect("approved");
+        let told = vec![entry("e", "prod", "delete", "a")];
+        let stored = stores.holds.change(approved, None, told).await.expect("stored");
+        assert_eq!(stored.revision(), 1, "{name}");
+        let denied = first.deny(Denial::new(by("bob"), String::new(), now())).expect("denied");
+        let late = stores.holds.change(denied, None, vec![entry("never", "n", "delete", "a")]);
+        assert!(matches!(late.await, Err(StoreError::Conflict)), "{name}");
+        let never = Filter { audit_ids: vec!["never".into()], ..Filter::default() };
+        assert!(stores.ledger.calls(never).await.expect("calls").items.is_empty(), "{name}");
+        let loaded = stores.holds.load(&HoldId::parse("h1")).await.expect("a hold");
+        assert_eq!(loaded, Some(stored), "{name}");
+        let approved = HoldFilter { states: vec![StateName::Approved], ..HoldFilter::default() };
+        assert_eq!(ids(&stores, approved).await, ["h1"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_shown_changes_only_with_a_preview() {
+    for (name, stores, _dir) in every() {
+        let first = hold("h1", "d1");
+        insert(&stores, insertion(first.clone())).await;
+        let id = first.id().clone();
+        let approved = first.clone().approve(approval(&first), later()).expect("approved");
+        let stored = stores.holds.change(approved, None, vec![]).await.expect("stored");
+        assert_eq!(stores.holds.shown(&id).await.expect("shown"), Some(shown("first")), "{name}");
+        let other = Preview { digest: "other".into(), ..Preview::default() };
+        let denied = stored.deny(Denial::new(by("bob"), String::new(), now())).expect("denied");
+        stores.holds.change(denied, Some(other.clone()), vec![]).await.expect("stored");
+        let now_shown = stores.holds.shown(&id).await.expect("shown").expect("h1");
+        assert_eq!(now_shown.preview, other, "{name}");
+        assert_eq!(now_shown.payload, "first", "{name}: the request is the same");
+        let none = stores.holds.shown(&HoldId::parse("none")).await.expect("an answer");
+        assert_eq!(none, None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn lists_all_holds_by_pages_and_finds_all_that_are_due() {
+    const COUNT: usize = 2_300;
+    for (name, stores, _dir) in every() {
+        let start = now() - SignedDuration::from_hours(3);
+        for n in 0..COUNT {
+            // Two at each moment: the id tells them apart.
+            let at = start + SignedDuration::from_millis(i64::try_from(n / 2).expect("small"));
+            let hold = held(&format!("h{n:05}"), &format!("d{n}"), &format!("a{}", n / 50), at);
+            assert_eq!(insert(&stores, insertion(hold)).await, Inserted::New, "{name}");
+        }
+        let (mut all, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let filter = HoldFilter { limit: Some(700), ..HoldFilter::default() };
+            let page = stores.holds.list(filter, after).await.expect("a page");
+            all.extend(page.items.iter().map(|it| it.id().to_string()));
+            pages += 1;
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        let want: Vec<String> = (0..COUNT).rev().map(|n| format!("h{n:05}")).collect();
+        assert_eq!(all, want, "{name}");
+        assert_eq!(pages, 4, "{name}");
+
+        // The oldest are due first, however many newer ones there are.
+        let mut expired = 0;
+        loop {
+            let due = stores.holds.due(now()).await.expect("due");
+            if due.is_empty() {
+                break;
+            }
+            for hold in due {
+                let hold = hold.expire(now()).expect("its time is over");
+                stores.holds.change(hold, None, vec![]).await.expect("stored");
+                expired += 1;
+            }
+        }
+        assert_eq!(expired, COUNT, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_overdue_hold_is_joined_by_nobody() {
+    for (name, stores, _dir) in every() {
+        let old = held("h1", "d", "agent", now() - SignedDuration::from_hours(1));
+        assert_eq!(insert(&stores, insertion(old)).await, Inserted::New, "{name}");
+        let new = Insertion { open_max: 1, ..insertion(hold("h2", "d")) };
+        assert_eq!(insert(&stores, new).await, Inserted::New, "{name}: nor does it take a place");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_given_until_somebody_got_it() {
+    for (name, stores, _dir) in every() {
+        let first = hold("h1", "d1");
+        let id = first.id().clone();
+        insert(&stores, insertion(first.clone())).await;
+        let answer = Answer {
+            code: 200,
+            headers: vec![("content-type".into(), b"application/json".to_vec())],
+            body: "{}".into(),
+        };
+        stores.holds.keep_answer(&id, answer.clone()).await.expect("kept");
+        assert_eq!(stores.holds.answer(&id).await.expect("an answer"), Some(answer), "{name}");
+        let done = Hold::restore(
+            first.summary().clone(),
+            0,
+            now(),
+            hold::State::Done {
+                approvals: vec![approval(&first)],
+                audit_id: "a".into(),
+                code: 200,
+                at: now(),
+            },
+        );
+        stores.holds.change(done, None, vec![]).await.expect("stored");
+        let again = insert(&stores, insertion(hold("h2", "d1"))).await;
+        assert!(matches!(again, Inserted::Joined(_)), "{name}: nobody got the answer");
+        stores.holds.delivered(&id);
+        let again = insert(&stores, insertion(hold("h3", "d1"))).await;
+        assert_eq!(again, Inserted::New, "{name}: it is a new request");
+        let none = stores.holds.answer(&HoldId::parse("none")).await.expect("an answer");
+        assert_eq!(none, None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn tells_of_each_change() {
+    for (name, stores, _dir) in every() {
+        let (mut holds, mut freezes) = (stores.holds.changes(), stores.freezes.changes());
+        let first = hold("h1", "d1");
+        insert(&stores, insertion(first.clone())).await;
+        let denied = first.deny(Denial::new(by("bob"), String::new(), now())).expect("denied");
+        stores.holds.change(denied, None, vec![]).await.expect("stored");
+        for _ in 0..2 {
+            let told = tokio::time::timeout(Duration::from_secs(5), holds.next()).await;
+            assert_eq!(told, Ok(Some(HoldId::parse("h1"))), "{name}");
+        }
+        let freeze = Freeze {
+            username: "agent".into(),
+            by: by("alice"),
+            reason: "runs wild".into(),
+            at: now(),
+        };
+        let told = vec![entry("f", "", "freeze", "")];
+        stores.freezes.freeze(freeze.clone(), told).await.expect("frozen");
+        assert_eq!(stores.freezes.frozen("agent").await.expect("known"), Some(freeze.clone()));
+        assert_eq!(stores.freezes.frozen("other").await.expect("known"), None, "{name}");
+        assert_eq!(stores.freezes.all().await.expect("all"), [freeze], "{name}");
+        assert!(stores.freezes.thaw("agent", vec![]).await.expect("thawed"), "{name}");
+        assert!(!stores.freezes.thaw("agent", vec![]).await.expect("nothing"), "{name}");
+        assert_eq!(stores.freezes.frozen("agent").await.expect("known"), None, "{name}");
+        for _ in 0..2 {
+            let told = tokio::time::timeout(Duration::from_secs(5), freezes.next()).await;
+            assert_eq!(told, Ok(Some("agent".to_owned())), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn reads_and_writes_stand_in_one_order() {
+    for (name, stores, _dir) in every() {
+        let mut last = 0;
+        for round in 0..3 {
+            let batch = vec![
+                entry(&format!("w{round}a"), "prod", "delete", "agent"),
+                read(round, "agent"),
+                entry(&format!("w{round}b"), "prod", "delete", "agent"),
+                read(round + 10, "agent"),
+            ];
+            let positions = stores.ledger.append(batch).await.expect("appended");
+            let mut sorted: Vec<u64> = positions.iter().map(|it| it.0).collect();
+            sorted.sort_unstable();
+            let want: Vec<u64> = (last + 1..=last + 4).collect();
+            assert_eq!(sorted, want, "{name}: each position once, without a gap");
+            assert!(positions[0] < positions[2], "{name}: writes stay in their order");
+            assert!(positions[1] < positions[3], "{name}: and so do reads");
+            last += 4;
+        }
+        let (mut all, mut before) = (Vec::new(), None);
+        loop {
+            let filter = Filter { limit: Some(5), before, ..Filter::default() };
+            let page = stores.ledger.calls(filter).await.expect("calls");
+            all.extend(page.items.into_iter().map(|it| it.audit_id));
+            match page.next {
+                Some(next) => before = Some(next),
+                None => break,
+            }
+        }
+        let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
+        assert_eq!((all.len(), distinct.len()), (12, 12), "{name}: each call once");
+        let none = Filter { before: Some(Position(1)), ..Filter::default() };
+        assert!(stores.ledger.calls(none).await.expect("calls").items.is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn finds_calls_by_what_they_are() {
+    for (name, stores, _dir) in every() {
+        let mut told = Entry::new(now(), "a1", Stage::Held);
+        let (reviewer, reason, digest) = (None, String::new(), String::new());
+        let event = HoldEvent::Created;
+        told.hold = Some(HoldRecord { id: "h1".into(), event, reviewer, reason, digest });
+        let mut probe = entry("p1", "prod", "delete", "triage");
+        probe.probe_of = Some("a1".into());
+        let first = entry("a1", "prod", "delete", "triage");
+        let second = entry("a2", "dev", "get", "reader");
+        stores.ledger.append(vec![first, told, probe, second]).await.expect("appended");
+        let all = Filter::default;
+        let table = [
+            (all(), vec!["a2", "a1"]),
+            (Filter { probes: true, ..all() }, vec!["a2", "p1", "a1"]),
+            (Filter { namespace: Some("prod".into()), ..all() }, vec!["a1"]),
+            (Filter { hold: Some("h1".into()), ..all() }, vec!["a1"]),
+            (Filter { writes_only: true, ..all() }, vec!["a1"]),
+            (Filter { limit: Some(1), ..all() }, vec!["a2"]),
+            (Filter { username: Some("reader".into()), ..all() }, vec!["a2"]),
+            (Filter { verb: Some("delete".into()), ..all() }, vec!["a1"]),
+            (Filter { action: Some(Action::Deny), ..all() }, vec![]),
+            (Filter { audit_ids: vec!["a1".into(), "x".into()], ..all() }, vec!["a1"]),
+            (Filter { until: Some(Timestamp::UNIX_EPOCH), ..all() }, vec![]),
+        ];
+        for (filter, want) in table {
+            let found = stores.ledger.calls(filter.clone()).await.expect("calls").items;
+            let found: Vec<_> = found.iter().map(|it| it.audit_id.as_str()).collect();
+            assert_eq!(found, want, "{name}: {filter:?}");
+        }
+        assert!(stores.ledger.is_agent("reader").await.expect("known"), "{name}");
+        assert!(!stores.ledger.is_agent("alice").await.expect("known"), "{name}");
+        assert_eq!(stores.ledger.agents().await.expect("agents"), ["reader", "triage"], "{name}");
+        let history = stores.ledger.history().await.expect("a history");
+        let since = Timestamp::UNIX_EPOCH;
+        assert_eq!((history.count(since).ok(), history.count_all().ok()), (Some(3), Some(4)));
+        let mut seen = Vec::new();
+        history.each(since, &mut |entry| seen.push(entry.audit_id)).expect("entries");
+        assert_eq!(seen, ["a1", "a1", "a2"], "{name}: no probe");
+    }
+}
+
+#[tokio::test]
+async fn facts_go_and_entries_stay() {
+    for (name, stores, _dir) in every() {
+        let facts = r#"{"version": 1, "at": "2026-01-01T00:00:00Z", "looked": true}"#;
+        let mut judged = entry("a", "prod", "delete", "agent");
+        judged.facts = Facts::Recorded(serde_json::from_str(facts).expect("facts"));
+        stores.ledger.append(vec![judged.clone()]).await.expect("appended");
+        let facts_now = || async {
+            let history = stores.ledger.history().await.expect("a history");
+            let mut seen = Vec::new();
+            history.each(Timestamp::UNIX_EPOCH, &mut |it| seen.push(it.facts)).expect("entries");
+            seen
+        };
+        let day_ago = now() - SignedDuration::from_hours(24);
+        assert!(!stores.ledger.drop_facts(day_ago).await.expect("nothing"), "{name}");
+        assert_eq!(facts_now().await, [judged.facts], "{name}");
+        while stores.ledger.drop_facts(later()).await.expect("dropped") {}
+        assert_eq!(facts_now().await, [Facts::None], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn remembers_for_a_time() {
+    for (name, stores, _dir) in every() {
+        let memory = &stores.memory;
+        let owner = ObjectRef { name: "rs".into(), ..ObjectRef::default() };
+        assert!(memory.pod_goes(&owner, "1", now()).await.expect("known").is_empty(), "{name}");
+        assert_eq!(memory.pod_goes(&owner, "2", now()).await.expect("known"), ["1"], "{name}");
+        memory.pod_stays("1").await.expect("stays");
+        assert_eq!(memory.pod_goes(&owner, "3", now()).await.expect("known"), ["2"], "{name}");
+        assert_eq!(memory.namespace("prod").await.expect("known"), None, "{name}");
+        let class = NamespaceClass::cluster_scoped();
+        memory.saw_namespace("prod", class.clone());
+        assert_eq!(memory.namespace("prod").await.expect("known"), Some(class), "{name}");
+        assert!(memory.window("agent", now()).await.expect("known").is_empty(), "{name}");
+    }
+}
+
+/// What a second replica on the same store sees of the first.
+#[tokio::test]
+async fn replicas_share_everything_and_take_over_from_the_dead() {
+    let one = Shared::with_lease(Duration::from_millis(300));
+    let two = one.replica().stores();
+    let one = one.stores();
+    let first = hold("h1", "d1");
+    assert_eq!(insert(&one, insertion(first.clone())).await, Inserted::New);
+    let joined = insert(&two, insertion(hold("h2", "d1"))).await;
+    assert!(matches!(joined, Inserted::Joined(_)), "{joined:?}");
+    let waiting = two.holds.waiting(&[first.id().clone()]).await.expect("a count");
+    assert_eq!(waiting, [2]);
+
+    // Running at one: the other leaves it alone while its lease is renewed.
+    let running = Hold::restore(
+        first.summary().clone(),
+        0,
+        now(),
+        hold::State::Running {
+            approvals: vec![approval(&first)],
+            audit_id: "a".into(),
+            since: now(),
+        },
+    );
+    one.holds.change(running, None, vec![]).await.expect("stored");
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        one.holds.renew().await.expect("renewed");
+        assert!(two.holds.take_over().await.expect("none").is_empty());
+    }
+    assert!(one.holds.take_over().await.expect("none").is_empty(), "its own is not abandoned");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let taken = two.holds.take_over().await.expect("one");
+    assert_eq!(taken.len(), 1);
+    assert!(two.holds.take_over().await.expect("none").is_empty(), "once");
+}
+
+/// A process that ends in the middle of a send leaves it to the next one on the same directory.
+#[tokio::test]
+async fn the_next_process_takes_over_what_was_running() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let stores = store::open(dir.path()).expect("a store");
+    let first = hold("h1", "d1");
+    insert(&stores, insertion(first.clone())).await;
+    let approvals = vec![approval(&first)];
+    let state = hold::State::Running { approvals, audit_id: "a".into(), since: now() };
+    let running = Hold::restore(first.summary().clone(), 0, now(), state);
+    stores.holds.change(running, None, vec![]).await.expect("stored");
+    assert!(stores.holds.take_over().await.expect("none").is_empty(), "it is this process's own");
+    drop(stores);
+    let stores = store::open(dir.path()).expect("the lock went with the store");
+    let taken = stores.holds.take_over().await.expect("one");
+    assert_eq!(taken.iter().map(|it| it.id().as_str()).collect::<Vec<_>>(), ["h1"]);
+    let lost = taken[0].clone().lose("it stopped".into(), now()).expect("it was running");
+    stores.holds.change(lost, None, vec![]).await.expect("stored");
+}
