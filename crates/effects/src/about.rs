@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Unknown, effect::ObjectRef};
+use crate::{Unknown, object::ObjectRef};
 
 /// What is known of an effect.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

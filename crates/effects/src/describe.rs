@@ -12,7 +12,8 @@ use crate::{
         VolumeOfClaim,
     },
     custom,
-    effect::{Effect, ObjectRef},
+    effect::Effect,
+    object::ObjectRef,
     triggers,
     unknown::{Hidden, HiddenRead, Unknown},
 };

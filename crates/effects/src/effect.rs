@@ -1,21 +1,6 @@
-//! One effect, the object it is done to, and one differing path.
+//! One effect, and one differing path.
 
-use crate::{EffectKind, about::About};
-
-/// The object an effect is done to.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ObjectRef {
-    /// Empty for the core group.
-    pub api_group: String,
-    /// Plural resource.
-    pub resource: String,
-    /// Empty for cluster-scoped objects.
-    pub namespace: String,
-    /// Empty where the request names none (`generateName`, a collection that could not be listed).
-    pub name: String,
-    /// Empty where it is not known.
-    pub uid: String,
-}
+use crate::{EffectKind, about::About, object::ObjectRef};
 
 /// One thing the request would do, to one object.
 #[derive(Clone, Debug, Eq, PartialEq)]

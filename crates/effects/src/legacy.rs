@@ -11,7 +11,7 @@ use crate::{
         Parts, Propagation, Replaced,
     },
     describe::named,
-    effect::ObjectRef,
+    object::ObjectRef,
 };
 
 /// Reads what an earlier version said of an effect; `count` is what it counted.

@@ -18,6 +18,7 @@ mod effect;
 mod kind;
 mod legacy;
 mod namespace;
+mod object;
 mod plan;
 mod powers;
 mod template;
@@ -30,10 +31,11 @@ pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_work
 pub use describe::describe;
 pub use diff::{diff, normalised};
 pub use digest::digest_input;
-pub use effect::{Change, Effect, ObjectRef};
+pub use effect::{Change, Effect};
 pub use kind::{EffectKind, UnknownKind};
 pub use legacy::about_of_sentence;
 pub use namespace::{ClassConfig, NamespaceClass, Sign};
+pub use object::ObjectRef;
 pub use plan::{
     Plan, Route, decides_access, is_builtin, is_builtin_group, object_of, of_refused, plan, unknown,
 };

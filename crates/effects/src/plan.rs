@@ -9,7 +9,8 @@ use crate::{
     about::{About, Command, Connect, Custom, Deleted, Deletion, Proxied, UnknownWrite},
     builtin::Builtin,
     custom,
-    effect::{Effect, ObjectRef},
+    effect::Effect,
+    object::ObjectRef,
     unknown::Unknown,
 };
 
