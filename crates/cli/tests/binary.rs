@@ -42,14 +42,14 @@ fn a_link_makes_it_a_plugin_of_kubectl() -> Result<()> {
 #[test]
 fn every_shell_gets_a_script() -> Result<()> {
     for (shell, registers) in [
-        ("bash", "complete -F _agent-shield"),
+        ("bash", "complete -F _agent__shield"),
         ("zsh", "#compdef agent-shield"),
         ("fish", "complete -c agent-shield"),
         ("elvish", "set edit:completion:arg-completer[agent-shield]"),
         ("powershell", "Register-ArgumentCompleter -Native -CommandName 'agent-shield'"),
     ] {
         let script = stdout(BINARY, &["completion", shell])?;
-        for part in [registers, "approve", "timeline", "suggest-exceptions", "--kubeconfig"] {
+        for part in [registers, "approve", "timeline", "suggest-exceptions", "kubeconfig"] {
             assert!(script.contains(part), "{shell} without `{part}`");
         }
     }
