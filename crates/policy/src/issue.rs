@@ -15,12 +15,12 @@ pub struct Issue {
     pub message: String,
     /// What was meant, perhaps.
     pub suggestion: Option<String>,
-    /// For a field that was there once: what to read in its place.
-    pub successor: Option<String>,
     /// The line itself.
     pub excerpt: String,
     /// Whether the set can be used all the same.
     pub is_warning: bool,
+    /// Whether it reads a field that was there once; the message names what to read in its place.
+    pub is_retired_field: bool,
 }
 
 impl Issue {
@@ -43,9 +43,9 @@ impl Issue {
             column,
             message,
             suggestion: None,
-            successor: None,
             excerpt,
             is_warning: false,
+            is_retired_field: false,
         }
     }
 

@@ -65,7 +65,7 @@ pub fn migrate(source: &Source, now: Timestamp) -> Migrated {
         }
     }
     let (before, after) = (issues(source, now), issues(&Source { text, ..source.clone() }, now));
-    let is_other = |it: &&Issue| it.successor.is_none();
+    let is_other = |it: &&Issue| !it.is_retired_field;
     // An expression that stood in quotes of YAML may be another text than it looks.
     let is_broken =
         after.0.iter().filter(is_other).count() > before.0.iter().filter(is_other).count();
@@ -74,11 +74,7 @@ pub fn migrate(source: &Source, now: Timestamp) -> Migrated {
         rewrites.clear();
     }
     rewrites.sort_by_key(|it| it.line);
-    Migrated {
-        text,
-        rewrites,
-        left: issues.into_iter().filter(|it| it.successor.is_some()).collect(),
-    }
+    Migrated { text, rewrites, left: issues.into_iter().filter(|it| it.is_retired_field).collect() }
 }
 
 /// What is wrong with a file, and its text.
@@ -243,7 +239,7 @@ mod tests {
         assert_eq!(found.rewrites, []);
         let left: Vec<_> = found.left.iter().map(|it| (it.line, it.column)).collect();
         assert_eq!(left, [(11, 23)]);
-        assert!(found.left[0].successor.as_ref().is_some_and(|it| it.contains("secretType")));
+        assert!(found.left[0].message.contains("secretType"));
         // Of another object than it names, nobody can have written it.
         let other = suggested("Delete", "secrets", "s", "it.detail == 'deletes secret shop/x'");
         assert_eq!(migrated(&other).left.len(), 1);

@@ -17,7 +17,7 @@ pub(super) fn problem_at(source: &Source, written: &Spanned<String>, problem: Pr
     let found = find_in_file(&source.text, start, &written.value, at).unwrap_or(start);
     let mut issue = Issue::at(&source.name, &source.text, found, problem.message);
     issue.suggestion = problem.suggestion;
-    issue.successor = problem.successor;
+    issue.is_retired_field = problem.successor.is_some();
     issue
 }
 

@@ -556,13 +556,26 @@ mod tests {
         assert_eq!((items.len(), left.len()), (1, 0), "{left:?}");
         let pack = in_force(&items);
         assert_eq!(pack.exceptions().len(), 1);
+        // No URL has such a name, but an object may say it: the effect is what the exception reads.
+        let attributes = attributes::read(
+            &http::Method::PATCH,
+            "/apis/apps/v1/namespaces/shop/deployments/web",
+            &http::HeaderMap::new(),
+        );
+        let attributes = attributes.expect("a request");
+        let user = attributes::User { username: AGENT.to_owned(), ..Default::default() };
+        let labels = BTreeMap::new();
+        let class = effects::NamespaceClass::of("shop", Some(&labels), &Default::default());
         let decision = |name: &str| {
-            let mut case = case(AGENT, "shop", "web", "patch", [4, 2], "");
-            case.request.name = name.to_owned();
-            for object in [&mut case.object, &mut case.old_object].into_iter().flatten() {
-                object["metadata"]["name"] = name.into();
-            }
-            case.judged(&pack).expect("a request").verdict.decision()
+            let mut effect = halved(0).effects[0].effect().expect("an effect");
+            effect.object.name = name.to_owned();
+            let input = policy::Input {
+                is_write: true,
+                effects: &[effect],
+                objects: policy::Objects::Known(vec![policy::Pair::default()]),
+                ..policy::Input::of_read(&attributes, &user, &class, Timestamp::UNIX_EPOCH)
+            };
+            pack.decide(&input).decision()
         };
         assert_eq!(decision("web"), Decision::Hold);
         // An exception that matches nothing would pass the line above too.
