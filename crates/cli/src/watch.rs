@@ -27,6 +27,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
+use view::{View, hold_rows};
 
 use crate::{
     client::{Client, ClientError},
@@ -131,9 +132,9 @@ async fn on_screen(path: &str, client: Client) -> Result<()> {
     // Before the screen is taken: an error at the start is to be read, and ends the command.
     let holds = client.get::<List<HoldSummary>>(path).await?.items;
     let client = client.quiet();
-    let screen = Screen::enter().context("cannot draw on this terminal")?;
-    let mut model = Model::new(holds, Screen::size());
-    let ended = live(path, &client, &screen, &mut model).await;
+    let mut screen = Screen::enter().context("cannot draw on this terminal")?;
+    let mut model = Model::new(holds, Screen::size(), hold_rows);
+    let ended = live(path, &client, &mut screen, &mut model).await;
     drop(screen);
     if let Some(Busy::Approve { id } | Busy::Deny { id }) = &model.busy {
         eprintln!("warning: the decision on {id} was on its way: see `show {id}`");
@@ -141,7 +142,7 @@ async fn on_screen(path: &str, client: Client) -> Result<()> {
     ended
 }
 
-async fn live(path: &str, client: &Client, screen: &Screen, model: &mut Model) -> Result<()> {
+async fn live(path: &str, client: &Client, screen: &mut Screen, model: &mut Model) -> Result<()> {
     let mut events = EventStream::new();
     let mut asked: Asked<'_> = FuturesUnordered::new();
     let mut tick = interval(POLL_EVERY);
@@ -149,7 +150,7 @@ async fn live(path: &str, client: &Client, screen: &Screen, model: &mut Model) -
     let mut is_polling = false;
     let mut ending = Box::pin(told_to_end()?);
     loop {
-        screen.draw(&model.view(Timestamp::now()))?;
+        screen.draw(View { model, now: Timestamp::now() })?;
         let action = tokio::select! {
             event = events.next() => match event {
                 Some(Ok(Event::Resize(..))) => {

@@ -5,6 +5,10 @@ use api::body::{HoldDetail, HoldSummary};
 
 use crate::holds;
 
+/// Rows that the frame around a page takes: title, state of the connection, a blank, the page's header;
+/// two for a notice, one for keys.
+pub(crate) const FRAME_ROWS: usize = 7;
+
 /// A longer reason is a document, and has a better place.
 const REASON_CHARS_MAX: usize = 500;
 
@@ -108,11 +112,17 @@ pub(crate) struct Model {
     pub(crate) size: Size,
     /// An id, not a row: rows move when holds come and go, and the choice must not.
     selected: Option<String>,
+    /// How many rows a hold takes at a width: whoever draws it knows.
+    hold_rows: fn(&HoldDetail, usize) -> usize,
 }
 
 impl Model {
     /// The queue, as it was first read.
-    pub(crate) fn new(holds: Vec<HoldSummary>, size: Size) -> Self {
+    pub(crate) fn new(
+        holds: Vec<HoldSummary>,
+        size: Size,
+        hold_rows: fn(&HoldDetail, usize) -> usize,
+    ) -> Self {
         let mut model = Self {
             holds: Vec::new(),
             page: Page::Queue,
@@ -122,9 +132,25 @@ impl Model {
             silence: None,
             size,
             selected: None,
+            hold_rows,
         };
         model.polled(Ok(holds));
         model
+    }
+
+    /// Rows between the frame's.
+    pub(crate) fn page_rows(&self) -> usize {
+        self.size.rows.saturating_sub(FRAME_ROWS).max(1)
+    }
+
+    /// So far can the hold be scrolled.
+    fn scroll_max(&self) -> usize {
+        match &self.page {
+            Page::Queue => 0,
+            Page::Hold { hold, .. } => {
+                (self.hold_rows)(hold, self.size.columns).saturating_sub(self.page_rows())
+            }
+        }
     }
 
     /// The row that is chosen.
@@ -428,7 +454,7 @@ mod tests {
     }
 
     fn model() -> Model {
-        Model::new(vec![summary("b", 2), summary("a", 1), summary("c", 3)], SIZE)
+        Model::new(vec![summary("b", 2), summary("a", 1), summary("c", 3)], SIZE, |_, _| 100)
     }
 
     fn keys(text: &str) -> impl Iterator<Item = Key> + '_ {
@@ -496,7 +522,7 @@ mod tests {
         for (text, want) in table {
             assert_eq!(press(&mut model(), text), want, "{text}");
         }
-        assert_eq!(press(&mut Model::new(vec![], SIZE), "j enter a y d"), "");
+        assert_eq!(press(&mut Model::new(vec![], SIZE, |_, _| 100), "j enter a y d"), "");
     }
 
     #[test]
@@ -512,7 +538,7 @@ mod tests {
         for (text, want) in table {
             let mut hold = summary("a", 1);
             hold.reason_required = true;
-            assert_eq!(press(&mut Model::new(vec![hold], SIZE), text), want, "{text}");
+            assert_eq!(press(&mut Model::new(vec![hold], SIZE, |_, _| 100), text), want, "{text}");
         }
     }
 
@@ -522,7 +548,8 @@ mod tests {
         low.severity = "low".into();
         let mut later = summary("later", 9);
         later.severity = "high".into();
-        let model = Model::new(vec![low, later, summary("soon", 1), summary("worst", 2)], SIZE);
+        let model =
+            Model::new(vec![low, later, summary("soon", 1), summary("worst", 2)], SIZE, |_, _| 100);
         let ids: Vec<&str> = model.holds.iter().map(|it| it.id.as_str()).collect();
         assert_eq!(ids, ["soon", "worst", "later", "low"]);
     }

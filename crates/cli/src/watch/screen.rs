@@ -1,7 +1,7 @@
 //! The terminal: taken on entering, given back on every way out, a panic included.
 
 use std::{
-    io::{self, Write},
+    io::{self, Stdout},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -10,10 +10,10 @@ use crossterm::{
     event::{
         DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEventKind, KeyModifiers,
     },
-    execute, queue,
-    style::Print,
-    terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen},
+    execute,
+    terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
 };
+use ratatui::{Terminal, backend::CrosstermBackend, style::Style, widgets::Widget};
 
 use super::model::{Key, Size};
 
@@ -23,6 +23,7 @@ static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 /// The alternate screen in raw mode; dropping it gives the terminal back.
 pub(crate) struct Screen {
     has_colours: bool,
+    terminal: Terminal<CrosstermBackend<Stdout>>,
 }
 
 impl Screen {
@@ -37,10 +38,16 @@ impl Screen {
         terminal::enable_raw_mode()?;
         IS_TAKEN.store(true, Ordering::SeqCst);
         let colours = anstream::AutoStream::choice(&io::stdout());
-        let screen = Self { has_colours: colours != anstream::ColorChoice::Never };
         // Pasted text comes as one event: it cannot press keys.
         execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
-        Ok(screen)
+        let terminal = match Terminal::new(CrosstermBackend::new(io::stdout())) {
+            Ok(terminal) => terminal,
+            Err(error) => {
+                restore();
+                return Err(error);
+            }
+        };
+        Ok(Self { has_colours: colours != anstream::ColorChoice::Never, terminal })
     }
 
     /// Columns and rows.
@@ -49,20 +56,17 @@ impl Screen {
         Size { columns: columns.into(), rows: rows.into() }
     }
 
-    /// Puts rows on the screen, each over what was there.
-    pub(crate) fn draw(&self, rows: &[String]) -> io::Result<()> {
-        let mut frame = Vec::new();
-        for (row, text) in rows.iter().enumerate() {
-            let Ok(row) = u16::try_from(row) else { break };
-            let text = match self.has_colours {
-                true => text.clone(),
-                false => anstream::adapter::strip_str(text).to_string(),
-            };
-            queue!(frame, cursor::MoveTo(0, row), Clear(ClearType::CurrentLine), Print(text))?;
-        }
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&frame)?;
-        stdout.flush()
+    /// Puts what is to be seen on the screen; only cells that changed are sent.
+    pub(crate) fn draw(&mut self, view: impl Widget) -> io::Result<()> {
+        let has_colours = self.has_colours;
+        self.terminal.draw(|frame| {
+            frame.render_widget(view, frame.area());
+            if !has_colours {
+                let cells = &mut frame.buffer_mut().content;
+                cells.iter_mut().for_each(|cell| _ = cell.set_style(Style::reset()));
+            }
+        })?;
+        Ok(())
     }
 }
 

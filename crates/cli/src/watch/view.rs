@@ -1,135 +1,161 @@
-//! The model as rows of text, exactly as many as the terminal has. Whatever an agent wrote has gone
-//! through [`text`] before it is measured, so nothing in it moves the cursor.
+//! The model on a terminal: what stands where. Whatever an agent wrote has gone through [`text`]
+//! before it gets here, and the terminal library leaves out whatever else would move the cursor.
 
-use anstyle::{AnsiColor, Style};
-use api::body::HoldSummary;
+use ansi_to_tui::IntoText;
+use api::body::{HoldDetail, HoldSummary};
 use jiff::Timestamp;
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    style::{Style, Stylize},
+    text::{Line, Text},
+    widgets::{Paragraph, Row, StatefulWidget, Table, TableState, Widget, Wrap},
+};
 use text::Escaped;
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::model::{Busy, Model, Page, Prompt};
+use super::model::{Busy, FRAME_ROWS, Model, Page, Prompt};
 use crate::{printers, program, sentences};
 
-const RED: Style = AnsiColor::Red.on_default();
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const CHOSEN: Style = Style::new().invert();
+/// Age, time left, severity, agent; what it wants has the rest.
+const COLUMNS: [u16; 4] = [5, 6, 8, 22];
+/// In front of each row.
+const MARK: &str = "> ";
+/// Of a notice or a question.
+const QUESTION_ROWS: u16 = 2;
+/// Title, state of the connection, a blank; then the page with its header; then these.
+const TOP_ROWS: u16 = 3;
+const KEYS_ROWS: u16 = 1;
+const _: () = assert!(FRAME_ROWS == (TOP_ROWS + 1 + QUESTION_ROWS + KEYS_ROWS) as usize);
 
-const AGE_COLUMNS: usize = 5;
-const LEFT_COLUMNS: usize = 6;
-const SEVERITY_COLUMNS: usize = 8;
-const AGENT_COLUMNS: usize = 22;
+/// The screen at one moment.
+pub(crate) struct View<'a> {
+    /// What is on it.
+    pub(crate) model: &'a Model,
+    /// For ages.
+    pub(crate) now: Timestamp,
+}
 
-/// Title, state of the connection, a blank, the table's header; a blank, notice, keys.
-const FRAME_ROWS: usize = 7;
-
-impl Model {
-    /// Rows between the frame's.
-    pub(crate) fn page_rows(&self) -> usize {
-        self.size.rows.saturating_sub(FRAME_ROWS).max(1)
-    }
-
-    /// So far can the hold be scrolled.
-    pub(crate) fn scroll_max(&self) -> usize {
-        // Its length depends on the time only by letters of an age.
-        self.hold_lines(Timestamp::UNIX_EPOCH).len().saturating_sub(self.page_rows())
-    }
-
-    /// The screen.
-    pub(crate) fn view(&self, now: Timestamp) -> Vec<String> {
-        let (title, header, body) = match &self.page {
-            Page::Queue => self.queue(now),
-            Page::Hold { scroll, .. } => self.hold(now, *scroll),
-        };
-        let width = self.size.columns;
-        let mut rows = vec![
-            styled(BOLD, &fit(&title, width)),
-            styled(RED, &fit(&self.warning(), width)),
-            String::new(),
-            styled(DIM, &fit(&header, width)),
+impl Widget for View<'_> {
+    fn render(self, area: Rect, buffer: &mut Buffer) {
+        let rows = [
+            Constraint::Length(1),
+            Constraint::Length(1),
+            Constraint::Length(1),
+            Constraint::Fill(1),
+            Constraint::Length(QUESTION_ROWS),
+            Constraint::Length(KEYS_ROWS),
         ];
-        rows.extend(body.into_iter().take(self.page_rows()));
-        rows.resize(self.page_rows() + 4, String::new());
-        rows.extend(self.question(width).map(|it| styled(BOLD, &it)));
-        rows.push(styled(DIM, &fit(self.keys(), width)));
-        rows.truncate(self.size.rows);
-        rows
-    }
-
-    fn queue(&self, now: Timestamp) -> (String, String, Vec<String>) {
-        let title = match self.holds.len() {
-            0 => format!("{}  no holds", program::name()),
-            1 => format!("{}  1 hold waits for a decision", program::name()),
-            n => format!("{}  {n} holds wait for a decision", program::name()),
-        };
-        if self.holds.is_empty() {
-            let nothing = fit("  Nothing waits for a decision.", self.size.columns);
-            return (title, String::new(), vec![nothing]);
+        let [title, warning, _, page, question, keys] = Layout::vertical(rows).areas(area);
+        let width = usize::from(area.width);
+        Line::from(fit(&self.title(), width)).bold().render(title, buffer);
+        Line::from(fit(&self.warning(), width)).red().render(warning, buffer);
+        match &self.model.page {
+            Page::Queue => self.queue(page, buffer),
+            Page::Hold { hold, scroll } => self.hold(hold, *scroll, page, buffer),
         }
-        let header = columns(["AGE", "LEFT", "SEVERITY", "AGENT", "WANTS TO"]);
-        let (chosen, page) = (self.row(), self.page_rows());
-        let top = chosen / page * page;
-        let rows = self.holds.iter().enumerate().skip(top).take(page).map(|(row, hold)| {
-            let text = self.row_of(hold, now);
-            match row == chosen {
-                true => styled(CHOSEN, &padded(&format!("> {text}"), self.size.columns)),
-                false => fit(&format!("  {text}"), self.size.columns),
+        self.question(question, buffer);
+        Line::from(fit(self.keys(), width)).dim().render(keys, buffer);
+    }
+}
+
+/// The rows that a hold takes at this width, for scrolling.
+pub(crate) fn hold_rows(hold: &HoldDetail, columns: usize) -> usize {
+    // Its length depends on the time only by letters of an age.
+    let columns = u16::try_from(columns).unwrap_or(u16::MAX);
+    hold_text(hold, Timestamp::UNIX_EPOCH).line_count(columns)
+}
+
+/// All of a hold, nothing left out: what is approved is read to its end.
+fn hold_text(hold: &HoldDetail, now: Timestamp) -> Paragraph<'static> {
+    let printed = printers::hold(hold, now);
+    let plain = || Text::raw(anstream::adapter::strip_str(&printed).to_string());
+    let text = printed.into_text().unwrap_or_else(|_| plain());
+    Paragraph::new(text).wrap(Wrap { trim: false })
+}
+
+impl View<'_> {
+    fn title(&self) -> String {
+        let name = program::name();
+        match (&self.model.page, self.model.holds.len()) {
+            (Page::Hold { hold, .. }, _) => {
+                format!("{name}  hold {}", Escaped::line(&hold.summary.id))
             }
-        });
-        (title, format!("  {header}"), rows.collect())
+            (Page::Queue, 0) => format!("{name}  no holds"),
+            (Page::Queue, 1) => format!("{name}  1 hold waits for a decision"),
+            (Page::Queue, n) => format!("{name}  {n} holds wait for a decision"),
+        }
     }
 
-    fn row_of(&self, hold: &HoldSummary, now: Timestamp) -> String {
-        let line = |text: &str| Escaped::line(text).to_string();
+    fn queue(&self, area: Rect, buffer: &mut Buffer) {
+        let Model { holds, .. } = self.model;
+        if holds.is_empty() {
+            let [_, area] = header_and_body(area);
+            Line::from("  Nothing waits for a decision.").render(area, buffer);
+            return;
+        }
+        let fixed: u16 = COLUMNS.iter().map(|width| width + 1).sum();
+        let rest = usize::from(area.width).saturating_sub(usize::from(fixed) + MARK.len());
+        let rows = holds.iter().map(|hold| Row::new(self.cells(hold, rest)));
+        let widths = COLUMNS.map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
+        let table = Table::new(rows, widths)
+            .header(Row::new(["AGE", "LEFT", "SEVERITY", "AGENT", "WANTS TO"]).dim())
+            .highlight_symbol(MARK)
+            .row_highlight_style(Style::new().reversed());
+        let (chosen, page) = (self.model.row(), self.model.page_rows());
+        let mut state =
+            TableState::new().with_offset(chosen / page * page).with_selected(Some(chosen));
+        StatefulWidget::render(table, area, buffer, &mut state);
+    }
+
+    fn cells(&self, hold: &HoldSummary, rest: usize) -> [String; 5] {
+        let [.., agent_columns] = COLUMNS;
         let what = sentences::describe_request(hold);
         // So many have approved it of so many that must: `[1/2]`.
         let what = match printers::state(hold).strip_prefix("pending ") {
             Some(share) => format!("[{share}] {what}"),
             None => what,
         };
-        columns([
-            &printers::age(hold.created_at, now),
-            &printers::age(now, hold.deadline),
-            &line(&hold.severity),
-            &line(printers::short_user(&hold.user.username)),
-            &what,
-        ])
+        let agent = Escaped::line(printers::short_user(&hold.user.username));
+        [
+            printers::age(hold.created_at, self.now),
+            printers::age(self.now, hold.deadline),
+            Escaped::line(&hold.severity).to_string(),
+            fit(agent.as_str(), usize::from(agent_columns)),
+            fit(&what, rest),
+        ]
     }
 
-    fn hold(&self, now: Timestamp, scroll: usize) -> (String, String, Vec<String>) {
-        let Page::Hold { hold, .. } = &self.page else { return Default::default() };
-        let lines = self.hold_lines(now);
-        let (all, page) = (lines.len(), self.page_rows());
+    fn hold(&self, hold: &HoldDetail, scroll: usize, area: Rect, buffer: &mut Buffer) {
+        let [header, body] = header_and_body(area);
+        let text = hold_text(hold, self.now);
+        let (all, page) = (text.line_count(area.width), usize::from(body.height));
         let scroll = scroll.min(all.saturating_sub(page));
         let below = all.saturating_sub(scroll + page);
-        let title = format!("{}  hold {}", program::name(), Escaped::line(&hold.summary.id));
-        let header = match (scroll, below) {
+        let place = match (scroll, below) {
             (0, 0) => String::new(),
             (_, 0) => format!("end of {all} lines"),
             _ => format!("{below} of {all} lines are below: j or space"),
         };
-        (title, header, lines.into_iter().skip(scroll).collect())
-    }
-
-    fn hold_lines(&self, now: Timestamp) -> Vec<String> {
-        match &self.page {
-            Page::Queue => Vec::new(),
-            Page::Hold { hold, .. } => wrap(&printers::hold(hold, now), self.size.columns),
-        }
+        Line::from(fit(&place, usize::from(area.width))).dim().render(header, buffer);
+        let scroll = u16::try_from(scroll).unwrap_or(u16::MAX);
+        text.scroll((scroll, 0)).render(body, buffer);
     }
 
     /// What makes the screen old.
     fn warning(&self) -> String {
-        match (&self.silence, self.outdated()) {
+        match (&self.model.silence, self.model.outdated()) {
             (Some(why), _) => format!("No answer, this may be old: {}", Escaped::line(why)),
             (None, Some(why)) => format!("Since it was read {why}: Enter reads it again."),
             (None, None) => String::new(),
         }
     }
 
-    /// Two rows; what is one row long stands in the second.
-    fn question(&self, width: usize) -> [String; 2] {
-        let one = match (&self.prompt, &self.busy, &self.notice) {
+    /// What is asked or told. What is one row long stands in the second of the two.
+    fn question(&self, area: Rect, buffer: &mut Buffer) {
+        let width = usize::from(area.width);
+        let Model { prompt, busy, notice, .. } = self.model;
+        let mut asked = match (prompt, busy, notice) {
             (Some(Prompt::Approve { id, .. }), ..) => {
                 fit(&format!("Approve {} as it is shown here? y or n", Escaped::line(id)), width)
             }
@@ -141,21 +167,21 @@ impl Model {
                 with_reason(&format!("Deny {}. Reason: ", Escaped::line(id)), reason, width)
             }
             (None, Some(busy), _) => fit(&doing(busy), width),
-            (None, None, Some(notice)) => {
-                let mut lines = wrap(Escaped::line(notice).as_str(), width).into_iter();
-                let first = fit(&lines.next().unwrap_or_default(), width);
-                match lines.collect::<String>() {
-                    rest if rest.is_empty() => first,
-                    rest => return [first, fit(&rest, width)],
-                }
-            }
-            (None, None, None) => String::new(),
+            (None, None, Some(notice)) => Escaped::line(notice).to_string(),
+            (None, None, None) => return,
         };
-        [String::new(), one]
+        let paragraph =
+            |text: &str| Paragraph::new(text.to_owned()).wrap(Wrap { trim: true }).bold();
+        while paragraph(&asked).line_count(area.width) > usize::from(QUESTION_ROWS) {
+            asked = fit(&asked, asked.width().saturating_sub(1));
+        }
+        let is_one_row = paragraph(&asked).line_count(area.width) < usize::from(QUESTION_ROWS);
+        let [_, last] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+        paragraph(&asked).render(if is_one_row { last } else { area }, buffer);
     }
 
     fn keys(&self) -> &'static str {
-        match (&self.prompt, &self.page) {
+        match (&self.model.prompt, &self.model.page) {
             (Some(Prompt::Approve { .. }), _) => "y approve  n or Esc leave it  j k scroll",
             (Some(Prompt::ApproveWithReason { .. }), _) => "Enter approve  Esc leave it",
             (Some(Prompt::Deny { .. }), _) => "Enter deny  Esc leave it",
@@ -167,6 +193,10 @@ impl Model {
     }
 }
 
+fn header_and_body(area: Rect) -> [Rect; 2] {
+    Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area)
+}
+
 fn doing(busy: &Busy) -> String {
     let (what, id) = match busy {
         Busy::Read { id, .. } => ("reading", id),
@@ -176,104 +206,31 @@ fn doing(busy: &Busy) -> String {
     format!("{what} {} …", Escaped::line(id))
 }
 
-fn columns([age, left, severity, agent, what]: [&str; 5]) -> String {
-    let age = padded(age, AGE_COLUMNS);
-    let left = padded(left, LEFT_COLUMNS);
-    let severity = padded(severity, SEVERITY_COLUMNS);
-    format!("{age} {left} {severity} {} {what}", padded(agent, AGENT_COLUMNS))
-}
-
-/// A question with what is typed after it.
+/// A question with the end of what is typed after it: there the cursor is.
 fn with_reason(asked: &str, reason: &str, width: usize) -> String {
-    let room = width.saturating_sub(columns_of(asked) + 1);
-    fit(&format!("{asked}{}_", end_of(Escaped::line(reason).as_str(), room)), width)
+    let room = width.saturating_sub(asked.width() + 1);
+    let reason = Escaped::line(reason).to_string();
+    let mut used = 0;
+    let end = reason.char_indices().rev().take_while(|(_, char)| {
+        used += char.width().unwrap_or(0);
+        used <= room
+    });
+    let from = end.last().map_or(reason.len(), |(index, _)| index);
+    fit(&format!("{asked}{}_", reason.get(from..).unwrap_or_default()), width)
 }
 
-fn styled(style: Style, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
-}
-
-fn columns_of(text: &str) -> usize {
-    text.chars().map(width_of).sum()
-}
-
-fn width_of(char: char) -> usize {
-    char.width().unwrap_or(0)
-}
-
-/// As much as fits; what is cut ends in `…`. Only for text without colours.
+/// As much as fits; what is cut ends in `…`, as a sentence that ends early says something else.
 fn fit(text: &str, width: usize) -> String {
-    if columns_of(text) <= width {
+    if text.width() <= width {
         return text.to_owned();
     }
     let mut used = 1; // The `…`.
     let fits = text.chars().take_while(|char| {
-        used += width_of(*char);
+        used += char.width().unwrap_or(0);
         used <= width
     });
     let shown: String = fits.collect();
     if width == 0 { shown } else { format!("{shown}…") }
-}
-
-fn padded(text: &str, width: usize) -> String {
-    let mut text = fit(text, width);
-    text.extend(std::iter::repeat_n(' ', width.saturating_sub(columns_of(&text))));
-    text
-}
-
-/// The end of what is typed: there the cursor is.
-fn end_of(text: &str, width: usize) -> String {
-    let mut used = 0;
-    let fits = text.chars().rev().take_while(|char| {
-        used += width_of(*char);
-        used <= width
-    });
-    let shown: Vec<char> = fits.collect();
-    shown.into_iter().rev().collect()
-}
-
-/// Lines no wider than `width`, nothing left out: what is approved is read to its end. Our own
-/// colours (`ESC [ … m`, the only escapes in escaped text) take no room and go on in the next line.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    text.lines().flat_map(|line| wrap_line(line, width.max(2))).collect()
-}
-
-fn wrap_line(line: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let (mut current, mut used, mut colour) = (String::new(), 0, String::new());
-    let mut chars = line.chars();
-    while let Some(char) = chars.next() {
-        if char == '\u{1b}' {
-            let mut escape = String::from(char);
-            escape.extend(chars.by_ref().take_while(|it| *it != 'm'));
-            escape.push('m');
-            colour = if escape == "\u{1b}[0m" { String::new() } else { colour + &escape };
-            current.push_str(&escape);
-            continue;
-        }
-        if used + width_of(char) > width {
-            let word = split_word(&mut current, width);
-            let reset = if colour.is_empty() { "" } else { "\u{1b}[0m" };
-            lines.push(format!("{current}{reset}"));
-            (current, used) = (format!("{colour}{word}"), columns_of(&word));
-        }
-        used += width_of(char);
-        current.push(char);
-    }
-    lines.push(current);
-    lines
-}
-
-/// Takes a word that was begun off the end of a line, unless it is long or its colour changes.
-fn split_word(line: &mut String, width: usize) -> String {
-    match line.rfind(' ').map(|blank| line.split_off(blank + 1)) {
-        Some(word) if columns_of(&word) <= width / 2 && !word.contains('\u{1b}') => word,
-        Some(word) => {
-            line.push_str(&word);
-            String::new()
-        }
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]
@@ -297,26 +254,26 @@ mod tests {
         second.effects[0].kind = "ScaleDown".into();
         second.effects[0].detail = format!("replicas 10 -> 0 {hostile}");
         second.deadline = at(2400);
-        Model::new(vec![second, detail().summary], Size { columns, rows })
+        Model::new(vec![second, detail().summary], Size { columns, rows }, hold_rows)
     }
 
     fn screen(model: &Model) -> String {
-        let rows = model.view(at(300));
-        assert_eq!(rows.len(), model.size.rows);
-        for row in &rows {
-            // Our own colours are the only escapes: looked at before anything is taken out.
-            for escape in row.split('\u{1b}').skip(1) {
-                let code = escape.strip_prefix('[').and_then(|it| it.split_once('m'));
-                assert!(
-                    code.is_some_and(|it| it.0.bytes().all(|it| it.is_ascii_digit())),
-                    "{row:?}"
-                );
+        let Size { columns, rows } = model.size;
+        let area = Rect::new(0, 0, columns as u16, rows as u16);
+        let mut buffer = Buffer::empty(area);
+        View { model, now: at(300) }.render(area, &mut buffer);
+        let lines = (0..area.height).map(|row| {
+            let mut line = String::new();
+            let mut column = 0;
+            while column < area.width {
+                let symbol = buffer[(column, row)].symbol();
+                assert!(!symbol.chars().any(char::is_control), "{symbol:?}");
+                line.push_str(symbol);
+                column += symbol.width().max(1) as u16;
             }
-            let row = plain(row);
-            assert!(columns_of(&row) <= model.size.columns, "{row}");
-            assert!(!row.chars().any(char::is_control), "{row:?}");
-        }
-        plain(&rows.join("\n"))
+            line.trim_end().to_owned()
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     fn open(model: &mut Model, key: Key) {
@@ -336,7 +293,7 @@ mod tests {
 
     #[test]
     fn an_empty_queue_says_so() {
-        let mut model = Model::new(vec![], Size { columns: 60, rows: 9 });
+        let mut model = Model::new(vec![], Size { columns: 60, rows: 9 }, hold_rows);
         model.polled(Err("cannot reach https://shield:\u{1b}[2J refused".into()));
         insta::assert_snapshot!(screen(&model));
     }
@@ -397,24 +354,27 @@ mod tests {
             let mut model = model(columns, rows);
             screen(&model);
             open(&mut model, Key::Enter);
-            model.view(at(0));
+            screen(&model);
         }
     }
 
     #[test]
-    fn lines_are_wrapped_by_width_with_their_colour() {
-        let table = [
-            ("abcdef", vec!["abc", "def"]),
-            ("ab", vec!["ab"]),
-            ("", vec![""]),
-            ("a bcd", vec!["a ", "bcd"]),
-            ("日本語", vec!["日", "本", "語"]),
-            ("\u{1b}[31mabcd\u{1b}[0me", vec!["\u{1b}[31mabc\u{1b}[0m", "\u{1b}[31md\u{1b}[0me"]),
-        ];
-        for (line, want) in table {
-            assert_eq!(wrap_line(line, 3), want, "{line}");
+    fn a_long_line_is_wrapped_and_nothing_of_it_lost() {
+        let mut hold = detail();
+        hold.payload = "日本語".repeat(20) + &"ł".repeat(100);
+        let mut model = model(30, 200);
+        if let Some(Action::Read { id }) = model.press(Key::Enter) {
+            hold.summary.id.clone_from(&id);
+            model.read(&id, Ok(hold));
         }
+        let shown = screen(&model);
+        assert_eq!(shown.matches('ł').count(), 100);
+        assert_eq!(shown.matches("語").count(), 20);
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
         assert_eq!(fit("日本語", 5), "日本…");
-        assert_eq!(end_of("abcdef", 3), "def");
+        assert_eq!(with_reason("Why? ", "abcdef", 9), "Why? def_");
     }
 }
