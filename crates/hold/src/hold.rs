@@ -11,7 +11,10 @@ use payload::Redactor;
 use policy::{PolicyDecision, Severity};
 
 use crate::{
-    Approval, DecidedBy, Denial, HoldError, HoldId, Preview, Quorum, Spent, State, request::Request,
+    Approval, DecidedBy, Denial, HoldError, HoldId, OtherRequest, Permit, Preview, Quorum, Spent,
+    State,
+    preconditions::{self, Pinned},
+    request::Request,
 };
 
 /// Who asked what, what it would do and why it waits: all that a list shows. It changes only by a drift.
@@ -205,7 +208,7 @@ impl Hold {
     }
 
     /// Spends the approval on one call of the request that it is for. The bytes may leave once the store
-    /// has the running hold: then [`Spent::permit`] gives the right to it.
+    /// has the running hold: then [`Hold::permit`] gives the right to it.
     ///
     /// # Errors
     /// [`HoldError::Settled`] for anything but an unused approval, [`HoldError::Expired`] for one
@@ -225,8 +228,33 @@ impl Hold {
             }
             state.start(&of.quorum, &of.digest, audit_id.to_string(), now)
         })?;
-        let spent = Spent::new(&started, request, audit_id);
+        let spent = Spent::new(audit_id, (started.id(), started.revision()), request);
         Ok((started, spent))
+    }
+
+    /// The right to send the approved request, pinned to the object that was seen where its format has a
+    /// place for that. This is the running hold as the store gave it back.
+    ///
+    /// # Errors
+    /// [`OtherRequest`] where the store has something else, or this is another request.
+    pub fn permit(
+        &self,
+        spent: Spent,
+        request: &Request<'_>,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<(Permit, Pinned), OtherRequest> {
+        let running = match &self.state {
+            State::Running { audit_id, .. } => Some(audit_id.as_str()),
+            _ => None,
+        };
+        if !spent.is_for((self.id(), self.revision), running, request) {
+            return Err(OtherRequest);
+        }
+        // INVARIANT: what is sent is made here, of the approved bytes: nobody hands in others.
+        let pinned = preconditions::add(request, uid, resource_version);
+        let permit = spent.into_permit(request, &pinned.body);
+        Ok((permit, pinned))
     }
 
     /// Nothing ran, as the API server refused the pinned request or it never left: the approval is

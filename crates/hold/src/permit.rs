@@ -32,8 +32,7 @@ use attributes::{Attributes, AuditId};
 use policy::Allowed;
 
 use crate::{
-    Hold, HoldId, State,
-    preconditions::{self, Pinned},
+    HoldId,
     request::{Request, SentDigest},
 };
 
@@ -84,37 +83,32 @@ impl Permit {
 }
 
 impl Spent {
-    pub(crate) fn new(hold: &Hold, request: &Request<'_>, audit_id: &AuditId) -> Self {
-        Self {
-            audit_id: audit_id.clone(),
-            id: hold.id().clone(),
-            revision: hold.revision(),
-            digest: request.sent_digest(),
-        }
+    pub(crate) fn new(
+        audit_id: &AuditId,
+        (id, revision): (&HoldId, u64),
+        request: &Request<'_>,
+    ) -> Self {
+        let digest = request.sent_digest();
+        Self { audit_id: audit_id.clone(), id: id.clone(), revision, digest }
     }
 
-    /// The right to send the approved request, pinned to the object that was seen where its format has a
-    /// place for that. `stored` is the hold as the store gave it back.
-    ///
-    /// # Errors
-    /// [`OtherRequest`] where the store has something else, or this is another request.
-    pub fn permit(
-        self,
-        stored: &Hold,
+    /// Whether a hold that the store gave back is the one that this was spent on, and `request` is what
+    /// it was spent for.
+    pub(crate) fn is_for(
+        &self,
+        (id, revision): (&HoldId, u64),
+        running: Option<&str>,
         request: &Request<'_>,
-        uid: &str,
-        resource_version: &str,
-    ) -> Result<(Permit, Pinned), OtherRequest> {
-        let is_running = matches!(stored.state(),
-            State::Running { audit_id, .. } if audit_id == self.audit_id.as_str());
-        let is_stored = *stored.id() == self.id && stored.revision() > self.revision;
-        if !is_running || !is_stored || request.sent_digest() != self.digest {
-            return Err(OtherRequest);
-        }
-        // INVARIANT: what is sent is made here, of the approved bytes: nobody hands in others.
-        let pinned = preconditions::add(request, uid, resource_version);
+    ) -> bool {
+        let is_running = running == Some(self.audit_id.as_str());
+        let is_stored = *id == self.id && revision > self.revision;
+        is_running && is_stored && request.sent_digest() == self.digest
+    }
+
+    /// The right to send `body` to where the request goes. Only [`crate::Hold::permit`] asks.
+    pub(crate) fn into_permit(self, request: &Request<'_>, body: &[u8]) -> Permit {
         let of = request.attributes;
-        let digest = SentDigest::of(&of.method, &of.target, &pinned.body);
-        Ok((Permit { audit_id: self.audit_id, digest }, pinned))
+        let digest = SentDigest::of(&of.method, &of.target, body);
+        Permit { audit_id: self.audit_id, digest }
     }
 }

@@ -329,7 +329,7 @@ fn outgoing(
         Some(_) => ("", ""),
         None => (preview.uid.as_str(), preview.resource_version.as_str()),
     };
-    let (permit, pinned) = spent.permit(hold, &write.request(), uid, version)?;
+    let (permit, pinned) = hold.permit(spent, &write.request(), uid, version)?;
     let mut outgoing = write.call.outgoing(pinned.body);
     if let Some(content_type) = pinned.content_type {
         outgoing.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -8,6 +8,7 @@
 mod admit;
 mod freezes;
 mod queue;
+mod reviewer;
 
-pub use admit::{Reviewer, ReviewerError};
 pub use queue::{Queue, Queued, ReviewError, Settings, Waiter, now};
+pub use reviewer::{Reviewer, ReviewerError};

@@ -6,7 +6,8 @@ use ledger::{Call, Entry, Filter, Page, Position, StoreError, calls as joined};
 use rusqlite::{Connection, params_from_iter};
 
 use super::{
-    reads, unavailable,
+    connection::unavailable,
+    reads,
     wheres::{Where, marks},
 };
 use crate::rows::parse;

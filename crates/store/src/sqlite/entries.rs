@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ledger::{Entry, Facts, Position, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{reads, unavailable};
+use super::{connection::unavailable, reads};
 use crate::rows::to_json;
 
 /// Appends entries, and gives back where each stands.

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use ledger::{Entry, Facts, FactsRecord, History, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{FILE, SCHEMA, read, reads, unavailable};
+use super::{
+    connection::{FILE, SCHEMA, unavailable},
+    read, reads,
+};
 use crate::rows::parse;
 
 /// The ledger of a data directory as it was at one moment, also beside a process that writes there.

@@ -6,7 +6,7 @@ use ledger::{Page, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use super::{
-    unavailable,
+    connection::unavailable,
     wheres::{Where, marks},
 };
 use crate::rows::{PreviewRow, StateRow, SummaryRow, parse, to_json};

@@ -4,7 +4,7 @@ use hold::Join;
 use ledger::StoreError;
 use rusqlite::Connection;
 
-use super::{holds, unavailable};
+use super::{connection::unavailable, holds};
 use crate::rows::{DocumentRow, parse};
 
 /// From schema 5 to 6: takes each hold's document apart. Nobody joins an older hold by its key: two of

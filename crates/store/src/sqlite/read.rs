@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ledger::StoreError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{BUSY_TIME_MAX, unavailable};
+use super::connection::{BUSY_TIME_MAX, unavailable};
 use crate::rows::{FreezeRow, parse};
 
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {

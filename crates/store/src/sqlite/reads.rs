@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use ledger::{Action, Call, Entry, Filter, Position, Stage, StoreError, began, calls as joined};
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::{unavailable, wheres::Where};
+use super::{connection::unavailable, wheres::Where};
 use crate::{
     matching::matches,
     rows::{parse, to_json},

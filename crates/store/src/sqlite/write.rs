@@ -10,7 +10,7 @@ use ledger::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{connect, unavailable};
+use super::connection::{connect, unavailable};
 
 /// Changes that wait, at most; more callers wait for a place.
 const WAITING_MAX: usize = 4_096;
