@@ -1,9 +1,11 @@
 //! What the tests against a real control plane share.
 
+mod replicas;
 mod webhook;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use replicas::{Replica, Replicas};
 use serde_json::{Value, json};
 use testkit::{Agent, Cluster, Shield, wait_until};
 pub use webhook::SlowWebhook;

@@ -17,9 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use serde_json::{Value, json};
-use testkit::wait_until;
-
-use crate::Scene;
+use testkit::{Cluster, wait_until};
 
 #[derive(Default)]
 struct Flags {
@@ -31,10 +29,10 @@ struct Flags {
 pub struct SlowWebhook(Arc<Flags>);
 
 impl SlowWebhook {
-    /// Starts it for deletes of deployments in the scene's production namespace.
-    pub fn start(scene: &Scene) -> Self {
+    /// Starts it for deletes of deployments in a namespace.
+    pub fn start(cluster: &Cluster, namespace: &str) -> Self {
         let (certificate, key) =
-            scene.cluster.certificate("webhook", &["127.0.0.1"]).expect("a certificate");
+            cluster.certificate("webhook", &["127.0.0.1"]).expect("a certificate");
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -55,8 +53,8 @@ impl SlowWebhook {
                 thread::spawn(move || answer(tls, tcp, &flags));
             }
         });
-        let ca = std::fs::read(scene.cluster.ca()).expect("the CA");
-        let name = format!("slow.{}.example", scene.prod);
+        let ca = std::fs::read(cluster.ca()).expect("the CA");
+        let name = format!("slow.{namespace}.example");
         let hook = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingWebhookConfiguration",
@@ -71,13 +69,13 @@ impl SlowWebhook {
                     "operations": ["DELETE"],
                 }],
                 "namespaceSelector": {
-                    "matchLabels": {"kubernetes.io/metadata.name": scene.prod},
+                    "matchLabels": {"kubernetes.io/metadata.name": namespace},
                 },
                 "admissionReviewVersions": ["v1"], "sideEffects": "None", "timeoutSeconds": 30,
                 "failurePolicy": "Ignore",
             }],
         });
-        scene.cluster.apply(&hook).expect("a webhook");
+        cluster.apply(&hook).expect("a webhook");
         // It is in force once a dry run reaches it; a first one may still pass by.
         Self(flags)
     }

@@ -150,7 +150,7 @@ fn what_was_sent_when_it_was_killed_is_unknown_and_never_sent_again() {
     scene.cluster.apply(&deployment(&scene.prod, "web", 2)).expect("a deployment");
     let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
     // The API server answers real deletes of this namespace only when the webhook lets go.
-    let webhook = SlowWebhook::start(&scene);
+    let webhook = SlowWebhook::start(scene.cluster, &scene.prod);
     let kubeconfig = scene.shield.kubeconfig(&scene.agent);
     let args = ["-n", scene.prod.as_str(), "delete", "deployment", "web"];
     let mut child = scene.cluster.kubectl_as(&kubeconfig).args(args).spawn().expect("kubectl");
