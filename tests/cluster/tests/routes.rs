@@ -300,6 +300,10 @@ fn send(
     http::request(url, ca, route.method, &target, &headers, body.as_bytes()).expect("an answer")
 }
 
+fn is_done(scene: &Scene, route: &Route, namespace: &str, name: &str) -> bool {
+    (route.done)(scene.cluster.get(&filled(route.object, namespace, name)).as_ref())
+}
+
 #[test]
 fn each_route_works_directly_and_is_held_through_agent_shield() {
     let scene = Scene::new("routes");
@@ -313,38 +317,37 @@ fn each_route_works_directly_and_is_held_through_agent_shield() {
         prepare(&scene, namespace, &routes);
     }
     // Each route is denied in the one namespace and approved in the other.
-    let asked: Vec<Asked> = [(&scene.prod, "deny"), (&approved, "approve")]
-        .iter()
-        .flat_map(|(namespace, verdict)| {
-            routes.iter().enumerate().map(|(n, route)| Asked {
-                route,
-                namespace: namespace.as_str(),
-                name: format!("o{n}"),
-                verdict,
-            })
-        })
-        .collect();
-    let is_done = |route: &Route, namespace: &str, name: &str| {
-        (route.done)(scene.cluster.get(&filled(route.object, namespace, name)).as_ref())
+    let asked = |namespace, verdict| -> Vec<Asked> {
+        let asked = |(n, route)| Asked { route, namespace, name: format!("o{n}"), verdict };
+        routes.iter().enumerate().map(asked).collect()
     };
 
     // The positive control: the agent's own token, straight to the API server.
     for (n, route) in routes.iter().enumerate() {
         let name = format!("o{n}");
-        assert!(!is_done(route, &control, &name), "{}: done before it was asked", route.what);
+        assert!(
+            !is_done(&scene, route, &control, &name),
+            "{}: done before it was asked",
+            route.what
+        );
         let ca = scene.cluster.ca();
         let answer = send(scene.cluster.server(), &ca, &scene.agent.token, route, &control, &name);
         assert!(answer.status < 300, "{}: {}", route.what, answer.text());
     }
     for (n, route) in routes.iter().enumerate() {
         wait_until(Duration::from_secs(30), &format!("{} works directly", route.what), || {
-            is_done(route, &control, &format!("o{n}")).then_some(())
+            is_done(&scene, route, &control, &format!("o{n}")).then_some(())
         });
     }
 
+    held_and_decided(&scene, &asked(&scene.prod, "deny"));
+    held_and_decided(&scene, &asked(&approved, "approve"));
+}
+
+/// All of them wait at once; none has run before its decision, and then those that were approved.
+fn held_and_decided(scene: &Scene, all: &[Asked<'_>]) {
     thread::scope(|scope| {
-        let scene = &scene;
-        let waiting: Vec<_> = asked
+        let waiting: Vec<_> = all
             .iter()
             .map(|asked| {
                 scope.spawn(move || {
@@ -357,16 +360,16 @@ fn each_route_works_directly_and_is_held_through_agent_shield() {
         let holds = wait_until(Duration::from_secs(60), "every route is held", || {
             let holds = scene.shield.cli_json(&scene.reviewer, &["holds"]);
             let holds = holds["items"].as_array()?.clone();
-            (holds.len() == asked.len()).then_some(holds)
+            (holds.len() == all.len()).then_some(holds)
         });
-        for Asked { route, namespace, name, .. } in &asked {
-            assert!(!is_done(route, namespace, name), "{}: ran while held", route.what);
+        for Asked { route, namespace, name, .. } in all {
+            assert!(!is_done(scene, route, namespace, name), "{}: ran while held", route.what);
         }
-        let holds: Vec<&Value> = asked.iter().map(|asked| asked.hold(&holds)).collect();
-        for (Asked { verdict, .. }, hold) in asked.iter().zip(&holds) {
+        let holds: Vec<&Value> = all.iter().map(|asked| asked.hold(&holds)).collect();
+        for (Asked { verdict, .. }, hold) in all.iter().zip(&holds) {
             scene.decide(verdict, hold["id"].as_str().unwrap_or_default(), "as the test says");
         }
-        for ((asked, waiting), hold) in asked.iter().zip(waiting).zip(&holds) {
+        for ((asked, waiting), hold) in all.iter().zip(waiting).zip(&holds) {
             let Asked { route, namespace, name, verdict } = asked;
             let answer = waiting.join().expect("an answer");
             let ran = scene.ran(hold["auditID"].as_str().unwrap_or_default());
@@ -379,13 +382,17 @@ fn each_route_works_directly_and_is_held_through_agent_shield() {
                     assert!(message.contains(part), "{}: {message}", route.what);
                 }
                 assert!(ran.is_empty(), "{}: denied, and yet {ran:?}", route.what);
-                assert!(!is_done(route, namespace, name), "{}: ran though denied", route.what);
+                assert!(
+                    !is_done(scene, route, namespace, name),
+                    "{}: ran though denied",
+                    route.what
+                );
             } else {
                 assert!(answer.status < 300, "{}: {}", route.what, answer.text());
                 assert!(answer.header("warning").is_some_and(|it| it.contains("approved by")));
                 assert_eq!(ran.len(), 1, "{}: approved, and yet {ran:?}", route.what);
                 wait_until(Duration::from_secs(30), &format!("{} has run", route.what), || {
-                    is_done(route, namespace, name).then_some(())
+                    is_done(scene, route, namespace, name).then_some(())
                 });
             }
         }
