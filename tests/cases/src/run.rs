@@ -32,7 +32,7 @@ const ORACLE_TIME_MAX: u64 = 6;
 const EFFECT_TIME_MAX: u64 = 40;
 /// How often a row is tried whose effect did not show: controllers that still work on the last row's
 /// objects of the same names can take this one's away. A wrong verdict is never tried again.
-const TRIES_MAX: u32 = 3;
+const TRIES_MAX: u32 = 8;
 const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers";
 pub(crate) const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often a reviewer looks again at what drifted.
