@@ -45,7 +45,7 @@ pub(crate) enum Run {
 enum Try {
     Ended(Run),
     /// The object changed after the last look; nothing ran, and the approval is whole again.
-    Refused(Hold),
+    Refused(Box<Hold>),
 }
 
 /// Runs what was approved.
@@ -63,7 +63,7 @@ impl Runner {
         for _ in 0..RUN_TRIES {
             hold = match self.try_once(hold, &write).await {
                 Ok(Try::Ended(run)) => return run,
-                Ok(Try::Refused(hold)) => hold,
+                Ok(Try::Refused(hold)) => *hold,
                 Err(error) => return Run::Failed(error),
             };
         }
@@ -137,7 +137,7 @@ impl Runner {
             Err(error) => return Ok(Try::Ended(self.lose(hold, write, error).await?)),
         };
         if is_pinned && matches!(answer.status().as_u16(), 409 | 422) {
-            return Ok(Try::Refused(self.unspend(hold).await?));
+            return Ok(Try::Refused(Box::new(self.unspend(hold).await?)));
         }
         Ok(Try::Ended(self.settle(hold, write, &preview.targets, answer).await))
     }

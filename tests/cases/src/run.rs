@@ -349,7 +349,8 @@ impl Harness {
             thread::sleep(Duration::from_secs(row.wait.unwrap_or(ORACLE_TIME_MAX)));
         }
         self.lets_a_later_write_pass()?;
-        let ran = self.cluster.audit_events(|event| event["auditID"] == hold["auditID"]);
+        let id = hold["auditID"].as_str().unwrap_or_default();
+        let ran = self.cluster.audit_events_about(id, |event| event["auditID"] == id);
         if let Some(event) = ran.first() {
             return Err(Failure::Wrong(format!("held, and yet {event}")));
         }

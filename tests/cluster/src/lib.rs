@@ -84,7 +84,7 @@ impl Scene {
 
     /// What the API server did for real under this audit id.
     pub fn ran(&self, audit_id: &str) -> Vec<Value> {
-        self.cluster.audit_events(|event| event["auditID"] == audit_id)
+        self.cluster.audit_events_about(audit_id, |event| event["auditID"] == audit_id)
     }
 }
 

@@ -181,7 +181,7 @@ impl Replicas {
                     .is_some_and(|it| it.split('?').next() == Some(target))
                 && event["requestObject"]["dryRun"].is_null()
         };
-        self.cluster.audit_events(is_it).len()
+        self.cluster.audit_events_about(target, is_it).len()
     }
 }
 
