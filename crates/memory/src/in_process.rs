@@ -1,13 +1,11 @@
 //! Memory of one process, or of several proxies in one.
 
-use std::{
-    future::ready,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::future::ready;
 
 use effects::{Effect, NamespaceClass, ObjectRef};
 use jiff::Timestamp;
 use ledger::{StoreError, Task, WindowRecord};
+use parking_lot::{Mutex, MutexGuard};
 use policy::Past;
 
 use crate::{Memory, namespaces::Namespaces, replaced::Replaced, window::Window};
@@ -21,7 +19,7 @@ pub struct InProcess {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 fn known<'a, T: Send + 'a>(value: T) -> Task<'a, Result<T, StoreError>> {

@@ -146,7 +146,7 @@ impl Holding {
         write: &Arc<InboundWrite>,
     ) -> Result<Option<Response<Body>>, ProxyError> {
         let id = hold.id().clone();
-        // On its own: an agent that leaves in the middle must not cut a send in two.
+        // A task of its own: an agent that leaves must not cut a send in two.
         let run = Arc::clone(&self.runner).run(hold, Arc::clone(write));
         match self.tasks.spawn(run).await {
             Ok(Run::Answered | Run::Again) => Ok(None),
@@ -164,7 +164,7 @@ impl Holding {
     async fn enqueue(&self, write: &Write, mut judgement: Judgement) -> Result<Waiter, ProxyError> {
         let facts = &self.runner.judge.facts;
         let request_digest = write.request().digest(&self.redactor);
-        // Which hold it will most likely join: its facts need not repeat what that one's have.
+        // The facts of a retry need not repeat those of the hold that it will most likely join.
         let facts_ref = match self.likely_hold(&request_digest).await? {
             Some(id) => facts.refer(&id, write, &mut judgement),
             None => facts.reference(write, &judgement),
@@ -270,7 +270,7 @@ impl Holding {
     fn open_time(&self, write: &Write) -> Duration {
         let timeout = write.attributes().query.first("timeout").and_then(request_timeout);
         let open = self.settings.open_time_max;
-        // A little before the client gives up, so that it hears why.
+        // Answered a little before the client gives up, so that it learns why.
         timeout.map_or(open, |timeout| open.min(timeout.saturating_sub(Duration::from_millis(500))))
     }
 }

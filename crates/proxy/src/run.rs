@@ -67,7 +67,7 @@ impl Runner {
                 Err(error) => return Run::Failed(error),
             };
         }
-        // It keeps changing under the approval: a person should look again.
+        // The object keeps changing under the approval, so a person has to look again.
         let run = match self.judge.judge(&write).await {
             Ok(Judged::Decided(judgement)) => self.drift_by(hold, *judgement).await,
             Ok(Judged::Answered(answer)) => {
@@ -87,7 +87,7 @@ impl Runner {
             }
         };
         if judgement.verdict.decision() == Decision::Deny {
-            // The policies are others now, and this is what they are for.
+            // The policies have changed since the approval, and a denial is stronger.
             return Err(self.judge.refuse(write, *judgement).await.into());
         }
         if !is_approved(&hold, &judgement) {
@@ -106,7 +106,7 @@ impl Runner {
         let counted =
             recent.remember(&write.user.username, &judgement.effects, hold.changed_at()).await;
         if let Err(error) = counted {
-            // What does not count must not be sent.
+            // INVARIANT: a request that rules could not count is not sent.
             self.unspend(hold).await?;
             return Err(error.into());
         }
@@ -150,7 +150,7 @@ impl Runner {
             Err(Unchanged { error: HoldError::Settled(_) | HoldError::Expired(_), .. }) => {
                 return Ok(None);
             }
-            // No hold that this store wrote is so.
+            // The store holds approved requests in no other state: the row is damaged.
             Err(Unchanged { error, .. }) => return Err(StoreError::Corrupt(error.to_string())),
         };
         match self.queue.change(hold, None, HoldEvent::Running, Vec::new()).await {
@@ -258,7 +258,7 @@ impl Runner {
         status: StatusCode,
         bytes: Bytes,
     ) -> Result<Run, ProxyError> {
-        // The approval is spent all the same, and the right to send that it gives is dropped.
+        // The approval is spent, and the permit that it gives is dropped unused.
         let Some((hold, _)) = self.start(hold, write).await? else { return Ok(Run::Again) };
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

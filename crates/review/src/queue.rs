@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,10 +12,11 @@ use hold::{
 };
 use jiff::Timestamp;
 use ledger::{Entry, HoldEvent, HoldRecord, Identity, Ledger, Stage, StoreError};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use upstream::ControlClient;
 
-use crate::{Reviewer, ReviewerError};
+use crate::reviewer::{Reviewer, ReviewerError};
 
 /// Reviewers who decide on one hold at the same moment take their turns; so many of them.
 const DECIDE_TRIES: usize = 16;
@@ -202,7 +203,7 @@ impl Queue {
     }
 
     fn waiters(&self) -> MutexGuard<'_, HashMap<HoldId, watch::Sender<()>>> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiters.lock()
     }
 
     /// Wakes who waits here on a hold; on all, where changes were missed.
