@@ -46,7 +46,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     println!("circles             {}, of {in_circles} files", circles.len());
     println!("lines of cli        {}", lines_of(&packages, "agent-shield"));
     println!("undocumented        {} of {} public items", counts.undocumented, counts.public);
-    counts.long.sort_by(|a, b| b.0.cmp(&a.0));
+    counts.long.sort_by_key(|it| std::cmp::Reverse(it.0));
     for (lines, name) in counts.long {
         println!("  {lines:>4} {name}");
     }

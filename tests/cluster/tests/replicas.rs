@@ -25,7 +25,10 @@ fn identical_requests_at_once_through_both_make_one_hold_and_run_once() {
     let target = web(&replicas);
     let (a, b) = (&replicas.a, &replicas.b);
     thread::scope(|threads| {
-        let through = |at| threads.spawn(|| replicas.request(at, "DELETE", &target, None));
+        let through = |at| {
+            let (replicas, target) = (&replicas, &target);
+            threads.spawn(move || replicas.request(at, "DELETE", target, None))
+        };
         let waiting = [through(a), through(b), through(a), through(b)];
         let hold = replicas.hold(a, "pending", 4);
         assert_eq!(replicas.hold(b, "pending", 4), hold, "both show the same");

@@ -283,7 +283,8 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
         let committed = [("cluster crash", 12, 1), ("hold unit", 40, 0)];
         let expected = parsed(&written(&counts(&committed))).expect("counts");
         assert_eq!(expected, counts(&committed));
-        let table: [(&str, &[(&str, u64, u64)], &[&str]); 7] = [
+        type Found<'a> = &'a [(&'a str, u64, u64)];
+        let table: [(&str, Found<'_>, &[&str]); 7] = [
             ("the same", &committed, &[]),
             ("more", &[("cluster crash", 13, 0), ("hold unit", 40, 0)], &[]),
             (

@@ -259,7 +259,8 @@ mod tests {
 
     fn screen(model: &Model) -> String {
         let Size { columns, rows } = model.size;
-        let area = Rect::new(0, 0, columns as u16, rows as u16);
+        let [columns, rows] = [columns, rows].map(|it| u16::try_from(it).expect("a terminal"));
+        let area = Rect::new(0, 0, columns, rows);
         let mut buffer = Buffer::empty(area);
         View { model, now: at(300) }.render(area, &mut buffer);
         let lines = (0..area.height).map(|row| {
@@ -269,7 +270,7 @@ mod tests {
                 let symbol = buffer[(column, row)].symbol();
                 assert!(!symbol.chars().any(char::is_control), "{symbol:?}");
                 line.push_str(symbol);
-                column += symbol.width().max(1) as u16;
+                column += u16::try_from(symbol.width().max(1)).expect("a cell");
             }
             line.trim_end().to_owned()
         });
