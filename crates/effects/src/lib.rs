@@ -4,7 +4,7 @@
 //! effects come from the attributes ([`plan()`]); body effects come from comparing the live
 //! object with the server's own dry-run answer ([`of_change`]), so the encoding and the patch type
 //! make no difference. Effects are values ([`About`]): rules read their fields, approvals bind to
-//! them, and only [`describe`] puts them into words. Pure.
+//! them, and only [`mod@describe`] puts them into words. Pure.
 
 pub mod about;
 mod applied;

@@ -37,7 +37,7 @@ impl ApiServer {
     /// [`SendError`]: unsent, or unknown.
     ///
     /// # Cancel safety
-    /// As [`ApiServer::send`].
+    /// As `ApiServer::send`.
     pub async fn forward(&self, permit: Permit, outgoing: Outgoing) -> Result<Answer, SendError> {
         let audit_id = spend(permit, &outgoing)?;
         self.deliver(outgoing, audit_id.as_str()).await
