@@ -109,9 +109,13 @@ fn an_answer_that_reached_nobody_is_given_by_the_other() {
     // Its client goes in the middle of the send.
     drop(connection);
     replicas.hold(b, "running", 0);
-    webhook.let_go();
-    replicas.hold(b, "done", 0);
-    let again = replicas.request(b, "DELETE", &target, None);
+    // It comes again elsewhere while the first one is still under way.
+    let again = thread::scope(|threads| {
+        let again = threads.spawn(|| replicas.request(b, "DELETE", &target, None));
+        replicas.hold(a, "running", 1);
+        webhook.let_go();
+        again.join().expect("an answer")
+    });
     assert_eq!(again.status, 200, "{}", again.text());
     let warning = again.header("warning").unwrap_or_default();
     assert!(warning.contains(&format!("hold {}", id(&hold))), "{warning}");

@@ -30,7 +30,6 @@ const TIERS: &[(&str, u8)] = &[
     ("judge", 5),
     ("agents", 5),
     ("policy-source", 5),
-    ("judge", 5),
     ("proxy", 6),
     ("api", 6),
     ("agent-shield", 7),
