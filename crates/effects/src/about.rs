@@ -1,7 +1,7 @@
 //! What is known of an effect beyond its kind and its object, as values.
 //!
 //! The JSON of these types is part of the ledger's format and of the review API: a field or a
-//! variant may come, but none changes its name (`tests/about.rs` holds an example of each).
+//! variant may come, but none changes its name (the tests below hold examples).
 
 use serde::{Deserialize, Serialize};
 

@@ -503,7 +503,11 @@ async fn child_that_appends_until_it_is_killed() {
 async fn loses_nothing_that_it_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "sqlite::store::tests::child_that_appends_until_it_is_killed"])
+        .args([
+            "--exact",
+            "--nocapture",
+            "sqlite::store::tests::child_that_appends_until_it_is_killed",
+        ])
         .env("STORE_TEST_DIR", dir.path())
         .stdout(Stdio::piped())
         .spawn()
