@@ -294,3 +294,140 @@ impl Hold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use attributes::{Attributes, User};
+    use bytes::Bytes;
+    use http::{HeaderMap, Method};
+    use payload::MediaType;
+
+    use super::*;
+
+    const WEB: &str = "/apis/apps/v1/namespaces/prod/deployments/web";
+
+    fn second(n: i64) -> Timestamp {
+        Timestamp::from_second(n).unwrap_or_default()
+    }
+
+    fn read(method: &str, target: &str) -> Attributes {
+        let method = method.parse::<Method>().expect("a method");
+        attributes::read(&method, target, &HeaderMap::new()).expect("a request")
+    }
+
+    fn by(username: &str) -> Identity {
+        Identity { username: username.into(), ..Identity::default() }
+    }
+
+    /// A hold of a request, as it waits.
+    fn held(request: &Request<'_>, redactor: &Redactor) -> Hold {
+        Hold::new(Summary {
+            id: HoldId::parse("h"),
+            created_at: second(0),
+            deadline: second(100),
+            user: by("agent"),
+            request_digest: request.digest(redactor),
+            audit_id: "first".into(),
+            request: RequestRecord::default(),
+            rules: vec!["r".into()],
+            reason: String::new(),
+            severity: Severity::High,
+            effects: Vec::new(),
+            digest: "d".into(),
+            uid: "u".into(),
+            quorum: Quorum::default(),
+            drifts: 0,
+        })
+    }
+
+    fn approved(request: &Request<'_>, redactor: &Redactor) -> Hold {
+        let approval = Approval::new(by("alice"), "ok".into(), second(1), "d".into());
+        held(request, redactor).approve(approval, second(50)).expect("one is enough")
+    }
+
+    #[test]
+    fn a_permit_sends_what_was_held_and_nothing_else() {
+        let (redactor, user, id) = (Redactor::new(&[1; 32]), User::default(), AuditId::new("run"));
+        let (held, other) = (read("DELETE", WEB), read("DELETE", "/api/v1/namespaces/prod"));
+        let (body, empty) = (Bytes::from_static(b"{}"), Bytes::new());
+        let request =
+            |attributes, body| Request { attributes, user: &user, media: MediaType::Json, body };
+        let asked = request(&held, &empty);
+        let others = [request(&other, &empty), request(&held, &body)];
+        for it in &others {
+            let refused = approved(&asked, &redactor).start(it, &redactor, &id, second(2));
+            let error = refused.expect_err("another request").error;
+            assert_eq!(error, HoldError::OtherRequest);
+        }
+        let start = || approved(&asked, &redactor).start(&asked, &redactor, &id, second(2));
+        // The store does not have it yet.
+        let (running, spent) = start().expect("approved");
+        assert_eq!(running.permit(spent, &asked, "", "").err(), Some(OtherRequest));
+        for it in &others {
+            let (running, spent) = start().expect("approved");
+            assert_eq!(running.stored().permit(spent, it, "", "").err(), Some(OtherRequest));
+        }
+        // Nor is another call's hold this one's.
+        let (_, spent) = start().expect("approved");
+        let elsewhere = AuditId::new("another");
+        let (running, _) = approved(&asked, &redactor)
+            .start(&asked, &redactor, &elsewhere, second(2))
+            .expect("approved");
+        assert_eq!(running.stored().permit(spent, &asked, "", "").err(), Some(OtherRequest));
+
+        // Pinned, it is the pinned body that may leave, once and nowhere else.
+        let permitted = |uid| {
+            let (running, spent) = start().expect("approved");
+            running.stored().permit(spent, &asked, uid, "7").expect("a permit")
+        };
+        let (permit, pinned) = permitted("u");
+        assert!(pinned.is_pinned);
+        assert!(String::from_utf8_lossy(&pinned.body).contains("resourceVersion"));
+        assert_eq!(
+            permit.spend("DELETE", WEB, &pinned.body).map_err(|it| it.to_string()),
+            Ok(id.clone())
+        );
+        for (method, target, body) in [
+            ("DELETE", WEB, b"".as_slice()),
+            ("DELETE", "/api/v1/namespaces/prod", pinned.body.as_ref()),
+            ("PUT", WEB, pinned.body.as_ref()),
+        ] {
+            let (permit, _) = permitted("u");
+            assert_eq!(permit.spend(method, target, body).err(), Some(OtherRequest));
+        }
+        let (permit, pinned) = permitted("");
+        assert!(!pinned.is_pinned);
+        assert!(permit.spend("DELETE", WEB, b"").is_ok());
+    }
+
+    #[test]
+    fn only_a_read_has_a_permit_by_itself() {
+        let id = AuditId::new("a");
+        let table = [("GET", WEB, true), ("DELETE", WEB, false), ("PATCH", WEB, false)];
+        for (method, target, want) in table {
+            let permit = Permit::read(&read(method, target), b"", &id);
+            assert_eq!(permit.is_some(), want, "{method}");
+            if let Some(permit) = permit {
+                assert_eq!(permit.spend("DELETE", target, b"").err(), Some(OtherRequest));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_refused_comes_back_as_it_was() {
+        let (redactor, user) = (Redactor::new(&[1; 32]), User::default());
+        let (attributes, empty) = (read("DELETE", WEB), Bytes::new());
+        let request =
+            Request { attributes: &attributes, user: &user, media: MediaType::Json, body: &empty };
+        let pending = held(&request, &redactor);
+        let stale = Approval::new(by("alice"), "ok".into(), second(1), "other".into());
+        let refused = pending.clone().approve(stale, second(50)).expect_err("of something else");
+        assert_eq!((*refused.hold, refused.error), (pending.clone(), HoldError::Stale));
+        let refused = pending.clone().expire(second(99)).expect_err("its time is not over");
+        assert_eq!((*refused.hold, refused.error), (pending.clone(), HoldError::NotDue));
+        assert!(pending.clone().finish(200, second(1)).is_err(), "it does not run");
+        let expired = pending.expire(second(100)).expect("its time is over");
+        assert_eq!((expired.state().name(), expired.due()), (crate::StateName::Expired, None));
+        assert_eq!(expired.changed_at(), second(100));
+    }
+}

@@ -4,6 +4,12 @@
 //! ([`policy::Allowed`]), and what [`crate::Hold::start`] gives for an approval that is stored as
 //! spent. Each is bound to method, target and body by their digest, which whoever sends compares.
 //!
+//! Whoever has one can hand it on:
+//! ```
+//! fn handed_on(permit: hold::Permit, spent: hold::Spent) -> (hold::Permit, hold::Spent) {
+//!     (permit, spent)
+//! }
+//! ```
 //! Nobody writes one down:
 //! ```compile_fail,E0451
 //! fn forged(permit: hold::Permit) -> hold::Permit {

@@ -1,4 +1,36 @@
 //! Sending an agent's request for real.
+//!
+//! It takes a permit:
+//! ```no_run
+//! async fn with(api: upstream::ApiServer, permit: hold::Permit, outgoing: upstream::Outgoing) {
+//!     let _ = api.forward(permit, outgoing).await;
+//! }
+//! ```
+//! Without one it does not compile, nor does any other way around it:
+//! ```compile_fail,E0308
+//! async fn without(api: upstream::ApiServer, outgoing: upstream::Outgoing) {
+//!     let _ = api.forward((), outgoing).await;
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! async fn around(
+//!     api: upstream::ApiServer,
+//!     request: http::Request<http_body_util::Full<bytes::Bytes>>,
+//! ) {
+//!     let _ = api.send(request).await;
+//! }
+//! ```
+//! ```compile_fail,E0382
+//! async fn twice(api: upstream::ApiServer, permit: hold::Permit, outgoing: upstream::Outgoing) {
+//!     let _ = api.forward(permit, outgoing.clone()).await;
+//!     let _ = api.forward(permit, outgoing).await;
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! fn probe() -> upstream::Probe {
+//!     upstream::Probe { method: http::Method::DELETE, ..upstream::Probe::get("/api/v1/pods") }
+//! }
+//! ```
 
 use std::time::Duration;
 

@@ -83,7 +83,8 @@ impl Probe {
     }
 
     /// The server's dry run of a create, update or patch with the agent's own bytes. `None` for a
-    /// delete, whose body would win over the query, and for a request that names `dryRun` itself.
+    /// delete, whose body would win over the query, for a request that names `dryRun` itself, and for
+    /// what happens under `dryRun` too: a token is minted, a connection is made.
     pub fn dry_run(
         attributes: &Attributes,
         content_type: Option<HeaderValue>,
@@ -96,6 +97,9 @@ impl Probe {
             _ => return None,
         };
         if attributes.method != method.as_str() || attributes.query.has("dryRun") {
+            return None;
+        }
+        if attributes.subresource == "token" || attributes.is_connect() {
             return None;
         }
         let separator = if attributes.target.contains('?') { '&' } else { '?' };
@@ -162,5 +166,34 @@ impl ApiServer {
         })
         .await
         .map_err(|_| ProbeError::Timeout)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dry_runs_only_what_a_dry_run_leaves_undone() {
+        let table = [
+            ("POST", "/api/v1/namespaces/d/pods", true),
+            ("PATCH", "/apis/apps/v1/namespaces/d/deployments/web", true),
+            ("PUT", "/apis/apps/v1/namespaces/d/deployments/web/scale", true),
+            ("POST", "/api/v1/namespaces/d/pods/web/eviction", true),
+            ("POST", "/api/v1/namespaces/d/serviceaccounts/a/token", false),
+            ("POST", "/api/v1/namespaces/d/pods/web/exec", false),
+            ("POST", "/api/v1/namespaces/d/services/web/proxy", false),
+            ("POST", "/api/v1/namespaces/d/pods?dryRun=All", false),
+            ("DELETE", "/api/v1/namespaces/d/pods/web", false),
+        ];
+        for (method, target, want) in table {
+            let method = method.parse::<Method>().expect("a method");
+            let read = attributes::read(&method, target, &HeaderMap::new()).expect("a request");
+            let probe = Probe::dry_run(&read, None, Bytes::new());
+            assert_eq!(probe.is_some(), want, "{method} {target}");
+            if let Some(probe) = probe {
+                assert!(probe.target.ends_with("dryRun=All"), "{}", probe.target);
+            }
+        }
     }
 }
