@@ -78,6 +78,7 @@ impl Checker<'_> {
     fn node(&mut self, it: &Ided) -> Typed {
         self.depth += 1;
         let typed = if self.depth > DEPTH_MAX {
+            // Said once: each node below would say it again.
             if self.depth == DEPTH_MAX + 1 {
                 self.problem(it, format!("nests deeper than {DEPTH_MAX} levels"));
             }
@@ -122,6 +123,7 @@ impl Checker<'_> {
     }
 
     fn name(&mut self, it: &Ided, name: &str) -> Typed {
+        // The innermost variable of that name, as a loop may hide one of a loop around it.
         if let Some(index) = self.locals.iter().rposition(|(local, _)| local == name) {
             let of = self.locals.get(index).map_or(Type::Dyn, |(_, of)| of.clone());
             return self.made(it, Kind::Local(index), of);
@@ -155,6 +157,7 @@ impl Checker<'_> {
         }
         let (of, of_type) = self.node(&select.operand);
         let field = self.field(it, &of_type, &select.field);
+        // The field is resolved even under `has`, so that a misspelt one is a problem there too.
         let (of, name) = (Box::new(of), Arc::from(select.field.as_str()));
         match select.test {
             true => self.made(it, Kind::Has(of, name), Type::Bool),
@@ -406,6 +409,7 @@ impl Checker<'_> {
             M::All | M::Exists | M::ExistsOne | M::Filter => (*self.condition(body), Type::Bool),
             _ => self.node(body),
         };
+        // Variables of a loop end with its body.
         self.locals.truncate(depth);
         let result = match kind {
             M::All | M::Exists | M::ExistsOne => Type::Bool,
@@ -469,6 +473,8 @@ impl Checker<'_> {
                 self.problem(it, message);
                 Type::Dyn
             }
+            // Which of them runs is known once there are values; until then the result is what they
+            // share.
             [first, others @ ..] => {
                 let of = first.result_of(&types);
                 others.iter().fold(of, |of, other| of.join(&other.result_of(&types)))
@@ -483,6 +489,7 @@ impl Checker<'_> {
         let (true, Some(pattern)) = (regexes::TAKE_PATTERNS.contains(&name), nodes.get(1)) else {
             return None;
         };
+        // A pattern that is computed is compiled at each call, and paid for there.
         let Kind::Literal(Literal::Text(pattern)) = &pattern.kind else { return None };
         match regexes::compile(pattern) {
             Ok(regex) => Some(Arc::new(regex)),

@@ -176,6 +176,7 @@ impl<'a> Evaluation<'a, '_> {
         };
         let first = truth(self.node(a));
         match first {
+            // The other side is not evaluated: what a guard rules out costs nothing.
             Ok(it) if it == decides => return Ok(Value::Bool(decides)),
             Err(error) if error.is_exhausted => return Err(error),
             _ => {}
@@ -256,6 +257,7 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     fn call(&mut self, node: &'a Node) -> Result<Value<'a>> {
+        // Only calls come here. Taken apart here and not in `node`, whose frame would grow by it.
         let Kind::Call(name, overloads, arguments, regex) = &node.kind else {
             return Ok(Value::Null);
         };
@@ -317,6 +319,7 @@ impl<'a> Evaluation<'a, '_> {
         key: Value<'a>,
         value: Value<'a>,
     ) -> Result<()> {
+        // CEL's types of keys. With doubles, 1 and 1.0 would be one key or two by chance.
         if !matches!(key, Value::Text(_) | Value::Int(_) | Value::Uint(_) | Value::Bool(_)) {
             let message = format!("a {} cannot be a key", key.type_name());
             return Err(at(node, Fault::Error(message)));
@@ -544,6 +547,7 @@ fn overflow() -> Fault {
 fn add<'a>(a: Value<'a>, b: Value<'a>, budget: &Budget) -> Result<Value<'a>, Fault> {
     match (a, b) {
         (Value::Text(a), Value::Text(b)) => {
+            // Paid for before it is made, so that no loop of additions outgrows its budget.
             budget.spend_bytes(a.len() + b.len())?;
             Ok(Value::made(format!("{}{}", a.as_str(), b.as_str())))
         }
@@ -593,6 +597,7 @@ fn arithmetic<'a>(operator: Operator, a: Value<'a>, b: Value<'a>) -> Result<Valu
             };
             value.map(Value::Uint).ok_or_else(overflow)
         }
+        // Doubles divided by zero are an infinity, as in cel-go; only whole numbers fail.
         (Value::Double(a), Value::Double(b)) if operator != O::Modulo => {
             Ok(Value::Double(match operator {
                 O::Add => a + b,

@@ -1,5 +1,4 @@
-//! Text -> syntax tree: the only module that names the `cel` crate. Of that crate, the grammar is
-//! used and no more: as of 0.15 it has neither a cost limit nor a type checker.
+//! Text -> syntax tree: the only module that names the `cel` crate.
 //!
 //! Macros are left as the calls they are written as, so that a problem within one has its place, and
 //! so that a loop is a loop here and not a fold that copies its list at every step.
@@ -49,6 +48,8 @@ pub(crate) fn parse(source: &str) -> Result<Parsed, Problem> {
     if source.trim().is_empty() {
         return Err(nowhere("is empty".to_owned()));
     }
+    // A stack that overflows ends the whole process, so the parser gets one that its depth cannot
+    // fill.
     let parsing = thread::scope(|scope| {
         let on_its_own = thread::Builder::new().stack_size(STACK_BYTES);
         let parsing = on_its_own.spawn_scoped(scope, || parse_here(source))?;
@@ -66,6 +67,7 @@ fn parse_here(source: &str) -> Result<Parsed, Problem> {
         }
         Ok((root, places)) => Ok(Parsed { root, places }),
         Err(errors) => {
+            // Errors after the first are mostly its consequences.
             let Some(first) = errors.errors.into_iter().next() else {
                 return Err(Problem::new(Span::default(), "is no expression"));
             };

@@ -46,6 +46,8 @@ impl Template {
             match Expression::compile(inside, schema) {
                 Ok(expression) => parts.push(Part::Expression(expression)),
                 Err(found) => problems.extend(found.into_iter().map(|mut problem| {
+                    // The expression counts from its own start, its author from that of the
+                    // sentence.
                     problem.span.start += at;
                     problem.span.end += at;
                     problem
@@ -79,6 +81,8 @@ impl Template {
                     let value = expression.evaluate(scope, budget)?;
                     let mut text = String::new();
                     functions::show(&value, budget, &mut text)?;
+                    // By part, so that what one value adds cannot push the rest of the sentence out
+                    // of sight.
                     sentence.extend(text.chars().take(PART_CHARS_MAX));
                     if text.chars().count() > PART_CHARS_MAX {
                         sentence.push('…');

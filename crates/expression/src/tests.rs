@@ -132,6 +132,14 @@ fn evaluates_as_cel_does() {
         ("string(duration('1.5s'))", "1.5s"),
         ("timestamp('2026-01-02T03:04:05Z').getFullYear()", "2026"),
         ("timestamp('2026-01-02T03:04:05Z').getHours('+02:00')", "5"),
+        (
+            "timestamp('2026-01-02T03:04:05Z').getHours('-2000000:00')",
+            "error: `-2000000:00` is no time zone",
+        ),
+        (
+            "timestamp('2026-01-02T03:04:05Z').getHours('60000:60000')",
+            "error: `60000:60000` is no time zone",
+        ),
         ("timestamp('2026-01-02T03:04:05Z').getDayOfWeek()", "5"),
         (
             "timestamp('2026-01-02T00:00:00Z') - timestamp('2026-01-01T00:00:00Z') > duration('1h')",

@@ -91,41 +91,10 @@ impl Recorded {
             },
             None => NamespaceClass::cluster_scoped(),
         };
-        let mut gaps = Gaps {
-            // Of a Secret, rules saw the same marks.
-            marks: if attributes.resource == "secrets" { Vec::new() } else { vec![REDACTED] },
-            ..Gaps::default()
-        };
-        match &facts {
-            None if of_namespace => {
-                gaps.labels = Some("reads labels of a namespace, not recorded of reads".to_owned());
-            }
-            Some(facts) if facts.labels_left_out => {
-                gaps.labels = Some("reads labels of a namespace, too large to be recorded".into());
-            }
-            _ => {}
-        }
-        let cut = |size| match &facts {
-            Some(FactsRecord { over_budget: true, .. }) => {
-                "its agent had used up what is kept of it"
-            }
-            _ => size,
-        };
-        match facts.as_ref().map(|it| it.extent) {
-            Some(Extent::Outline) => {
-                gaps.diff = Some(format!("reads diff, not recorded: {}", cut("too large")));
-            }
-            Some(Extent::None) => {
-                gaps.objects = Some(format!("reads objects, not recorded: {}", cut("too many")));
-            }
-            Some(Extent::Whole) | None => {}
-        }
-        let mut objects: Vec<_> = facts.iter().flat_map(|it| &it.objects).map(sides).collect();
-        if facts.as_ref().is_some_and(|it| it.objects_of.is_some()) {
-            // Those of an earlier call of the same request: this one's had others.
-            let values = objects.iter_mut().flat_map(made_up);
-            values.for_each(|it| *it = Value::String(format!("{NOT_RECORDED}]")));
-        }
+        let gaps = find_gaps(&attributes, facts.as_ref());
+        let objects = facts.as_ref().map(restore_objects).unwrap_or_default();
+        let effects = entry.effects.iter().map(EffectRecord::effect).collect::<Result<_, _>>();
+        let effects = effects.map_err(|error| error.to_string())?;
         let user = User {
             username: identity.username,
             uid: identity.uid,
@@ -135,12 +104,7 @@ impl Recorded {
         Ok(Self {
             at: facts.as_ref().map_or(entry.time, |it| it.at),
             is_dry_run: request.dry_run,
-            effects: entry
-                .effects
-                .iter()
-                .map(EffectRecord::effect)
-                .collect::<Result<_, _>>()
-                .map_err(|error| error.to_string())?,
+            effects,
             attributes,
             user,
             class,
@@ -273,6 +237,46 @@ impl Recorded {
         let diff = effects::diff(old.as_ref(), new.as_ref());
         effects::normalised(&self.attributes, diff)
     }
+}
+
+/// What the rules could see then, and the record does not tell.
+fn find_gaps(attributes: &Attributes, facts: Option<&FactsRecord>) -> Gaps {
+    // Of a Secret, the rules saw the same marks.
+    let marks = if attributes.resource == "secrets" { Vec::new() } else { vec![REDACTED] };
+    let mut gaps = Gaps { marks, ..Gaps::default() };
+    let Some(facts) = facts else {
+        if !attributes.namespace.is_empty() {
+            gaps.labels = Some("reads labels of a namespace, not recorded of reads".to_owned());
+        }
+        return gaps;
+    };
+    if facts.labels_left_out {
+        gaps.labels = Some("reads labels of a namespace, too large to be recorded".to_owned());
+    }
+    // What was left out for one agent's sake may have been as small as anything.
+    let cut =
+        |size| if facts.over_budget { "its agent had used up what is kept of it" } else { size };
+    match facts.extent {
+        Extent::Outline => {
+            gaps.diff = Some(format!("reads diff, not recorded: {}", cut("too large")));
+        }
+        Extent::None => {
+            gaps.objects = Some(format!("reads objects, not recorded: {}", cut("too many")));
+        }
+        Extent::Whole => {}
+    }
+    gaps
+}
+
+/// Before and after, of each object that was recorded.
+fn restore_objects(facts: &FactsRecord) -> Vec<[Option<Value>; 2]> {
+    let mut objects: Vec<_> = facts.objects.iter().map(sides).collect();
+    if facts.objects_of.is_some() {
+        // Those of an earlier call of the same request: this one's had others.
+        let values = objects.iter_mut().flat_map(made_up);
+        values.for_each(|it| *it = Value::String(format!("{NOT_RECORDED}]")));
+    }
+    objects
 }
 
 fn said(replayed: Replayed, previews: bool) -> Said {

@@ -59,9 +59,11 @@ fn sum<'a>(call: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
             (Some(Value::Duration(a)), Value::Duration(b)) => {
                 Value::Duration(a.checked_add(b).ok_or_else(overflow)?)
             }
+            // Numbers of two types compare in CEL, and do not add.
             _ => return Err(Fault::error("what is summed is of two kinds")),
         });
     }
+    // Of an empty list nobody knows the type; Kubernetes gives an int as well.
     Ok(total.unwrap_or(Value::Int(0)))
 }
 
@@ -108,6 +110,7 @@ fn slice<'a>(call: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
     if start > end || end > list.len() {
         return Err(out());
     }
+    // Only what is copied costs; the rest of the list is not looked at.
     call.budget.spend((end - start) as u64)?;
     Ok(Value::list((start..end).filter_map(|index| list.get(index)).collect()))
 }

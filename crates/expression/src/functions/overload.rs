@@ -121,6 +121,8 @@ impl T {
             (Self::List, Type::List(_))
             | (Self::Map, Type::Map(_) | Type::Object(_))
             | (Self::Optional, Type::Optional(_)) => true,
+            // What is inside a list or map is not asked: a function that minds it fails when it
+            // runs.
             (wanted, of) => wanted.as_type() == *of,
         }
     }

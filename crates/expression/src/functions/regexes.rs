@@ -47,6 +47,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
 }
 
 fn regex<'c>(call: &Call<'c>, pattern: &Text<'_>) -> Result<Cow<'c, Regex>, Fault> {
+    // The checker has compiled what stands in the text, whatever the object is.
     if let Some(regex) = call.regex {
         return Ok(Cow::Borrowed(regex));
     }

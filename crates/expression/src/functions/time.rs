@@ -67,13 +67,15 @@ fn part<'a>(values: &[Value<'a>], of: impl Fn(&jiff::Zoned) -> i64) -> Answer<'a
 fn zone(name: &str) -> Result<TimeZone, Fault> {
     let unknown = || Fault::error(format!("`{name}` is no time zone"));
     match name.chars().next() {
+        // CEL's offsets; no name of the IANA database starts like one.
         Some('+' | '-' | '0'..='9') => {
             let (sign, rest) = match name.strip_prefix('-') {
                 Some(rest) => (-1, rest),
                 None => (1, name.strip_prefix('+').unwrap_or(name)),
             };
             let (hours, minutes) = rest.split_once(':').ok_or_else(unknown)?;
-            let number = |it: &str| it.parse::<i32>().map_err(|_| unknown());
+            // An offset may come from an agent's object: 16 bits times 3,600 fit, more do not parse.
+            let number = |it: &str| it.parse::<u16>().map(i32::from).map_err(|_| unknown());
             let seconds = sign * (number(hours)? * 3600 + number(minutes)? * 60);
             let offset = jiff::tz::Offset::from_seconds(seconds).map_err(|_| unknown())?;
             Ok(TimeZone::fixed(offset))
@@ -132,6 +134,8 @@ fn parse(text: &str) -> Option<SignedDuration> {
         let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
         nanos = nanos.checked_add(whole.checked_mul(each)?)?;
         let mut part = each;
+        // Finer than a nanosecond counts nothing, and so neither does what comes after these
+        // digits.
         for digit in fraction.chars().take(18) {
             part /= 10;
             nanos = nanos.checked_add(part.checked_mul(i128::from(digit.to_digit(10)?))?)?;
