@@ -129,6 +129,7 @@ impl Cluster {
     ) -> Result<Vec<K>, AgentsError> {
         let params = ListParams::default().labels(&AgentId::selector(&id.name));
         let is_its = |object: &K| AgentId::from_labels(object.meta()).as_ref() == Some(id);
+        // All namespaces are asked first, as what is remembered may have been changed by hand.
         match self.all::<K>().list(&params).await {
             Ok(list) => return Ok(list.items.into_iter().filter(is_its).collect()),
             Err(error) if code(&error) == Some(403) => {}

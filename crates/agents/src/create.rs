@@ -34,6 +34,7 @@ pub async fn find_home(
     let meant: Vec<&ServiceAccount> = agents.iter().filter(is_meant).collect();
     match (meant.as_slice(), homes.as_slice()) {
         ([agent], _) => Ok(place(*agent).0),
+        // A new agent lives where it works, so that whoever owns the namespace sees it.
         ([], []) => Ok(namespaces.first().cloned().unwrap_or_default()),
         _ => Err(AgentsError::NameTaken { name: name.to_owned(), homes: homes.join(", ") }),
     }
@@ -48,6 +49,7 @@ pub async fn check_namespaces(cluster: &Cluster, wanted: &Wanted) -> Result<(), 
     let mut missing = Vec::new();
     let names: BTreeSet<&String> = wanted.namespaces.iter().chain([&wanted.id.home]).collect();
     for name in names {
+        // One by one: an operator may read some namespaces and not list them all.
         match api.get_metadata(name).await {
             Ok(_) => {}
             Err(error) if code(&error) == Some(404) => missing.push(format!("`{name}`")),

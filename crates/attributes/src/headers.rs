@@ -94,6 +94,7 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError
         if name.starts_with("impersonate-") {
             return Err(AttributesError::Impersonates(name.to_owned()));
         }
+        // A CGI-like reader folds `-` and `_` into one: only names with a `_` are ambiguous.
         if name.contains('_') {
             let folded = name.replace('-', "_");
             if LOOK_ALIKES.iter().any(|it| folded.starts_with(it)) {
@@ -102,6 +103,7 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), AttributesError
         }
     }
     for value in headers.get_all(header::CONNECTION) {
+        // What `Connection` names, the next hop drops: one of our own headers, if it were named.
         for option in String::from_utf8_lossy(value.as_bytes()).split(',') {
             let option = option.trim().to_ascii_lowercase();
             if !option.is_empty() && !CONNECTION_OPTIONS.contains(&option.as_str()) {
@@ -152,6 +154,7 @@ pub fn credential(headers: &HeaderMap) -> Result<Credential, AttributesError> {
         return Err(AttributesError::Subprotocol);
     }
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Credential::None) };
+    // Go compares bytes; a token outside ASCII is one that it does not know either.
     let Ok(value) = value.to_str() else { return Ok(Credential::None) };
     let (scheme, rest) = value.trim().split_once(' ').unwrap_or_default();
     let token = rest.split_once(' ').map_or(rest, |(token, _)| token);
@@ -201,6 +204,7 @@ pub fn upgrade_headers(headers: &HeaderMap) -> HeaderMap {
 /// names is of the hop too.
 pub fn downstream_headers(headers: HeaderMap) -> HeaderMap {
     let passes = |name: &HeaderName| !HOP_BY_HOP.contains(&name.as_str());
+    // Most answers have none of them, and go on without a copy.
     if headers.keys().all(passes) {
         return headers;
     }

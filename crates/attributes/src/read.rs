@@ -158,6 +158,7 @@ fn refine_verb(attributes: &mut Attributes) -> Result<(), AttributesError> {
             let watch = attributes
                 .query
                 .first("watch")
+                // As Go reads the option: whatever is not false is true.
                 .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"));
             attributes.verb = if watch { "watch" } else { "list" }.to_owned();
             // RequestInfo takes `metadata.name=x` for the name, and RBAC then asks about x alone.
@@ -180,11 +181,14 @@ fn read_path(raw: &str) -> Result<String, AttributesError> {
     if let Some(byte) = raw.bytes().find(|byte| !byte.is_ascii_graphic()) {
         return Err(AttributesError::Byte(byte));
     }
+    // Before decoding: an escaped slash is refused below in any case.
     if raw.contains("//") {
         return Err(AttributesError::EmptySegment);
     }
     for escape in escapes(raw).ok_or(AttributesError::BadEscape { place: "path" })? {
         let plain = escape.is_ascii_alphanumeric() || b"-._~".contains(&escape);
+        // A `%25` could be decoded once more by somebody; a plain letter is escaped only to hide
+        // it.
         if matches!(escape, b'/' | b'%') || escape.is_ascii_control() || plain {
             return Err(AttributesError::Encoded(format!("%{escape:02X}")));
         }
@@ -207,6 +211,7 @@ fn read_query(raw: &str) -> Result<Query, AttributesError> {
     }
     escapes(raw).ok_or(AttributesError::BadEscape { place: "query" })?;
     let decode = |text: &str| {
+        // A query is a form: `+` is a blank in it, as Go decodes it; in a path it is a plus.
         let spaced = text.replace('+', " ");
         percent_decode_str(&spaced)
             .decode_utf8()

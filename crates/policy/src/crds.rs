@@ -124,6 +124,7 @@ fn structural(schema: &Json) -> Json {
     let mut made = Map::new();
     for (key, value) in schema {
         match (key.as_str(), value) {
+            // The API server refuses it beside `properties`, and prunes what is unknown by itself.
             ("additionalProperties", Json::Bool(_)) => {}
             ("properties", Json::Object(properties)) => {
                 let properties = properties.iter().map(|(name, it)| (name.clone(), structural(it)));

@@ -54,6 +54,8 @@ impl Kinds {
                 let of = reader.kind(gvk);
                 let types = self.types.entry(group.to_owned()).or_default();
                 let key = (resource.to_owned(), subresource.to_owned());
+                // An object may come in any version that is served, so a field of one of them is no
+                // mistake.
                 match types.get_mut(&key) {
                     Some(known) => *known = known.union(&of),
                     None => drop(types.insert(key, of)),
@@ -126,6 +128,7 @@ impl Kinds {
             (resource == "*" || its == resource) && (subresource == "*" || sub == subresource)
         };
         let keys = || self.groups(rule).flat_map(|(_, types)| types.keys());
+        // Listed only when it is needed: a cluster serves hundreds.
         (pattern != "*" && !keys().any(fits)).then(|| keys().map(written).collect())
     }
 }
@@ -183,6 +186,7 @@ impl<'d> Reader<'d> {
             return known.clone().unwrap_or(ANYTHING);
         }
         let Some(schema) = self.schemas.and_then(|all| all.get(name)) else { return ANYTHING };
+        // Marked before it is read: a schema that refers to itself ends here.
         self.read.insert(name, None);
         let short = name.rsplit('.').next().unwrap_or(name);
         let of = self.schema(schema, short);
@@ -234,6 +238,7 @@ impl<'d> Reader<'d> {
     fn object(&mut self, schema: &'d Json, name: &str) -> Measured {
         let properties = schema.get("properties").and_then(Json::as_object);
         match (properties, schema.get("additionalProperties")) {
+            // With fields and with values of any key, nobody knows which of both a name is.
             (None, values @ Some(_)) => {
                 let (of, size) = self.within(values, &format!("{name}.*"));
                 (Type::map(of), size + 1)

@@ -298,6 +298,7 @@ impl Pack {
     pub(crate) fn trace(&self, facts: &Facts<'_>) -> Trace {
         let budget = Budget::new(DECISION_STEPS);
         let (mut voices, mut steps) = (Vec::new(), Vec::new());
+        // Every rule, not only the candidates: `explain` says why each of the others did not ask.
         for rule in &self.rules {
             for outcome in self.show(rule, facts, &budget) {
                 steps.push(Step { rule: rule.name.clone(), outcome: outcome.told() });
@@ -353,6 +354,7 @@ impl Pack {
         }
         let selector = policy.constraints.as_ref().and_then(|it| it.namespace_selector.as_ref());
         let labels_unknown = facts.gaps.and_then(|it| it.gaps.labels.as_ref());
+        // Asked before the labels are, as those of a record that lacks them look like none.
         if let (Some(_), Some(why)) = (selector, labels_unknown) {
             return vec![Outcome::Unknown(why.clone())];
         }
@@ -361,6 +363,8 @@ impl Pack {
         {
             return passes(RulePart::NamespaceSelector, "the namespace has other labels");
         }
+        // The proxy asks twice: with the attributes alone, and after the preview for what is still
+        // open.
         if rule.needs.later() && matches!(input.objects, Objects::Later) {
             return passes(RulePart::Objects, "nobody has looked at them yet");
         }
@@ -427,6 +431,7 @@ impl Pack {
             Conditions::Failed(why) => return met().map_or(Outcome::Failed(why), Outcome::Unknown),
         }
         let reason = rule.reason.as_ref().and_then(|template| {
+            // A condition sees an object as it is. A sentence goes to people and to the agent.
             let shown = View { redacted: true, ..view };
             self.limited(budget, |budget| template.render(&shown, budget)).ok()
         });
@@ -489,6 +494,7 @@ impl Pack {
         let part = whole.left().min(EXPRESSION_STEPS);
         let budget = Budget::new(part);
         let value = evaluate(&budget);
+        // What one expression did not use, the next ones may.
         whole.take(part - budget.left());
         value.map_err(|error| error.message)
     }
@@ -550,6 +556,7 @@ impl Pack {
             shadow: vec![Shadow { rule: rule.name.clone(), decision, reason, exception }],
             ..PolicyDecision::allow()
         };
+        // Before exceptions: what a rule in shadow would have said is recorded, excepted or not.
         if rule.mode == Mode::Shadow {
             return Some(shadow(String::new(), reason));
         }
@@ -588,6 +595,7 @@ impl Pack {
         };
         let mut places = vec![input.attributes.namespace.clone()];
         places.extend(effect.map(touched));
+        // The effect may be elsewhere than the request, so both places are asked, here and below.
         if places.iter().any(|place| self.guarded.is_own(place)) {
             return None;
         }
@@ -673,6 +681,7 @@ fn contexts(rule: &Rule, facts: &Facts<'_>) -> Vec<Context> {
         return effects
             .filter(|(_, effect)| rule.kinds.contains(&effect.kind))
             .map(|(index, effect)| {
+                // To find it costs a search through all objects, which few rules need.
                 let pair = if rule.needs.objects { facts.pair_of(effect) } else { None };
                 Context { pair, effect: Some(index) }
             })

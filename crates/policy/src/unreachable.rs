@@ -30,6 +30,7 @@ pub(crate) fn find(policy: &Policy, is_excepted: impl Fn(&str) -> bool) -> Vec<(
         if let Some(when) = rule.when.as_ref().filter(|it| is_false(&it.value)) {
             let message = format!("rule `{}` never asks: this is never true", rule.name.value);
             found.push((when.referenced, message));
+            // Said once of a rule; that another one denies before it adds nothing.
             continue;
         }
         let shadows = |other: &&Rule| {

@@ -59,6 +59,7 @@ impl Documents {
         for source in sources {
             set.add(source, false);
         }
+        // The files choose the packs, so they are read before them.
         let chosen = settings::chosen_packs(&set.documents, &mut set.issues);
         for source in packs::sources(&chosen) {
             set.add(&source, true);
@@ -132,6 +133,7 @@ impl Documents {
                 compiler.exception(exception, file);
             }
         }
+        // Exceptions first: a rule that one takes back leaves others to speak.
         compiler.warn_of_unreachable(&documents);
         compiler.check_rules();
         let Compiler { mut pack, issues, guarded, .. } = compiler;

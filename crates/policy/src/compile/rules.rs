@@ -57,6 +57,7 @@ impl Compiler<'_> {
             .as_ref()
             .and_then(|it| self.reported(file, it, Template::compile(&it.value, of_reason)));
         let needs = self.needs(inherited, rule, when.as_ref(), reason.as_ref());
+        // Compiled all the same, so that what is wrong in it shows before somebody enables it.
         if self.is_disabled(&name.0) && !rule.unconditional {
             self.pack.disabled.push(name);
             return;
@@ -90,6 +91,8 @@ impl Compiler<'_> {
         let file = inherited.file;
         self.check_name(file, &rule.name);
         let short = rule.name.value.as_str();
+        // Names of built-in rules stand alone. Others carry their policy's, so that no file takes
+        // one.
         let name = match file.is_builtin {
             true => RuleName::from(short),
             false => {
@@ -195,6 +198,7 @@ impl Compiler<'_> {
         let asked = rule.reviewers.as_ref()?;
         self.check_holds(file, rule, asked.referenced, "reviewers");
         let ReviewersDocument { groups, count, reason_required } = &asked.value;
+        // Empty, it would read as a demand and be none.
         if groups.is_none() && count.is_none() && !reason_required {
             let message = "`reviewers` says nothing: give groups, count or reasonRequired";
             self.report(file, asked.referenced, message);
