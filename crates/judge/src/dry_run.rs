@@ -23,17 +23,18 @@ pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -
         Err(error) => return DryRun::Nothing(Unknown::Unanswered(Unknown::bounded(&error))),
     };
     let is_eviction = write.attributes().subresource == "eviction";
-    let message = || message_of(answer.json.as_ref());
+    let message = message_of(answer.json.as_ref());
+    let kept = || kept(view, write, message);
     match answer.status.as_u16() {
         200..=299 => DryRun::Would(answer.json),
         // A refusal of dry runs as such says nothing about the write.
-        400 if message().to_lowercase().contains("dry") => {
-            DryRun::Nothing(Unknown::DryRunRefused(message()))
+        400 if message.to_lowercase().contains("dry") => {
+            DryRun::Nothing(Unknown::DryRunRefused(kept()))
         }
         400 | 401 | 403 | 404 | 409 | 422 => DryRun::Answered(Box::new(answer)),
         // A disruption budget refuses with 429; elsewhere 429 only means that the server is busy.
         429 if is_eviction => DryRun::Answered(Box::new(answer)),
-        code => DryRun::Nothing(Unknown::DryRunFailed(code, message())),
+        code => DryRun::Nothing(Unknown::DryRunFailed(code, kept())),
     }
 }
 
@@ -55,10 +56,19 @@ fn probe_of_delete(write: &Write) -> Result<Probe, Unknown> {
     probe.ok_or(Unknown::NoDryRun)
 }
 
-/// What a `Status` says, as far as it is kept.
-fn message_of(status: Option<&Value>) -> String {
-    let message = status.and_then(|it| it.get("message")).and_then(Value::as_str);
-    Unknown::bounded(message.unwrap_or_default())
+/// What a `Status` says.
+fn message_of(status: Option<&Value>) -> &str {
+    status.and_then(|it| it.get("message")).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// As far as it is kept: servers and webhooks quote what they refuse.
+fn kept(view: &ClusterView, write: &Write, said: &str) -> String {
+    let body = match write.body.is_empty() {
+        true => Some(Value::Null),
+        false => payload::read(write.media, &write.body).ok(),
+    };
+    let resource = &write.attributes().resource;
+    Unknown::bounded(&view.redactor.redact_said(resource, body.as_ref(), said))
 }
 
 #[cfg(test)]
@@ -67,10 +77,10 @@ mod tests {
 
     #[test]
     fn keeps_no_more_of_a_refusal_than_a_reason_takes() {
-        let status = |message: &str| serde_json::json!({"message": message});
+        let status = serde_json::json!({"message": "no dry run"});
         let long = format!("strict decoding error: unknown field \"dry{}\"", "é".repeat(100_000));
-        assert_eq!(message_of(Some(&status(&long))).chars().count(), 1_000);
-        assert_eq!(message_of(Some(&status("no dry run"))), "no dry run");
+        assert_eq!(Unknown::bounded(&long).chars().count(), 1_000);
+        assert_eq!(message_of(Some(&status)), "no dry run");
         assert_eq!(message_of(None), "");
     }
 }

@@ -28,7 +28,7 @@ pub struct ClusterView {
     pub(crate) namespaces: Namespaces,
     pub(crate) accounts: Accounts,
     probes: Arc<dyn ProbeLog>,
-    redactor: Redactor,
+    pub(crate) redactor: Redactor,
 }
 
 impl ClusterView {

@@ -57,11 +57,11 @@ pub fn eviction_options(media: MediaType, body: &[u8]) -> Result<DeleteOptions, 
 
 fn checked(options: Value) -> Result<DeleteOptions, PayloadError> {
     let Value::Object(document) = options else {
-        return Err(PayloadError::Unexpected("delete options must be a JSON object".into()));
+        return Err(PayloadError::Unexpected("delete options must be a JSON object"));
     };
-    let unexpected = |what: &str| Err(PayloadError::Unexpected(what.to_owned()));
-    if let Some(field) = document.keys().find(|field| !FIELDS.contains(&field.as_str())) {
-        return unexpected(&format!("`{field}` is no field of DeleteOptions"));
+    let unexpected = |what| Err(PayloadError::Unexpected(what));
+    if document.keys().any(|field| !FIELDS.contains(&field.as_str())) {
+        return unexpected("it has a field that DeleteOptions does not have");
     }
     let text = |field: &str| document.get(field).map(|it| it.as_str().unwrap_or("?"));
     if !matches!(text("kind"), None | Some("" | "DeleteOptions")) {
@@ -82,16 +82,21 @@ impl DeleteOptions {
     pub fn from_query(pairs: &[(String, String)]) -> Result<Self, PayloadError> {
         let mut document = Map::new();
         for (key, value) in pairs {
-            let bad = || PayloadError::Unexpected(format!("{key}={value} cannot be read"));
             let value: Value = match key.as_str() {
-                "gracePeriodSeconds" => value.parse::<i64>().map_err(|_| bad())?.into(),
+                "gracePeriodSeconds" => {
+                    let bad = "gracePeriodSeconds in the query is not a number";
+                    value.parse::<i64>().map_err(|_| PayloadError::Unexpected(bad))?.into()
+                }
                 "propagationPolicy" => value.as_str().into(),
                 "orphanDependents" | "ignoreStoreReadErrorWithClusterBreakingPotential" => {
                     // Go's conversion: everything but `false` and `0` is true.
                     (!matches!(value.to_ascii_lowercase().as_str(), "false" | "0")).into()
                 }
                 "dryRun" => json!([value]),
-                "preconditions" => return Err(bad()),
+                "preconditions" => {
+                    let bad = "preconditions in the query cannot be read";
+                    return Err(PayloadError::Unexpected(bad));
+                }
                 _ => continue,
             };
             document.insert(key.clone(), value);
@@ -144,7 +149,7 @@ impl DeleteOptions {
         if entry.is_null() {
             *entry = json!({});
         }
-        let other = || PayloadError::Unexpected("the preconditions name another object".into());
+        let other = || PayloadError::Unexpected("the preconditions name another object");
         let preconditions = entry.as_object_mut().ok_or_else(other)?;
         for (field, value) in [("uid", Some(uid)), ("resourceVersion", resource_version)] {
             let Some(value) = value else { continue };
@@ -195,6 +200,26 @@ pub fn is_dry_run(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_nothing_of_what_it_refuses() {
+        let refused =
+            |it: Result<Option<DeleteOptions>, PayloadError>| it.expect_err("refused").to_string();
+        for body in [
+            "{\"hunter2\":1}",
+            "[\"hunter2\"]",
+            "{\"kind\":\"hunter2\"}",
+            "{\"dryRun\":\"hunter2\"}",
+        ] {
+            let why = refused(delete_options(MediaType::Json, body.as_bytes()));
+            assert!(!why.contains("hunter2"), "{why}");
+        }
+        for key in ["gracePeriodSeconds", "preconditions"] {
+            let pairs = [(key.to_owned(), "hunter2".to_owned())];
+            let why = refused(DeleteOptions::from_query(&pairs).map(Some));
+            assert!(!why.contains("hunter2") && why.contains(key), "{why}");
+        }
+    }
 
     #[test]
     fn believes_a_dry_run_only_as_the_server_does() {

@@ -230,8 +230,8 @@ fn utf8_value(bytes: &[u8]) -> Result<Value, PayloadError> {
     std::str::from_utf8(bytes).map(Value::from).map_err(|_| malformed("a text is not UTF-8"))
 }
 
-fn malformed(why: &str) -> PayloadError {
-    PayloadError::Malformed { format: "Kubernetes protobuf", why: why.to_owned() }
+fn malformed(why: &'static str) -> PayloadError {
+    PayloadError::Malformed { format: "Kubernetes protobuf", why, at: None }
 }
 
 /// A value as it stands on the wire; the two fixed-width types occur in none of the kinds above.

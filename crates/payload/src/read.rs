@@ -26,9 +26,19 @@ pub fn read(media: MediaType, body: &[u8]) -> Result<Value, PayloadError> {
 }
 
 fn yaml(body: &[u8]) -> Result<Value, PayloadError> {
-    let malformed = |why: String| PayloadError::Malformed { format: "YAML", why };
-    let text = std::str::from_utf8(body).map_err(|error| malformed(error.to_string()))?;
-    serde_saphyr::from_str(text).map_err(|error| malformed(error.to_string()))
+    let malformed = |why, at| PayloadError::Malformed { format: "YAML", why, at };
+    let text = std::str::from_utf8(body).map_err(|_| malformed("it is not UTF-8", None))?;
+    serde_saphyr::from_str(text).map_err(|error| {
+        // The parser's own words quote the lines around the mistake.
+        let why = match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { .. } => "a key appears twice",
+            serde_saphyr::Error::MultipleDocuments { .. } => "there is more than one document",
+            serde_saphyr::Error::Eof { .. } => "it ends too early",
+            _ => "it cannot be read",
+        };
+        let at = error.location().map(|it| (it.line(), it.column())).filter(|(line, _)| *line > 0);
+        malformed(why, at)
+    })
 }
 
 #[cfg(test)]
@@ -54,5 +64,32 @@ mod tests {
         for (media, body, want) in table {
             assert_eq!(read(media, body).ok(), want, "{media:?} {body:?}");
         }
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_nothing_of_what_stands_there() {
+        let s = "hunter2";
+        let table = [
+            (MediaType::Yaml, format!("data:\n  password: {s}\n  password: {s}\n")),
+            (MediaType::ApplyYaml, format!("{s}: 1\n{s}: 2\n")),
+            (MediaType::Yaml, format!("a: 1\n---\nb: {s}\n")),
+            (MediaType::Yaml, format!("password: [{s}\n")),
+            (MediaType::Yaml, format!("password: *{s}\n")),
+            (MediaType::Yaml, format!("password: !{s} x\n? - {s}\n")),
+            (MediaType::Yaml, format!("\tpassword: \"{s}\n")),
+            (MediaType::Json, format!(r#"{{"{s}":1,"{s}":2}}"#)),
+            (MediaType::Json, format!(r#"{{"password":"{s}"}} {s}"#)),
+            (MediaType::Json, format!(r#"{{"password":{s}}}"#)),
+            (MediaType::MergePatch, format!(r#"{{"password":"{s}\u00"}}"#)),
+            (MediaType::Protobuf, format!("k8s\0{s}")),
+            (MediaType::Cbor, s.to_owned()),
+        ];
+        for (media, body) in table {
+            let error = read(media, body.as_bytes()).expect_err(&body);
+            assert!(!format!("{error} {error:?}").contains(s), "{error:?}");
+        }
+        let body = b"data:\n  a: 1\n  a: 2\n";
+        let error = read(MediaType::Yaml, body).expect_err("a key appears twice").to_string();
+        assert!(error.starts_with("it is not YAML: a key appears twice at line 3"), "{error}");
     }
 }

@@ -1,31 +1,51 @@
 //! Taking secrets out of what is stored and shown, with a keyed digest in place of each value, so
 //! that a change shows and the value does not.
 
+mod names;
+mod parts;
+mod value;
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use sha2::Sha256;
 
+use self::{
+    names::is_telling,
+    parts::{Part, parts},
+};
+
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Words in the name of a variable, flag or query option whose value is a secret.
-const SECRET_WORDS: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "token",
-    "secret",
-    "apikey",
-    "api_key",
-    "api-key",
-    "credential",
-    "private",
-    "access_key",
-    "authorization",
-];
 
 /// How every mark begins that stands for a secret.
 pub const REDACTED: &str = "[redacted ";
+
+/// What is not written as it is in a query.
+const NOT_IN_URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'+')
+    .add(b';')
+    .add(b'<')
+    .add(b'>')
+    .add(b'=')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A body with more secrets is not quoted at all.
+const SECRETS_SAID_MAX: usize = 1_000;
+/// Stands for a secret while others are looked for.
+const FOUND: char = '\u{fffc}';
 
 /// Replaces secrets by keyed digests.
 #[derive(Clone)]
@@ -60,19 +80,65 @@ impl Redactor {
         self.tree(resource == "secrets", value);
     }
 
-    /// Takes secrets out of a request target: values of telling query options, and words of
-    /// commands.
+    /// Takes secrets out of a request target, whether or not it can be read: what is refused is recorded
+    /// too. Values of telling query options, words of commands, and a user in a URL go.
     pub fn redact_target(&self, target: &str) -> String {
-        let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
-        let pairs: Vec<String> = query
-            .split('&')
-            .map(|pair| match pair.split_once('=') {
-                Some((key, value)) if key == "command" => format!("{key}={}", self.word(value)),
-                Some((key, value)) if is_telling(key) => format!("{key}={}", self.mark(value)),
-                _ => pair.to_owned(),
-            })
-            .collect();
-        format!("{path}?{}", pairs.join("&"))
+        let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
+        let mut redacted = self.escaped(path);
+        let Some(query) = query else { return redacted };
+        redacted.push('?');
+        // Some read `;` between options as others read `&`.
+        for pair in query.split_inclusive(['&', ';']) {
+            let end = pair.trim_end_matches(['&', ';']).len();
+            let (pair, between) = pair.split_at_checked(end).unwrap_or((pair, ""));
+            redacted.push_str(&self.query_pair(pair));
+            redacted.push_str(between);
+        }
+        redacted
+    }
+
+    fn query_pair(&self, pair: &str) -> String {
+        let Some((key, value)) = pair.split_once('=') else { return self.escaped(pair) };
+        match is_telling(&percent_decode_str(key).decode_utf8_lossy()) {
+            true if !value.is_empty() => format!("{key}={}", self.mark(value)),
+            _ => format!("{key}={}", self.escaped(value)),
+        }
+    }
+
+    /// Percent-encoded text, as it was where it hides nothing.
+    fn escaped(&self, text: &str) -> String {
+        let Ok(plain) = percent_decode_str(text).decode_utf8() else { return self.text(text) };
+        let parts = parts(&plain);
+        if parts.iter().all(|it| matches!(it, Part::Plain(_))) {
+            return text.to_owned();
+        }
+        let part = |part: &Part<'_>| match part {
+            Part::Plain(plain) => utf8_percent_encode(plain, NOT_IN_URI).to_string(),
+            Part::Hidden(secret) => self.mark(secret),
+        };
+        parts.iter().map(part).collect()
+    }
+
+    /// Takes secrets out of what somebody says of a body, such as the API server of one that it refuses:
+    /// what is hidden of the body is hidden there too. `None` for a body that cannot be read, of which
+    /// nobody knows what in it is a secret.
+    pub fn redact_said(&self, resource: &str, body: Option<&Value>, said: &str) -> String {
+        // Of a Secret, a part of a value or its decoded form would be one too.
+        let Some(body) = body.filter(|_| resource != "secrets") else { return String::new() };
+        let mut redacted = body.clone();
+        self.redact_object(resource, &mut redacted);
+        let mut secrets = Vec::new();
+        self.differing(body, &redacted, &mut secrets);
+        // The longest first: one may stand in another.
+        secrets.sort_by(|a, b| (b.len(), b).cmp(&(a.len(), a)));
+        secrets.dedup();
+        if secrets.len() > SECRETS_SAID_MAX {
+            return String::new();
+        }
+        // A mark may hold what looks like the next secret: they are written once all are found.
+        let found = |said: String, secret: &String| said.replace(secret, &FOUND.to_string());
+        let said = secrets.iter().fold(said.replace(FOUND, ""), found);
+        self.text(&said).replace(FOUND, &format!("{REDACTED}by its body]"))
     }
 
     fn tree(&self, in_secret: bool, value: &mut Value) {
@@ -128,7 +194,7 @@ impl Redactor {
             self.tree(in_secret, &mut inner);
             return Some(inner.to_string());
         }
-        let redacted = self.word(text);
+        let redacted = self.text(text);
         (redacted != text).then_some(redacted)
     }
 
@@ -151,50 +217,67 @@ impl Redactor {
             let Value::String(text) = word else { continue };
             let is_flag = text.starts_with('-');
             let telling = is_flag && is_telling(text) && !text.contains('=');
-            *text = if follows && !is_flag { self.mark(text) } else { self.word(text) };
+            *text = match (follows && !is_flag, whole_flag(text)) {
+                (true, _) => self.mark(text),
+                (false, Some((flag, secret))) => format!("{flag}={}", self.mark(secret)),
+                (false, None) => self.text(text),
+            };
             follows = telling;
         }
     }
 
-    /// One word: `--password=x`, `PASSWORD=x`, `Bearer x`, `https://user:pass@host`, a JWT, a PEM key.
-    fn word(&self, text: &str) -> String {
-        if text.contains("PRIVATE KEY-----") || text.starts_with("eyJ") && text.len() > 40 {
-            return self.mark(text);
-        }
-        let lower = text.to_ascii_lowercase();
-        if let Some(at) = lower.find("bearer ").or_else(|| lower.find("bearer%20")) {
-            let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
-            return format!("{before}{}", self.mark(rest));
-        }
-        for separator in ["=", "%3D", "%3d", ": ", "%3A"] {
-            if let Some((name, value)) = text.split_once(separator)
-                && is_telling(name)
-                && !value.is_empty()
-            {
-                return format!("{name}{separator}{}", self.mark(value));
-            }
-        }
-        if let Some((scheme, rest)) = text.split_once("://")
-            && let Some((user, host)) = rest.split_once('@')
-            && user.contains(':')
-            && !user.contains('/')
-        {
-            return format!("{scheme}://{}@{host}", self.mark(user));
-        }
-        text.to_owned()
+    /// Any text, without the secrets in it.
+    fn text(&self, text: &str) -> String {
+        let part = |part: Part<'_>| match part {
+            Part::Plain(plain) => plain.to_owned(),
+            Part::Hidden(secret) => self.mark(secret),
+        };
+        parts(text).into_iter().map(part).collect()
     }
 
+    /// Secrets of a body that are others in what was made of it.
+    fn differing(&self, body: &Value, redacted: &Value, secrets: &mut Vec<String>) {
+        match (body, redacted) {
+            (Value::Object(body), Value::Object(redacted)) => {
+                for (key, value) in body {
+                    self.differing(value, redacted.get(key).unwrap_or(&Value::Null), secrets);
+                }
+            }
+            (Value::Array(body), Value::Array(redacted)) => {
+                for (value, redacted) in body.iter().zip(redacted) {
+                    self.differing(value, redacted, secrets);
+                }
+            }
+            (Value::String(text), Value::String(redacted)) if text != redacted => {
+                let found = parts(text).into_iter().filter_map(|part| match part {
+                    Part::Hidden(secret) => Some(secret.to_owned()),
+                    Part::Plain(_) => None,
+                });
+                match *redacted == self.text(text) {
+                    true => secrets.extend(found),
+                    false => secrets.push(text.clone()),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What stands for a secret: the same for the same one, and how long it is, as a secret is short and
+    /// a hidden script is not.
     fn mark(&self, secret: &str) -> String {
         let digest = self.digest(secret.as_bytes());
-        format!("{REDACTED}{}]", digest.get(..12).unwrap_or_default())
+        let length = secret.chars().count();
+        format!("{REDACTED}{}, {length} characters]", digest.get(..12).unwrap_or_default())
     }
 }
 
-fn is_telling(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| lower.contains(word))
-        || lower.ends_with("_key")
-        || lower.ends_with("pwd")
+/// `--password=x y` is one word to whoever is given it, unless that is a shell that could run a part.
+fn whole_flag(text: &str) -> Option<(&str, &str)> {
+    let (flag, secret) = text.split_once('=')?;
+    let is_word = |it: char| !";&|`<>()\n".contains(it);
+    let is_flag =
+        flag.starts_with('-') && is_telling(flag) && flag.chars().all(|it| !it.is_whitespace());
+    (is_flag && !secret.is_empty() && text.chars().all(is_word)).then_some((flag, secret))
 }
 
 #[cfg(test)]
@@ -255,7 +338,138 @@ mod tests {
         );
     }
 
+    fn read_by_a_person(text: &str) -> String {
+        let mut value = json!({"spec": {"command": ["sh", "-c", text]}});
+        Redactor::new(b"key").redact_object("pods", &mut value);
+        let text = value.pointer("/spec/command/2").and_then(Value::as_str).unwrap_or_default();
+        // Without the digest of what is hidden.
+        let mut parts = text.split(REDACTED);
+        let mut plain = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (mark, rest) = part.split_once(']').unwrap_or_default();
+            let length = mark.split_once(", ").unwrap_or_default().1;
+            plain.push_str(&format!("<{}>{rest}", length.trim_end_matches(" characters")));
+        }
+        plain
+    }
+
+    #[test]
+    fn hides_one_word_and_nothing_that_would_run() {
+        let table = [
+            (
+                "# that the api token has not expired, exit=0\nrm -rf /",
+                "# that the api token has not expired, exit=0\nrm -rf /",
+            ),
+            ("# the api token: expired\nrm -rf /", "# the api token: <7>\nrm -rf /"),
+            ("TOKEN=abc rm -rf /", "TOKEN=<3> rm -rf /"),
+            ("TOKEN=abc;rm -rf /", "TOKEN=<3>;rm -rf /"),
+            ("TOKEN=abc&&rm -rf /", "TOKEN=<3>&&rm -rf /"),
+            ("TOKEN=abc|rm -rf /", "TOKEN=<3>|rm -rf /"),
+            ("TOKEN=abc>/etc/passwd", "TOKEN=<3>>/etc/passwd"),
+            ("TOKEN= rm -rf /", "TOKEN= rm -rf /"),
+            ("PASSWORD='a b; c' run", "PASSWORD=<8> run"),
+            ("PASSWORD=\"a b\"c run", "PASSWORD=<6> run"),
+            ("PASSWORD=\"a \\\" b\" run", "PASSWORD=<8> run"),
+            ("mysql --password hunter2 -e 'drop'", "mysql --password <7> -e 'drop'"),
+            ("password = hunter2\nuser = me", "password = <7>\nuser = me"),
+            ("{\"password\": \"a b\", \"x\": 1}", "{\"password\": <5>, \"x\": 1}"),
+            ("curl -H 'Authorization: Bearer abc' x", "curl -H 'Authorization: Bearer <3>' x"),
+            ("curl -H \"X-Token: abc\" x; rm y", "curl -H \"X-Token: <3>\" x; rm y"),
+            ("the bearer of rm -rf /", "the bearer <2> rm -rf /"),
+            ("psql postgres://u:p@h/db; rm y", "psql postgres://<3>@h/db; rm y"),
+            // What a shell puts there is not the secret, and may do more.
+            ("TOKEN=$(rm -rf /)", "TOKEN=$(rm -rf /)"),
+            ("TOKEN=\"a$(rm -rf /)\"", "TOKEN=<2>$(rm -rf /)\""),
+            ("TOKEN=`rm -rf /`", "TOKEN=`rm -rf /`"),
+            ("x --token=$TOKEN --password \"${P}\"", "x --token=$TOKEN --password \"${P}\""),
+            // Quotes that are none, or open elsewhere than it looks.
+            ("echo \"token='\"; rm -rf /; echo \"'\"", "echo \"token=<1>\"; rm -rf /; echo \"'\""),
+            ("echo token=\\'; rm -rf /; echo \\'", "echo token=<2>; rm -rf /; echo \\'"),
+            ("# token='\nrm -rf /\n# '", "# token=<1>\nrm -rf /\n# '"),
+            (
+                "# it's\necho 'token='; rm -rf /; echo ''",
+                "# it's\necho 'token='; rm -rf /; echo ''",
+            ),
+            ("echo 'it\\'s token='; rm -rf /; echo '", "echo 'it\\'s token=<1>; rm -rf /; echo '"),
+            (
+                "echo $'it\\'s token='; rm -rf /; echo ''",
+                "echo $'it\\'s token='; rm -rf /; echo ''",
+            ),
+            (
+                "cat <<E\nit's\nE\necho 'x token='; rm -rf /; echo ''",
+                "cat <<E\nit's\nE\necho 'x token=<1>; rm -rf /; echo ''",
+            ),
+            (
+                "sh -c 'echo \"token=\"; rm -rf /; echo \"x\"'",
+                "sh -c 'echo \"token=<1>; rm -rf /; echo \"x\"'",
+            ),
+            (
+                "echo \"$(echo \"token='\"; rm -rf /; echo \"'\")\"",
+                "echo \"$(echo \"token=<2>; rm -rf /; echo \"'\")\"",
+            ),
+            (
+                "echo \"\ntoken=\" ; rm -rf / ; echo \"\n\"",
+                "echo \"\ntoken=\" ; rm -rf / ; echo \"\n\"",
+            ),
+            // A key is what looks like one, line by line.
+            (
+                "-----BEGIN PRIVATE KEY-----\nMIIabc\n-----END PRIVATE KEY-----",
+                "-----BEGIN PRIVATE KEY-----<8>-----END PRIVATE KEY-----",
+            ),
+            (
+                "-----BEGIN PRIVATE KEY-----\nrm -rf /\n-----END PRIVATE KEY-----",
+                "-----BEGIN PRIVATE KEY-----<1>rm -rf /\n-----END PRIVATE KEY-----",
+            ),
+        ];
+        for (text, want) in table {
+            assert_eq!(read_by_a_person(text), want, "{text}");
+        }
+        let jwt = format!("curl x/{} y", format!("eyJ{}", "a".repeat(50)));
+        assert_eq!(read_by_a_person(&jwt), "curl x/<53> y");
+    }
+
+    #[test]
+    fn a_target_is_shown_without_its_secrets_even_where_it_is_refused() {
+        let s = "hunter2hunter2";
+        let table = [
+            format!("/x?a=1;token={s}"),
+            format!("/x?tok%65n={s}"),
+            format!("/x?a=%7B%22password%22%3A%22{s}%22%7D"),
+            format!("https://me:{s}@host/x"),
+            format!("/x/token={s}"),
+            format!("/x?command=sh&command=-c&command=PASSWORD%3D%22{s}%20{s}%22%20run"),
+            format!("/x?a=%ff&password={s}"),
+        ];
+        for target in table {
+            let shown = Redactor::new(b"key").redact_target(&target);
+            assert!(!shown.contains(s) && shown.contains(REDACTED), "{target} -> {shown}");
+        }
+        let plain = "/x?a=%2Fb;c&command=ls%20-l&limit=1&&x=&y";
+        assert_eq!(Redactor::new(b"key").redact_target(plain), plain);
+    }
+
+    #[test]
+    fn hides_in_what_is_said_of_a_body_what_is_hidden_in_it() {
+        let redactor = Redactor::new(b"key");
+        let body = json!({"spec": {"env": [{"name": "DB_PASSWORD", "value": "hunter2 x"}], "replicas": "many"}});
+        let said = redactor.redact_said("pods", Some(&body), "cannot take `hunter2 x` nor `many`");
+        assert!(!said.contains("hunter2") && said.contains("many"), "{said}");
+        // Short ones, and many of them, cost no more.
+        let many = json!({"token": vec![json!({"token": "a"}); 500], "x": [{"password": "e"}]});
+        let said = redactor.redact_said("pods", Some(&many), &"aec".repeat(300));
+        assert!(!said.replace("[redacted by its body]", "").contains(['a', 'e']), "{said}");
+        assert_eq!(redactor.redact_said("secrets", Some(&body), "hunter2"), "");
+        assert_eq!(redactor.redact_said("pods", None, "hunter2"), "");
+    }
+
     proptest! {
+        #[test]
+        fn is_the_text_where_nothing_is_hidden(text in "(token|=|'|\"| |\\$\\(|:|\\\\|#|;|\n|a|é|bearer|://|@){0,40}") {
+            let parts = parts(&text);
+            let whole: String = parts.iter().map(|it| match it { Part::Plain(it) | Part::Hidden(it) => *it }).collect();
+            prop_assert_eq!(whole, text);
+        }
+
         #[test]
         fn no_value_of_a_secret_survives(secret in "[a-zA-Z0-9+/]{12,40}", key in "[a-z.]{1,12}") {
             let shown = redacted("secrets", json!({

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, error::Category};
 
 use crate::error::PayloadError;
 
@@ -12,7 +12,16 @@ pub(crate) fn json(body: &[u8]) -> Result<Value, PayloadError> {
     let read: Result<Strict, _> = serde_json::from_slice(body);
     match read {
         Ok(Strict(value)) => Ok(value),
-        Err(error) => Err(PayloadError::Malformed { format: "JSON", why: error.to_string() }),
+        Err(error) => {
+            let why = match error.classify() {
+                Category::Data => "a key appears twice",
+                Category::Eof => "it ends too early",
+                Category::Syntax | Category::Io => "it cannot be read",
+            };
+            let place = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
+            let at = Some((place(error.line()), place(error.column())));
+            Err(PayloadError::Malformed { format: "JSON", why, at })
+        }
     }
 }
 
@@ -69,7 +78,7 @@ impl<'de> Visitor<'de> for Tree {
         let mut map = Map::new();
         while let Some(key) = fields.next_key::<String>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key `{key}` appears twice")));
+                return Err(A::Error::custom("a key appears twice"));
             }
             let Strict(value) = fields.next_value()?;
             map.insert(key, value);

@@ -71,8 +71,9 @@ fn an_agent_never_decides() {
     let id = hold["id"].as_str().unwrap_or_default();
     // RBAC would allow the agent everything, this too.
     for verb in ["approve", "deny"] {
-        let output = scene.shield.cli(&scene.agent.kubeconfig).args([verb, id]).output();
-        let output = output.expect("a CLI");
+        let mut command = scene.shield.cli(&scene.agent.kubeconfig);
+        command.args([verb, id]).args((verb == "approve").then_some("--digest=it"));
+        let output = command.output().expect("a CLI");
         assert_eq!(output.status.code(), Some(4));
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains("can never review"), "{error}");
@@ -118,6 +119,75 @@ fn an_agent_never_decides() {
     assert!(answer.text().contains("denied the same effect"), "{}", answer.text());
 }
 
+/// Sends a secret in each way in which a request cannot be read, and denies what is held of it; all that
+/// holds said.
+fn refused_in_every_way(scene: &Scene, planted: &str) -> String {
+    let secrets = format!("/api/v1/namespaces/{}/secrets", scene.prod);
+    let (one, pods) = (format!("{secrets}/s"), format!("/api/v1/namespaces/{}/pods", scene.prod));
+    let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: t}\nstringData:\n";
+    let twice = format!("{head}  password: {planted}\n  password: {planted}\n");
+    let json = format!(r#"{{"kind":"Secret","stringData":{{"p":"{planted}","p":"{planted}"}}}}"#);
+    let (yaml, apply) = ("application/yaml", "application/apply-patch+yaml");
+    let table = [
+        (("POST", secrets.clone()), yaml, twice.clone()),
+        (("POST", secrets.clone()), yaml, format!("{head}  password: [{planted}\n")),
+        (("POST", secrets.clone()), yaml, format!("{head}  password: *{planted}\n")),
+        (
+            ("PATCH", format!("{one}?fieldManager=x&force=true")),
+            apply,
+            twice.replace("name: t", "name: s"),
+        ),
+        (("PUT", one.clone()), yaml, twice.replace("name: t", "name: s")),
+        (("POST", secrets.clone()), "application/json", json),
+        (("POST", secrets.clone()), "application/json", format!(r#"{{"a":{planted}}}"#)),
+        (
+            ("POST", secrets.clone()),
+            "application/vnd.kubernetes.protobuf",
+            format!("k8s\0{planted}"),
+        ),
+        (("POST", secrets.clone()), "application/cbor", planted.to_owned()),
+        (
+            ("PATCH", one.clone()),
+            "application/merge-patch+json",
+            format!(r#"{{"data":"{planted}"}}"#),
+        ),
+        (("DELETE", one.clone()), "application/json", format!(r#"{{"token":"{planted}"}}"#)),
+        (("DELETE", format!("{one}?gracePeriodSeconds=x&token={planted}")), "", String::new()),
+        (("GET", format!("{pods}?a=1;token={planted}")), "", String::new()),
+        (("GET", format!("{pods}?tok%65n={planted}&a=1;b=2")), "", String::new()),
+        (
+            ("POST", format!("{pods}/web/exec?command=sh&command=TOKEN%3D{planted}%20x")),
+            "",
+            String::new(),
+        ),
+    ];
+    let mut said = String::new();
+    for ((method, target), content_type, body) in table {
+        let content_type = (!content_type.is_empty()).then_some(content_type);
+        std::thread::scope(|scope| {
+            let send = || {
+                scene.shield.request(&scene.agent, method, &target, content_type, body.as_bytes())
+            };
+            let sent = scope.spawn(send);
+            while !sent.is_finished() {
+                let holds =
+                    scene.shield.cli_json(&scene.reviewer, &["holds", "--state", "pending"]);
+                for hold in holds["items"].as_array().into_iter().flatten() {
+                    let id = hold["id"].as_str().unwrap_or_default();
+                    said.push_str(
+                        &scene.shield.cli_json(&scene.reviewer, &["show", id]).to_string(),
+                    );
+                    let _ = scene.shield.decision(&scene.reviewer, "deny", id, "").output();
+                }
+            }
+            let answer = sent.join().expect("an answer");
+            assert!(answer.status > 0, "{method} {target}");
+        });
+    }
+    assert!(said.contains("that are not shown"), "nothing was held that cannot be read: {said}");
+    said
+}
+
 #[test]
 fn secrets_are_nowhere_but_in_the_cluster() {
     let scene = Scene::new("planted");
@@ -157,6 +227,8 @@ fn secrets_are_nowhere_but_in_the_cluster() {
         scene.decide("deny", id, "");
         assert_eq!(waiting.join().expect("an answer").status, 403);
     });
+    let shown = refused_in_every_way(&scene, planted);
+    assert!(!shown.contains(planted), "{shown}");
     let encoded = "Y0d4aGJuUmxaQzF6WldOeVpYUXRkbUZzZFdV"; // The same in base64.
     wait_until(std::time::Duration::from_secs(10), "reads are recorded", || {
         let calls = shield.cli_json(&scene.reviewer, &["timeline", "--probes"]);
