@@ -9,6 +9,7 @@ mod attributes;
 mod body;
 mod diff;
 mod expression;
+mod frames;
 mod head;
 mod headers;
 mod protobuf;
@@ -20,6 +21,7 @@ pub use self::{
     body::body,
     diff::diff,
     expression::{expression, held_where, judged},
+    frames::frames,
     headers::headers,
     protobuf::protobuf,
     query::query,
@@ -29,7 +31,7 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("attributes", attributes),
     ("headers", headers),
     ("query", query),
@@ -37,4 +39,5 @@ pub const TARGETS: [Target; 7] = [
     ("protobuf", protobuf),
     ("diff", diff),
     ("expression", expression),
+    ("frames", frames),
 ];

@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::{root, tool::Tool};
 
 const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
-const TARGETS: [&str; 7] =
-    ["attributes", "headers", "query", "body", "protobuf", "diff", "expression"];
+const TARGETS: [&str; 8] =
+    ["attributes", "headers", "query", "body", "protobuf", "diff", "expression", "frames"];
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// An input that takes longer is a finding.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(10);

@@ -57,7 +57,7 @@ impl Request<'_> {
         let mut parts = vec![
             self.user.username.as_str(),
             self.user.uid.as_str(),
-            attributes.method.as_str(),
+            self.intended_method(),
             path,
             attributes.content_type.as_deref().unwrap_or_default(),
         ];
@@ -77,11 +77,56 @@ impl Request<'_> {
         redactor.digest(&bytes)
     }
 
+    /// A client that cannot enter a pod over a WebSocket (`GET`) asks for the same over SPDY (`POST`): it is
+    /// one question, and either may fulfil what was answered to the other.
+    fn intended_method(&self) -> &str {
+        let of = self.attributes;
+        let is_session = of.is_connect()
+            && of.api_group.is_empty()
+            && of.resource == "pods"
+            && matches!(of.subresource.as_str(), "exec" | "attach" | "portforward");
+        if is_session && of.method == "GET" { "POST" } else { &of.method }
+    }
+
     /// What a delete asks for besides the object; `None` where that cannot be read in one way.
     pub(crate) fn delete_options(&self) -> Option<DeleteOptions> {
         match payload::delete_options(self.media, self.body).ok()? {
             Some(options) => Some(options),
             None => DeleteOptions::from_query(&self.attributes.query.0).ok(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Method};
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_one_question_in_either_protocol() {
+        let redactor = Redactor::new(b"key");
+        let (user, body) = (User::default(), Bytes::new());
+        let digest = |method: &str, target: &str| {
+            let method = method.parse::<Method>().expect("a method");
+            let attributes = attributes::read(&method, target, &HeaderMap::new());
+            let attributes = &attributes.expect("a request");
+            Request { attributes, user: &user, media: MediaType::Missing, body: &body }
+                .digest(&redactor)
+        };
+        let pod = "/api/v1/namespaces/prod/pods/web";
+        let table = [
+            (format!("{pod}/exec?command=ls"), true),
+            (format!("{pod}/attach?container=c"), true),
+            (format!("{pod}/portforward?ports=80"), true),
+            // What they do through a proxy are two things.
+            (format!("{pod}/proxy/x"), false),
+            (format!("{pod}/log"), false),
+        ];
+        for (target, want) in table {
+            assert_eq!(digest("GET", &target) == digest("POST", &target), want, "{target}");
+        }
+        let exec = |command: &str| digest("GET", &format!("{pod}/exec?command={command}"));
+        assert_ne!(exec("ls"), exec("rm"));
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use frames::PortGuard;
 use hold::Permit;
 use http::{HeaderValue, Response, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -23,7 +24,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::{ApiServer, Body, Outgoing, SendError, Upgrading};
 
-use crate::{body, error::ProxyError, inbound::InboundWrite, recorder::Recorder, upgrade::Upgrade};
+use crate::{
+    body,
+    error::ProxyError,
+    guarded::{self, Guarded},
+    inbound::InboundWrite,
+    recorder::Recorder,
+    upgrade::Upgrade,
+};
 
 /// How long one side may go on once the other has ended.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(3);
@@ -43,6 +51,8 @@ struct Tunnel {
     client: OnUpgrade,
     upstream: Upgraded,
     write: Arc<InboundWrite>,
+    /// Of a port-forward: which ports it opens.
+    guard: Option<PortGuard>,
 }
 
 /// Opens tunnels, and carries them until they end.
@@ -82,13 +92,17 @@ impl Tunnels {
             }
             Upgrading::Refused(answer) => return Ok(Opening::Answered(answer)),
         };
+        let Ok(guard) = guarded::of(write.attributes(), &head.headers) else {
+            let why = "the API server agreed on a protocol whose ports cannot be read";
+            return Err(SendError::Unknown(why.into()));
+        };
         let Some(client) = upgrade.take() else {
             return Err(SendError::Unknown("the agent's side was upgraded already".into()));
         };
         let mut started = write.call.entry(Stage::ResponseStarted);
         started.response = Some(write.call.response(101, Outcome::Answered, 0));
         self.recorder.append_outcome(started).await;
-        let tunnel = Tunnel { client, upstream, write: Arc::clone(write) };
+        let tunnel = Tunnel { client, upstream, write: Arc::clone(write), guard };
         self.tasks.spawn(Arc::clone(self).carry(tunnel));
         let mut answer = Response::new(body::full(""));
         *answer.status_mut() = head.status;
@@ -103,36 +117,41 @@ impl Tunnels {
 
     /// Carries bytes both ways until one side ends, its time is over, or the proxy stops.
     async fn carry(self: Arc<Self>, tunnel: Tunnel) {
-        let Tunnel { client, upstream, write } = tunnel;
+        let Tunnel { client, upstream, write, guard } = tunnel;
         let opened = Instant::now();
         let (up, down) = (Arc::default(), Arc::default());
         let one_ended = Arc::new(Notify::new());
         let switched = tokio::time::timeout(SWITCH_TIME_MAX, client).await;
         let ended = match switched {
             Ok(Ok(client)) => {
-                let mut client = Metered::new(TokioIo::new(client), &up, &one_ended);
+                let client = Guarded::new(TokioIo::new(client), guard);
+                let mut client = Metered::new(client, &up, &one_ended);
                 let mut upstream = Metered::new(TokioIo::new(upstream), &down, &one_ended);
-                tokio::select! {
+                let ended = tokio::select! {
                     copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => match copied {
-                        Ok(_) => "ended",
-                        Err(error) if is_end(&error) => "ended",
-                        Err(_) => "broke off",
+                        Ok(_) => "ended".to_owned(),
+                        Err(error) if is_end(&error) => "ended".to_owned(),
+                        Err(error) => match guarded::refusal(&error) {
+                            Some(why) => format!("was cut: {why}"),
+                            None => "broke off".to_owned(),
+                        },
                     },
                     () = tokio::time::sleep(self.session_time_max) => {
-                        "was cut: its time was over"
+                        "was cut: its time was over".to_owned()
                     }
                     // Neither WebSocket nor SPDY works over half a connection.
                     () = async {
                         one_ended.notified().await;
                         tokio::time::sleep(LINGER_TIME_MAX).await;
-                    } => "ended",
+                    } => "ended".to_owned(),
                     _ = self.queue.until_frozen(&write.user.username) => {
-                        "was cut: the agent was frozen"
+                        "was cut: the agent was frozen".to_owned()
                     }
-                    () = self.stopping.cancelled() => "was cut: agent-shield stopped",
-                }
+                    () = self.stopping.cancelled() => "was cut: agent-shield stopped".to_owned(),
+                };
+                format!("{ended}{}", client.stream.opened())
             }
-            Ok(Err(_)) | Err(_) => "never began: the agent had gone",
+            Ok(Err(_)) | Err(_) => "never began: the agent had gone".to_owned(),
         };
         let (up, down) = (up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
         let mut entry = write.call.entry(Stage::ResponseComplete);

@@ -61,7 +61,7 @@ fn describe_bare_request(request: &RequestRecord) -> String {
         ("deletecollection", "") => collection(request),
         ("create", "eviction") => format!("evict {it}"),
         (_, "exec" | "attach") => format!("run code in {it}"),
-        (_, "portforward") => format!("open ports of {it}"),
+        (_, "portforward") => format!("open {} of {it}", ports(&request.request_uri)),
         (_, "proxy") => format!("reach {it} through the API server"),
         (_, "ephemeralcontainers") => format!("add a container to {it}"),
         ("create", "token") => format!("mint a token of {it}"),
@@ -74,6 +74,22 @@ fn describe_bare_request(request: &RequestRecord) -> String {
         ("patch", "") => format!("change {it}"),
         (verb, "") => format!("{} {it}", plain(verb)),
         (verb, subresource) => format!("{} {} of {it}", plain(verb), plain(subresource)),
+    }
+}
+
+/// `port 80`, `ports 80 and 443`, or any where the request names none: the session does, later.
+fn ports(uri: &str) -> String {
+    let query = uri.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    let named = query.split('&').filter_map(|pair| pair.strip_prefix("ports="));
+    let ports: Vec<String> = named
+        .flat_map(|it| {
+            it.replace("%2C", ",").replace("%2c", ",").split(',').map(plain).collect::<Vec<_>>()
+        })
+        .collect();
+    match ports.as_slice() {
+        [] => "any port".to_owned(),
+        [port] => format!("port {port}"),
+        ports => format!("ports {}", joined(ports)),
     }
 }
 
@@ -254,6 +270,15 @@ mod tests {
             ("create - pods - prod -", "create a new pod in namespace prod"),
             ("patch apps deployments scale prod web", "scale deployment web in namespace prod"),
             ("create - pods exec prod db", "run code in pod db in namespace prod"),
+            ("create - pods portforward prod db /x", "open any port of pod db in namespace prod"),
+            (
+                "get - pods portforward prod db /x?ports=80",
+                "open port 80 of pod db in namespace prod",
+            ),
+            (
+                "get - pods portforward prod db /x?ports=80&a=b&ports=5432%2C22",
+                "open ports 80, 5432 and 22 of pod db in namespace prod",
+            ),
             ("create - pods eviction prod db", "evict pod db in namespace prod"),
             ("update - configmaps - prod a", "replace configmap a in namespace prod"),
             ("patch x.io widgets - prod a", "change widget (x.io) a in namespace prod"),

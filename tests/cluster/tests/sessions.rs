@@ -185,7 +185,7 @@ fn a_session_ends_with_its_time_and_with_agent_shield() {
     let child = start(&scene, &kubeconfig, &["exec", "web", "--", "sleep", "600"], "");
     let hold = short.hold(&scene.reviewer, "a session", |hold| hold["state"] == "pending");
     let id = hold["id"].as_str().unwrap_or_default();
-    let output = short.cli(&scene.reviewer).args(["approve", id]).output().expect("a CLI");
+    let output = short.decision(&scene.reviewer, "approve", id, "").output().expect("a CLI");
     assert!(output.status.success(), "{}", said(&output));
     child.wait_with_output().expect("kubectl ends");
     let audit_id = hold["auditID"].as_str().unwrap_or_default();
@@ -243,4 +243,70 @@ fn an_upgrade_is_never_more_than_it_says() {
     let mut node = send("GET", "/api/v1/nodes/n1/proxy/exec/default/web/c?command=id", "");
     assert_eq!(node.answer().expect("an answer").status, 403);
     assert!(scene.cluster.get(&format!("/api/v1/namespaces/{}", scene.dev)).is_some());
+}
+
+#[test]
+fn a_port_forward_opens_what_was_approved_and_nothing_else() {
+    let scene = scene("ports");
+    let pod = format!("/api/v1/namespaces/{}/pods/web/portforward?ports=80", scene.prod);
+    // What client-go's library sends: streams to port 80, then streams to port 5432.
+    let sessions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/frames/tests/sessions");
+    let session = |name: &str| std::fs::read(sessions.join(name)).expect("a session");
+    let run = |bytes: &[u8]| {
+        let url = &scene.shield.agent_url;
+        let mut connection = Connection::open(url, &scene.shield.ca()).expect("a connection");
+        let token = &scene.agent.token;
+        let head = format!(
+            "POST {pod} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade\r\n\
+             Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\nContent-Length: 0\r\n\r\n"
+        );
+        connection.send(head.as_bytes()).expect("a request");
+        let hold = scene.pending(&scene.prod, "web");
+        let id = hold["id"].as_str().unwrap_or_default();
+        let shown = scene.shield.cli(&scene.reviewer).args(["show", id]).output().expect("a CLI");
+        let page = said(&shown);
+        assert!(page.contains("wants to open port 80 of pod web"), "{page}");
+        scene.decide("approve", id, "port 80");
+        let head = connection.head().expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        connection.send(bytes).expect("a session");
+        // A session that is cut ends; one that is not is ended here.
+        let _ = connection.half_close();
+        while connection.read(&mut [0; 1024]).is_some_and(|count| count > 0) {}
+        ended(&scene, &hold)["notes"].to_string()
+    };
+    let cut = run(&session("two"));
+    assert!(cut.contains("port 5432 was opened, which is not among those"), "{cut}");
+    let garbled = run(b"\x80\x03\x00\x63\x00\x00\x00\x00");
+    assert!(garbled.contains("cannot be read"), "{garbled}");
+    let whole = run(&session("one"));
+    assert!(whole.contains("(ports 80)") && !whole.contains("was cut"), "{whole}");
+}
+
+#[test]
+fn one_command_in_two_protocols_is_one_hold() {
+    let scene = scene("fallback");
+    let kubeconfig = scene.shield.kubeconfig(&scene.agent);
+    let args = ["exec", "web", "--", "echo", "once"];
+    let mut websocket = start(&scene, &kubeconfig, &args, "");
+    let hold = scene.pending(&scene.prod, "web");
+    assert_eq!(hold["request"]["method"], "GET");
+    websocket.kill().expect("kubectl");
+    websocket.wait().expect("kubectl");
+    scene.decide("approve", hold["id"].as_str().unwrap_or_default(), "known");
+    let spdy = scene
+        .cluster
+        .kubectl_as(&kubeconfig)
+        .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false")
+        .args(["-n", &scene.prod])
+        .args(args)
+        .output()
+        .expect("kubectl");
+    assert!(said(&spdy).contains("once"), "{}", said(&spdy));
+    let holds = scene.shield.cli_json(&scene.reviewer, &["holds", "--state", "all"]);
+    let of_here = |it: &&Value| it["request"]["namespace"] == scene.prod.as_str();
+    let holds: Vec<&Value> =
+        holds["items"].as_array().into_iter().flatten().filter(of_here).collect();
+    assert_eq!(holds.len(), 1, "{holds:?}");
+    assert_eq!(holds[0]["state"], "done");
 }

@@ -15,6 +15,7 @@ const TIERS: &[(&str, u8)] = &[
     ("expression", 0),
     ("text", 0),
     ("private-file", 0),
+    ("frames", 0),
     ("effects", 1),
     ("policy", 2),
     ("ledger", 2),

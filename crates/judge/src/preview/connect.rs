@@ -34,6 +34,10 @@ impl Previewer<'_> {
         if pod.is_some() {
             seen.unknown = None;
         }
+        if attributes.subresource == "portforward" && attributes.query.first("ports").is_none() {
+            let note = "the request names no port: an approval is for any port of the pod";
+            seen.notes.push(note.to_owned());
+        }
         seen.live = pod;
         Ok(seen)
     }

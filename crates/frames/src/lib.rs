@@ -1,0 +1,15 @@
+//! Frames of WebSocket and SPDY/3.1, as far as they name what a session reaches.
+//!
+//! A port-forward is approved for some ports, and names those that it opens later, in the headers of
+//! streams inside the session. [`PortGuard`] reads along with what an agent sends and passes on only
+//! what it has understood: a byte that does not parse, or a port that was not approved, ends it.
+//! Everything is bounded, nothing is awaited, and bytes come in any pieces.
+
+mod error;
+mod guard;
+mod inflate;
+mod spdy;
+mod websocket;
+
+pub use error::FrameError;
+pub use guard::{PortGuard, Wire};
