@@ -137,7 +137,7 @@ fn operate(shield: &Shield, cluster: &Cluster, args: &[&str]) -> Result<()> {
 
 fn decide(shield: &Shield, reviewer: &Path, verb: &str, id: &str, reason: &str) -> Result<()> {
     say(&format!("alice: agent-shield {verb} {id} --reason '{reason}'"));
-    let status = shield.cli(reviewer).args([verb, id, "--reason", reason]).status()?;
+    let status = shield.decision(reviewer, verb, id, reason).status()?;
     if !status.success() {
         bail!("agent-shield {verb} failed");
     }

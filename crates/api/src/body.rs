@@ -122,6 +122,24 @@ pub struct PreviewBody {
     pub goes_with: Vec<GoesWithBody>,
     /// What is missing or incomplete, and why.
     pub notes: Vec<String>,
+    /// What is known and not shown, as there is too much of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
+    /// What is hidden as secret in what is shown.
+    #[serde(default)]
+    pub hidden: HiddenBody,
+}
+
+/// What is hidden as secret in what is shown of a hold.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HiddenBody {
+    /// Different secrets.
+    pub secrets: usize,
+    /// Characters of all of them.
+    pub characters: u64,
+    /// Those that are a part of a longer text: of a command, a script, a document.
+    pub in_text: usize,
 }
 
 /// One differing path.
@@ -386,7 +404,7 @@ impl From<&HoldApproval> for VerdictBody {
 impl HoldDetail {
     /// A hold with all that is known of it.
     pub fn of(hold: &Hold, shown: Shown, waiting: usize) -> Self {
-        let preview = shown.preview;
+        let (hidden, preview) = (HiddenBody::in_what_is(&shown), shown.preview);
         let changes = preview.changes.into_iter().map(|change| ChangeBody {
             path: change.path,
             old: change.old,
@@ -403,6 +421,8 @@ impl HoldDetail {
                 targets: preview.targets.into_iter().map(Into::into).collect(),
                 goes_with: preview.goes_with.into_iter().map(Into::into).collect(),
                 notes: preview.notes,
+                cut: preview.cut,
+                hidden,
             },
         }
     }

@@ -8,6 +8,7 @@ mod answer;
 pub mod body;
 mod cause;
 mod effect;
+mod hidden;
 mod listener;
 mod routes;
 

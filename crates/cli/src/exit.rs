@@ -6,10 +6,18 @@ use agents::AgentsError;
 
 use crate::{client::ClientError, policy::Differs};
 
+/// The command cannot be run as it was given.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongUsage(pub(crate) String);
+
 /// The exit code of a command that ended with this error, as docs/cli.md lists them.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     if error.is::<Differs>() {
         return ExitCode::from(Differs::EXIT_CODE);
+    }
+    if error.is::<WrongUsage>() {
+        return ExitCode::from(2);
     }
     let of_client = error.downcast_ref::<ClientError>().map(of_client);
     let code = of_client.or_else(|| error.downcast_ref::<AgentsError>().map(of_agents));
@@ -51,7 +59,8 @@ mod tests {
     #[test]
     fn scripts_can_tell_errors_apart() {
         let answered = |code| ClientError::Answered { code, message: String::new(), hint: None };
-        let table: [(anyhow::Error, u8); 9] = [
+        let table: [(anyhow::Error, u8); 10] = [
+            (WrongUsage("x".into()).into(), 2),
             (answered(403).into(), 4),
             (answered(404).into(), 3),
             (answered(409).into(), 6),

@@ -1,6 +1,7 @@
 //! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
 
 mod agent;
+mod approve;
 mod client;
 mod connection;
 mod data_dir;

@@ -1,6 +1,6 @@
 //! `-o`: for people, for scripts, or names alone.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -29,6 +29,12 @@ pub(crate) fn print(text: &str) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         written => Ok(written?),
     }
+}
+
+/// How wide the terminal is that is printed to; `None` where it is none.
+pub(crate) fn columns() -> Option<usize> {
+    let (columns, _) = crossterm::terminal::size().ok()?;
+    std::io::stdout().is_terminal().then_some(usize::from(columns)).filter(|it| *it > 0)
 }
 
 /// Prints what scripts read; `false` where people are meant.

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use text::Escaped;
 
 use crate::{
+    approve,
     client::{Client, ClientError},
     connection::Connection,
     freeze::{self, FreezeCommand},
-    holds::{approve, deny, fetch, urgency},
-    output::{Output, for_scripts, print},
+    holds::{deny, fetch, urgency},
+    output::{Output, columns, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
     printers, program,
     sentences::sentence,
@@ -52,9 +53,10 @@ pub(crate) enum ReviewCommand {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
-    /// Approve a hold in your name, exactly as it is now.
+    /// Approve a hold in your name, exactly as you saw it: without --digest, it is shown and you are
+    /// asked.
     #[command(
-        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq --digest \"$(agent-shield show k3mq -o json | jq -r .preview.digest)\""
+        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq7xzw --digest 5f0c…e1 --reason 'agreed in #on-call'"
     )]
     Approve {
         /// The hold's id from `holds`, or a unique beginning of it.
@@ -62,7 +64,8 @@ pub(crate) enum ReviewCommand {
         /// Why; shown to the agent and recorded. Some rules require a reason.
         #[arg(long, default_value = "")]
         reason: String,
-        /// Approve only if the preview still has this digest (`preview.digest` of `show -o json`).
+        /// Of what you have reviewed, as `show` prints it: if the hold shows something else by now, it is not
+        /// approved. Required where there is no terminal to ask on.
         #[arg(long)]
         digest: Option<String>,
     },
@@ -126,15 +129,12 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Show { id, output } => {
             let hold = meant(&client, &id, "?state=all", LETTERS_TO_READ).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
-                print(&printers::hold(&hold, Timestamp::now()))?;
+                print(&printers::hold(&hold, Timestamp::now(), columns()))?;
             }
         }
         ReviewCommand::Approve { id, reason, digest } => {
             let hold = meant(&client, &id, "", LETTERS_TO_APPROVE).await?;
-            print(&sentence(&hold.summary, Some(&hold.preview)))?;
-            let digest = digest.unwrap_or(hold.preview.digest);
-            let approved = approve(&client, &hold.summary.id, reason, digest).await?;
-            print(&approved)?;
+            approve::run(&client, hold, reason, digest).await?;
         }
         ReviewCommand::Deny { id, reason } => {
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;

@@ -11,8 +11,8 @@ use payload::Redactor;
 use policy::{PolicyDecision, Severity};
 
 use crate::{
-    Approval, DecidedBy, Denial, HoldError, HoldId, OtherRequest, Permit, Preview, Quorum, Spent,
-    State,
+    Approval, DecidedBy, Denial, HoldError, HoldId, OtherRequest, Permit, Piece, Preview, Quorum,
+    Spent, State, Target, collection,
     preconditions::{self, Pinned},
     request::Request,
 };
@@ -255,6 +255,29 @@ impl Hold {
         let pinned = preconditions::add(request, uid, resource_version);
         let permit = spent.into_permit(request, &pinned.body);
         Ok((permit, pinned))
+    }
+
+    /// The rights to delete each of these objects of an approved collection, by itself. This is the running
+    /// hold as the store gave it back. An object that the agent's own preconditions leave out has none.
+    ///
+    /// # Errors
+    /// [`OtherRequest`] where the store has something else, or this is another request.
+    pub fn permits(
+        &self,
+        spent: Spent,
+        request: &Request<'_>,
+        objects: &[Target],
+    ) -> Result<Vec<(Permit, Piece)>, OtherRequest> {
+        let running = match &self.state {
+            State::Running { audit_id, .. } => Some(audit_id.as_str()),
+            _ => None,
+        };
+        if !spent.is_for((self.id(), self.revision), running, request) {
+            return Err(OtherRequest);
+        }
+        // INVARIANT: what is sent is made here, of the approved request and the objects that were shown.
+        let pieces = objects.iter().filter_map(|it| collection::piece(request, it)).collect();
+        Ok(spent.into_permits(&request.attributes.method, pieces))
     }
 
     /// Nothing ran, as the API server refused the pinned request or it never left: the approval is

@@ -8,6 +8,7 @@
 
 mod answer;
 mod approval;
+mod collection;
 mod feed;
 mod freeze;
 mod hold;
@@ -22,6 +23,7 @@ mod state;
 
 pub use answer::Answer;
 pub use approval::{Approval, DecidedBy, Denial};
+pub use collection::Piece;
 pub use feed::Feed;
 pub use freeze::{Freeze, Freezes};
 pub use hold::{Hold, Summary, Unchanged};
@@ -30,7 +32,7 @@ pub use id::HoldId;
 pub use ledger::{Page, Task};
 pub use permit::{OtherRequest, Permit, Spent};
 pub use preconditions::Pinned;
-pub use preview::{ChangeRecord, GoesWith, Preview, Shown, Target};
+pub use preview::{ChangeRecord, GoesWith, Preview, Shown, Target, UNCOUNTED};
 pub use quorum::{Demand, Quorum, is_same_person};
 pub use request::Request;
 pub use state::{HoldError, State, StateName};

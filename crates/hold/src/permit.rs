@@ -38,7 +38,7 @@ use attributes::{Attributes, AuditId};
 use policy::Allowed;
 
 use crate::{
-    HoldId,
+    HoldId, Piece,
     request::{Request, SentDigest},
 };
 
@@ -109,6 +109,16 @@ impl Spent {
         let is_running = running == Some(self.audit_id.as_str());
         let is_stored = *id == self.id && revision > self.revision;
         is_running && is_stored && request.sent_digest() == self.digest
+    }
+
+    /// The right to send each of these deletes of an approved collection. Only [`crate::Hold::permits`]
+    /// asks.
+    pub(crate) fn into_permits(self, method: &str, pieces: Vec<Piece>) -> Vec<(Permit, Piece)> {
+        let permit = |piece: Piece| {
+            let digest = SentDigest::of(method, &piece.target, &piece.body);
+            (Permit { audit_id: self.audit_id.clone(), digest }, piece)
+        };
+        pieces.into_iter().map(permit).collect()
     }
 
     /// The right to send `body` to where the request goes. Only [`crate::Hold::permit`] asks.

@@ -1,6 +1,10 @@
 //! What a reviewer is shown of a hold beside its summary: large, read by whoever opens the hold, and
 //! stored apart from what changes with each decision.
 
+use std::collections::HashSet;
+
+use payload::Redactor;
+
 /// What was seen of the live object.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Preview {
@@ -18,6 +22,54 @@ pub struct Preview {
     pub goes_with: Vec<GoesWith>,
     /// Why it is missing or incomplete, or why the request cannot be pinned.
     pub notes: Vec<String>,
+    /// What is known and not shown, as there is too much of it.
+    pub cut: Vec<String>,
+    /// What goes with it and must not become more: see [`Preview::sealed`].
+    pub bound: Vec<String>,
+    /// Digest of all but that; of what was just seen alone, and never stored.
+    pub core: String,
+}
+
+/// A kind of object of which nobody could tell how many go, in [`Preview::bound`].
+pub const UNCOUNTED: char = '?';
+/// More of it is one digest, which any change changes.
+const BOUND_MAX: usize = 20_000;
+
+impl Preview {
+    /// With `core`, the digest of what the request itself does, and with the objects that would go with
+    /// it: an approval is of both. Lines of `bound` that begin with [`UNCOUNTED`] stay readable.
+    #[must_use]
+    pub fn sealed(self, redactor: &Redactor, core: String, bound: Vec<String>) -> Self {
+        let short = |line: &String| match line.starts_with(UNCOUNTED) {
+            true => line.clone(),
+            false => redactor.digest(line.as_bytes()).chars().take(24).collect(),
+        };
+        let mut bound: Vec<String> = bound.iter().map(short).collect();
+        bound.sort();
+        if bound.len() > BOUND_MAX {
+            bound = vec![redactor.digest(bound.join("\n").as_bytes())];
+        }
+        let digest = digest(redactor, &core, &bound);
+        Self { digest, bound, core, ..self }
+    }
+
+    /// Whether what was seen `now` is what this shows, with no more that goes with it. What could not be
+    /// counted now counts as more, unless the request is looked at again before it runs.
+    pub fn covers(&self, now: &Self, redactor: &Redactor, is_looked_at_again: bool) -> bool {
+        let shown: HashSet<&String> = self.bound.iter().collect();
+        let more = |it: &&String| {
+            !shown.contains(it) && !(is_looked_at_again && it.starts_with(UNCOUNTED))
+        };
+        digest(redactor, &now.core, &self.bound) == self.digest
+            && now.bound.iter().filter(more).count() == 0
+    }
+}
+
+fn digest(redactor: &Redactor, core: &str, bound: &[String]) -> String {
+    match bound {
+        [] => core.to_owned(),
+        bound => redactor.digest(format!("{core}\n{}", bound.join("\n")).as_bytes()),
+    }
 }
 
 /// The request's body for people, and what it would do.
@@ -60,4 +112,38 @@ pub struct GoesWith {
     pub count: Option<u64>,
     /// The first few names.
     pub names: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_was_shown_is_not_covered_and_less_is() {
+        let redactor = Redactor::new(b"key");
+        let seen = |core: &str, bound: &[&str]| {
+            let bound = bound.iter().map(|it| (*it).to_owned()).collect();
+            Preview::default().sealed(&redactor, core.to_owned(), bound)
+        };
+        let stored = |it: Preview| Preview { core: String::new(), ..it };
+        let table = [
+            ((seen("c", &["a", "b"]), seen("c", &["b", "a"])), [true, true]),
+            ((seen("c", &["a", "b"]), seen("c", &["a"])), [true, true]),
+            ((seen("c", &["a"]), seen("c", &[])), [true, true]),
+            ((seen("c", &[]), seen("c", &["a"])), [false, false]),
+            ((seen("c", &["a"]), seen("c", &["a", "b"])), [false, false]),
+            ((seen("c", &["a"]), seen("d", &["a"])), [false, false]),
+            // What could not be counted, and can be; and the other way round.
+            ((seen("c", &["?secrets"]), seen("c", &["?secrets"])), [true, true]),
+            ((seen("c", &["?secrets"]), seen("c", &["s"])), [false, false]),
+            ((seen("c", &["s"]), seen("c", &["?secrets"])), [false, true]),
+        ];
+        for ((shown, now), want) in table {
+            let shown = stored(shown);
+            let covers = [false, true].map(|again| shown.covers(&now, &redactor, again));
+            assert_eq!(covers, want, "{shown:?} {now:?}");
+        }
+        // Nothing goes with most requests: their digest is of what they do.
+        assert_eq!(seen("c", &[]).digest, "c");
+    }
 }

@@ -16,7 +16,8 @@ use crate::{
     call::Write,
     deletes,
     facts::{Basis, FactsKeeper, Moment},
-    history, impact,
+    history,
+    impact::{self, Impact},
     judgement::{Judged, Judgement, decision},
     preview::{Previewer, is_custom_scale},
     refusal::Refusal,
@@ -25,6 +26,9 @@ use crate::{
     shown,
     view::ClusterView,
 };
+
+/// Counting again what goes with an approved write may take so long.
+const COUNT_AGAIN_TIME: Duration = Duration::from_secs(10);
 
 /// Bounds that a deployment sets.
 #[derive(Clone, Debug)]
@@ -72,6 +76,23 @@ impl Judge {
     /// # Errors
     /// [`StoreError`] where it is not known what its agent did before: it must not be sent.
     pub async fn judge(&self, write: &Write) -> Result<Judged, StoreError> {
+        self.judge_within(write, self.count_time_max).await
+    }
+
+    /// As [`Judge::judge`], before an approved write runs: what goes with it is compared with what was
+    /// shown, so counting it may take its time.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn judge_again(&self, write: &Write) -> Result<Judged, StoreError> {
+        self.judge_within(write, self.count_time_max.max(COUNT_AGAIN_TIME)).await
+    }
+
+    async fn judge_within(
+        &self,
+        write: &Write,
+        count_time: Duration,
+    ) -> Result<Judged, StoreError> {
         // The whole judgement uses one set of policies, even if somebody swaps it meanwhile.
         let pack = self.policies.load_full();
         let attributes = write.attributes();
@@ -109,7 +130,7 @@ impl Judge {
         // The decision's reason reaches the agent, who must not learn other accounts' rights from it.
         powers.tell(&mut effects);
         let facts = Some(self.facts.made_from(write, &moment, needs_preview.then_some(&mut seen)));
-        let preview = self.shown(write, &effects, seen, &verdict).await;
+        let preview = self.shown(write, &effects, seen, (&verdict, count_time)).await;
         let policy = pack.digest().to_owned();
         Ok(Judged::Decided(Box::new(Judgement { effects, preview, verdict, facts, policy })))
     }
@@ -169,18 +190,17 @@ impl Judge {
         &self,
         write: &Write,
         effects: &[Effect],
-        mut seen: Seen,
-        verdict: &PolicyDecision,
+        seen: Seen,
+        (verdict, count_time): (&PolicyDecision, Duration),
     ) -> Preview {
-        let goes_with = match verdict.decision() {
+        let impact = match verdict.decision() {
             Decision::Hold => {
-                let (live, notes) = (seen.live.as_ref(), &mut seen.notes);
-                impact::goes_with(&self.view, self.count_time_max, write, effects, live, notes)
-                    .await
+                let live = seen.live.as_ref();
+                impact::goes_with(&self.view, count_time, write, effects, live).await
             }
-            Decision::Allow | Decision::Deny => Vec::new(),
+            Decision::Allow | Decision::Deny => Impact::default(),
         };
-        shown::preview(&self.redactor, effects, seen, goes_with)
+        shown::preview(&self.redactor, effects, seen, impact)
     }
 
     /// The denial of a write that was judged.

@@ -1,6 +1,6 @@
 //! What came of judging a write, and how it is recorded.
 
-use effects::Effect;
+use effects::{Effect, EffectKind};
 use hold::Preview;
 use ledger::{Action, DecisionRecord, EffectRecord, FactsRecord, ShadowRecord};
 use policy::{Decision, PolicyDecision};
@@ -32,6 +32,11 @@ impl Judgement {
     /// As it is recorded.
     pub fn decision(&self, action: Action) -> DecisionRecord {
         decision(action, &self.verdict, &self.policy)
+    }
+
+    /// Whether each object that it is about is known.
+    pub fn knows_each_object(&self) -> bool {
+        self.effects.iter().all(|it| it.kind != EffectKind::Unknown)
     }
 
     /// What it would do, as it is recorded.

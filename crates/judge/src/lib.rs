@@ -10,6 +10,7 @@ mod accounts;
 mod ask_first;
 mod call;
 mod deletes;
+mod differences;
 mod discovery;
 mod dry_run;
 mod facts;

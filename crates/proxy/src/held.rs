@@ -173,10 +173,13 @@ impl Holding {
         facts.basis(write, &mut judgement).add_to(&mut received);
         let hold = self.new_hold(write, request_digest, &judgement);
         let decision = judgement.verdict;
+        let (payload, cut) = shown::payload(write, &self.redactor);
+        let mut preview = judgement.preview;
+        preview.cut.extend(cut);
         let shown = Shown {
             content_type: write.attributes().content_type.clone().unwrap_or_default(),
-            payload: shown::payload(write, &self.redactor),
-            preview: judgement.preview,
+            payload,
+            preview,
         };
         let insertion = Insertion {
             denied_since: hold.changed_at() - STILL_DENIED,
@@ -223,16 +226,30 @@ impl Holding {
         let (id, of) = (hold.id().clone(), hold.summary().clone());
         let preview = &insertion.shown.preview;
         if matches!(hold.state(), State::Pending { .. }) && of.digest != preview.digest {
+            let shown = self.queue.shown(&id).await?.preview;
+            // Less is no news, and what could not be counted now is counted before it runs.
+            if shown.digest == of.digest && shown.covers(preview, &self.redactor, true) {
+                return self.joined(&id, &of, insertion).await;
+            }
             let effects = insertion.hold.summary().effects.clone();
             self.runner.drift(hold, decision, effects, preview.clone()).await?;
         }
+        self.joined(&id, &of, insertion).await
+    }
+
+    async fn joined(
+        &self,
+        id: &HoldId,
+        of: &Summary,
+        insertion: &Insertion,
+    ) -> Result<(), ProxyError> {
         let joined = |received: &Entry| Entry {
             decision: received.decision.clone().map(|decision| DecisionRecord {
                 rules: of.rules.clone(),
                 reason: of.reason.clone(),
                 ..decision
             }),
-            hold: Some(step(&id, HoldEvent::Joined)),
+            hold: Some(step(id, HoldEvent::Joined)),
             ..received.clone()
         };
         let received = insertion.entries.iter().filter(|it| it.stage == Stage::RequestReceived);

@@ -27,7 +27,7 @@ use crate::{
 /// Sent again after a 409 for so many times, then it goes back to the queue.
 const RUN_TRIES: usize = 5;
 /// Answers of approved requests are read whole, up to here, so that they can be given again.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
+pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 /// What came of one attempt to run an approved hold.
 pub(crate) enum Run {
@@ -42,7 +42,7 @@ pub(crate) enum Run {
 }
 
 /// One try of it.
-enum Try {
+pub(crate) enum Try {
     Ended(Run),
     /// The object changed after the last look; nothing ran, and the approval is whole again.
     Refused(Box<Hold>),
@@ -68,7 +68,7 @@ impl Runner {
             };
         }
         // The object keeps changing under the approval, so a person has to look again.
-        let run = match self.judge.judge(&write).await {
+        let run = match self.judge.judge_again(&write).await {
             Ok(Judged::Decided(judgement)) => self.drift_by(hold, *judgement).await,
             Ok(Judged::Answered(answer)) => {
                 self.settle_unsent(hold, &write, answer.status, answer.bytes).await
@@ -79,7 +79,7 @@ impl Runner {
     }
 
     async fn try_once(&self, hold: Hold, write: &Arc<InboundWrite>) -> Result<Try, ProxyError> {
-        let judgement = match self.judge.judge(write).await? {
+        let mut judgement = match self.judge.judge_again(write).await? {
             Judged::Decided(judgement) => judgement,
             Judged::Answered(answer) => {
                 let ended = self.settle_unsent(hold, write, answer.status, answer.bytes).await?;
@@ -90,6 +90,7 @@ impl Runner {
             // The policies have changed since the approval, and a denial is stronger.
             return Err(self.judge.refuse(write, *judgement).await.into());
         }
+        self.seal_as_shown(&hold, &mut judgement.preview).await?;
         if !is_approved(&hold, &judgement) {
             return Ok(Try::Ended(self.drift_by(hold, *judgement).await?));
         }
@@ -110,7 +111,22 @@ impl Runner {
             self.unspend(hold).await?;
             return Err(error.into());
         }
-        self.send(hold, spent, write, &judgement.preview).await
+        match is_each_sent(write, &judgement) {
+            true => self.send_each(hold, spent, write, &judgement.preview.targets).await,
+            false => self.send(hold, spent, write, &judgement.preview).await,
+        }
+    }
+
+    /// Where no more goes with it than is shown, it is what is shown.
+    async fn seal_as_shown(&self, hold: &Hold, now: &mut Preview) -> Result<(), StoreError> {
+        if now.digest != hold.summary().digest {
+            let shown = self.queue.shown(hold.id()).await?.preview;
+            let is_it = shown.digest == hold.summary().digest;
+            if is_it && shown.covers(now, &self.redactor, false) {
+                now.digest = shown.digest;
+            }
+        }
+        Ok(())
     }
 
     async fn send(
@@ -139,7 +155,8 @@ impl Runner {
         if is_pinned && matches!(answer.status().as_u16(), 409 | 422) {
             return Ok(Try::Refused(Box::new(self.unspend(hold).await?)));
         }
-        Ok(Try::Ended(self.settle(hold, write, &preview.targets, answer).await))
+        let more = |answer: &[u8]| excess(write, &preview.targets, answer);
+        Ok(Try::Ended(self.settle(hold, write, answer, more).await))
     }
 
     /// Writes down that the bytes leave now. `None` where somebody else was first.
@@ -173,7 +190,7 @@ impl Runner {
     }
 
     /// Nothing ran: the approval is whole again.
-    async fn unspend(&self, hold: Hold) -> Result<Hold, StoreError> {
+    pub(crate) async fn unspend(&self, hold: Hold) -> Result<Hold, StoreError> {
         let now = Timestamp::now();
         let until = now.saturating_add(self.queue.settings().grant_time).unwrap_or(Timestamp::MAX);
         let corrupt = |it: Unchanged| StoreError::Corrupt(it.to_string());
@@ -218,12 +235,12 @@ impl Runner {
     }
 
     /// Records the API server's answer and keeps it for whoever waits.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         hold: Hold,
         write: &Write,
-        targets: &[Target],
         answer: Response<Body>,
+        note: impl FnOnce(&[u8]) -> Option<String>,
     ) -> Run {
         let (head, body) = answer.into_parts();
         let (bytes, complete) = match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
@@ -242,9 +259,9 @@ impl Runner {
         }
         let mut entry = write.call.entry(Stage::ResponseComplete);
         entry.response = Some(write.call.response(code, Outcome::Answered, bytes.len() as u64));
-        entry.note = excess(&hold, targets, &bytes);
+        entry.note = note(&bytes);
         if let Some(note) = &entry.note {
-            tracing::error!(hold = %hold.id(), note, "more was deleted than was approved");
+            tracing::warn!(hold = %hold.id(), note, "not all that ran was all that was shown");
         }
         self.finish(hold.finish(code, Timestamp::now()), HoldEvent::Done, entry).await;
         Run::Answered
@@ -271,7 +288,12 @@ impl Runner {
     }
 
     /// No answer: unsent leaves the approval whole, sent makes the outcome unknown for good.
-    async fn lose(&self, hold: Hold, write: &Write, error: SendError) -> Result<Run, ProxyError> {
+    pub(crate) async fn lose(
+        &self,
+        hold: Hold,
+        write: &Write,
+        error: SendError,
+    ) -> Result<Run, ProxyError> {
         tracing::error!(%error, hold = %hold.id(), source = ?std::error::Error::source(&error),
             "an approved request got no answer");
         if let SendError::Unsent(_) = error {
@@ -349,9 +371,14 @@ fn approved_by(hold: &Hold) -> HeaderValue {
     warning::of(&format!("approved by {} (hold {}){said}", names.join(" and "), hold.id()))
 }
 
-/// What a collection's answer shows deleted that nobody approved.
-fn excess(hold: &Hold, targets: &[Target], answer: &[u8]) -> Option<String> {
-    if hold.summary().request.verb != "deletecollection" {
+/// Whether it is a collection whose objects were shown, which are sent one by one.
+fn is_each_sent(write: &Write, judgement: &Judgement) -> bool {
+    write.attributes().verb == "deletecollection" && judgement.knows_each_object()
+}
+
+/// What a collection's answer shows deleted that nobody approved: of one whose objects nobody could list.
+fn excess(write: &Write, targets: &[Target], answer: &[u8]) -> Option<String> {
+    if write.attributes().verb != "deletecollection" {
         return None;
     }
     let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;

@@ -5,13 +5,28 @@ use payload::Redactor;
 
 const PAYLOAD_CHARS_MAX: usize = 32 << 10;
 
-/// The body for people: parsed where it can be, secrets taken out, bounded in size.
-pub(crate) fn payload(write: &Write, redactor: &Redactor) -> String {
+/// The body for people, parsed where it can be, secrets taken out, bounded in size; and what of it is
+/// not shown.
+pub(crate) fn payload(write: &Write, redactor: &Redactor) -> (String, Option<String>) {
+    let text = whole(write, redactor);
+    let mut short: String = text.chars().take(PAYLOAD_CHARS_MAX).collect();
+    if short.len() == text.len() {
+        return (text, None);
+    }
+    short.push_str("\n… (cut)");
+    let all = text.chars().count();
+    (
+        short,
+        Some(format!("the payload is {all} characters long, and cut after {PAYLOAD_CHARS_MAX}")),
+    )
+}
+
+fn whole(write: &Write, redactor: &Redactor) -> String {
     if write.body.is_empty() {
         let is_connect = write.attributes().is_connect();
         return if is_connect { session(write, redactor) } else { String::new() };
     }
-    let text = match payload::read(write.media, &write.body) {
+    match payload::read(write.media, &write.body) {
         Ok(mut document) => {
             redactor.redact_object(&write.attributes().resource, &mut document);
             serde_json::to_string_pretty(&document).unwrap_or_default()
@@ -21,12 +36,7 @@ pub(crate) fn payload(write: &Write, redactor: &Redactor) -> String {
             write.body.len(),
             redactor.digest(&write.body)
         ),
-    };
-    let mut short: String = text.chars().take(PAYLOAD_CHARS_MAX).collect();
-    if short.len() < text.len() {
-        short.push_str("\n… (cut)");
     }
-    short
 }
 
 /// What a session would run: its options are its payload.
@@ -47,6 +57,5 @@ fn session(write: &Write, redactor: &Redactor) -> String {
     }
     let mut options = serde_json::Value::Object(options);
     redactor.redact_object(&write.attributes().resource, &mut options);
-    let text = serde_json::to_string_pretty(&options).unwrap_or_default();
-    text.chars().take(PAYLOAD_CHARS_MAX).collect()
+    serde_json::to_string_pretty(&options).unwrap_or_default()
 }

@@ -159,6 +159,10 @@ pub(crate) struct PreviewRow {
     goes_with: Vec<GoesWithRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cut: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bound: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -371,6 +375,8 @@ impl From<&Preview> for PreviewRow {
             targets: of.targets.into_iter().map(target).collect(),
             goes_with: of.goes_with.into_iter().map(goes_with).collect(),
             notes: of.notes,
+            cut: of.cut,
+            bound: of.bound,
         }
     }
 }
@@ -389,6 +395,9 @@ impl From<PreviewRow> for Preview {
             targets: row.targets.into_iter().map(target).collect(),
             goes_with: row.goes_with.into_iter().map(goes_with).collect(),
             notes: row.notes,
+            cut: row.cut,
+            bound: row.bound,
+            core: String::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod pki;
 pub mod recorded;
 mod shield;
 pub mod tee;
+pub mod terminal;
 pub mod testbed;
 mod watchdog;
 

@@ -192,6 +192,20 @@ impl Shield {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// A decision of a reviewer, who approves what `show` shows them now.
+    ///
+    /// # Panics
+    /// Where the hold cannot be shown.
+    pub fn decision(&self, kubeconfig: &Path, verb: &str, id: &str, reason: &str) -> Command {
+        let mut command = self.cli(kubeconfig);
+        command.args([verb, id, "--reason", reason]);
+        if verb == "approve" {
+            let digest = self.cli_json(kubeconfig, &["show", id])["preview"]["digest"].clone();
+            command.args(["--digest", digest.as_str().unwrap_or_default()]);
+        }
+        command
+    }
+
     /// Waits for the one open hold that `is` accepts.
     ///
     /// # Panics

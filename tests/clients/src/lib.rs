@@ -149,8 +149,7 @@ impl Stage {
         for hold in self.pending(place) {
             let id = hold["id"].as_str().unwrap_or_default();
             // It may have drifted since it was listed: then it comes again.
-            let mut command = self.scene.shield.cli(&self.scene.reviewer);
-            let _ = command.args([verb, id, "--reason", REASON]).output();
+            let _ = self.scene.shield.decision(&self.scene.reviewer, verb, id, REASON).output();
             if holds.iter().all(|it| it["id"] != id) {
                 holds.push(hold);
             }

@@ -15,12 +15,12 @@ use std::{
 };
 
 use clients::{Place, Stage, install};
-use rustix::{
-    process::{Pid, Signal},
-    pty::{self, OpenptFlags},
-    termios::Winsize,
+use rustix::process::{Pid, Signal};
+use testkit::{
+    http::Answer,
+    terminal::{resize, terminal},
+    wait_until,
 };
-use testkit::{http::Answer, wait_until};
 
 const TIME_MAX: Duration = Duration::from_secs(120);
 /// Controllers have written what they write of young objects.
@@ -353,23 +353,6 @@ impl Drop for Session<'_> {
     }
 }
 
-/// Both sides of a terminal of 33 lines.
-fn terminal() -> (fs::File, fs::File) {
-    let master = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    pty::grantpt(&master).expect("a terminal");
-    pty::unlockpt(&master).expect("a terminal");
-    let name = pty::ptsname(&master, Vec::new()).expect("its name");
-    let slave = fs::File::options().read(true).write(true).open(name.to_str().expect("a path"));
-    let master = fs::File::from(master);
-    resize(&master, 33, 77);
-    (master, slave.expect("a terminal"))
-}
-
-fn resize(terminal: &fs::File, lines: u16, columns: u16) {
-    let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(terminal, size).expect("a size");
-}
-
 impl Kubectl {
     fn session<'a>(&'a self, place: &'a Place, command: &str) -> Session<'a> {
         // Without a shell between, so that what is killed is kubectl.
@@ -385,7 +368,7 @@ impl Kubectl {
     /// `exec -it`: a terminal with its size, its changes of size, and the exit code.
     fn check_terminal(&self) {
         let codes = self.places().map(|place| {
-            let (mut keys, slave) = terminal();
+            let (mut keys, slave) = terminal(33, 77);
             let slot = || Stdio::from(slave.try_clone().expect("a terminal"));
             let command = "exec kubectl -n {ns} exec -it web -- sh";
             let mut shell = self.shell(place, command);

@@ -54,7 +54,7 @@ impl Scene {
 
     /// Decides in the reviewer's name.
     pub fn decide(&self, verb: &str, id: &str, reason: &str) {
-        let output = self.shield.cli(&self.reviewer).args([verb, id, "--reason", reason]).output();
+        let output = self.shield.decision(&self.reviewer, verb, id, reason).output();
         let output = output.expect("a CLI");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{verb} {id}: {error}");

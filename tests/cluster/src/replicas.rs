@@ -156,7 +156,15 @@ impl Replicas {
     /// # Panics
     /// Where that is not taken.
     pub fn decide(&self, at: &Replica, verb: &str, id: &str) {
-        let (code, text) = self.says(at, &[verb, id, "--reason", "for the test"]);
+        let mut args = vec![verb.to_owned(), id.to_owned(), "--reason=for the test".to_owned()];
+        if verb == "approve" {
+            let (_, shown) = self.says(at, &["show", id, "-o", "json"]);
+            let shown: Value = serde_json::from_str(&shown).expect("a hold");
+            let digest = shown["preview"]["digest"].as_str().unwrap_or_default();
+            args.push(format!("--digest={digest}"));
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (code, text) = self.says(at, &args);
         assert_eq!(code, Some(0), "{verb} {id}: {text}");
     }
 

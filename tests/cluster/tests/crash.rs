@@ -176,6 +176,6 @@ fn what_was_sent_when_it_was_killed_is_unknown_and_never_sent_again() {
             && event["requestObject"]["dryRun"].is_null()
     });
     assert_eq!(ran.len(), 1, "{ran:?}");
-    let output = scene.shield.cli(&scene.reviewer).args(["approve", &id]).output();
+    let output = scene.shield.decision(&scene.reviewer, "approve", &id, "").output();
     assert_eq!(output.expect("a CLI").status.code(), Some(6));
 }

@@ -84,7 +84,7 @@ impl Drill {
                     true => (&self.bob, "deny", "not today"),
                     false => (&self.alice, "approve", "CHG-42"),
                 };
-                let output = self.scene.shield.cli(who).args([verb, id, "--reason", why]).output();
+                let output = self.scene.shield.decision(who, verb, id, why).output();
                 assert!(output.is_ok(), "{verb} {id}");
             }
             thread::sleep(Duration::from_millis(200));

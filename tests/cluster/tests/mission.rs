@@ -433,8 +433,8 @@ impl Stage {
                 }
                 let id = hold["id"].as_str().unwrap_or_default();
                 // It may have been decided, or have drifted, since it was listed.
-                let mut command = self.scene.shield.cli(&self.scene.reviewer);
-                let _ = command.args([verdict, id, "--reason", REASON]).output();
+                let shield = &self.scene.shield;
+                let _ = shield.decision(&self.scene.reviewer, verdict, id, REASON).output();
             }
             thread::sleep(Duration::from_millis(100));
         }
@@ -576,8 +576,8 @@ impl Stage {
                 );
                 let id = hold["id"].as_str().unwrap_or_default();
                 let verb = if deny { "deny" } else { "approve" };
-                let mut command = self.scene.shield.cli(&self.scene.reviewer);
-                let _ = command.args([verb, id, "--reason", REASON]).output();
+                let shield = &self.scene.shield;
+                let _ = shield.decision(&self.scene.reviewer, verb, id, REASON).output();
             }
             thread::sleep(Duration::from_millis(100));
         }

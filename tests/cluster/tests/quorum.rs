@@ -67,6 +67,11 @@ impl Stage {
         self.scene.shield.cli_json(&self.scene.reviewer, &["show", id])
     }
 
+    /// Digest of what it shows.
+    fn digest(&self, id: &str) -> String {
+        self.show(id)["preview"]["digest"].as_str().expect("a digest").to_owned()
+    }
+
     fn command(&self, person: &Path, args: &[&str]) -> Command {
         let mut command = self.scene.shield.cli(person);
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -81,7 +86,8 @@ impl Stage {
     }
 
     fn approves(&self, person: &Path, id: &str) -> (Option<i32>, String) {
-        self.says(person, &["approve", id, "--reason", "checked it"])
+        let digest = self.digest(id);
+        self.says(person, &["approve", id, "--digest", &digest, "--reason", "checked it"])
     }
 
     /// How often the API server was sent it for real.
@@ -149,7 +155,7 @@ fn a_delete_takes_two_people_of_the_right_group_and_runs_once() {
     let left = time("deadline").expect("a time").duration_since(time("createdAt").expect("a time"));
     assert_eq!(left.as_mins(), 10);
 
-    let (code, text) = stage.says(&alice, &["approve", &id]);
+    let (code, text) = stage.says(&alice, &["approve", &id, "--digest", &stage.digest(&id)]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("asks for a reason"), "{text}");
     let needed = "still needed: 1 more approval by another member of quorum-dba";
@@ -242,7 +248,7 @@ fn approvals_are_of_what_is_shown() {
     let bob = stage.person("quorum-drift-bob", &["quorum-dba"]);
     let scale = stage.agent(&["scale", "deployment", "web", "--replicas", "0"]);
     let id = stage.pending()["id"].as_str().expect("an id").to_owned();
-    let seen = stage.show(&id)["preview"]["digest"].as_str().expect("a digest").to_owned();
+    let seen = stage.digest(&id);
 
     // Taken back, it is no approval.
     assert_eq!(stage.says(&bob, &["withdraw", &id]).0, Some(6));

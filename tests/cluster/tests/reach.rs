@@ -273,3 +273,183 @@ fn a_node_loses_what_was_shown() {
     assert_eq!(before.difference(&on_node()).count(), 2);
     let _ = scene.cluster.kubectl_says(&["delete", "node", &node, "--wait=false"]);
 }
+
+#[test]
+fn more_than_was_shown_is_asked_anew() {
+    let scene = patient("reach-more");
+    let name = scene.cluster.unique("reach-more");
+    let (space, meta) =
+        (format!("/api/v1/namespaces/{name}"), json!({"name": "it", "namespace": name}));
+    scene.cluster.apply(&namespace(&name, "production")).expect("a namespace");
+    wait_until(TIME_MAX, "it has what every namespace has", || {
+        scene.cluster.get(&format!("{space}/configmaps/kube-root-ca.crt"))?;
+        scene.cluster.get(&format!("{space}/serviceaccounts/default"))
+    });
+    let ask = ["delete", "namespace", &name];
+    let (mut kubectl, hold) = held(&scene, &ask, &name);
+    let id = hold["id"].as_str().expect("an id").to_owned();
+    let _ = kubectl.kill();
+    let _ = kubectl.wait();
+    approve(&scene, &hold);
+    // What comes and goes by itself voids nothing: that is shown below, by what then runs.
+    let mut drifts = 0;
+    let later = [
+        deployment(&name, "late", 1),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"port": 80}]}}),
+    ];
+    for object in &later {
+        scene.cluster.apply(object).expect("an object");
+        if object["kind"] == "Deployment" {
+            running(&scene, &name, 1);
+        }
+        let kubeconfig = scene.shield.kubeconfig(&scene.agent);
+        let mut again = scene.cluster.kubectl_as(&kubeconfig).args(ask).spawn().expect("kubectl");
+        drifts += 1;
+        let hold = wait_until(TIME_MAX, "it is asked anew", || {
+            let hold = scene.shield.cli_json(&scene.reviewer, &["show", &id]);
+            (hold["state"] == "pending" && hold["drifts"] == drifts).then_some(hold)
+        });
+        assert!(
+            scene
+                .cluster
+                .get(&space)
+                .is_some_and(|it| it["metadata"]["deletionTimestamp"].is_null())
+        );
+        let _ = again.kill();
+        let _ = again.wait();
+        approve(&scene, &hold);
+    }
+    let deployments = format!("/apis/apps/v1/namespaces/{name}/deployments/late");
+    assert!(scene.cluster.get(&deployments).is_some());
+    // A pod more, an object less: what runs is no more than was shown.
+    let scaled = ["-n", &name, "scale", "deployment", "late", "--replicas=3"];
+    scene.cluster.kubectl_says(&scaled).expect("an administrator");
+    running(&scene, &name, 3);
+    scene
+        .cluster
+        .kubectl_says(&["-n", &name, "delete", "configmap", "it"])
+        .expect("an administrator");
+    let kubeconfig = scene.shield.kubeconfig(&scene.agent);
+    let mut last = scene.cluster.kubectl_as(&kubeconfig).args(ask).spawn().expect("kubectl");
+    wait_until(TIME_MAX, "the namespace is gone", || {
+        scene.cluster.get(&space).is_none().then_some(())
+    });
+    let _ = last.wait();
+    let hold = scene.shield.cli_json(&scene.reviewer, &["show", &id]);
+    assert_eq!((&hold["state"], &hold["drifts"]), (&json!("done"), &json!(drifts)));
+}
+
+/// A collection is sent as the objects that were shown, each by its name and uid, by who asked and with
+/// the one right that it takes.
+#[test]
+fn a_collection_is_the_objects_that_were_shown() {
+    let scene = Scene::new("reach-collection");
+    let rights =
+        json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["deletecollection"]}]);
+    let agent = scene.cluster.cluster_agent(&scene.dev, "sweeper", &rights).expect("an agent");
+    let map = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": scene.prod, "labels": {"swept": "yes"}},
+        })
+    };
+    let maps = format!("/api/v1/namespaces/{}/configmaps", scene.prod);
+    let target = format!("{maps}?labelSelector=swept%3Dyes");
+    let names = || -> BTreeSet<String> {
+        let found = scene.cluster.get(&target).unwrap_or_default();
+        let items = found["items"].as_array().cloned().unwrap_or_default();
+        items.iter().filter_map(|it| it["metadata"]["name"].as_str().map(str::to_owned)).collect()
+    };
+    for race in 0..8 {
+        let own = [format!("a-{race}"), format!("b-{race}"), format!("c-{race}")];
+        scene.cluster.apply(&list(&own.each_ref().map(|it| map(it)))).expect("objects");
+        let before = names();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let (answer, made) = std::thread::scope(|threads| {
+            let asks = || scene.shield.request(&agent, "DELETE", &target, None, b"");
+            let waits = threads.spawn(asks);
+            let hold = scene.pending(&scene.prod, "");
+            // More of it comes all the time, from just before the approval until it has run.
+            let makes = threads.spawn(|| {
+                let mut made = BTreeSet::new();
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let name = format!("late-{race}-{}", made.len());
+                    if scene.cluster.apply(&map(&name)).is_ok() {
+                        made.insert(name);
+                    }
+                }
+                made
+            });
+            approve(&scene, &hold);
+            let id = hold["id"].as_str().unwrap_or_default();
+            let ended = wait_until(TIME_MAX, "it ran, or is asked anew", || {
+                let hold = scene.shield.cli_json(&scene.reviewer, &["show", id]);
+                (hold["state"] == "done" || hold["drifts"].as_u64() > Some(0)).then_some(hold)
+            });
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let made = makes.join().expect("a maker");
+            if ended["state"] != "done" {
+                // What is shown by now is what may go, if nothing more comes.
+                wait_until(TIME_MAX, "it ran", || {
+                    let hold = scene.shield.cli_json(&scene.reviewer, &["show", id]);
+                    if hold["state"] == "pending" {
+                        let decision = scene.shield.decision(&scene.reviewer, "approve", id, "all");
+                        let mut decision = decision;
+                        let _ = decision.output();
+                    }
+                    (hold["state"] == "done").then_some(())
+                });
+            }
+            (waits.join().expect("an answer"), made)
+        });
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let items = answer.json()["items"].as_array().cloned().unwrap_or_default();
+        let listed: BTreeSet<String> = items
+            .iter()
+            .filter_map(|it| it["metadata"]["name"].as_str().map(str::to_owned))
+            .collect();
+        let left = names();
+        let all: BTreeSet<String> = before.union(&made).cloned().collect();
+        let gone: BTreeSet<String> = all.difference(&left).cloned().collect();
+        assert_eq!(listed, gone, "the answer lists what went");
+        assert!(own.iter().all(|it| gone.contains(it)), "{gone:?}");
+        let id = answer_hold(&answer);
+        let shown = scene.shield.cli_json(&scene.reviewer, &["show", &id]);
+        let shown: BTreeSet<&str> = shown["preview"]["targets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["name"].as_str())
+            .collect();
+        assert!(
+            gone.iter().all(|it| shown.contains(it.as_str())),
+            "{gone:?} went, {shown:?} was shown"
+        );
+    }
+    let sent = scene.cluster.audit_events(|event| {
+        event["user"]["username"] == agent.username.as_str()
+            && event["requestObject"]["dryRun"].is_null()
+    });
+    let by_name = |it: &&Value| {
+        let uri = it["requestURI"].as_str().unwrap_or_default();
+        uri.contains("metadata%2Ename%3D")
+            && uri.contains("labelSelector")
+            && it["verb"] == "deletecollection"
+    };
+    let writes: Vec<&Value> = sent
+        .iter()
+        .filter(|it| it["verb"] != "get" && it["verb"] != "list")
+        .filter(|it| !it["requestURI"].as_str().unwrap_or_default().contains("dryRun"))
+        .collect();
+    assert!(writes.len() >= 24 && writes.iter().all(|it| by_name(it)), "{writes:?}");
+}
+
+/// The hold that the answer's warning names.
+fn answer_hold(answer: &testkit::http::Answer) -> String {
+    let warnings = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("warning"));
+    let text =
+        warnings.map(|(_, it)| it.clone()).find(|it| it.contains("(hold ")).expect("a warning");
+    let id = text.split("(hold ").nth(1).and_then(|it| it.split(')').next());
+    id.expect("a hold").to_owned()
+}

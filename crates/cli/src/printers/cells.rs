@@ -9,9 +9,33 @@ pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// One line of text that somebody else wrote.
+/// So many blanks in a row can be meant.
+const BLANKS_MAX: usize = 3;
+
+/// One line of text that somebody else wrote. Many blanks in it could push what follows to where a
+/// terminal begins its next line, and so forge a line of ours: they are told and not printed.
 pub(super) fn e(text: &str) -> String {
-    Escaped::line(text).to_string()
+    collapsed(Escaped::line(text).as_str())
+}
+
+/// As [`e`], of a line that is escaped already; blanks that it begins with stay.
+pub(super) fn collapsed(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut blanks = 0_usize;
+    let end = |text: &mut String, blanks: usize| match blanks {
+        0..=BLANKS_MAX => text.push_str(&" ".repeat(blanks)),
+        _ => text.push_str(&format!(" [{blanks} blanks] ")),
+    };
+    for char in line.chars() {
+        if char == ' ' {
+            blanks = blanks.saturating_add(1);
+            continue;
+        }
+        end(&mut text, std::mem::take(&mut blanks));
+        text.push(char);
+    }
+    end(&mut text, blanks);
+    text
 }
 
 /// A table without lines, for a terminal of any width.

@@ -1,20 +1,33 @@
 //! One hold, whole: what is decided on first, then who asked and how.
 
-use api::body::{HoldDetail, HoldSummary};
+use api::body::{HiddenBody, HoldDetail, HoldSummary};
 use jiff::Timestamp;
 use text::Escaped;
 
 use super::{
-    cells::{BOLD, GREEN, RED, age, e, section},
+    around::around,
+    cells::{BOLD, GREEN, RED, age, collapsed, e, section},
     queue::takes_one,
+    wrap::wrapped,
 };
 use crate::{program, sentences::sentence};
 
-/// Everything that is known of one hold: what is decided on first, who and how after it.
-pub(crate) fn hold(hold: &HoldDetail, now: Timestamp) -> String {
+/// So many things that are not shown are named.
+const CUT_MAX: usize = 8;
+
+/// Everything that is known of one hold: what is decided on first, who and how after it. Lines that are
+/// longer than `columns` go on behind a mark that nothing else begins with.
+pub(crate) fn hold(hold: &HoldDetail, now: Timestamp, columns: Option<usize>) -> String {
+    let page = page(hold, now);
+    let page = columns.map_or_else(|| page.clone(), |columns| wrapped(&page, columns));
+    page + &foot(hold)
+}
+
+fn page(hold: &HoldDetail, now: Timestamp) -> String {
     let s = &hold.summary;
     let sentence = sentence(s, Some(&hold.preview));
     let mut text = format!("{BOLD}{sentence}{BOLD:#}\n{}", standing(s, now));
+    text.push_str(&hidden(&hold.preview.hidden));
     if !s.reason.is_empty() {
         text.push_str(&format!("\nHeld because: {}.", e(&s.reason)));
     }
@@ -36,13 +49,47 @@ pub(crate) fn hold(hold: &HoldDetail, now: Timestamp) -> String {
     }
     push_request(&mut text, s);
     push_payload(&mut text, hold);
-    if s.state == "pending" {
-        let (program, id) = (program::name(), e(&s.id));
+    text
+}
+
+/// What stands next to the decision: what was not shown of all this, and how to decide.
+fn foot(hold: &HoldDetail) -> String {
+    let mut text = String::new();
+    if !hold.preview.cut.is_empty() {
+        text.push_str(&format!("\n\n{RED}Not shown, as there is too much of it:{RED:#}"));
+        for cut in hold.preview.cut.iter().take(CUT_MAX) {
+            text.push_str(&format!("\n  {}", e(cut)));
+        }
+        let more = hold.preview.cut.len().saturating_sub(CUT_MAX);
+        if more > 0 {
+            text.push_str(&format!("\n  and {more} more like these"));
+        }
+    }
+    if hold.summary.state == "pending" {
+        let (program, id) = (program::name(), e(&hold.summary.id));
+        let digest = e(&hold.preview.digest);
         text.push_str(&format!(
-            "\n\n  {program} approve {id} --reason '…'\n  {program} deny {id} --reason '…'"
+            "\n\n  {program} approve {id} --digest {digest} --reason '…'\n  {program} deny {id} --reason '…'"
         ));
     }
     text
+}
+
+/// What of it nobody sees: a command with a hidden part is not known.
+fn hidden(hidden: &HiddenBody) -> String {
+    let HiddenBody { secrets, characters, in_text } = hidden;
+    if *secrets == 0 {
+        return String::new();
+    }
+    let s = |count: &usize| if *count == 1 { "" } else { "s" };
+    let inside = match in_text {
+        0 => String::new(),
+        count => format!(", {count} part{} of a command or text", s(count)),
+    };
+    format!(
+        "\n{RED}Hidden as secret: {secrets} value{} of {characters} characters{inside}.{RED:#}",
+        s(secrets)
+    )
 }
 
 /// Where it stands and what becomes of it, in one line.
@@ -125,7 +172,10 @@ fn push_payload(text: &mut String, hold: &HoldDetail) {
     };
     section(text, &format!("Payload ({content_type})"));
     for line in Escaped::lines(&hold.payload).as_str().lines() {
-        text.push_str(&format!("\n  {line}"));
+        // How deep a line stands is ours; blanks further on are the agent's.
+        let bare = line.trim_start_matches(' ');
+        let depth = " ".repeat(line.len().saturating_sub(bare.len()));
+        text.push_str(&format!("\n  {depth}{}", collapsed(bare)));
     }
 }
 
@@ -159,16 +209,12 @@ fn push_differences(text: &mut String, hold: &HoldDetail) {
     for change in &hold.preview.changes {
         let path = if change.path.is_empty() { "the whole object" } else { &change.path };
         text.push_str(&format!("\n  {}", e(path)));
-        // The whole object is the payload of a create and the victim of a delete: one line will do.
-        let short = |value: &str| {
-            let cut: String = value.chars().take(300).collect();
-            if cut.len() < value.len() { format!("{cut} …") } else { cut }
-        };
-        if let Some(old) = &change.old {
-            text.push_str(&format!("\n    {RED}- {}{RED:#}", e(&short(old))));
+        let (old, new) = around(change.old.as_deref(), change.new.as_deref());
+        if let Some(old) = old {
+            text.push_str(&format!("\n    {RED}- {}{RED:#}", e(&old)));
         }
-        if let Some(new) = &change.new {
-            text.push_str(&format!("\n    {GREEN}+ {}{GREEN:#}", e(&short(new))));
+        if let Some(new) = new {
+            text.push_str(&format!("\n    {GREEN}+ {}{GREEN:#}", e(&new)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What people read: one sentence first, then what they decide on. All of it escaped.
 
+mod around;
 mod cells;
 mod freezes;
 mod hold;
@@ -7,6 +8,7 @@ mod joined;
 mod namespaces;
 mod queue;
 mod timeline;
+mod wrap;
 
 pub(crate) use cells::{age, describe_request, short_user, table};
 pub(crate) use freezes::freezes;

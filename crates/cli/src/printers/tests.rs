@@ -1,8 +1,8 @@
 //! What people read, whole: a change of it should be seen.
 
 use api::body::{
-    CallBody, ChangeBody, EffectBody, GoesWithBody as GoesWith, HoldDetail, HoldEventBody,
-    HoldSummary, PreviewBody, ReviewersBody, VerdictBody,
+    CallBody, ChangeBody, EffectBody, GoesWithBody as GoesWith, HiddenBody, HoldDetail,
+    HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, VerdictBody,
 };
 use jiff::Timestamp;
 use ledger::{Identity, RequestRecord};
@@ -73,10 +73,28 @@ pub(crate) fn detail() -> HoldDetail {
                 },
                 GoesWith { resource: "secrets".into(), count: None, names: vec![] },
             ],
-            notes: vec!["values are cut".into()],
+            notes: vec!["nobody could see it".into()],
+            cut: vec!["the value of /spec/x is long and cut".into()],
+            hidden: HiddenBody { secrets: 2, characters: 31, in_text: 1 },
+            digest: "5f0c".into(),
             ..PreviewBody::default()
         },
     }
+}
+
+#[test]
+fn blanks_forge_no_line_of_ours() {
+    let mut forged = detail();
+    forged.summary.reason = format!("it is fine{}Note", " ".repeat(80));
+    forged.payload = format!("{{\n    \"a\": \"x{}Note\"\n}}", " ".repeat(200));
+    let text = plain(&hold(&forged, at(42), Some(80)));
+    assert!(text.contains("it is fine [80 blanks] Note"), "{text}");
+    assert!(text.contains("\n      \"a\": \"x [200 blanks] Note\""), "{text}");
+    forged.summary.reason = format!("it is fine{}Note", "-".repeat(80));
+    let text = plain(&hold(&forged, at(42), Some(80)));
+    assert!(text.lines().all(|line| !line.starts_with("---")), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("Note")).count(), 1, "{text}");
+    assert!(text.contains("\n  \u{21aa} -"), "{text}");
 }
 
 /// Without colours.
@@ -86,7 +104,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 #[test]
 fn a_hold_starts_with_one_sentence() {
-    insta::assert_snapshot!(plain(&hold(&detail(), at(42))));
+    insta::assert_snapshot!(plain(&hold(&detail(), at(42), None)));
 }
 
 #[test]
@@ -107,7 +125,7 @@ fn a_hold_of_two_says_who_is_missing() {
         reason: "restored\nyesterday".into(),
         at: at(30),
     }];
-    let text = plain(&hold(&half, at(42)));
+    let text = plain(&hold(&half, at(42), None));
     let told: Vec<&str> = text.lines().skip(3).take(2).collect();
     assert_eq!(
         told,

@@ -63,12 +63,12 @@ impl Widget for View<'_> {
 pub(crate) fn hold_rows(hold: &HoldDetail, columns: usize) -> usize {
     // Its length depends on the time only by letters of an age.
     let columns = u16::try_from(columns).unwrap_or(u16::MAX);
-    hold_text(hold, Timestamp::UNIX_EPOCH).line_count(columns)
+    hold_text(hold, Timestamp::UNIX_EPOCH, columns).line_count(columns)
 }
 
 /// All of a hold, nothing left out: what is approved is read to its end.
-fn hold_text(hold: &HoldDetail, now: Timestamp) -> Paragraph<'static> {
-    let printed = printers::hold(hold, now);
+fn hold_text(hold: &HoldDetail, now: Timestamp, columns: u16) -> Paragraph<'static> {
+    let printed = printers::hold(hold, now, Some(usize::from(columns)));
     let plain = || Text::raw(anstream::adapter::strip_str(&printed).to_string());
     let text = printed.into_text().unwrap_or_else(|_| plain());
     Paragraph::new(text).wrap(Wrap { trim: false })
@@ -128,7 +128,7 @@ impl View<'_> {
 
     fn hold(&self, hold: &HoldDetail, scroll: usize, area: Rect, buffer: &mut Buffer) {
         let [header, body] = header_and_body(area);
-        let text = hold_text(hold, self.now);
+        let text = hold_text(hold, self.now, area.width);
         let (all, page) = (text.line_count(area.width), usize::from(body.height));
         let scroll = scroll.min(all.saturating_sub(page));
         let below = all.saturating_sub(scroll + page);
@@ -309,7 +309,8 @@ mod tests {
             seen.push_str(&screen(&model));
             model.press(Key::Down);
         }
-        for line in plain(&printers::hold(&detail(), at(300))).lines().filter(|it| it.len() <= 60) {
+        let page = printers::hold(&detail(), at(300), Some(60));
+        for line in plain(&page).lines().filter(|it| it.len() <= 60) {
             assert!(seen.contains(line), "{line}");
         }
     }

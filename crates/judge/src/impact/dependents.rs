@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use effects::Effect;
+use hold::UNCOUNTED;
 use serde_json::Value;
 
-use super::{Impact, ImpactCount, LIST_MAX, counted, kinds::Listed, place, text};
+use super::{Impact, ImpactCount, LIST_MAX, bound, counted, kinds::Listed, place, text};
 use crate::deletes;
 
 impl ImpactCount<'_> {
@@ -24,6 +25,7 @@ impl ImpactCount<'_> {
             return;
         }
         let Some(kinds) = self.kinds().await else {
+            to.bound.push(UNCOUNTED.to_string());
             to.notes.push("what it owns could not be counted: the API server's discovery did not answer in time".to_owned());
             return;
         };
@@ -38,8 +40,12 @@ impl ImpactCount<'_> {
         };
         let taken = taken(&listed, owners);
         for it in &listed {
-            let Some(names) = taken.get(&it.kind.collection(None)) else { continue };
-            to.goes_with.push(counted(&it.kind.resource, names));
+            let found = taken.get(&it.kind.collection(None)).map(Vec::as_slice).unwrap_or_default();
+            to.bound.extend(bound::lines(it, found.iter().copied()));
+            if !found.is_empty() {
+                let names: Vec<String> = found.iter().map(|it| place(it)).collect();
+                to.goes_with.push(counted(&it.kind.resource, &names));
+            }
         }
         let cut: Vec<String> =
             listed.iter().filter(|it| it.more > 0).map(|it| it.kind.resource.clone()).collect();
@@ -65,8 +71,8 @@ impl ImpactCount<'_> {
     }
 }
 
-/// Names of what goes, by the collection that they are in: an object goes once all its owners do.
-fn taken(listed: &[Listed], mut gone: BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
+/// What goes, by the collection that it is in: an object goes once all its owners do.
+fn taken(listed: &[Listed], mut gone: BTreeSet<String>) -> BTreeMap<String, Vec<&Value>> {
     let mut rest: Vec<(String, &Value)> = listed
         .iter()
         .flat_map(|it| {
@@ -75,7 +81,7 @@ fn taken(listed: &[Listed], mut gone: BTreeSet<String>) -> BTreeMap<String, Vec<
         })
         .filter(|(_, item)| item.pointer("/metadata/ownerReferences/0").is_some())
         .collect();
-    let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut taken: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
     loop {
         let before = rest.len();
         rest.retain(|(collection, item)| {
@@ -85,7 +91,7 @@ fn taken(listed: &[Listed], mut gone: BTreeSet<String>) -> BTreeMap<String, Vec<
             });
             if all {
                 gone.extend(text(item, "/metadata/uid").map(str::to_owned));
-                taken.entry(collection.clone()).or_default().push(place(item));
+                taken.entry(collection.clone()).or_default().push(item);
             }
             !all
         });

@@ -2,11 +2,11 @@
 //! what there is of each.
 
 use futures_util::future::join_all;
-use hold::GoesWith;
+use hold::{GoesWith, UNCOUNTED};
 use serde_json::Value;
 use upstream::Probe;
 
-use super::{Impact, ImpactCount, LIST_MAX, NAMES_MAX, some, text};
+use super::{Impact, ImpactCount, LIST_MAX, NAMES_MAX, bound, some, text};
 
 /// Lists that are asked for at the same time.
 const AT_A_TIME: usize = 12;
@@ -38,6 +38,12 @@ pub(super) struct Kind {
 }
 
 impl Kind {
+    /// Its API group; empty for the core.
+    pub(super) fn group(&self) -> &str {
+        let group = self.prefix.strip_prefix("/apis/").and_then(|it| it.split('/').next());
+        group.unwrap_or_default()
+    }
+
     pub(super) fn collection(&self, namespace: Option<&str>) -> String {
         match namespace {
             Some(namespace) => format!("{}/namespaces/{namespace}/{}", self.prefix, self.resource),
@@ -105,11 +111,15 @@ impl ImpactCount<'_> {
 
     pub(super) async fn in_namespace(&self, namespace: &str, to: &mut Impact) {
         let Some(mut kinds) = self.kinds().await else {
+            to.bound.push(UNCOUNTED.to_string());
             to.notes.push("what is in it could not be counted: the API server's discovery did not answer in time".to_owned());
             return;
         };
         kinds.retain(|kind| kind.is_namespaced);
         let listed = self.list(kinds, Some(namespace)).await;
+        for it in &listed {
+            to.bound.extend(bound::lines(it, it.items.iter().flatten()));
+        }
         for Listed { kind, items, more } in &listed {
             let names: Vec<String> = items
                 .iter()
@@ -251,5 +261,62 @@ mod tests {
         let kinds = read(&document);
         let paths: Vec<String> = kinds.iter().map(|it| it.collection(Some("a"))).collect();
         assert_eq!(paths, ["/api/v1/namespaces/a/pods", "/apis/ex.io/v2/namespaces/a/widgets"]);
+    }
+
+    #[test]
+    fn an_approval_binds_to_what_somebody_put_there() {
+        let kind = |prefix: &str, resource: &str| Kind {
+            resource: resource.to_owned(),
+            prefix: prefix.to_owned(),
+            is_namespaced: true,
+        };
+        let plain = json!({"metadata": {"uid": "u"}});
+        let owned = |owner: Value| json!({"metadata": {"uid": "u", "ownerReferences": [owner]}});
+        let (controlled, of_pod, adopted) = (
+            owned(json!({"kind": "Widget", "controller": true})),
+            owned(json!({"kind": "Pod"})),
+            owned(json!({"kind": "ConfigMap"})),
+        );
+        let table = [
+            (
+                kind("/api/v1", "configmaps"),
+                Some(vec![plain.clone()]),
+                0,
+                vec!["/api/v1/configmaps u"],
+            ),
+            (
+                kind("/apis/ex.io/v2", "widgets"),
+                Some(vec![adopted]),
+                0,
+                vec!["/apis/ex.io/v2/widgets u"],
+            ),
+            (kind("/apis/ex.io/v2", "widgets"), Some(vec![controlled.clone(), of_pod]), 0, vec![]),
+            // A group may have pods of its own; those of Kubernetes come and go.
+            (
+                kind("/apis/ex.io/v2", "pods"),
+                Some(vec![plain.clone()]),
+                0,
+                vec!["/apis/ex.io/v2/pods u"],
+            ),
+            (kind("/api/v1", "pods"), Some(vec![plain.clone()]), 3, vec![]),
+            (kind("/apis/coordination.k8s.io/v1", "leases"), None, 0, vec![]),
+            (kind("/api/v1", "secrets"), None, 0, vec!["?/api/v1/secrets"]),
+            (
+                kind("/api/v1", "secrets"),
+                Some(vec![plain]),
+                7,
+                vec!["/api/v1/secrets u", "/api/v1/secrets and 7 more"],
+            ),
+            (kind("/apis/apps/v1", "replicasets"), Some(vec![controlled]), 7, vec![]),
+        ];
+        for (kind, items, more, want) in table {
+            let listed = Listed { kind, items, more };
+            assert_eq!(
+                bound::lines(&listed, listed.items.iter().flatten()),
+                want,
+                "{:?}",
+                listed.kind
+            );
+        }
     }
 }

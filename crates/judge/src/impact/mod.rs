@@ -2,9 +2,10 @@
 //! pods a node loses.
 //!
 //! Counted as the agent sees it, then with the proxy's own rights (never Secrets), within
-//! `Settings::count_time_max`. What could not be counted is said, never left out; nothing of it is part
-//! of what an approval binds to, as pods come and go meanwhile.
+//! `Settings::count_time_max`. What could not be counted is said, never left out. An approval binds to
+//! what somebody put there, and not to what comes and goes by itself (`bound`).
 
+mod bound;
 mod dependents;
 mod kinds;
 mod node;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use effects::{Effect, EffectKind};
 use hold::GoesWith;
+#[cfg(doc)]
+use hold::Preview;
 use serde_json::Value;
 use tokio::time::Instant;
 use upstream::Probe;
@@ -33,9 +36,11 @@ struct ImpactCount<'a> {
 
 /// What was found.
 #[derive(Default)]
-struct Impact {
-    goes_with: Vec<GoesWith>,
-    notes: Vec<String>,
+pub(crate) struct Impact {
+    pub(crate) goes_with: Vec<GoesWith>,
+    pub(crate) notes: Vec<String>,
+    /// Each object that must not become more: [`Preview::sealed`].
+    pub(crate) bound: Vec<String>,
 }
 
 /// Counts what goes with a write that is held.
@@ -45,15 +50,13 @@ pub(crate) async fn goes_with(
     write: &Write,
     effects: &[Effect],
     live: Option<&Value>,
-    notes: &mut Vec<String>,
-) -> Vec<GoesWith> {
+) -> Impact {
     let count = ImpactCount { view, write, until: Instant::now() + within };
     let mut impact = Impact::default();
     count.of_deletes(effects, live, &mut impact).await;
     count.of_nodes(effects, live, &mut impact).await;
     count.of_uses(effects, &mut impact).await;
-    notes.extend(impact.notes);
-    impact.goes_with
+    impact
 }
 
 impl ImpactCount<'_> {

@@ -33,7 +33,6 @@ impl Previewer<'_> {
             seen.notes.push("nothing matches now".to_owned());
         }
         seen.items = Some(items);
-        seen.notes.push("a collection cannot be pinned: what is deleted is compared after".into());
         Ok(seen)
     }
 }
