@@ -126,7 +126,7 @@ fn a_hold_of_two_says_who_is_missing() {
         at: at(30),
     }];
     let text = plain(&hold(&half, at(42), None));
-    let told: Vec<&str> = text.lines().skip(3).take(2).collect();
+    let told: Vec<&str> = text.lines().skip(4).take(2).collect();
     assert_eq!(
         told,
         [

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthChar;
 
 /// In front of the rest of a line: it is escaped wherever an agent writes it.
-const GOES_ON: &str = "  \u{21aa} ";
+const GOES_ON: &str = "\n  \u{21aa} ";
 const GOES_ON_COLUMNS: usize = 4;
 /// In a narrower terminal, marks would be all that there is.
 const COLUMNS_MIN: usize = 20;
@@ -14,6 +14,8 @@ pub(super) fn wrapped(page: &str, columns: usize) -> String {
     let columns = columns.max(COLUMNS_MIN);
     let mut text = String::with_capacity(page.len());
     let (mut used, mut is_colour) = (0_usize, false);
+    // Where in the text, and in which column, the last word began.
+    let mut word: Option<(usize, usize)> = None;
     for char in page.chars() {
         let width = match (char, is_colour) {
             ('\u{1b}', _) => {
@@ -25,18 +27,22 @@ pub(super) fn wrapped(page: &str, columns: usize) -> String {
                 0
             }
             ('\n', _) => {
-                used = 0;
+                (used, word) = (0, None);
                 0
             }
             (char, false) => char.width().unwrap_or(0),
         };
         if width > 0 && used.saturating_add(width) > columns {
-            text.push('\n');
-            text.push_str(GOES_ON);
-            used = GOES_ON_COLUMNS;
+            let is_short = |(_, began): &(usize, usize)| used.saturating_sub(*began) < columns / 3;
+            let (at, began) = word.take().filter(is_short).unwrap_or((text.len(), used));
+            text.insert_str(at, GOES_ON);
+            used = GOES_ON_COLUMNS.saturating_add(used.saturating_sub(began));
         }
         used = used.saturating_add(width);
         text.push(char);
+        if char == ' ' && used > GOES_ON_COLUMNS {
+            word = Some((text.len(), used));
+        }
     }
     text
 }
@@ -54,6 +60,8 @@ mod tests {
             format!("{a}\n  \u{21aa} {b}\n  \u{21aa} {}", "x".repeat(9))
         );
         assert_eq!(wrapped("a\nb", 1), "a\nb");
+        let words = "some words, and then one";
+        assert_eq!(wrapped(words, 20), "some words, and \n  \u{21aa} then one");
         let red = format!("\u{1b}[31m{a}\u{1b}[0m\n{a}");
         assert_eq!(wrapped(&red, 20), red);
         assert_eq!(wrapped(&"語".repeat(11), 20), format!("{}\n  \u{21aa} 語", "語".repeat(10)));
