@@ -58,12 +58,12 @@ pub struct Count {
 }
 
 impl Count {
-    /// Before and after, where both are known: from the largest size of the steps that add up.
+    /// Before and after, where both are known: from where the steps that add up began.
     pub fn sizes(&self) -> Option<(i64, i64)> {
         let (old, new) = (self.old?, self.new?);
         match &self.before {
             Before::Same => Some((old, new)),
-            Before::Larger(steps) => Some((steps.baseline, new)),
+            Before::Larger(steps) | Before::Smaller(steps) => Some((steps.baseline, new)),
             Before::Unknown => None,
         }
     }
@@ -101,6 +101,8 @@ pub enum Before {
     Same,
     /// Larger: this cut is one of several.
     Larger(Steps),
+    /// Smaller: this growth is one of several.
+    Smaller(Steps),
     /// The ledger could not be read.
     Unknown,
 }
@@ -115,7 +117,7 @@ impl Before {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Steps {
-    /// The largest size before.
+    /// The size before the first of them.
     pub baseline: i64,
     /// The last of them, oldest first.
     pub steps: Vec<Step>,
@@ -182,6 +184,20 @@ pub enum Deleted {
     Evicted,
     /// A pod that its ReplicaSet replaces.
     Replaced(Replaced),
+    /// The object itself, by a field that lets it live no longer.
+    Expires(FieldChange),
+    /// What is kept of earlier revisions or runs, by a field that keeps none.
+    History(HistoryOf),
+}
+
+/// Whose history goes, and by which field.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryOf {
+    /// The workload.
+    pub owner: OwnerRef,
+    /// The field.
+    pub change: FieldChange,
 }
 
 /// Whose claims go, and by which field.
@@ -294,6 +310,18 @@ pub struct Parts {
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: usize,
+}
+
+/// Parts that one effect names.
+const PARTS_MAX: usize = 32;
+
+impl Parts {
+    /// The first of them, and how many more: an agent decides how many there are, and each is stored.
+    pub(crate) fn bounded(mut parts: Vec<Part>) -> Self {
+        let more = parts.len().saturating_sub(PARTS_MAX);
+        parts.truncate(PARTS_MAX);
+        Self { parts, more }
+    }
 }
 
 /// One part of an object that comes, goes or differs.
@@ -483,12 +511,28 @@ pub enum Power {
     Address(String),
     /// A host name.
     HostName(String),
+    /// Every host name that nobody else has.
+    AnyHostName,
+    /// Whatever a controller that routes makes of this annotation.
+    Routing(String),
+    /// Nodes that take nobody else, by a taint that is tolerated.
+    Toleration(String),
+    /// What a network policy of others lets pass: its namespace and name.
+    PolicyOf(String),
     /// The address of the API server.
     ApiServerAddress,
     /// Another's volume.
     Volume(String),
+    /// Volumes that are there already: how they are chosen.
+    VolumesBy(String),
+    /// A volume by a source that is not in the namespace: its kind, and which one it is.
+    VolumeSource(String),
     /// Data of another namespace.
     DataOf(String),
+    /// A connection to an address that is in no known network of pods.
+    Connection(String),
+    /// An address of a pod, to which others connect: the field and what it becomes.
+    PodAddress(String),
     /// Whatever the other end of a connection may do, which is not known.
     OtherEnd,
 }
@@ -510,9 +554,17 @@ impl Power {
             Self::Priority(it) => ("priority", it.clone()),
             Self::Address(it) => ("address", it.clone()),
             Self::HostName(it) => ("hostName", it.clone()),
+            Self::AnyHostName => ("anyHostName", String::new()),
+            Self::Routing(it) => ("routing", it.clone()),
+            Self::Toleration(it) => ("toleration", it.clone()),
+            Self::PolicyOf(it) => ("policyOf", it.clone()),
             Self::ApiServerAddress => ("apiServerAddress", String::new()),
             Self::Volume(it) => ("volume", it.clone()),
+            Self::VolumesBy(it) => ("volumesBy", it.clone()),
+            Self::VolumeSource(it) => ("volumeSource", it.clone()),
             Self::DataOf(it) => ("dataOf", it.clone()),
+            Self::Connection(it) => ("connection", it.clone()),
+            Self::PodAddress(it) => ("podAddress", it.clone()),
             Self::OtherEnd => ("otherEnd", String::new()),
         }
     }
@@ -539,6 +591,8 @@ pub enum Connect {
     ApiServer,
     /// To a pod or service.
     Proxied(Proxied),
+    /// By a pod or service, to an address that is not a pod's.
+    Address(ReachedAddress),
     /// To ports of a pod.
     PortForward,
     /// A command in a pod, or its input and output.
@@ -555,6 +609,34 @@ pub struct Proxied {
     pub method: String,
     /// Path at the other end, without the query.
     pub path: String,
+}
+
+/// Where a request through the API server's proxy ends.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReachedAddress {
+    /// The IP address.
+    pub address: String,
+    /// Whose it is.
+    pub place: ReachedPlace,
+}
+
+/// Whose an address is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReachedPlace {
+    /// A pod's.
+    Pods,
+    /// The API server's own host.
+    Loopback,
+    /// Of the link that the API server's host is on, as cloud metadata is.
+    LinkLocal,
+    /// A node's.
+    Node,
+    /// An API server's.
+    ApiServer,
+    /// In no known network of pods.
+    Elsewhere,
 }
 
 /// A command in a pod. Its words are left out: they may hold a secret.

@@ -19,10 +19,11 @@ use crate::{
     applied,
     diff::{leaves, segments},
     effect::{Change, Effect},
+    lifetime,
     namespace::{ClassConfig, NamespaceClass},
     object::ObjectRef,
     plan::{decides_access, object_of, unknown},
-    powers, template, triggers,
+    powers, relay, routing, template, triggers,
     unknown::Unknown,
 };
 
@@ -45,8 +46,6 @@ const CREDENTIAL_TYPES: [&str; 2] =
 const BOOKKEEPING: [&str; 5] =
     ["resourceVersion", "generation", "managedFields", "creationTimestamp", "selfLink"];
 
-/// Parts of one kind that an effect names.
-const PARTS_MAX: usize = 32;
 /// Paths that one part names.
 const PATHS_MAX: usize = 6;
 
@@ -204,6 +203,12 @@ impl Found {
         }
     }
 
+    fn borrows(&mut self, powers: impl IntoIterator<Item = Power>) {
+        for power in powers {
+            self.add(EffectKind::Borrow, Part::Power(power));
+        }
+    }
+
     fn scaled(&mut self, object: &ObjectRef, counted: Counted, old: i64, new: i64) {
         let kind = match new.cmp(&old) {
             Ordering::Less => EffectKind::ScaleDown,
@@ -215,11 +220,10 @@ impl Found {
     }
 
     fn effects(self, object: &ObjectRef) -> Vec<Effect> {
-        let effect = |(kind, mut parts): (EffectKind, Vec<Part>)| {
-            // An agent decides how many there are, and each is stored.
-            let more = parts.len().saturating_sub(PARTS_MAX);
-            parts.truncate(PARTS_MAX);
-            Effect { kind, object: object.clone(), about: About::Parts(Parts { parts, more }) }
+        let effect = |(kind, parts): (EffectKind, Vec<Part>)| Effect {
+            kind,
+            object: object.clone(),
+            about: About::Parts(Parts::bounded(parts)),
         };
         self.kinds.into_iter().map(effect).chain(self.others).collect()
     }
@@ -270,6 +274,8 @@ impl Comparison<'_> {
         self.found.add(kind, Part::Created(prefix));
         self.credential();
         self.powers(None, true);
+        let routing = routing::of_annotations(&self.object.resource, self.new);
+        self.found.borrows(routing);
     }
 
     fn changed(&mut self, class_config: &ClassConfig, old: &Value) {
@@ -291,6 +297,9 @@ impl Comparison<'_> {
         for (kind, part) in template::changed(&self.object.resource, &changes, old, self.new) {
             self.found.add(kind, part);
         }
+        self.found.others.extend(lifetime::of(&self.object, &changes));
+        self.found.borrows(relay::written(&self.object.resource, &changes));
+        self.found.borrows(routing::by_annotations(&self.object.resource, &changes));
         self.powers(Some(old), template::runs_other_code(&self.object.resource, &changes));
         let paths =
             || changes.iter().map(|it| it.path.clone()).take(PATHS_MAX).collect::<Vec<String>>();
@@ -325,9 +334,7 @@ impl Comparison<'_> {
         if runs_other_code {
             taken.extend(powers::of_code(resource, self.new));
         }
-        for power in taken {
-            self.found.add(EffectKind::Borrow, Part::Power(power));
-        }
+        self.found.borrows(taken);
         let account = powers::account(resource, self.new);
         let had = old.and_then(|old| powers::account(resource, old));
         if let Some(name) = account.filter(|_| runs_other_code || account != had) {

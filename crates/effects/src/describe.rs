@@ -7,9 +7,9 @@ use crate::{
     EffectKind,
     about::{
         About, Before, ClaimsGo, ClassChange, ClassMark, Command, Connect, Container,
-        ContainerChange, Count, Custom, Deleted, Deletion, FieldChange, Hazard, Part, Parts,
-        PodsGone, Power, Propagation, Right, Rights, RunsAs, Steps, Taint, UnknownWrite,
-        VolumeOfClaim,
+        ContainerChange, Count, Custom, Deleted, Deletion, FieldChange, Hazard, HistoryOf, Part,
+        Parts, PodsGone, Power, Propagation, ReachedPlace, Right, Rights, RunsAs, Steps, Taint,
+        UnknownWrite, VolumeOfClaim,
     },
     custom,
     effect::Effect,
@@ -171,7 +171,7 @@ fn count(count: &Count) -> String {
     match &count.before {
         Before::Same => format!("{what} {old} -> {new}"),
         Before::Unknown => format!("{what} {old} -> {new}; what was before is not known"),
-        Before::Larger(steps) => {
+        Before::Larger(steps) | Before::Smaller(steps) => {
             format!(
                 "{what} {old} -> {new}, {} -> {new} in all: {}",
                 steps.baseline,
@@ -208,6 +208,13 @@ fn deletion(deletion: &Deletion, object: &ObjectRef) -> String {
         }
         Deleted::Custom => format!("deletes {which}{}", acts(&object.api_group)),
         Deleted::Evicted => format!("evicts pod {}", place(object)),
+        Deleted::Expires(change) => {
+            format!("deletes {which}, or what it runs: {} {}", change.field, was_is(change))
+        }
+        Deleted::History(HistoryOf { owner, change }) => {
+            let (of, field) = (named(&owner.into()), &change.field);
+            format!("deletes {which} that are kept of {of}: {field} {}", was_is(change))
+        }
         Deleted::Replaced(it) => format!(
             "deletes {which}, which {} (uid {}) replaces; {} others are ready",
             named(&(&it.owner).into()),
@@ -266,6 +273,10 @@ fn connect(connect: &Connect, object: &ObjectRef) -> String {
             let to = target(object, "proxy");
             format!("sends {} {} to {to} through the API server", it.method, it.path)
         }
+        Connect::Address(it) => {
+            let by = target(object, "proxy");
+            format!("reaches {} through {by}: {}", it.address, reached(it.place))
+        }
         Connect::PortForward => format!("opens ports of pod {}", place(object)),
         Connect::Command(Command { subresource, words }) => {
             format!("{subresource} in pod {} ({words} words of command)", place(object))
@@ -273,6 +284,17 @@ fn connect(connect: &Connect, object: &ObjectRef) -> String {
         Connect::EphemeralContainer => {
             format!("runs a container of the agent's choice in pod {}", place(object))
         }
+    }
+}
+
+fn reached(place: ReachedPlace) -> &'static str {
+    match place {
+        ReachedPlace::Pods => "a pod",
+        ReachedPlace::Loopback => "the API server's own host",
+        ReachedPlace::LinkLocal => "the link of the API server's host, where cloud metadata is",
+        ReachedPlace::Node => "a node",
+        ReachedPlace::ApiServer => "an API server, which would not see who asks",
+        ReachedPlace::Elsewhere => "in no known network of pods",
     }
 }
 
@@ -535,9 +557,29 @@ pub(crate) fn power(power: &Power) -> String {
         Power::NodeAffinity => "chosen nodes, by affinity".to_owned(),
         Power::Priority(class) => format!("priority {class}, before other pods"),
         Power::Address(address) => format!("traffic to the address {address}"),
+        Power::AnyHostName => "every host name that nobody else has".to_owned(),
+        Power::Routing(key) => {
+            format!("what is routed elsewhere, or a name, by the annotation {key}")
+        }
+        Power::Toleration(taint) => {
+            format!("nodes that are kept for others, by tolerating {taint}")
+        }
+        Power::PolicyOf(policy) => format!("what network policy {policy} lets pass"),
         Power::HostName(host) => format!("the host name {host}"),
         Power::ApiServerAddress => "the address of the API server".to_owned(),
         Power::Volume(volume) => format!("the volume {volume}"),
+        Power::Connection(address) => {
+            format!("a connection to {address}, which is in no known network of pods")
+        }
+        Power::PodAddress(field) => {
+            format!("the address by which others reach the pod: {field}")
+        }
+        Power::VolumesBy(selector) => {
+            format!("volumes that are there already, by {selector}")
+        }
+        Power::VolumeSource(source) => {
+            format!("the volume {source}, which is not the namespace's own")
+        }
         Power::DataOf(namespace) => format!("data of namespace {namespace}"),
         Power::OtherEnd => "whatever the other end may do, which is not known".to_owned(),
     }

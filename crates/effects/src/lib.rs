@@ -17,13 +17,17 @@ mod digest;
 mod effect;
 mod kind;
 mod legacy;
+mod lifetime;
 mod namespace;
 mod object;
 mod plan;
 mod powers;
+mod relay;
+mod routing;
 mod template;
 mod triggers;
 pub mod unknown;
+mod volumes;
 
 pub use about::About;
 pub use builtin::Builtin;
@@ -39,4 +43,5 @@ pub use object::ObjectRef;
 pub use plan::{
     Plan, Route, decides_access, is_builtin, is_builtin_group, object_of, of_refused, plan, unknown,
 };
+pub use relay::{Cidr, Networks, NoCidr, of_proxied, pod_addresses};
 pub use unknown::Unknown;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{about::Power, diff::is_token_volume, template};
+use crate::{about::Power, diff::is_token_volume, routing, template, volumes};
 
 /// The powers that an object takes. The empty set: none that is known. The
 /// service account of its pods is [`account`]'s.
@@ -15,20 +15,14 @@ pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Po
     if let Some(pod) = template::pod_spec(resource, object) {
         place_powers(pod, &mut powers);
     }
+    routing::of_fields(resource, object, &mut powers);
     match resource {
-        "persistentvolumeclaims" => claim_powers(object, &mut powers),
-        "services" => {
-            for path in ["/spec/externalIPs", "/status/loadBalancer/ingress"] {
-                for address in items(object, path) {
-                    let address = address.as_str().or_else(|| text(address, "/ip"));
-                    powers.extend(address.map(|it| Power::Address(it.to_owned())));
-                }
+        "persistentvolumeclaims" => {
+            if let Some(claim) = object.get("spec") {
+                volumes::of_claim(claim, &mut powers);
             }
         }
-        "ingresses" => {
-            let hosts = items(object, "/spec/rules").iter().filter_map(|it| text(it, "/host"));
-            powers.extend(hosts.map(|host| Power::HostName(host.to_owned())));
-        }
+        "statefulsets" => volumes::of_claim_templates(object, &mut powers),
         "endpointslices" if namespace == "default" => {
             let label = "/metadata/labels/kubernetes.io~1service-name";
             if text(object, label) == Some("kubernetes") {
@@ -53,11 +47,7 @@ pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<Power> {
     if let Some(account) = given_token(pod) {
         powers.insert(Power::Token(account.to_owned()));
     }
-    for volume in items(pod, "/volumes") {
-        if let Some(path) = text(volume, "/hostPath/path") {
-            powers.insert(Power::HostPath(path.to_owned()));
-        }
-    }
+    volumes::of_pod(pod, &mut powers);
     for list in ["/containers", "/initContainers", "/ephemeralContainers"] {
         for container in items(pod, list) {
             container_powers(container, &mut powers);
@@ -86,8 +76,19 @@ fn place_powers(pod: &Value, powers: &mut BTreeSet<Power>) {
     }) {
         powers.insert(Power::NodeAffinity);
     }
+    let tolerated = items(pod, "/tolerations").iter().filter_map(tolerated);
+    powers.extend(tolerated.map(Power::Toleration));
     if let Some(class) = text(pod, "/priorityClassName") {
         powers.insert(Power::Priority(class.to_owned()));
+    }
+}
+
+/// The taints that a toleration takes a pod past, where it is all of them, or those of the control plane.
+/// Others by name are how a team comes to its own nodes.
+fn tolerated(toleration: &Value) -> Option<String> {
+    match text(toleration, "/key") {
+        None => Some("any taint".to_owned()),
+        Some(key) => key.starts_with("node-role.kubernetes.io/").then(|| key.to_owned()),
     }
 }
 
@@ -144,15 +145,6 @@ fn container_powers(container: &Value, powers: &mut BTreeSet<Power>) {
     }
 }
 
-fn claim_powers(claim: &Value, powers: &mut BTreeSet<Power>) {
-    if let Some(volume) = text(claim, "/spec/volumeName") {
-        powers.insert(Power::Volume(volume.to_owned()));
-    }
-    if let Some(namespace) = text(claim, "/spec/dataSourceRef/namespace") {
-        powers.insert(Power::DataOf(namespace.to_owned()));
-    }
-}
-
 fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
     value.pointer(path).and_then(Value::as_str).filter(|it| !it.is_empty())
 }
@@ -201,7 +193,7 @@ mod tests {
         let pod = |spec: Value| ("pods", json!({ "spec": spec }));
         let deployment =
             |spec: Value| ("deployments", json!({ "spec": { "template": { "spec": spec } } }));
-        let table: [((&str, Value), &str); 11] = [
+        let table: [((&str, Value), &str); 13] = [
             (pod(json!({"containers": [{"name": "c", "image": "x"}]})), ""),
             (pod(json!({"serviceAccountName": "sa1"})), ""),
             (
@@ -230,6 +222,21 @@ mod tests {
             (
                 ("persistentvolumeclaims", json!({"spec": {"volumeName": "vol1"}})),
                 "the volume vol1",
+            ),
+            (
+                deployment(json!({"tolerations": [
+                    {"key": "node.kubernetes.io/not-ready", "operator": "Exists"},
+                    {"key": "gpu", "operator": "Exists"},
+                ]})),
+                "",
+            ),
+            (
+                deployment(json!({"tolerations": [
+                    {"operator": "Exists", "effect": "NoSchedule"},
+                    {"key": "node-role.kubernetes.io/control-plane"},
+                ]})),
+                "nodes that are kept for others, by tolerating any taint, \
+                 nodes that are kept for others, by tolerating node-role.kubernetes.io/control-plane",
             ),
             (
                 ("services", json!({"spec": {"externalIPs": ["10.0.0.53"]}})),

@@ -1,5 +1,6 @@
 //! Small steps that add up (DEFAULTS Q4): a cut is judged against the largest size that the ledger
-//! knows of the last day, so that 10 -> 8 -> 6 -> 4 is one drastic cut and not three small ones.
+//! knows of the last day, so that 10 -> 8 -> 6 -> 4 is one drastic cut and not three small ones; and
+//! growth against the size before the steps up that it knows, so that 3 -> 53 -> 103 is one.
 //! The ledger outlives a restart, and it is the same for every agent: it does not matter who cut.
 
 use effects::{
@@ -18,6 +19,13 @@ const CALLS_MAX: usize = 1_000;
 /// Earlier steps that are named.
 const STEPS_SHOWN_MAX: usize = 8;
 
+/// Which steps are added up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Summed {
+    Cuts,
+    Growth,
+}
+
 /// One earlier change of a size.
 struct PastStep {
     step: Step,
@@ -25,13 +33,18 @@ struct PastStep {
     approved: bool,
 }
 
-/// Makes each scale-down start at the largest size of the last day, and names the steps between.
+/// Makes each change of a size start where the steps of the last day began, and names those between.
 pub(crate) async fn add_up(remembered: &Remembered, effects: &mut [Effect]) {
-    for effect in effects.iter_mut().filter(|it| it.kind == EffectKind::ScaleDown) {
+    for effect in effects {
+        let summed = match effect.kind {
+            EffectKind::ScaleDown => Summed::Cuts,
+            EffectKind::ScaleUp => Summed::Growth,
+            _ => continue,
+        };
         let About::Count(count) = &mut effect.about else { continue };
         let (Some(old), Some(_)) = (count.old, count.new) else { continue };
-        count.before = match steps(remembered, &effect.object, count.counted).await {
-            Ok(steps) => before(since_the_last_approval(steps), old),
+        count.before = match steps(remembered, summed, &effect.object, count.counted).await {
+            Ok(steps) => before(summed, since_the_last_approval(steps), old),
             Err(error) => {
                 // Nobody can say that it is small.
                 tracing::warn!(%error, "the ledger cannot tell what was before");
@@ -42,19 +55,28 @@ pub(crate) async fn add_up(remembered: &Remembered, effects: &mut [Effect]) {
 }
 
 /// What the steps say of the size before; those that are named are the last.
-fn before(steps: Vec<PastStep>, now: i64) -> Before {
-    let baseline = baseline(&steps, now);
-    if baseline <= now {
+fn before(summed: Summed, steps: Vec<PastStep>, now: i64) -> Before {
+    let baseline = baseline(summed, &steps, now);
+    let is_more = match summed {
+        Summed::Cuts => baseline > now,
+        Summed::Growth => baseline < now,
+    };
+    if !is_more {
         return Before::Same;
     }
     let earlier = steps.len().saturating_sub(STEPS_SHOWN_MAX);
     let named = steps.into_iter().skip(earlier).map(|it| it.step).collect();
-    Before::Larger(Steps { baseline, steps: named, earlier })
+    let steps = Steps { baseline, steps: named, earlier };
+    match summed {
+        Summed::Cuts => Before::Larger(steps),
+        Summed::Growth => Before::Smaller(steps),
+    }
 }
 
 /// What was done to the size of an object before, oldest first.
 async fn steps(
     remembered: &Remembered,
+    summed: Summed,
     object: &ObjectRef,
     counted: Counted,
 ) -> Result<Vec<PastStep>, ledger::StoreError> {
@@ -68,14 +90,14 @@ async fn steps(
         ..Filter::default()
     });
     let mut steps: Vec<PastStep> =
-        calls.await?.items.iter().filter_map(|call| step(call, object, counted)).collect();
+        calls.await?.items.iter().filter_map(|it| step(it, summed, object, counted)).collect();
     steps.reverse();
     Ok(steps)
 }
 
 /// The step that a call took. An allowed one counts while it is without its answer; an approved one
 /// once it ran, which the request that is judged now has not.
-fn step(call: &Call, object: &ObjectRef, counted: Counted) -> Option<PastStep> {
+fn step(call: &Call, summed: Summed, object: &ObjectRef, counted: Counted) -> Option<PastStep> {
     let code = call.response.as_ref().map(|answer| answer.code);
     let is_approved = |event| {
         // A call that joined a hold has nothing of its approval but that it ran.
@@ -88,10 +110,15 @@ fn step(call: &Call, object: &ObjectRef, counted: Counted) -> Option<PastStep> {
         return None;
     }
     let effects = call.effects.iter().filter(|it| it.api_group == object.api_group);
-    let size = effects
-        .filter_map(|it| it.effect().ok())
-        .find(|effect| matches!(&effect.about, About::Count(count) if count.counted == counted));
-    let (from, to) = size?.count()?;
+    let size = effects.filter_map(|it| it.effect().ok()).find_map(|it| match it.about {
+        About::Count(count) if count.counted == counted => Some(count),
+        _ => None,
+    })?;
+    let (from, to) = match summed {
+        Summed::Cuts => size.sizes()?,
+        // Growth is a sum: what came before a step is in the steps before it.
+        Summed::Growth => (size.old?, size.new?),
+    };
     Some(PastStep { step: Step { audit_id: call.audit_id.clone(), from, to }, approved })
 }
 
@@ -107,8 +134,18 @@ fn since_the_last_approval(mut steps: Vec<PastStep>) -> Vec<PastStep> {
     steps
 }
 
-fn baseline(steps: &[PastStep], now: i64) -> i64 {
-    steps.iter().flat_map(|it| [it.step.from, it.step.to]).fold(now, i64::max)
+fn baseline(summed: Summed, steps: &[PastStep], now: i64) -> i64 {
+    match summed {
+        Summed::Cuts => steps.iter().flat_map(|it| [it.step.from, it.step.to]).fold(now, i64::max),
+        Summed::Growth => {
+            // An autoscaler that made it larger in between is none of these steps.
+            let grown = steps.iter().fold(0_i64, |sum, it| {
+                sum.saturating_add(it.step.to.saturating_sub(it.step.from)).max(0)
+            });
+            let least = steps.iter().map(|it| it.step.from).fold(now, i64::min);
+            now.saturating_sub(grown).max(least)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +182,7 @@ mod tests {
         let answer =
             Entry { response: Some(response), ..Entry::new(now, "a", Stage::ResponseComplete) };
         let calls = ledger::calls(of_hold.chain([answer]));
-        step(calls.first().expect("a call"), &object(), Counted::Replicas)
+        step(calls.first().expect("a call"), Summed::Cuts, &object(), Counted::Replicas)
     }
 
     #[test]
@@ -171,15 +208,27 @@ mod tests {
             step: Step { audit_id: "a".into(), from, to },
             approved,
         };
+        use Summed::{Cuts, Growth};
         let table = [
-            (vec![], 10, 10),
-            (vec![step(10, 8, false), step(8, 6, false)], 6, 10),
-            (vec![step(10, 20, false), step(20, 12, false)], 12, 20),
-            (vec![step(10, 8, false), step(8, 4, true)], 4, 4),
-            (vec![step(10, 4, true), step(4, 8, false), step(8, 6, false)], 6, 8),
+            (Cuts, vec![], 10, 10),
+            (Cuts, vec![step(10, 8, false), step(8, 6, false)], 6, 10),
+            (Cuts, vec![step(10, 20, false), step(20, 12, false)], 12, 20),
+            (Cuts, vec![step(10, 8, false), step(8, 4, true)], 4, 4),
+            (Cuts, vec![step(10, 4, true), step(4, 8, false), step(8, 6, false)], 6, 8),
+            (Growth, vec![], 3, 3),
+            (Growth, vec![step(3, 53, false)], 53, 3),
+            (Growth, vec![step(3, 53, false), step(53, 103, false)], 103, 3),
+            (Growth, vec![step(3, 53, true)], 53, 53),
+            // Somebody else made it larger, or smaller, in between.
+            (Growth, vec![step(3, 4, false)], 60, 59),
+            (Growth, vec![step(3, 53, false)], 3, 3),
+            // There and back again.
+            (Growth, vec![step(10, 20, false), step(20, 12, false)], 12, 10),
+            (Growth, vec![step(20, 12, false)], 12, 12),
         ];
-        for (index, (steps, now, want)) in table.into_iter().enumerate() {
-            assert_eq!(baseline(&since_the_last_approval(steps), now), want, "row {index}");
+        for (index, (summed, steps, now, want)) in table.into_iter().enumerate() {
+            let found = baseline(summed, &since_the_last_approval(steps), now);
+            assert_eq!(found, want, "row {index}");
         }
     }
 }

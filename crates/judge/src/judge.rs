@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use attributes::{Attributes, User};
-use effects::{Effect, EffectKind, Route, Unknown};
+use effects::{Cidr, Effect, EffectKind, Route, Unknown};
 use hold::Preview;
 use http::StatusCode;
 use ledger::{Action, ClassRecord, DecisionRecord, StoreError};
@@ -37,6 +37,8 @@ pub struct Settings {
     pub count_time_max: Duration,
     /// What is kept for a replay of the writes of one user, within an hour.
     pub facts_bytes_per_agent_max: u64,
+    /// Where pods have their addresses, besides what the nodes say.
+    pub pod_networks: Vec<Cidr>,
 }
 
 /// Judges writes, and reads that a rule asks about.
@@ -50,6 +52,7 @@ pub struct Judge {
     policies: Arc<ArcSwap<Pack>>,
     redactor: Redactor,
     count_time_max: Duration,
+    pod_networks: Vec<Cidr>,
 }
 
 impl Judge {
@@ -63,7 +66,8 @@ impl Judge {
     ) -> Self {
         let facts = FactsKeeper::new(redactor.clone(), settings.facts_bytes_per_agent_max);
         let count_time_max = settings.count_time_max;
-        Self { view, remembered, facts, policies, redactor, count_time_max }
+        let pod_networks = settings.pod_networks.clone();
+        Self { view, remembered, facts, policies, redactor, count_time_max, pod_networks }
     }
 
     /// The rules of now.
@@ -139,7 +143,8 @@ impl Judge {
     async fn preview(&self, write: &Write, route: Route) -> Previewed {
         let attributes = write.attributes();
         let (view, remembered, redactor) = (&self.view, &self.remembered, &self.redactor);
-        let previewer = Previewer { view, remembered, redactor, write };
+        let pod_networks = self.pod_networks.as_slice();
+        let previewer = Previewer { view, remembered, redactor, write, pod_networks };
         match route {
             Route::Review | Route::DryRun => Ok(Seen::default()),
             Route::Read | Route::Blind if attributes.is_connect() => previewer.connect().await,

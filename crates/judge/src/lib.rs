@@ -8,6 +8,7 @@
 mod access;
 mod accounts;
 mod ask_first;
+mod budget;
 mod call;
 mod deletes;
 mod differences;
@@ -27,6 +28,8 @@ mod remembered;
 mod replaced;
 mod scale;
 mod seen;
+mod selected;
+mod selector;
 mod shown;
 mod view;
 

@@ -8,6 +8,11 @@ pub(crate) fn controller(pod: &Value) -> Option<&Value> {
     owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))
 }
 
+/// Whether it serves, and will go on.
+pub(crate) fn stays_ready(pod: &Value) -> bool {
+    pod.pointer("/metadata/deletionTimestamp").is_none() && is_ready(pod)
+}
+
 /// Whether it takes requests, by its own condition.
 pub(crate) fn is_ready(pod: &Value) -> bool {
     let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);

@@ -9,15 +9,14 @@ use jiff::Timestamp;
 use ledger::{Action, Call, EffectRecord, Filter};
 use memory::REPLACED_TIME_MAX;
 use serde_json::Value;
-use upstream::Probe;
 
-use crate::{call::Write, deletes, pod, remembered::Remembered, view::ClusterView};
+use crate::{budget, call::Write, deletes, pod, remembered::Remembered, view::ClusterView};
 
 /// So many others must be ready.
 const READY_MIN: usize = 2;
 /// With so many pods of one ReplicaSet in [`REPLACED_TIME_MAX`], deleting them is a scale-down.
 const PODS_MAX: usize = 5;
-/// Pods and calls that are looked through.
+/// Calls that are looked through.
 const LIST_MAX: usize = 500;
 
 /// What deleting this pod does, where it is a restart or one too many of them; `None` where it is
@@ -32,8 +31,15 @@ pub(crate) async fn pod(
     if !is_gentle(write) {
         return None;
     }
-    let ready = others_ready(view, write, pod, &owner).await?;
-    if ready < READY_MIN {
+    let collection = format!("/api/v1/namespaces/{}/pods", owner.namespace);
+    let (pods, budgets) = tokio::join!(
+        view.all(write, "pods", &collection, ""),
+        budget::all(view, write, &owner.namespace),
+    );
+    let pods = pods?;
+    let ready = others_ready(&pods, pod, &owner);
+    // What an eviction would not do, its delete is not a mere replacement for.
+    if ready < READY_MIN || !budget::lets_go(&budgets?, &pods, pod) {
         return None;
     }
     let audit_id = write.call.audit_id.as_str();
@@ -57,18 +63,10 @@ pub(crate) async fn pod(
 }
 
 /// Ready pods of the same ReplicaSet, without this one.
-async fn others_ready(
-    view: &ClusterView,
-    write: &Write,
-    pod: &Value,
-    owner: &ObjectRef,
-) -> Option<usize> {
-    let target = format!("/api/v1/namespaces/{}/pods?limit={LIST_MAX}", owner.namespace);
-    let list = view.read_for_preview(write, "pods", Probe::get(&target), &target).await?;
+fn others_ready(pods: &[Value], pod: &Value, owner: &ObjectRef) -> usize {
     let uid = |pod: &Value| pod.pointer("/metadata/uid").cloned();
-    let pods = list.get("items")?.as_array()?;
-    let others = pods.iter().filter(|other| uid(other) != uid(pod) && stays_ready(other));
-    Some(others.filter(|other| replica_set(other).as_ref() == Some(owner)).count())
+    let others = pods.iter().filter(|other| uid(other) != uid(pod) && pod::stays_ready(other));
+    others.filter(|other| replica_set(other).as_ref() == Some(owner)).count()
 }
 
 /// Calls that let pods of the same ReplicaSet go, by the ledger.
@@ -125,11 +123,6 @@ fn object(pod: &Value) -> ObjectRef {
 /// Whether the pod is given its time to end.
 fn is_gentle(write: &Write) -> bool {
     deletes::options(write).is_ok_and(|options| options.grace_seconds() != Some(0))
-}
-
-/// Whether it serves, and will go on.
-fn stays_ready(pod: &Value) -> bool {
-    pod.pointer("/metadata/deletionTimestamp").is_none() && pod::is_ready(pod)
 }
 
 #[cfg(test)]

@@ -15,6 +15,10 @@ use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer};
 
 use crate::{accounts::Accounts, call::Write, seen::Live};
 
+/// Objects in one page of a list, and how many pages are read.
+const PAGE_OBJECTS_MAX: usize = 500;
+const PAGES_MAX: usize = 20;
+
 /// Where probes are recorded: each is a request of the agent that the API server's audit log has too.
 pub trait ProbeLog: Send + Sync {
     /// Appends the entry of one probe; nobody waits until it is written.
@@ -103,6 +107,32 @@ impl ClusterView {
         self.own.read(target).await.ok()
     }
 
+    /// Every object of a collection, page by page, as [`ClusterView::read_for_preview`] reads it; `None`
+    /// where not all of them can be seen. `query` is what stands behind the bound of a page.
+    pub(crate) async fn all(
+        &self,
+        write: &Write,
+        resource: &str,
+        collection: &str,
+        query: &str,
+    ) -> Option<Vec<Value>> {
+        let mut all = Vec::new();
+        let mut next = String::new();
+        for _ in 0..PAGES_MAX {
+            let target = format!("{collection}?limit={PAGE_OBJECTS_MAX}&{query}{next}");
+            let mut list =
+                self.read_for_preview(write, resource, Probe::get(&target), &target).await?;
+            let items = list.get_mut("items").and_then(Value::as_array_mut)?;
+            all.append(items);
+            match list.pointer("/metadata/continue").and_then(Value::as_str) {
+                None | Some("") => return Some(all),
+                Some(token) if is_base64_url(token) => next = format!("&continue={token}"),
+                Some(_) => return None,
+            }
+        }
+        None
+    }
+
     /// One probe, recorded as one.
     pub(crate) async fn ask(
         &self,
@@ -140,4 +170,9 @@ impl ClusterView {
             ..Entry::new(jiff::Timestamp::now(), audit_id, Stage::ResponseComplete)
         }
     }
+}
+
+/// As continue tokens are (k8s.io/apiserver, `EncodeContinue`): nothing in it means anything in a query.
+fn is_base64_url(token: &str) -> bool {
+    token.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'='))
 }

@@ -89,9 +89,12 @@ fn deleted(it: &str, deletion: &Deletion) -> Result<Vec<String>, Unbounded> {
         Deleted::Named => ["secretType", "claimNamespace", "replicas", "owner"]
             .map(|field| format!("!has({it}.{field})"))
             .to_vec(),
-        Deleted::Matching | Deleted::Finalized | Deleted::ClaimsOf(_) | Deleted::Custom => {
-            return Err(Unbounded::NoField);
-        }
+        Deleted::Matching
+        | Deleted::Finalized
+        | Deleted::ClaimsOf(_)
+        | Deleted::Custom
+        | Deleted::Expires(_)
+        | Deleted::History(_) => return Err(Unbounded::NoField),
     };
     parts.push(match deletion.propagation {
         Some(Propagation::Unknown | Propagation::Unreadable) => {

@@ -118,6 +118,7 @@ fn of_deletion(deletion: &Deletion, set: &mut dyn FnMut(&str, Json)) {
         Deleted::BoundVolume(claim) => set("claimNamespace", claim.as_str().into()),
         Deleted::Workload(replicas) => set("replicas", (*replicas).into()),
         Deleted::ClaimsOf(claims) => set("owner", owner(&claims.owner)),
+        Deleted::History(history) => set("owner", owner(&history.owner)),
         Deleted::Replaced(replaced) => {
             set("owner", owner(&replaced.owner));
             set("readyOthers", replaced.ready.into());
@@ -126,6 +127,7 @@ fn of_deletion(deletion: &Deletion, set: &mut dyn FnMut(&str, Json)) {
         | Deleted::Matching
         | Deleted::Finalized
         | Deleted::Custom
+        | Deleted::Expires(_)
         | Deleted::Evicted => {}
     }
     if let Some(propagation) = deletion.propagation {

@@ -197,6 +197,7 @@ fn judge(parts: &Parts, recorder: &Recorder) -> Judge {
     let settings = judge::Settings {
         count_time_max: parts.settings.count_time_max,
         facts_bytes_per_agent_max: parts.settings.bounds.facts_bytes_per_agent_max,
+        pod_networks: parts.settings.pod_networks.clone(),
     };
     Judge::new(view, remembered, Arc::clone(&parts.policies), parts.redactor.clone(), &settings)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use effects::Cidr;
+
 use crate::bounds::Bounds;
 
 /// Bounds and times that a deployment sets.
@@ -13,6 +15,8 @@ pub struct Settings {
     pub open_time_max: Duration,
     /// How long a hold may be late for counting what goes with it.
     pub count_time_max: Duration,
+    /// Where pods have their addresses, besides what the nodes say.
+    pub pod_networks: Vec<Cidr>,
     /// How long a client is asked to wait when the proxy stops.
     pub restart_time: Duration,
     /// After so long without an answer, the outcome of a write is unknown.
@@ -27,6 +31,7 @@ impl Default for Settings {
             bounds: Bounds::default(),
             open_time_max: Duration::from_secs(10 * 60),
             count_time_max: Duration::from_secs(1),
+            pod_networks: Vec::new(),
             restart_time: Duration::from_secs(5),
             // The API server's own --request-timeout is 60 s.
             write_time_max: Duration::from_secs(75),

@@ -38,9 +38,17 @@ const ACCOUNTS: Right = Right {
     ..CLUSTER
 };
 
+/// What tells where the API server itself is.
+const API_SERVERS: Right = Right {
+    without: "an agent's proxy to an address of the API server is held, not denied",
+    namespace: "default",
+    name: "kubernetes",
+    ..CLUSTER
+};
+
 /// Every right that agent-shield uses in any case. Impersonation comes on top for agents with client
 /// certificates, and only for the names that a deployment lists.
-pub const RIGHTS: [Right; 10] = [
+pub const RIGHTS: [Right; 15] = [
     Right {
         verb: "create",
         group: "authentication.k8s.io",
@@ -77,6 +85,28 @@ pub const RIGHTS: [Right; 10] = [
     Right { verb: "list", resource: "clusterrolebindings", ..ACCOUNTS },
     Right { verb: "get", resource: "roles", ..ACCOUNTS },
     Right { verb: "get", resource: "clusterroles", ..ACCOUNTS },
+    Right {
+        verb: "list",
+        resource: "nodes",
+        without: "an agent's proxy to a pod is held, since nobody knows where it ends",
+        ..CLUSTER
+    },
+    Right {
+        verb: "list",
+        group: "policy",
+        resource: "poddisruptionbudgets",
+        without: "no pod of production is replaced unasked by an agent that may not list budgets",
+        ..CLUSTER
+    },
+    Right {
+        verb: "list",
+        group: "networking.k8s.io",
+        resource: "networkpolicies",
+        without: "every change of a namespace's labels is held, since nobody knows who is let in by them",
+        ..CLUSTER
+    },
+    Right { verb: "get", group: "discovery.k8s.io", resource: "endpointslices", ..API_SERVERS },
+    Right { verb: "get", resource: "services", ..API_SERVERS },
     Right {
         verb: "get",
         resource: "configmaps",

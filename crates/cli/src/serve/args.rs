@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
+use effects::Cidr;
 use text::duration;
 
 use super::bounds::BoundsArgs;
@@ -66,6 +67,10 @@ pub(crate) struct ServeArgs {
     /// reported as unknown.
     #[arg(long, default_value = "1s", value_parser = duration::parse)]
     pub(super) count_within: Duration,
+    /// A range of addresses that pods have, such as 10.244.0.0/16, besides those that the nodes name
+    /// (`spec.podCIDRs`). An agent's `proxy` to any other address is held.
+    #[arg(long, value_name = "CIDR", value_parser = read_cidr)]
+    pub(super) pod_network: Vec<Cidr>,
     /// How long an approval waits for the same request if the agent has disconnected.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
     pub(super) grant_time: Duration,
@@ -99,4 +104,8 @@ pub(crate) struct ServeArgs {
     pub(super) log_format: String,
     #[command(flatten)]
     pub(super) bounds: BoundsArgs,
+}
+
+fn read_cidr(text: &str) -> Result<Cidr, String> {
+    text.parse().map_err(|_| "not a range of addresses such as 10.244.0.0/16".to_owned())
 }

@@ -175,6 +175,7 @@ impl Service {
                 bounds: Bounds::from(&args.bounds),
                 open_time_max: args.hold_open,
                 count_time_max: args.count_within,
+                pod_networks: args.pod_network.clone(),
                 session_time_max: args.session_time,
                 ..proxy::Settings::default()
             },

@@ -6,7 +6,7 @@ use effects::{Effect, EffectKind};
 use serde_json::Value;
 
 use super::{Impact, ImpactCount, counted, place, some, text};
-use crate::pod;
+use crate::{pod, selector::selects};
 
 impl ImpactCount<'_> {
     /// Pods on a node that is cordoned, tainted or deleted; of one that is evicted, what it leaves.
@@ -120,55 +120,11 @@ fn owner(pod: &Value) -> Option<&str> {
     text(pod::controller(pod)?, "/uid")
 }
 
-/// A label selector (`metav1.LabelSelector`); what is not understood selects.
-fn selects(selector: &Value, pod: &Value) -> bool {
-    let label = |key: &str| {
-        let labels = pod.pointer("/metadata/labels").and_then(Value::as_object);
-        labels.and_then(|it| it.get(key)).and_then(Value::as_str)
-    };
-    let matches = selector.get("matchLabels").and_then(Value::as_object);
-    let by_labels = matches.into_iter().flatten().all(|(key, value)| label(key) == value.as_str());
-    let expressions = selector.get("matchExpressions").and_then(Value::as_array);
-    by_labels
-        && expressions.into_iter().flatten().all(|it| {
-            let found = label(text(it, "/key").unwrap_or_default());
-            let values = it.get("values").and_then(Value::as_array);
-            let is_in = values.is_some_and(|values| {
-                values.iter().any(|value| value.as_str() == found && found.is_some())
-            });
-            match text(it, "/operator") {
-                Some("In") => is_in,
-                Some("NotIn") => !is_in,
-                Some("Exists") => found.is_some(),
-                Some("DoesNotExist") => found.is_none(),
-                _ => true,
-            }
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn selects_as_kubernetes_does() {
-        let pod = json!({"metadata": {"labels": {"app": "web", "tier": "front"}}});
-        let one = |operator: &str, values: Value| json!({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]});
-        let table = [
-            (json!({}), true),
-            (json!({"matchLabels": {"app": "web"}}), true),
-            (json!({"matchLabels": {"app": "web", "tier": "back"}}), false),
-            (one("In", json!(["web"])), true),
-            (one("NotIn", json!(["web"])), false),
-            (one("Exists", json!(null)), true),
-            (one("DoesNotExist", json!(null)), false),
-        ];
-        for (selector, want) in table {
-            assert_eq!(selects(&selector, &pod), want, "{selector}");
-        }
-    }
 
     #[test]
     fn a_drain_leaves_daemons_and_mirrors() {

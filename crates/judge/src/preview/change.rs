@@ -10,6 +10,7 @@ use crate::{
     dry_run::{self, DryRun},
     recreated_namespace,
     seen::{Live, Previewed, Seen},
+    selected,
 };
 
 /// A request made once more: an object that changes between its two readings is read again.
@@ -103,6 +104,8 @@ impl Previewer<'_> {
         if let Some(old) = &old {
             let config = namespaces.config();
             seen.effects.extend(effects::of_change(attributes, config, old.as_ref(), &new));
+            let gained = selected::gained(self.view, self.write, old.as_ref(), &new).await;
+            seen.effects.extend(gained);
         }
         seen.effects
             .extend(recreated_namespace::effect_of(namespaces, self.write, Some(&new)).await);

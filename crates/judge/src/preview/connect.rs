@@ -6,7 +6,7 @@ use effects::{
 };
 use upstream::Probe;
 
-use super::unseen::Previewer;
+use super::{relay, unseen::Previewer};
 use crate::seen::Previewed;
 
 impl Previewer<'_> {
@@ -14,11 +14,15 @@ impl Previewer<'_> {
     pub(crate) async fn connect(&self) -> Previewed {
         let mut seen = self.blind().await?;
         let attributes = self.write.attributes();
-        let (namespace, name) = (&attributes.namespace, &attributes.name);
-        let pod = match attributes.resource.as_str() {
-            "pods" => {
-                // `[scheme:]name[:port]`: a name that is not the pod's finds no pod, and is held.
-                let target = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let is_proxy = attributes.subresource == "proxy";
+        // A name that is none finds no pod, and is held.
+        let name = match is_proxy {
+            true => relay::name_of(&attributes.name),
+            false => Some(attributes.name.as_str()),
+        };
+        let pod = match (attributes.resource.as_str(), name) {
+            ("pods", Some(name)) => {
+                let target = format!("/api/v1/namespaces/{}/pods/{name}", attributes.namespace);
                 self.view.read_for_preview(self.write, "pods", Probe::get(&target), &target).await
             }
             _ => None,
@@ -31,6 +35,11 @@ impl Previewer<'_> {
                 about: About::Parts(Parts { parts: vec![Part::Power(Power::OtherEnd)], more: 0 }),
             }],
         };
+        seen.effects.extend(match (attributes.resource.as_str(), &pod, name) {
+            ("pods", Some(pod), _) if is_proxy => self.relayed_by_pod(pod).await,
+            ("services", _, Some(name)) if is_proxy => self.relayed_by_service(name).await,
+            _ => Vec::new(),
+        });
         if pod.is_some() {
             seen.unknown = None;
         }

@@ -5,6 +5,7 @@ mod collection;
 mod connect;
 mod custom_scale;
 mod delete;
+mod relay;
 mod unseen;
 
 pub(crate) use custom_scale::is_custom_scale;

@@ -1,7 +1,7 @@
 //! What cannot or must not be previewed.
 
 use bytes::Bytes;
-use effects::Unknown;
+use effects::{Cidr, Unknown};
 use http::{HeaderMap, StatusCode};
 use payload::Redactor;
 use upstream::ProbeAnswer;
@@ -20,6 +20,8 @@ pub(crate) struct Previewer<'a> {
     pub(crate) remembered: &'a Remembered,
     pub(crate) redactor: &'a Redactor,
     pub(crate) write: &'a Write,
+    /// Where pods have their addresses, besides what the nodes say.
+    pub(crate) pod_networks: &'a [Cidr],
 }
 
 impl Previewer<'_> {
