@@ -132,3 +132,31 @@ fn reading_grows_with_the_target() {
         black_box(attributes(&format!("/api/v1/pods?{query}")));
     });
 }
+
+#[test]
+fn redacting_grows_with_the_text() {
+    let lures = [
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\na\n",
+        "token='",
+        "token=$'",
+        "token=\"\\\"",
+        "\"token='",
+        "token= ",
+        "bearer token: ",
+        "--token  ",
+        "://a",
+        "'token=\"",
+        "token=$(",
+        "token=\\",
+    ];
+    let redactor = Redactor::new(b"key");
+    for lure in lures {
+        grows_in_step(lure, |count| {
+            let mut tree = json!({"x": lure.repeat(20 * count)});
+            redactor.redact_object("pods", &mut tree);
+            black_box(tree);
+        });
+    }
+}

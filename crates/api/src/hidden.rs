@@ -31,6 +31,9 @@ impl HiddenBody {
     }
 }
 
+/// A mark is shorter.
+const MARK_CHARS_MAX: usize = 80;
+
 /// What a text is of a hold.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Place {
@@ -46,7 +49,9 @@ fn marks(text: &str, place: Place) -> Vec<(&str, bool)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices(REDACTED) {
         let (before, rest) = text.split_at_checked(at).unwrap_or_default();
-        let Some(end) = rest.find(']') else { continue };
+        // Whoever writes what looks like a mark makes it no longer to read.
+        let end = rest.char_indices().take(MARK_CHARS_MAX).find(|(_, it)| *it == ']');
+        let Some((end, _)) = end else { continue };
         let (mark, after) = rest.split_at_checked(end).unwrap_or_default();
         let key = before.strip_suffix('"').filter(|_| after.starts_with("]\"")).map(str::trim_end);
         let is_value = match key {

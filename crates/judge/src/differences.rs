@@ -1,6 +1,8 @@
 //! The differences as a reviewer reads them: what decides first, long values around what differs, and
 //! what is left out said.
 
+use std::collections::HashSet;
+
 use effects::{Change, Effect};
 use hold::ChangeRecord;
 use serde_json::Value;
@@ -27,7 +29,8 @@ pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differenc
     let mut changes: Vec<Change> = changes.into_iter().flat_map(field_by_field).collect();
     let said: Vec<String> =
         effects.iter().filter_map(|it| serde_json::to_string(&it.about).ok()).collect();
-    changes.sort_by_key(|it| rank(&it.path, &said));
+    let said: HashSet<&str> = said.iter().flat_map(|it| it.split(['"', ' '])).collect();
+    changes.sort_by_cached_key(|it| rank(&it.path, &said));
     let mut shown = Differences::default();
     let (mut chars, mut left_out, all) = (0_usize, Vec::new(), changes.len());
     for change in changes {
@@ -93,7 +96,7 @@ fn push_fields(value: &Value, path: String, to: &mut Vec<Change>) {
 
 /// What runs, then the rest of what is asked for and what an effect names, then what only describes,
 /// then what controllers say.
-fn rank(path: &str, said: &[String]) -> u8 {
+fn rank(path: &str, said: &HashSet<&str>) -> u8 {
     let runs = |it: &str| matches!(it, "command" | "args" | "exec" | "image" | "script" | "source");
     let is_described = path.starts_with("/metadata/") || path.contains("/template/metadata/");
     let key = path.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
@@ -102,7 +105,7 @@ fn rank(path: &str, said: &[String]) -> u8 {
         Some("metadata") if path.contains("/managedFields") => 4,
         _ if path.split('/').any(runs) && !is_described => 0,
         _ if !is_described => 1,
-        _ if !key.is_empty() && said.iter().any(|it| it.contains(&key)) => 2,
+        _ if !key.is_empty() && (said.contains(key.as_str()) || said.contains(path)) => 2,
         _ => 3,
     }
 }

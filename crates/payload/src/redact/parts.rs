@@ -138,26 +138,35 @@ impl<'t> Scan<'t> {
     }
 }
 
-/// A private key that begins here: the bytes of its first line, and those of its lines of base64.
+/// A private key that begins here: the bytes of its first line, and those of its lines of base64. Any
+/// other line might be a command between two lines that only look like a key's.
 fn key_block(rest: &str) -> Option<(usize, usize)> {
-    let label = rest.strip_prefix("-----BEGIN ")?;
-    let end = label.find("PRIVATE KEY-----").filter(|at| *at < 30)?;
-    let header = "-----BEGIN ".len().saturating_add(end).saturating_add("PRIVATE KEY-----".len());
-    let is_key = |it: char| it.is_ascii_alphanumeric() || "+/=\\".contains(it);
-    let mut len = 0_usize;
-    for line in rest.get(header..)?.split_inclusive('\n') {
-        // Any other line might be a command between two lines that only look like a key's.
-        let bare = line.split("-----END").next().unwrap_or_default();
-        let is_last = bare.len() < line.len();
-        if !bare.trim().chars().all(is_key) {
-            break;
-        }
-        len = len.saturating_add(bare.len());
-        if is_last {
-            break;
+    const BEGIN: &str = "-----BEGIN ";
+    const KIND: &str = "PRIVATE KEY-----";
+    let label = rest.strip_prefix(BEGIN)?;
+    // `RSA `, `ENCRYPTED ` and the like stand before it: no more is looked at.
+    let is_kind = |at: &usize| label.get(*at..).is_some_and(|it| it.starts_with(KIND));
+    let kind = (0..30).find(is_kind)?;
+    let header = BEGIN.len().saturating_add(kind).saturating_add(KIND.len());
+    let body = rest.get(header..)?;
+    let (mut whole, mut is_in_key, mut is_behind_key) = (0_usize, false, false);
+    for (at, char) in body.char_indices() {
+        match char {
+            '\n' => {
+                whole = at.saturating_add(1);
+                (is_in_key, is_behind_key) = (false, false);
+            }
+            ' ' | '\t' | '\r' => is_behind_key = is_in_key,
+            '-' if body.get(at..).is_some_and(|it| it.starts_with("-----END")) => {
+                return Some((header, at));
+            }
+            char if is_behind_key || !(char.is_ascii_alphanumeric() || "+/=\\".contains(char)) => {
+                return Some((header, whole));
+            }
+            _ => is_in_key = true,
         }
     }
-    Some((header, len))
+    Some((header, body.len()))
 }
 
 /// Bytes of `user:password` where a URL has them.
