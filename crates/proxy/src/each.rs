@@ -50,7 +50,7 @@ impl Runner {
         // Where nothing matched, the API server is asked for what has no name: it answers its own empty
         // list, and what came since stays.
         let nothing = [Target { name: String::new(), uid: String::new() }];
-        let asked = if objects.is_empty() { &nothing } else { objects };
+        let asked: &[Target] = if objects.is_empty() { &nothing } else { objects };
         let permits = match hold.permits(spent, &write.request(), asked) {
             Ok(permits) => permits,
             Err(error) => {
