@@ -821,6 +821,25 @@ mod tests {
                 json!({"deletion": {"what": {"secret": "Opaque"}}}),
             ),
             (
+                About::Deletion(Deletion::of(Deleted::History(HistoryOf {
+                    owner: owner(),
+                    change: FieldChange { field: "f".into(), old: None, new: Some("0".into()) },
+                }))),
+                json!({"deletion": {"what": {"history":
+                    {"owner": owner_json, "change": {"field": "f", "new": "0"}}}}}),
+            ),
+            (
+                About::Connect(Connect::Address(ReachedAddress {
+                    address: "10.9.0.1".into(),
+                    place: ReachedPlace::ApiServer,
+                })),
+                json!({"connect": {"address": {"address": "10.9.0.1", "place": "apiServer"}}}),
+            ),
+            (
+                parts(Part::Power(Power::AnyHostName)),
+                json!({"parts": {"parts": [{"power": "anyHostName"}]}}),
+            ),
+            (
                 parts(Part::Power(Power::HostPath("/".into()))),
                 json!({"parts": {"parts": [{"power": {"hostPath": "/"}}]}}),
             ),

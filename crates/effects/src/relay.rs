@@ -17,6 +17,9 @@ use crate::{
 /// Fields of a pod's status by which others connect to it.
 const ADDRESSES: [&str; 4] = ["podIP", "podIPs", "hostIP", "hostIPs"];
 
+/// An IPv6 address with its zone is no longer.
+const ADDRESS_CHARS_MAX: usize = 64;
+
 /// A range of addresses, as `10.244.0.0/16`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cidr {
@@ -163,6 +166,8 @@ pub(crate) fn written<'a>(
         let [status, field, ..] = segments.as_slice() else { return None };
         (status == "status" && ADDRESSES.contains(&field.as_str())).then(|| {
             let new = change.new.as_ref().and_then(Value::as_str).unwrap_or("none");
+            // Not every API server checks that it is an address.
+            let new: String = new.chars().take(ADDRESS_CHARS_MAX).collect();
             Power::PodAddress(format!("{field} {new}"))
         })
     })

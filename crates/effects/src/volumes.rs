@@ -43,6 +43,9 @@ const NAMING: [&str; 15] = [
     "volumePath",
 ];
 
+/// Of which volume it is, so much is said.
+const SAID_CHARS_MAX: usize = 300;
+
 /// Powers that code in a pod has by its volumes.
 pub(crate) fn of_pod(pod: &Value, powers: &mut BTreeSet<Power>) {
     for volume in items(pod, "/volumes") {
@@ -85,7 +88,7 @@ pub(crate) fn of_claim(claim: &Value, powers: &mut BTreeSet<Power>) {
     }
     // An empty selector selects all.
     if let Some(selector) = claim.get("selector").filter(|it| !it.is_null()) {
-        powers.insert(Power::VolumesBy(selector.to_string()));
+        powers.insert(Power::VolumesBy(bounded(selector.to_string())));
     }
     // No class at all: nothing is made for it, so it takes a volume that is there.
     if claim.get("storageClassName").and_then(Value::as_str) == Some("") {
@@ -111,7 +114,7 @@ fn of_data_source(source: &Value, powers: &mut BTreeSet<Power>) {
     );
     if !is_inside && source.is_object() {
         let name = text(source, "/name").unwrap_or_default();
-        powers.insert(Power::VolumeSource(format!("{kind} {name}")));
+        powers.insert(Power::VolumeSource(bounded(format!("{kind} {name}"))));
     }
 }
 
@@ -121,7 +124,13 @@ fn named(kind: &str, source: &Value) -> String {
         let value = text(source, &format!("/{field}"))?;
         Some(format!(" {field}={value}"))
     });
-    fields.fold(kind.to_owned(), |all, field| all + &field)
+    bounded(fields.fold(kind.to_owned(), |all, field| all + &field))
+}
+
+/// An agent decides how long it is, and it is stored.
+fn bounded(text: String) -> String {
+    let said: String = text.chars().take(SAID_CHARS_MAX).collect();
+    if said.len() < text.len() { format!("{said}… ({} bytes)", text.len()) } else { text }
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
@@ -182,6 +191,14 @@ mod tests {
             of_pod(&json!({"volumes": [volume]}), &mut powers);
             assert_eq!(words(powers), want, "{volume}");
         }
+    }
+
+    #[test]
+    fn says_no_more_than_is_stored() {
+        let mut powers = BTreeSet::new();
+        of_claim(&json!({"selector": {"matchLabels": {"é".repeat(1_000): "b"}}}), &mut powers);
+        let (_, said) = powers.first().expect("a power").parts();
+        assert!(said.chars().count() < 330 && said.ends_with("… (2024 bytes)"), "{said}");
     }
 
     #[test]
