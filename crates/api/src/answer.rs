@@ -28,6 +28,8 @@ pub(crate) enum ApiError {
     Impersonates(String),
     #[error("the API server could not be asked who this is: {0}")]
     Unavailable(String),
+    #[error("agent-shield has too many connections of reviewers, from this address or in all")]
+    Crowded,
     #[error("{0}")]
     BadRequest(String),
     #[error("there is no route `{0}`; see docs/api.md")]
@@ -58,7 +60,7 @@ impl From<&ApiError> for Status {
             }
             E::Impersonates(_) => Self::failure(403, "Forbidden"),
             E::NoRoute(_) => Self::failure(404, "NotFound"),
-            E::Unavailable(_) => Self::failure(503, "ServiceUnavailable"),
+            E::Unavailable(_) | E::Crowded => Self::failure(503, "ServiceUnavailable"),
             E::Review(error) => review(error).causes(causes(error)),
         }
         .message(error)

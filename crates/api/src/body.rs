@@ -15,6 +15,17 @@ pub struct List<T> {
     pub items: Vec<T>,
 }
 
+/// Calls of the timeline, newest first.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeline {
+    /// The latest of those that match.
+    pub items: Vec<CallBody>,
+    /// Whether older ones match and are left out, as there were more than was asked for.
+    #[serde(default)]
+    pub left_out: bool,
+}
+
 /// A hold in the queue.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

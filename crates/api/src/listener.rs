@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use connections::{Admitted, Bounds, Clients, Slot};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -27,6 +28,8 @@ pub struct Listener {
     pub tcp: TcpListener,
     /// From [`tls_config`].
     pub tls: Arc<ServerConfig>,
+    /// What its clients may take.
+    pub bounds: Bounds,
 }
 
 /// The server's own certificate and key do not fit.
@@ -53,24 +56,32 @@ pub fn tls_config(
 /// Serves reviewers until `stopping` is cancelled, then lets each connection answer.
 pub async fn serve(api: Api, listener: Listener, stopping: CancellationToken) {
     let tls = TlsAcceptor::from(listener.tls);
-    let router = routes::router(api);
-    let connections = TaskTracker::new();
+    let (router, crowded) = (routes::router(api), routes::crowded());
+    let (connections, clients) = (TaskTracker::new(), Clients::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.tcp.accept() => accepted,
             () = stopping.cancelled() => break,
         };
-        let tcp = match accepted {
-            Ok((tcp, _)) => tcp,
+        let (tcp, source) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a reviewer's connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let (router, tls, stopping) = (router.clone(), tls.clone(), stopping.clone());
+        let (router, slot) = match clients.admit(source.ip(), &listener.bounds) {
+            Admitted::Served(slot) => (router.clone(), slot),
+            Admitted::TurnedAway(slot) => (crowded.clone(), slot),
+            Admitted::Closed => {
+                tracing::debug!(%source, "too many connections of reviewers: one was closed");
+                continue;
+            }
+        };
+        let (tls, stopping) = (tls.clone(), stopping.clone());
         connections.spawn(async move {
-            if let Err(error) = connection(router, tls, tcp, stopping).await {
+            if let Err(error) = connection(router, tls, tcp, slot, stopping).await {
                 tracing::debug!(%error, "a reviewer's connection ended");
             }
         });
@@ -83,11 +94,15 @@ async fn connection(
     router: axum::Router,
     tls: TlsAcceptor,
     tcp: TcpStream,
+    mut slot: Slot,
     stopping: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let stream = tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(tcp))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let shaken = tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(tcp));
+    let stream = tokio::select! {
+        shaken = shaken => shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
+        () = stopping.cancelled() => return Ok(()),
+    };
+    slot.shaken();
     let certificate = stream.get_ref().1.peer_certificates().map(|chain| {
         routes::PeerCertificate(chain.iter().map(|it| it.clone().into_owned()).collect())
     });

@@ -25,7 +25,7 @@ use crate::{
     answer::ApiError,
     body::{
         Approval, CallBody, FreezeBody, HoldDetail, HoldSummary, List, Lookup, NamespaceBody,
-        Reason, Thawed,
+        Reason, Thawed, Timeline,
     },
 };
 
@@ -55,6 +55,11 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
+}
+
+/// What a connection is answered that is one too many, whatever it asks.
+pub(crate) fn crowded() -> Router {
+    Router::new().fallback(|| async { ([(header::CONNECTION, "close")], ApiError::Crowded) })
 }
 
 /// An authenticated reviewer: a route that takes one cannot be reached without.
@@ -238,11 +243,12 @@ async fn timeline(
     State(api): State<Api>,
     Who(reviewer): Who,
     query: Result<Query<BTreeMap<String, String>>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<List<CallBody>>, ApiError> {
+) -> Result<Json<Timeline>, ApiError> {
     let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
     let filter = filter(query)?;
     let asked = filter.namespace.clone();
-    let calls = api.queue.ledger().calls(filter).await?.items;
+    let page = api.queue.ledger().calls(filter).await?;
+    let (calls, left_out) = (page.items, page.next.is_some());
     let place = |call: &ledger::Call| {
         call.request.as_ref().map(|it| it.namespace.clone()).unwrap_or_default()
     };
@@ -250,7 +256,7 @@ async fn timeline(
     let seen = visible(&api, &reviewer, asked.as_deref(), places).await?;
     let items =
         calls.iter().filter(|call| seen.contains(&place(call))).map(CallBody::from).collect();
-    Ok(Json(List { items }))
+    Ok(Json(Timeline { items, left_out }))
 }
 
 /// Which of the cluster's own audit ids are known here, for the join with its audit log: an answer

@@ -14,7 +14,7 @@ mod user;
 pub use attributes::{Attributes, Query};
 pub use error::AttributesError;
 pub use read::read;
-pub use user::{AuditId, User};
+pub use user::{ANONYMOUS, AuditId, User};
 
 #[cfg(test)]
 mod tests {

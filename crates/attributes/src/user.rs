@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
+/// Whom the API server takes a request without a credential for.
+pub const ANONYMOUS: &str = "system:anonymous";
+
 /// The authenticated user of a request: `k8s.io/apiserver` `user.Info`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct User {
@@ -19,7 +22,7 @@ impl User {
     /// What the API server calls a request without credentials.
     pub fn anonymous() -> Self {
         Self {
-            username: "system:anonymous".to_owned(),
+            username: ANONYMOUS.to_owned(),
             groups: vec!["system:unauthenticated".to_owned()],
             ..Self::default()
         }
@@ -27,7 +30,7 @@ impl User {
 
     /// Whether this is [`User::anonymous`].
     pub fn is_anonymous(&self) -> bool {
-        self.username == "system:anonymous"
+        self.username == ANONYMOUS
     }
 
     /// `(namespace, name)` of a ServiceAccount user.

@@ -51,13 +51,28 @@ impl Tokens {
     /// [`TokenError::Unauthenticated`] for an unknown token, [`TokenError::Unavailable`] where
     /// there was no answer; that is not remembered.
     pub async fn user(&self, token: &str) -> Result<User, TokenError> {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(hmac::sign(&self.key, token.as_bytes()).as_ref());
-        let answer = self.answers.try_get_with(digest, self.own.review_token(token)).await;
-        match answer {
-            Ok(Reviewed::Authenticated(user)) => Ok(user),
-            Ok(Reviewed::Unauthenticated) => Err(TokenError::Unauthenticated),
+        let asked = self.own.review_token(token);
+        match self.answers.try_get_with(self.digest(token), asked).await {
+            Ok(reviewed) => user_of(reviewed),
             Err(error) => Err(TokenError::Unavailable(error.to_string())),
         }
+    }
+
+    /// Whose token it is, where that was asked lately; nobody is asked now.
+    pub async fn remembered(&self, token: &str) -> Option<Result<User, TokenError>> {
+        self.answers.get(&self.digest(token)).await.map(user_of)
+    }
+
+    fn digest(&self, token: &str) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hmac::sign(&self.key, token.as_bytes()).as_ref());
+        digest
+    }
+}
+
+fn user_of(reviewed: Reviewed) -> Result<User, TokenError> {
+    match reviewed {
+        Reviewed::Authenticated(user) => Ok(user),
+        Reviewed::Unauthenticated => Err(TokenError::Unauthenticated),
     }
 }

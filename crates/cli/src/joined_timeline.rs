@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use api::body::{CallBody, List, Lookup};
+use api::body::{CallBody, List, Lookup, Timeline};
 use audit::{AuditLog, EventFilter, OwnRecord, join};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -42,7 +42,14 @@ impl OwnRecord for OwnCall {
     }
 
     fn was_sent(&self) -> bool {
-        matches!(self.0.outcome.as_str(), "answered" | "unknown" | "clientGone")
+        match self.0.outcome.as_str() {
+            "answered" | "unknown" => true,
+            // A write whose client leaves is not sent; one that was on its way has its own outcome.
+            "clientGone" => self.0.request.as_ref().is_some_and(|it| {
+                matches!(it.verb.as_str(), "get" | "list" | "watch") // Of reads.
+            }),
+            _ => false,
+        }
     }
 
     fn was_allowed(&self) -> bool {
@@ -59,7 +66,7 @@ impl OwnRecord for OwnCall {
 pub(crate) async fn read(
     client: &Client,
     files: &[PathBuf],
-    ours: List<CallBody>,
+    ours: Timeline,
     filter: &EventFilter,
 ) -> Result<JoinedTimeline> {
     let known: List<String> = client.get("/v1/agents").await?;

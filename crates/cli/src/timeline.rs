@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use api::body::{CallBody, List};
+use api::body::Timeline;
 use audit::EventFilter;
 use clap::Args;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub(crate) struct TimelineArgs {
-    /// Only this namespace.
+    /// Only this namespace, and calls that are about every namespace at once.
     #[arg(long, short)]
     namespace: Option<String>,
     /// Only this resource (plural).
@@ -49,13 +49,13 @@ pub(crate) struct TimelineArgs {
     /// Only the call with this audit id.
     #[arg(long, value_name = "ID")]
     audit_id: Option<String>,
-    /// Include agent-shield's own dry runs and reads.
+    /// Include agent-shield's own dry runs and reads. Those whose call is not recorded are always listed.
     #[arg(long)]
     probes: bool,
-    /// Only writes.
+    /// Only writes. Dry runs and access reviews that were let through are none.
     #[arg(long)]
     writes: bool,
-    /// Maximum number of calls.
+    /// Maximum number of calls; if more match, the older ones are left out, and a message says so.
     #[arg(long, default_value_t = 200)]
     limit: usize,
     /// The API server's own audit log (JSON lines; - for standard input): shows both sides of each
@@ -96,19 +96,29 @@ pub(crate) async fn run(client: &Client, args: TimelineArgs) -> Result<()> {
         ("writes", flag(args.writes)),
         ("limit", Some(args.limit.to_string())),
     ]);
-    let calls: List<CallBody> = client.get(&format!("/v1/timeline{query}")).await?;
+    let calls: Timeline = client.get(&format!("/v1/timeline{query}")).await?;
+    let left_out = calls.left_out.then(|| {
+        format!(
+            "Only the latest {} calls are shown; older ones that match are left out. Give a larger \
+             --limit, or --until.",
+            args.limit
+        )
+    });
     if !args.audit_log.is_empty() {
         let joined = joined_timeline::read(client, &args.audit_log, calls, &event_filter).await?;
         let names = |it: &JoinedTimeline| it.items.iter().map(|it| it.audit_id.clone()).collect();
         if !for_scripts(args.output, &joined, names)? {
             print(&printers::joined(&joined, args.output == Output::Wide))?;
         }
-        return Ok(());
+    } else {
+        let names = |it: &Timeline| it.items.iter().map(|call| call.audit_id.clone()).collect();
+        if !for_scripts(args.output, &calls, names)? {
+            print(&printers::timeline(&calls.items, args.output == Output::Wide))?;
+        }
     }
-    let names =
-        |list: &List<CallBody>| list.items.iter().map(|call| call.audit_id.clone()).collect();
-    if !for_scripts(args.output, &calls, names)? {
-        print(&printers::timeline(&calls.items, args.output == Output::Wide))?;
+    // Not among the rows: whoever reads these by a script must not take it for one.
+    if let Some(left_out) = left_out {
+        eprintln!("{left_out}");
     }
     Ok(())
 }

@@ -107,13 +107,7 @@ impl Call {
 
     /// An answer, as it is recorded, with the time that it took.
     pub fn response(&self, code: u16, outcome: Outcome, bytes: u64) -> ResponseRecord {
-        let latency = self.received.elapsed().as_micros();
-        ResponseRecord {
-            code,
-            outcome,
-            latency_micros: u64::try_from(latency).unwrap_or(u64::MAX),
-            bytes,
-        }
+        ResponseRecord { code, outcome, latency_micros: elapsed_micros(self.received), bytes }
     }
 
     /// What is sent to the API server.
@@ -213,6 +207,11 @@ impl Write {
             body: &self.body,
         }
     }
+}
+
+/// How long ago a moment was, in microseconds.
+pub fn elapsed_micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A decision without rules: made by the proxy itself.

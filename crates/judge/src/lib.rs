@@ -34,7 +34,7 @@ mod shown;
 mod view;
 
 pub use ask_first::RULES_PATH;
-pub use call::{Call, Write, decided};
+pub use call::{Call, Write, decided, elapsed_micros};
 pub use deletes::options as delete_options;
 pub use facts::{Basis, FactsKeeper, FactsRef};
 pub use judge::{Judge, Settings};

@@ -13,7 +13,11 @@ use payload::Redactor;
 use serde_json::Value;
 use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer};
 
-use crate::{accounts::Accounts, call::Write, seen::Live};
+use crate::{
+    accounts::Accounts,
+    call::{Write, elapsed_micros},
+    seen::Live,
+};
 
 /// Objects in one page of a list, and how many pages are read.
 const PAGE_OBJECTS_MAX: usize = 500;
@@ -142,18 +146,20 @@ impl ClusterView {
     ) -> Result<ProbeAnswer, String> {
         let audit_id = uuid::Uuid::new_v4().to_string();
         let user_agent = write.call.headers.get(header::USER_AGENT).cloned();
-        let started = Instant::now();
-        let answer = self.api.probe(write.call.run_as.clone(), user_agent, &audit_id, probe).await;
-        let (code, outcome, bytes) = match &answer {
-            Ok(answer) => (answer.status.as_u16(), Outcome::Answered, answer.bytes.len() as u64),
-            Err(_) => (0, Outcome::Unknown, 0),
-        };
-        let latency_micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         // The API server's audit log has the probe under the agent's name: the ledger must explain it.
-        self.probes.append_probe(Entry {
-            response: Some(ResponseRecord { code, outcome, latency_micros, bytes }),
-            ..self.entry_of_probe(write, &audit_id, is_dry_run)
-        });
+        let mut record = ProbeRecord {
+            probes: self.probes.as_ref(),
+            started: Instant::now(),
+            entry: Some(self.entry_of_probe(write, &audit_id, is_dry_run)),
+        };
+        let answer = self.api.probe(write.call.run_as.clone(), user_agent, &audit_id, probe).await;
+        match &answer {
+            Ok(answer) => {
+                let (code, bytes) = (answer.status.as_u16(), answer.bytes.len() as u64);
+                record.end(code, Outcome::Answered, bytes);
+            }
+            Err(_) => record.end(0, Outcome::Unknown, 0),
+        }
         answer.map_err(|error| error.to_string())
     }
 
@@ -175,4 +181,28 @@ impl ClusterView {
 /// As continue tokens are (k8s.io/apiserver, `EncodeContinue`): nothing in it means anything in a query.
 fn is_base64_url(token: &str) -> bool {
     token.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'='))
+}
+
+/// The record of a probe that is under way: also of one whose write is given up meanwhile.
+struct ProbeRecord<'a> {
+    probes: &'a dyn ProbeLog,
+    started: Instant,
+    /// Taken when it has ended.
+    entry: Option<Entry>,
+}
+
+impl ProbeRecord<'_> {
+    fn end(&mut self, code: u16, outcome: Outcome, bytes: u64) {
+        let Some(mut entry) = self.entry.take() else { return };
+        entry.time = jiff::Timestamp::now();
+        let latency_micros = elapsed_micros(self.started);
+        entry.response = Some(ResponseRecord { code, outcome, latency_micros, bytes });
+        self.probes.append_probe(entry);
+    }
+}
+
+impl Drop for ProbeRecord<'_> {
+    fn drop(&mut self) {
+        self.end(0, Outcome::ClientGone, 0);
+    }
 }

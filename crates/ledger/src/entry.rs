@@ -1,7 +1,7 @@
 //! One entry, as it is stored and exported. Field names are Kubernetes' own where it has them.
 
 use attributes::{Attributes, User};
-use effects::NamespaceClass;
+use effects::{Builtin, NamespaceClass};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,55 @@ impl Entry {
             note: None,
         }
     }
+
+    /// What it takes of memory, and roughly of disk, in bytes. It counts what a client has a say in.
+    pub fn weight(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, |user| {
+            let groups: usize = user.groups.iter().map(String::len).sum();
+            user.username.len().saturating_add(groups)
+        });
+        let decision = self.decision.as_ref().map_or(0, |it| {
+            let rules: usize = it.rules.iter().map(String::len).sum();
+            let shadow: usize = it.shadow.iter().map(|it| it.rule.len() + it.reason.len()).sum();
+            it.reason.len().saturating_add(rules).saturating_add(shadow)
+        });
+        // Only writes have them.
+        let effects = if self.effects.is_empty() { 0 } else { json_bytes(&self.effects) };
+        let facts = match &self.facts {
+            Facts::Recorded(facts) => json_bytes(facts),
+            Facts::None | Facts::Lost | Facts::Unreadable => 0,
+        };
+        let parts = [
+            size_of::<Self>(),
+            self.audit_id.len(),
+            self.request.as_ref().map_or(0, RequestRecord::weight),
+            self.note.as_ref().map_or(0, String::len),
+            user,
+            decision,
+            effects,
+            facts,
+        ];
+        parts.iter().fold(0, |sum: usize, it| sum.saturating_add(*it))
+    }
+}
+
+/// The length of something as JSON, which is written nowhere.
+fn json_bytes(value: &impl Serialize) -> usize {
+    struct Length(usize);
+    impl std::io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.saturating_add(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // What cannot be JSON is refused by the store.
+    let _ = serde_json::to_writer(&mut length, value);
+    length.0
 }
 
 /// The moment of a call that an entry tells of; names as in `audit.k8s.io/v1` where it has one.
@@ -197,21 +246,67 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
-    /// What the attributes say; the caller adds headers, address and body.
+    /// What the attributes say, each cut where it is longer than any that the API server has; the caller
+    /// adds headers, address and body.
     pub fn of(attributes: Attributes, redacted_uri: String) -> Self {
         Self {
-            verb: attributes.verb,
-            method: attributes.method,
-            api_group: attributes.api_group,
-            api_version: attributes.api_version,
-            resource: attributes.resource,
-            subresource: attributes.subresource,
-            namespace: attributes.namespace,
-            name: attributes.name,
+            verb: short(attributes.verb),
+            method: short(attributes.method),
+            api_group: short(attributes.api_group),
+            api_version: short(attributes.api_version),
+            resource: short(attributes.resource),
+            subresource: short(attributes.subresource),
+            namespace: short(attributes.namespace),
+            name: short(attributes.name),
             request_uri: redacted_uri,
             ..Self::default()
         }
     }
+
+    /// What its texts take of memory, in bytes.
+    fn weight(&self) -> usize {
+        let texts = [
+            &self.verb,
+            &self.method,
+            &self.api_group,
+            &self.api_version,
+            &self.resource,
+            &self.subresource,
+            &self.namespace,
+            &self.name,
+            &self.request_uri,
+            &self.user_agent,
+            &self.kubectl_command,
+            &self.kubectl_session,
+            &self.source_ip,
+            &self.body_digest,
+        ];
+        texts.iter().map(|it| it.len()).sum()
+    }
+
+    /// Whether it is about the objects of every namespace at once. What is known to be in no namespace is
+    /// not; what is not known may be.
+    pub fn spans_namespaces(&self) -> bool {
+        let is_collection = matches!(self.verb.as_str(), "list" | "watch" | "deletecollection");
+        is_collection
+            && self.namespace.is_empty()
+            && self.name.is_empty()
+            && !self.resource.is_empty()
+            && Builtin::find(&self.api_group, &self.resource).is_none_or(|it| it.is_namespaced)
+    }
+}
+
+/// Longest part of a path that is recorded, in bytes: names have at most 253, and those of proxied
+/// services and pods a scheme and a port besides.
+const PART_BYTES_MAX: usize = 320;
+
+/// A part of a path as it is recorded; the target tells how it went on.
+fn short(mut part: String) -> String {
+    if part.len() > PART_BYTES_MAX {
+        part.truncate(part.floor_char_boundary(PART_BYTES_MAX));
+        part.push('…');
+    }
+    part
 }
 
 /// What was decided, mildest first.
@@ -365,4 +460,26 @@ pub struct ResponseRecord {
     /// Bytes of the answer's body that the client got.
     #[serde(default)]
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_says_is_cut_or_counts() {
+        let long = "é".repeat(30_000);
+        let attributes =
+            Attributes { namespace: long.clone(), name: long.clone(), ..Attributes::default() };
+        let request = RequestRecord::of(attributes, "/x".to_owned());
+        assert!(request.name.len() < 400 && request.namespace.ends_with('…'), "{}", request.name);
+        let entry = |note: &str| Entry {
+            request: Some(request.clone()),
+            note: Some(note.to_owned()),
+            ..Entry::new(Timestamp::UNIX_EPOCH, "a", Stage::ResponseComplete)
+        };
+        assert_eq!(entry(&long).weight() - entry("").weight(), long.len());
+        let bytes = serde_json::to_vec(&entry("")).expect("JSON").len();
+        assert!(entry("").weight() > bytes / 2, "{bytes}");
+    }
 }

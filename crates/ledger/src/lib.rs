@@ -134,7 +134,8 @@ pub fn began(audit_id: &str) -> Option<Timestamp> {
 /// Which calls of the ledger are asked for; every given part must match.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filter {
-    /// Namespace of the request (or, for `namespaces`, its name).
+    /// Namespace of the request (or, for `namespaces`, its name); what is about every namespace at once
+    /// is about this one.
     pub namespace: Option<String>,
     /// Plural resource.
     pub resource: Option<String>,
@@ -154,9 +155,9 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Not after.
     pub until: Option<Timestamp>,
-    /// Whether the proxy's own probes are listed too.
+    /// Whether the proxy's own probes are listed too; one whose call stands nowhere always is.
     pub probes: bool,
-    /// Whether reads are left out.
+    /// Whether reads are left out, and what only asks: dry runs and reviews that were let through.
     pub writes_only: bool,
     /// At most so many calls in a page; the store has a bound of its own, of 10 000.
     pub limit: Option<usize>,

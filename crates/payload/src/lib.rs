@@ -16,4 +16,4 @@ pub use delete_options::{DeleteOptions, delete_options, eviction_options, is_dry
 pub use error::PayloadError;
 pub use media_type::{MediaType, media_type};
 pub use read::read;
-pub use redact::{REDACTED, Redactor};
+pub use redact::{REDACTED, Redactor, is_cut};

@@ -46,6 +46,15 @@ const NOT_IN_URI: &AsciiSet = &CONTROLS
 const SECRETS_SAID_MAX: usize = 1_000;
 /// Stands for a secret while others are looked for.
 const FOUND: char = '\u{fffc}';
+/// Longest request target that is kept whole, in bytes.
+const TARGET_BYTES_MAX: usize = 2 << 10;
+/// Stands where a kept target was cut. No target has it: they have neither blanks nor such characters.
+const CUT: &str = " [… cut: ";
+
+/// Whether [`Redactor::redact_target`] left out the end of a target.
+pub fn is_cut(target: &str) -> bool {
+    target.contains(CUT)
+}
 
 /// Replaces secrets by keyed digests.
 #[derive(Clone)]
@@ -80,9 +89,23 @@ impl Redactor {
         self.tree(resource == "secrets", value);
     }
 
+    /// A request target as it is kept: without secrets, and of a long one its beginning, its length and
+    /// a digest of the whole.
+    pub fn redact_target(&self, target: &str) -> String {
+        let redacted = self.without_secrets(target);
+        if redacted.len() <= TARGET_BYTES_MAX {
+            return redacted;
+        }
+        // After the redaction: the part of a secret that a cut leaves is a secret.
+        let kept = redacted.floor_char_boundary(TARGET_BYTES_MAX);
+        let (kept, _) = redacted.split_at(kept);
+        let digest = self.digest(target.as_bytes());
+        format!("{kept}{CUT}{} bytes, digest {digest}]", target.len())
+    }
+
     /// Takes secrets out of a request target, whether or not it can be read: what is refused is recorded
     /// too. Values of telling query options, words of commands, and a user in a URL go.
-    pub fn redact_target(&self, target: &str) -> String {
+    fn without_secrets(&self, target: &str) -> String {
         let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
         let mut redacted = self.escaped(path);
         let Some(query) = query else { return redacted };
@@ -325,6 +348,25 @@ mod tests {
             "/api/v1/namespaces/d/pods/p/exec?command=mysql&command=--password%3D{s}&container=c"
         ));
         assert!(!target.contains(s) && target.contains("container=c"), "{target}");
+    }
+
+    #[test]
+    fn a_long_target_is_cut_after_its_secrets_were_taken_out() {
+        let redactor = Redactor::new(b"key");
+        let short = "/api/v1/namespaces/d/pods?limit=1";
+        assert_eq!(redactor.redact_target(short), short);
+        let secret = "hunter2hunter2";
+        let long = |end: &str| {
+            let commands = format!("command=--password%3D{secret}&").repeat(200);
+            format!("/api/v1/namespaces/d/pods/p/exec?{commands}{}{end}", "é".repeat(30_000))
+        };
+        let kept = redactor.redact_target(&long("a"));
+        assert!(kept.len() < TARGET_BYTES_MAX + 200 && is_cut(&kept), "{kept}");
+        assert!(!kept.contains("hunter"), "{kept}");
+        assert!(kept.contains(&format!("{} bytes", long("a").len())), "{kept}");
+        assert_eq!(kept, redactor.redact_target(&long("a")));
+        assert_ne!(kept, redactor.redact_target(&long("b")), "the end differs");
+        assert!(!is_cut(short));
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub struct Bounds {
     pub connections_max: usize,
     /// Connections at a time from one address.
     pub connections_per_client_max: usize,
+    /// Connections at a time, beside those, that are answered "too many".
+    pub refusals_max: usize,
     /// TLS handshakes under way at a time from one address.
     pub handshakes_per_client_max: usize,
     /// A TLS handshake that takes longer is given up.
@@ -42,11 +44,24 @@ pub struct Bounds {
     pub facts_bytes_per_agent_max: u64,
 }
 
+impl Bounds {
+    /// What connections may take.
+    pub(crate) fn connections(&self) -> connections::Bounds {
+        connections::Bounds {
+            connections_max: self.connections_max,
+            connections_per_client_max: self.connections_per_client_max,
+            handshakes_per_client_max: self.handshakes_per_client_max,
+            refusals_max: self.refusals_max,
+        }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections_max: 20_000,
             connections_per_client_max: 2_048,
+            refusals_max: 64,
             handshakes_per_client_max: 64,
             handshake_time_max: Duration::from_secs(10),
             head_time_max: Duration::from_secs(30),

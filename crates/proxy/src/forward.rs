@@ -39,6 +39,20 @@ impl Forward {
         write: &Arc<InboundWrite>,
         outgoing: Outgoing,
     ) -> Result<Sent, SendError> {
+        write.record.set_sent(true);
+        let sent = self.send_now(permit, write, outgoing).await;
+        if let Err(SendError::Unsent(_)) = sent {
+            write.record.set_sent(false);
+        }
+        sent
+    }
+
+    async fn send_now(
+        &self,
+        permit: Permit,
+        write: &Arc<InboundWrite>,
+        outgoing: Outgoing,
+    ) -> Result<Sent, SendError> {
         let Some(upgrade) = &write.upgrade else {
             let answer = self.api.forward_within(self.write_time_max, permit, outgoing).await?;
             return Ok(Sent::Answered(answer));

@@ -16,6 +16,9 @@ use crate::{
     peer::Peer, recorder::Recorder,
 };
 
+/// Longest method that is recorded: HTTP has no bound for them.
+const METHOD_CHARS_MAX: usize = 32;
+
 /// Reads heads, and records those that it refuses.
 pub(crate) struct HeadReader {
     pub(crate) credentials: Arc<Credentials>,
@@ -72,7 +75,7 @@ impl HeadReader {
         };
         let mut entry = Entry {
             request: Some(RequestRecord {
-                method: request.method().to_string(),
+                method: request.method().as_str().chars().take(METHOD_CHARS_MAX).collect(),
                 request_uri: self.redactor.redact_target(&target_of(request)),
                 ..call.record(&self.redactor)
             }),
@@ -85,7 +88,7 @@ impl HeadReader {
             Ok(Credential::Bearer(token)) => Some(token.into()),
             _ => None,
         };
-        self.recorder.append_later(entry, token);
+        self.recorder.append_of_nobody(entry, token);
         body::status_response(&status)
     }
 }

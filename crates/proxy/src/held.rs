@@ -32,27 +32,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const RETRY_SOON: Duration = Duration::from_secs(1);
 const STILL_DENIED: SignedDuration = SignedDuration::from_mins(10);
 
-/// Writes down that the agent's connection ended while its hold was open: dropped in the middle of
-/// waiting, this is all that is left of the connection.
-struct Left<'a> {
-    recorder: &'a Recorder,
-    write: &'a Write,
-    id: &'a HoldId,
-    answered: bool,
-}
-
-impl Drop for Left<'_> {
-    fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        let mut entry = self.write.call.entry(Stage::ResponseComplete);
-        entry.hold = Some(step(self.id, HoldEvent::Left));
-        entry.response = Some(self.write.call.response(0, Outcome::ClientGone, 0));
-        self.recorder.append_later(entry, None);
-    }
-}
-
 /// Holds requests until they are decided.
 pub(crate) struct Holding {
     pub(crate) runner: Arc<Runner>,
@@ -72,12 +51,10 @@ impl Holding {
         judgement: Judgement,
     ) -> Result<Response<Body>, ProxyError> {
         let mut waiter = self.enqueue(&write, judgement).await?;
-        let id = waiter.id().clone();
+        write.record.is_recorded();
+        write.record.waits_on(waiter.id());
         let open_until = Instant::now() + self.open_time(&write);
-        let mut left = Left { recorder: &self.recorder, write: &write, id: &id, answered: false };
-        let ended = self.wait(&write, open_until, &mut waiter).await;
-        left.answered = true;
-        ended
+        self.wait(&write, open_until, &mut waiter).await
     }
 
     async fn wait(
@@ -99,11 +76,12 @@ impl Holding {
                         return Ok(answer);
                     }
                 }
-                State::Done { code, .. } => {
-                    return match answers::give(self.queue.holds(), &id).await? {
-                        Some(answer) => Ok(answer),
-                        None => Err(ProxyError::AlreadyRun { id, code: *code }),
+                State::Done { code, audit_id, .. } => {
+                    let Some(answer) = answers::give(self.queue.holds(), &id).await? else {
+                        return Err(ProxyError::AlreadyRun { id, code: *code });
                     };
+                    shared(write, *code, audit_id, &self.recorder).await;
+                    return Ok(answer);
                 }
                 State::Denied { .. } | State::Expired { .. } | State::Unknown { .. } => {
                     return Err(ended(&hold));
@@ -289,6 +267,15 @@ impl Holding {
         let open = self.settings.open_time_max;
         // Answered a little before the client gives up, so that it learns why.
         timeout.map_or(open, |timeout| open.min(timeout.saturating_sub(Duration::from_millis(500))))
+    }
+}
+
+/// Records that a request was answered here, by what another call of the same hold got; the call that
+/// ran has its outcome already.
+async fn shared(write: &InboundWrite, code: u16, ran_as: &str, recorder: &Recorder) {
+    if let Some(mut entry) = write.record.end(code, Outcome::Refused, 0) {
+        entry.note = Some(format!("it ran once, as call {ran_as}, and this is that call's answer"));
+        recorder.append_outcome(entry).await;
     }
 }
 

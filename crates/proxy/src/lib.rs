@@ -8,7 +8,6 @@
 mod answers;
 mod body;
 mod bounds;
-mod clients;
 mod credentials;
 mod each;
 mod error;
@@ -20,6 +19,8 @@ mod in_flight;
 mod inbound;
 mod listener;
 mod lost_answer;
+mod names;
+mod nobody;
 mod own_rules;
 mod peer;
 mod proxy;
@@ -31,9 +32,11 @@ mod shown;
 mod timeouts;
 mod tunnel;
 mod upgrade;
+mod waiting;
 mod warning;
 mod workers;
 mod write;
+mod write_record;
 
 pub use bounds::Bounds;
 pub use listener::{Listener, serve};

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
+use connections::{Admitted, Clients, Slot};
 use http::{HeaderValue, Request, Response, header};
 use hyper::{
     body::Incoming,
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::{self, Guarded},
-    clients::{Admitted, Clients, Slot},
     error::ProxyError,
     peer::Peer,
     proxy::Proxy,
@@ -49,7 +49,7 @@ pub struct Listener {
 /// Where the system has no more threads.
 pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
     let tls = TlsAcceptor::from(listener.tls);
-    let clients = Clients::default();
+    let (clients, bounds) = (Clients::default(), proxy.bounds().connections());
     let reaper = Arc::new(Reaper::default());
     let mut workers = Workers::start()?;
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -71,7 +71,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: Listener) -> io::Result<()> {
                 continue;
             }
         };
-        let (slot, turned_away) = match clients.admit(source.ip(), proxy.bounds()) {
+        let (slot, turned_away) = match clients.admit(source.ip(), &bounds) {
             Admitted::Served(slot) => (slot, false),
             Admitted::TurnedAway(slot) => (slot, true),
             Admitted::Closed => {
@@ -133,12 +133,17 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
     let service = service_fn(move |request: Request<Incoming>| {
         let (proxy, peer) = (Arc::clone(&answering), Arc::clone(&peer));
         let busy = of_service.begin();
+        let activity = Arc::clone(&of_service);
         // Boxed, as hyper reserves the space of this future on every idle connection.
         Box::pin(async move {
             let answer = match turned_away {
-                false => proxy.serve(&peer, request).await,
+                false => Arc::clone(&proxy).serve(&peer, request).await,
                 true => crowded(),
             };
+            // Whoever floods it with what is refused has to shake hands again for more.
+            if answer.status().is_client_error() && proxy.is_flooded_by(peer.address.ip()) {
+                activity.end_in_order();
+            }
             Ok::<_, Infallible>(answer.map(|body| Guarded::new(body, busy)))
         })
     });

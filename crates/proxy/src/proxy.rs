@@ -1,13 +1,13 @@
 //! One request, top to bottom: its head, then the way of a read or of a write.
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use attributes::AuditId;
 use authn::{Certificates, Tokens};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use judge::{ClusterView, Judge, Remembered};
+use judge::{Call, ClusterView, Judge, Remembered};
 use memory::Memory;
 use payload::Redactor;
 use policy::Pack;
@@ -21,10 +21,23 @@ use tokio_util::{
 use upstream::{ApiServer, Body, ControlClient, Namespaces};
 
 use crate::{
-    body, bounds::Bounds, credentials::Credentials, error::ProxyError, forward::Forward,
-    head::HeadReader, held::Holding, in_flight::Bodies, peer::Peer, read::Reads,
-    recorder::Recorder, run::Runner, settings::Settings, tunnel::Tunnels, upgrade::Upgrade,
+    body,
+    bounds::Bounds,
+    credentials::Credentials,
+    error::ProxyError,
+    forward::Forward,
+    head::HeadReader,
+    held::Holding,
+    in_flight::{Bodies, RequestGuard},
+    peer::Peer,
+    read::{ReadRecord, Reads},
+    recorder::Recorder,
+    run::Runner,
+    settings::Settings,
+    tunnel::Tunnels,
+    upgrade::Upgrade,
     write::Writes,
+    write_record::WriteRecord,
 };
 
 /// What a proxy is made of; the binary picks each.
@@ -73,14 +86,15 @@ impl Proxy {
     pub fn new(parts: Parts) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let ledger = Arc::clone(parts.queue.ledger());
         let (tokens, namespaces) = (parts.tokens.clone(), parts.namespaces.clone());
+        let (tasks, stopped) = (TaskTracker::new(), parts.stopped.clone());
         let (recorder, recording) =
-            Recorder::new(ledger, tokens, namespaces, parts.stopped.clone());
-        (Arc::new(Self::of(parts, recorder)), recording)
+            Recorder::new(ledger, tokens, namespaces, tasks.clone(), stopped);
+        (Arc::new(Self::of(parts, recorder, tasks)), recording)
     }
 
-    fn of(parts: Parts, recorder: Recorder) -> Self {
+    fn of(parts: Parts, recorder: Recorder, tasks: TaskTracker) -> Self {
         let judge = Arc::new(judge(&parts, &recorder));
-        let (tasks, bodies) = (TaskTracker::new(), Bodies::default());
+        let bodies = Bodies::default();
         let forward = forward(&parts, &recorder, &tasks);
         let Parts { settings, queue, redactor, stopping, .. } = parts;
         let bounds = settings.bounds.clone();
@@ -133,6 +147,11 @@ impl Proxy {
         &self.bounds
     }
 
+    /// Whether an address sends more than it may of what nobody stands behind.
+    pub(crate) fn is_flooded_by(&self, address: IpAddr) -> bool {
+        self.heads.recorder.is_flooded_by(address)
+    }
+
     /// Cancelled when no more connections are taken.
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.stopping
@@ -144,37 +163,58 @@ impl Proxy {
         self.tasks.wait().await;
     }
 
-    /// Answers one request. Never fails: what goes wrong is a `Status` for the agent and an entry.
-    pub(crate) async fn serve(
+    /// Answers one request. Never fails: what goes wrong is a `Status` for the agent and an entry. The
+    /// record begins before anything is waited for: a client that has left by then is never waited for.
+    pub(crate) fn serve(
         self: Arc<Self>,
         peer: &Peer,
-        mut request: Request<Incoming>,
-    ) -> Response<Body> {
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let received = self.receive(peer, request);
+        async move {
+            match received {
+                Received::Refused(answer) => answer,
+                Received::Read(record, body) => record.answer(body).await,
+                Received::Write(write) => self.write(*write).await,
+            }
+        }
+    }
+
+    /// Reads the head of a request, and begins its record.
+    fn receive(&self, peer: &Peer, mut request: Request<Incoming>) -> Received {
         let received = Instant::now();
         let audit_id = AuditId::new(uuid::Uuid::now_v7().to_string());
+        let refuse = |error: &ProxyError| {
+            self.heads.refuse(peer.address, received, &audit_id, &request, error)
+        };
         let (call, in_flight) = match self.heads.read(peer, received, &audit_id, &request) {
             Ok(read) => read,
-            Err(error) => {
-                return self.heads.refuse(peer.address, received, &audit_id, &request, &error);
-            }
+            Err(error) => return Received::Refused(refuse(&error)),
         };
         let max = self.bounds.requests_per_agent_max;
         let Some(guard) = in_flight.take(max) else {
-            let error = ProxyError::TooManyRequests { max };
-            return self.heads.refuse(peer.address, received, &audit_id, &request, &error);
+            return Received::Refused(refuse(&ProxyError::TooManyRequests { max }));
         };
         if call.attributes.is_read() {
-            return Arc::clone(&self.reads).read(call, guard, request.into_body()).await;
+            let record = Arc::clone(&self.reads).begin(call, guard);
+            return Received::Read(record, request.into_body());
         }
         // Only connects upgrade: the API server ignores an upgrade that a DELETE asks for.
         let upgrade = match call.attributes.is_connect() {
             true => Upgrade::of(&mut request),
             false => None,
         };
-        let writes = Arc::clone(&self.writes);
+        let record = self.writes.begin(&call);
+        let body = request.into_body();
+        Received::Write(Box::new(ReceivedWrite { call, guard, record, upgrade, body }))
+    }
+
+    async fn write(&self, write: ReceivedWrite) -> Response<Body> {
+        let ReceivedWrite { call, guard, record, upgrade, body } = write;
+        let (writes, audit_id) = (Arc::clone(&self.writes), call.audit_id.clone());
         let judged = self.home.spawn(async move {
             let _guard = guard;
-            writes.write(call, upgrade, request.into_body()).await
+            writes.write(call, record, upgrade, body).await
         });
         // Judging ends when the agent leaves; sending runs as a task of its own and does not.
         AbortOnDropHandle::new(judged).await.unwrap_or_else(|error| {
@@ -182,6 +222,22 @@ impl Proxy {
             body::status_response(&Status::from(&ProxyError::Broken))
         })
     }
+}
+
+/// A request whose head has been read, and whose record has begun.
+enum Received {
+    /// It was refused, and is recorded.
+    Refused(Response<Body>),
+    Read(ReadRecord, Incoming),
+    Write(Box<ReceivedWrite>),
+}
+
+struct ReceivedWrite {
+    call: Call,
+    guard: RequestGuard,
+    record: Arc<WriteRecord>,
+    upgrade: Option<Upgrade>,
+    body: Incoming,
 }
 
 /// What judges, asking as agents and as the proxy.

@@ -21,7 +21,7 @@ use crate::{
     error::ProxyError,
     in_flight::{Bodies, RequestGuard},
     own_rules,
-    recorder::Recorder,
+    recorder::{Recorder, is_nobodys},
 };
 
 /// What becomes of reads.
@@ -37,30 +37,16 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
-    pub(crate) async fn read(
-        self: Arc<Self>,
-        call: Call,
-        guard: RequestGuard,
-        body: Incoming,
-    ) -> Response<Body> {
-        let decision = decided(Action::Allow, "");
-        let mut record = ReadRecord {
+    /// Begins the record of a read.
+    pub(crate) fn begin(self: Arc<Self>, call: Call, guard: RequestGuard) -> ReadRecord {
+        ReadRecord {
             reads: self,
             call: Some(call),
-            decision,
+            decision: decided(Action::Allow, ""),
             class: None,
             code: 0,
             outcome: Outcome::Answered,
             _guard: guard,
-        };
-        match record.answer(body).await {
-            Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| record.ended(&ended))),
-            Err(error) => {
-                let status = Status::from(&error);
-                record.refused(status.code(), &error);
-                body::status_response(&status)
-            }
         }
     }
 
@@ -113,7 +99,7 @@ fn streams(call: &Call) -> bool {
 }
 
 /// What will be recorded of a read, once: also of one whose agent leaves before there is an answer.
-struct ReadRecord {
+pub(crate) struct ReadRecord {
     reads: Arc<Reads>,
     /// Taken when it is recorded.
     call: Option<Call>,
@@ -128,7 +114,19 @@ struct ReadRecord {
 }
 
 impl ReadRecord {
-    async fn answer(&mut self, body: Incoming) -> Result<Answer, ProxyError> {
+    /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
+    pub(crate) async fn answer(mut self, body: Incoming) -> Response<Body> {
+        match self.forward(body).await {
+            Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| self.ended(&ended))),
+            Err(error) => {
+                let status = Status::from(&error);
+                self.refused(status.code(), &error);
+                body::status_response(&status)
+            }
+        }
+    }
+
+    async fn forward(&mut self, body: Incoming) -> Result<Answer, ProxyError> {
         let reads = &self.reads;
         // INVARIANT: the call is only taken when the record is published, at the end.
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
@@ -162,7 +160,12 @@ impl ReadRecord {
                 ..call.entry(Stage::ResponseStarted)
             };
             started.user = call.known_user().as_ref().map(Identity::from);
-            reads.recorder.append_later(started, call.token());
+            match call.token() {
+                // Told of once, when it has ended.
+                _ if self.code == 401 => {}
+                None if is_nobodys(&started) => reads.recorder.append_of_nobody(started, None),
+                token => reads.recorder.append_later(started, token),
+            }
             if let Some(call) = self.call.as_mut() {
                 call.let_go_of_head();
             }
@@ -198,7 +201,13 @@ impl ReadRecord {
         entry.note = note;
         let token = call.token();
         entry.request = Some(call.into_record(&self.reads.redactor));
-        self.reads.recorder.append_later(entry, token);
+        let recorder = &self.reads.recorder;
+        match token {
+            // The API server has said already that it does not know the token.
+            Some(token) if self.code == 401 => recorder.append_unauthorized(entry, token),
+            None if is_nobodys(&entry) => recorder.append_of_nobody(entry, None),
+            token => recorder.append_later(entry, token),
+        }
     }
 }
 

@@ -6,98 +6,56 @@
 
 use std::{
     collections::HashMap,
-    mem,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use authn::{TokenError, Tokens};
-use jiff::Timestamp;
-use ledger::{Action, ClassRecord, Entry, Facts, Identity, Ledger, Stage};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use authn::Tokens;
+use ledger::{Action, ClassRecord, Entry, Ledger};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::Namespaces;
 
-/// Entries that wait in memory, at most; about 60 MB.
-const WAITING_MAX: usize = 65_536;
-/// So many are written without waiting for more.
-const BATCH: usize = 256;
-/// Entries in one commit.
-const WRITTEN_AT_ONCE: usize = 16 * BATCH;
+use crate::{
+    names::{Known, Namer, Names},
+    nobody::Nobodies,
+    waiting::{COMMIT_MAX, Waiting},
+};
+
 const BATCH_TIME_MAX: Duration = Duration::from_millis(200);
 const RETRY_TIME: Duration = Duration::from_millis(500);
-
-/// An entry on its way, with the token of a user who is not known yet.
-struct Late {
-    entry: Entry,
-    token: Option<Arc<str>>,
-}
-
-/// What waits to be written. Its writer is woken for a first entry and for a full batch, not for
-/// each: waking it costs more than the entry.
-#[derive(Default)]
-struct Waiting {
-    late: Mutex<Vec<Late>>,
-    lost: AtomicU64,
-    begun: Notify,
-    full: Notify,
-}
-
-impl Waiting {
-    fn add(&self, mut late: Late) {
-        // Facts are as large as many entries: while the store cannot write, they would fill the memory.
-        if late.entry.facts != Facts::None {
-            late.entry.facts = Facts::Lost;
-        }
-        let mut waiting = self.late.lock();
-        if waiting.len() >= WAITING_MAX {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        waiting.push(late);
-        let count = waiting.len();
-        drop(waiting);
-        match count {
-            1 => self.begun.notify_one(),
-            BATCH => self.full.notify_one(),
-            _ => {}
-        }
-    }
-
-    /// What came first; its writer is woken again for the rest.
-    fn take(&self) -> Vec<Late> {
-        let mut waiting = self.late.lock();
-        if waiting.len() <= WRITTEN_AT_ONCE {
-            return mem::take(&mut *waiting);
-        }
-        self.begun.notify_one();
-        self.full.notify_one();
-        waiting.drain(..WRITTEN_AT_ONCE).collect()
-    }
-}
+/// What was only counted is looked at so often.
+const COUNTED_EVERY: Duration = Duration::from_secs(1);
 
 /// The way in; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     ledger: Arc<dyn Ledger>,
     waiting: Arc<Waiting>,
+    names: Names,
+    nobodies: Arc<Nobodies>,
+    tasks: TaskTracker,
 }
 
 impl Recorder {
-    /// The recorder, and the future that writes until `stop` and then what is left.
+    /// The recorder, and the future that writes until `stop` and then what is left. What is appended
+    /// in `tasks` has to be waited for before that.
     pub(crate) fn new(
         ledger: Arc<dyn Ledger>,
         tokens: Tokens,
         namespaces: Namespaces,
+        tasks: TaskTracker,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let waiting: Arc<Waiting> = Arc::default();
-        let recorder = Self { ledger: Arc::clone(&ledger), waiting: Arc::clone(&waiting) };
-        (recorder, Writer { ledger, tokens, namespaces, waiting }.run(stop))
+        let (waiting, nobodies) = (Arc::<Waiting>::default(), Arc::<Nobodies>::default());
+        let (names, namer) = Names::new(tokens, &waiting, &nobodies);
+        let writer = Writer {
+            ledger: Arc::clone(&ledger),
+            namespaces,
+            waiting: Arc::clone(&waiting),
+            nobodies: Arc::clone(&nobodies),
+        };
+        (Self { ledger, waiting, names, nobodies, tasks }, record(namer, writer, stop))
     }
 
     /// Durable when it returns, or an error: for what must be known before a request leaves.
@@ -110,64 +68,117 @@ impl Recorder {
 
     /// Written soon. `token` names the user where the entry does not yet.
     pub(crate) fn append_later(&self, entry: Entry, token: Option<Arc<str>>) {
-        self.waiting.add(Late { entry, token });
+        match token.filter(|_| entry.user.is_none()) {
+            Some(token) => self.names.add(entry, token, Known::Unknown),
+            None => self.waiting.add(entry),
+        }
     }
 
-    /// Written now if the store takes it, and soon otherwise: for outcomes, which have happened.
+    /// As [`Recorder::append_later`], of a call that the API server answered 401: only where the token is
+    /// known all the same does somebody stand behind it.
+    pub(crate) fn append_unauthorized(&self, entry: Entry, token: Arc<str>) {
+        self.names.add(entry, token, Known::Refused);
+    }
+
+    /// Written soon, or only counted: for what costs its sender nothing, as nobody stands behind it or
+    /// its head alone was refused.
+    pub(crate) fn append_of_nobody(&self, entry: Entry, token: Option<Arc<str>>) {
+        if let Some(entry) = self.nobodies.tell(entry, Instant::now()) {
+            self.append_later(entry, token);
+        }
+    }
+
+    /// Whether an address sends more than it may of what nobody stands behind.
+    pub(crate) fn is_flooded_by(&self, address: IpAddr) -> bool {
+        self.nobodies.is_flooding(address, Instant::now())
+    }
+
+    /// Written now if the store takes it, and soon otherwise: for outcomes, which have happened. Whoever
+    /// waits for it may leave.
     pub(crate) async fn append_outcome(&self, entry: Entry) {
-        if let Err(error) = self.ledger.append(vec![entry.clone()]).await {
-            tracing::error!(%error, auditID = entry.audit_id, "an outcome is kept in memory");
-            self.append_later(entry, None);
+        let recorder = self.clone();
+        let appended = self.tasks.spawn(async move {
+            if let Err(error) = recorder.ledger.append(vec![entry.clone()]).await {
+                tracing::error!(%error, auditID = entry.audit_id, "an outcome is kept in memory");
+                recorder.append_later(entry, None);
+            }
+        });
+        if let Err(error) = appended.await {
+            tracing::error!(%error, "recording an outcome ended badly");
         }
     }
 }
 
 impl judge::ProbeLog for Recorder {
     fn append_probe(&self, entry: Entry) {
-        self.append_later(entry, None);
+        match is_nobodys(&entry) {
+            true => self.append_of_nobody(entry, None),
+            false => self.append_later(entry, None),
+        }
     }
+}
+
+/// Whether an entry tells of a call that nobody has authenticated for.
+pub(crate) fn is_nobodys(entry: &Entry) -> bool {
+    entry.user.as_ref().is_none_or(|user| user.username == attributes::ANONYMOUS)
+}
+
+/// Names and writes until `stop`, and then what is left, in this order.
+async fn record(namer: Namer, writer: Writer, stop: CancellationToken) {
+    let named = CancellationToken::new();
+    let naming = async {
+        namer.run(stop).await;
+        named.cancel();
+    };
+    tokio::join!(naming, writer.run(named.clone()));
 }
 
 struct Writer {
     ledger: Arc<dyn Ledger>,
-    tokens: Tokens,
     namespaces: Namespaces,
     waiting: Arc<Waiting>,
+    nobodies: Arc<Nobodies>,
 }
 
 impl Writer {
     async fn run(self, stop: CancellationToken) {
+        let mut counted = tokio::time::interval(COUNTED_EVERY);
         loop {
             tokio::select! {
                 () = self.waiting.begun.notified() => {}
+                _ = counted.tick() => self.count(false),
                 () = stop.cancelled() => {}
+            }
+            if stop.is_cancelled() {
+                self.count(true);
+            } else if self.waiting.is_empty() {
+                continue;
             }
             tokio::select! {
                 () = self.waiting.full.notified() => {}
                 () = tokio::time::sleep(BATCH_TIME_MAX) => {}
                 () = stop.cancelled() => {}
             }
-            let stopping = stop.is_cancelled();
-            let late = self.waiting.take();
-            let is_last = stopping && late.len() < WRITTEN_AT_ONCE;
-            let mut batch = self.named(late).await;
+            let is_stopping = stop.is_cancelled();
+            let mut batch = self.classed(self.waiting.take());
+            let is_last = is_stopping && batch.len() < COMMIT_MAX && self.waiting.is_empty();
             if !self.write(&mut batch, &stop).await || is_last {
                 return;
             }
         }
     }
 
+    /// Puts what was only counted among what waits.
+    fn count(&self, all: bool) {
+        let due = self.nobodies.due(Instant::now(), all);
+        due.into_iter().for_each(|entry| self.waiting.add(entry));
+    }
+
     /// Tries until the store takes the batch; at a stop, three times.
     async fn write(&self, batch: &mut Vec<Entry>, stop: &CancellationToken) -> bool {
         let mut tries_left = 3;
         loop {
-            let lost = self.waiting.lost.swap(0, Ordering::Relaxed);
-            if lost > 0 {
-                let mut gap = Entry::new(Timestamp::now(), "", Stage::Gap);
-                gap.note =
-                    Some(format!("{lost} entries were lost: more came than the store could write"));
-                batch.push(gap);
-            }
+            batch.extend(self.waiting.gaps());
             if batch.is_empty() {
                 return true;
             }
@@ -189,41 +200,22 @@ impl Writer {
         }
     }
 
-    /// Joins what was not waited for when reads were forwarded: their users, and how their namespaces
-    /// are classed. Each token and each namespace is looked up once.
-    async fn named(&self, batch: Vec<Late>) -> Vec<Entry> {
-        let mut users: HashMap<Arc<str>, Result<Identity, TokenError>> = HashMap::new();
+    /// Joins what was not waited for when reads were forwarded: how their namespaces are classed. Each
+    /// namespace is looked up once.
+    fn classed(&self, mut batch: Vec<Entry>) -> Vec<Entry> {
         let mut classes: HashMap<String, Option<ClassRecord>> = HashMap::new();
-        let mut entries = Vec::with_capacity(batch.len());
-        for Late { mut entry, token } in batch {
-            if let Some(token) = token {
-                let user = match users.get(&token) {
-                    Some(user) => user.clone(),
-                    None => {
-                        let user = self.tokens.user(&token).await;
-                        let user = user.map(|user| Identity::from(&user));
-                        users.insert(token, user.clone());
-                        user
-                    }
-                };
-                match user {
-                    Ok(user) => entry.user = Some(user),
-                    Err(error) => entry.note = Some(format!("not authenticated: {error}")),
+        for entry in &mut batch {
+            let (None, Some(namespace)) = (entry.class, namespace_of_read(entry)) else { continue };
+            entry.class = match classes.get(namespace) {
+                Some(class) => *class,
+                None => {
+                    let class = self.namespaces.known(namespace).as_ref().map(Into::into);
+                    classes.insert(namespace.to_owned(), class);
+                    class
                 }
-            }
-            if let (None, Some(namespace)) = (entry.class, namespace_of_read(&entry)) {
-                entry.class = match classes.get(namespace) {
-                    Some(class) => *class,
-                    None => {
-                        let class = self.namespaces.known(namespace).as_ref().map(Into::into);
-                        classes.insert(namespace.to_owned(), class);
-                        class
-                    }
-                };
-            }
-            entries.push(entry);
+            };
         }
-        entries
+        batch
     }
 }
 
@@ -232,40 +224,4 @@ fn namespace_of_read(entry: &Entry) -> Option<&str> {
     let allowed = entry.decision.as_ref().is_some_and(|it| it.action == Action::Allow);
     let request = entry.request.as_ref().filter(|_| allowed)?;
     Some(request.namespace.as_str()).filter(|it| !it.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn late(n: usize) -> Late {
-        let entry = Entry::new(Timestamp::UNIX_EPOCH, n.to_string(), Stage::ResponseComplete);
-        Late { entry, token: None }
-    }
-
-    #[test]
-    fn keeps_no_facts_in_memory() {
-        let facts = r#"{"version": 1, "at": "2026-01-01T00:00:00Z", "looked": true}"#;
-        let mut late = late(0);
-        late.entry.facts = Facts::Recorded(serde_json::from_str(facts).expect("facts"));
-        let waiting = Waiting::default();
-        waiting.add(late);
-        assert_eq!(waiting.take().remove(0).entry.facts, Facts::Lost);
-    }
-
-    #[test]
-    fn keeps_order_and_counts_what_it_lets_go() {
-        let waiting = Waiting::default();
-        for n in 0..WAITING_MAX + 3 {
-            waiting.add(late(n));
-        }
-        assert_eq!(waiting.lost.load(Ordering::Relaxed), 3);
-        let mut taken = Vec::new();
-        while taken.len() < WAITING_MAX {
-            taken.extend(waiting.take().into_iter().map(|it| it.entry.audit_id));
-        }
-        let want: Vec<String> = (0..WAITING_MAX).map(|n| n.to_string()).collect();
-        assert_eq!(taken, want);
-        assert!(waiting.take().is_empty());
-    }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use judge::{Judge, Judged, Judgement, Write};
-use ledger::{EffectRecord, Entry, HoldEvent, Outcome, Stage, StoreError};
+use ledger::{EffectRecord, Entry, HoldEvent, Outcome, StoreError};
 use payload::Redactor;
 use policy::{Decision, PolicyDecision};
 use review::Queue;
@@ -153,6 +153,7 @@ impl Runner {
             Err(error) => return Ok(Try::Ended(self.lose(hold, write, error).await?)),
         };
         if is_pinned && matches!(answer.status().as_u16(), 409 | 422) {
+            write.record.set_sent(false);
             return Ok(Try::Refused(Box::new(self.unspend(hold).await?)));
         }
         let more = |answer: &[u8]| excess(write, &preview.targets, answer);
@@ -238,7 +239,7 @@ impl Runner {
     pub(crate) async fn settle(
         &self,
         hold: Hold,
-        write: &Write,
+        write: &InboundWrite,
         answer: Response<Body>,
         note: impl FnOnce(&[u8]) -> Option<String>,
     ) -> Run {
@@ -257,12 +258,12 @@ impl Runner {
         if complete {
             self.keep(&hold, answers::kept(head.status, &headers, bytes.clone())).await;
         }
-        let mut entry = write.call.entry(Stage::ResponseComplete);
-        entry.response = Some(write.call.response(code, Outcome::Answered, bytes.len() as u64));
-        entry.note = note(&bytes);
-        if let Some(note) = &entry.note {
+        let note = note(&bytes);
+        if let Some(note) = &note {
             tracing::warn!(hold = %hold.id(), note, "not all that ran was all that was shown");
         }
+        let entry = write.record.end(code, Outcome::Answered, bytes.len() as u64);
+        let entry = entry.map(|entry| Entry { note, ..entry });
         self.finish(hold.finish(code, Timestamp::now()), HoldEvent::Done, entry).await;
         Run::Answered
     }
@@ -271,7 +272,7 @@ impl Runner {
     async fn settle_unsent(
         &self,
         hold: Hold,
-        write: &Write,
+        write: &InboundWrite,
         status: StatusCode,
         bytes: Bytes,
     ) -> Result<Run, ProxyError> {
@@ -279,9 +280,10 @@ impl Runner {
         let Some((hold, _)) = self.start(hold, write).await? else { return Ok(Run::Again) };
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let (code, mut entry) = (status.as_u16(), write.call.entry(Stage::ResponseComplete));
-        entry.response = Some(write.call.response(code, Outcome::Refused, bytes.len() as u64));
-        entry.note = Some("the dry run refused it; nothing was sent".to_owned());
+        let code = status.as_u16();
+        let note = Some("the dry run refused it; nothing was sent".to_owned());
+        let entry = write.record.end(code, Outcome::Refused, bytes.len() as u64);
+        let entry = entry.map(|entry| Entry { note, ..entry });
         self.keep(&hold, answers::kept(status, &headers, bytes)).await;
         self.finish(hold.finish(code, Timestamp::now()), HoldEvent::Done, entry).await;
         Ok(Run::Answered)
@@ -291,7 +293,7 @@ impl Runner {
     pub(crate) async fn lose(
         &self,
         hold: Hold,
-        write: &Write,
+        write: &InboundWrite,
         error: SendError,
     ) -> Result<Run, ProxyError> {
         tracing::error!(%error, hold = %hold.id(), source = ?std::error::Error::source(&error),
@@ -301,9 +303,9 @@ impl Runner {
             return Err(ProxyError::Unsent);
         }
         let audit_id = write.call.audit_id.to_string();
-        let mut entry = write.call.entry(Stage::ResponseComplete);
-        entry.response = Some(write.call.response(504, Outcome::Unknown, 0));
-        entry.note = Some(lost_answer::found_out(&self.judge.view, write, &hold).await);
+        let note = Some(lost_answer::found_out(&self.judge.view, write, &hold).await);
+        let entry = write.record.end(504, Outcome::Unknown, 0);
+        let entry = entry.map(|entry| Entry { note, ..entry });
         let lost = hold.lose(error.to_string(), Timestamp::now());
         self.finish(lost, HoldEvent::Unknown, entry).await;
         Err(ProxyError::OutcomeUnknown { audit_id })
@@ -317,15 +319,20 @@ impl Runner {
 
     /// Stores a settled hold with its outcome. Where the store does not take it now, the hold stays
     /// running there and is found as unknown after a restart; the outcome is kept and written later.
-    async fn finish(&self, settled: Result<Hold, Unchanged>, event: HoldEvent, entry: Entry) {
+    async fn finish(
+        &self,
+        settled: Result<Hold, Unchanged>,
+        event: HoldEvent,
+        entry: Option<Entry>,
+    ) {
         let stored = match settled {
-            Ok(hold) => self.queue.change(hold, None, event, vec![entry.clone()]).await,
+            Ok(hold) => self.queue.change(hold, None, event, entry.iter().cloned().collect()).await,
             Err(Unchanged { error, .. }) => Err(StoreError::Corrupt(error.to_string())),
         };
         if let Err(error) = stored {
-            let audit_id = &entry.audit_id;
+            let audit_id = entry.as_ref().map(|it| it.audit_id.as_str());
             tracing::error!(%error, auditID = audit_id, "the outcome of a hold is kept in memory");
-            self.recorder.append_later(entry, None);
+            entry.into_iter().for_each(|entry| self.recorder.append_later(entry, None));
         }
     }
 }

@@ -89,6 +89,16 @@ impl ConnectionActivity {
         self.why.lock().unwrap_or(Overdue::Idle)
     }
 
+    /// The connection takes no request after those that are under way.
+    pub(crate) fn end_in_order(&self) {
+        self.end(Overdue::Idle);
+    }
+
+    fn end(&self, why: Overdue) {
+        *self.why.lock() = Some(why);
+        self.overdue.notify_one();
+    }
+
     fn look(&self, bounds: &Bounds) {
         let now = self.now();
         let longer = |since: &AtomicU64, max: Duration| match since.load(Relaxed) {
@@ -104,8 +114,7 @@ impl ConnectionActivity {
         } else {
             return;
         };
-        *self.why.lock() = Some(why);
-        self.overdue.notify_one();
+        self.end(why);
     }
 }
 

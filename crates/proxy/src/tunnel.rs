@@ -154,8 +154,7 @@ impl Tunnels {
             Ok(Err(_)) | Err(_) => "never began: the agent had gone".to_owned(),
         };
         let (up, down) = (up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
-        let mut entry = write.call.entry(Stage::ResponseComplete);
-        entry.response = Some(write.call.response(101, Outcome::Answered, down));
+        let Some(mut entry) = write.record.end(101, Outcome::Answered, down) else { return };
         let seconds = opened.elapsed().as_secs_f32();
         entry.note = Some(format!(
             "the session {ended} after {seconds:.1} s: {up} bytes from the agent, {down} bytes to it"

@@ -1,13 +1,12 @@
 //! A write: judged by what it would do, then sent, held or refused.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use attributes::User;
 use hold::Permit;
 use http::{Response, header};
 use hyper::body::Incoming;
 use judge::{Call, Judge, Judged, Judgement, Write, decided};
-use ledger::{Action, Entry, Identity, Outcome, Stage};
+use ledger::{Action, DecisionRecord, Outcome};
 use payload::Redactor;
 use policy::Decision;
 use review::Queue;
@@ -27,6 +26,7 @@ use crate::{
     recorder::Recorder,
     upgrade::Upgrade,
     warning,
+    write_record::WriteRecord,
 };
 
 /// What becomes of writes.
@@ -44,47 +44,50 @@ pub(crate) struct Writes {
 }
 
 impl Writes {
+    /// Begins the record of a write, before anything is waited for.
+    pub(crate) fn begin(&self, call: &Call) -> Arc<WriteRecord> {
+        WriteRecord::begin(call, &self.recorder, &self.redactor)
+    }
+
     /// Judges a write, and forwards, holds or refuses it.
     pub(crate) async fn write(
         self: &Arc<Self>,
         call: Call,
+        record: Arc<WriteRecord>,
         upgrade: Option<Upgrade>,
         body: Incoming,
     ) -> Response<Body> {
-        let audit_id = call.audit_id.clone();
-        let mut refused = Entry {
-            request: Some(call.record(&self.redactor)),
-            ..call.entry(Stage::ResponseComplete)
-        };
-        let received = call.received;
-        let write = match self.buffer(call, upgrade, body).await {
+        let write = match self.buffer(call, Arc::clone(&record), upgrade, body).await {
             Ok(write) => Arc::new(write),
-            Err((user, error)) => {
-                refused.user = user.as_ref().map(Identity::from);
-                return self.refuse(refused, received, &error).await;
-            }
-        };
-        let ended = match self.judge.judge(&write).await {
-            Err(error) => Err(error.into()),
-            Ok(Judged::Answered(answer)) => return self.answered(&write, answer).await,
-            Ok(Judged::Decided(judgement)) => match judgement.verdict.decision() {
-                Decision::Allow => self.allow(&write, *judgement).await,
-                Decision::Deny => Err(self.judge.refuse(&write, *judgement).await.into()),
-                Decision::Hold => {
-                    let held = self.holding.hold(Arc::clone(&write), *judgement).await;
-                    return match held {
-                        Ok(answer) => answer,
-                        Err(error) => self.refuse_write(&write, &error).await,
-                    };
-                }
-            },
-        };
-        match ended {
-            Ok(answer) => answer,
             Err(error) => {
-                tracing::debug!(%error, auditID = %audit_id, "refused");
-                self.refuse_write(&write, &error).await
+                return refuse(&record, &error, Some(decided(Action::Refuse, &error))).await;
             }
+        };
+        match self.judged(&write).await {
+            Ok(answer) => answer,
+            Err(error) => refuse_judged(&write, &error).await,
+        }
+    }
+
+    /// What came of judging it.
+    async fn judged(
+        self: &Arc<Self>,
+        write: &Arc<InboundWrite>,
+    ) -> Result<Response<Body>, ProxyError> {
+        let judgement = match self.judge.judge(write).await? {
+            Judged::Answered(answer) => return Ok(answered(write, answer).await),
+            Judged::Decided(judgement) => *judgement,
+        };
+        let decision = judgement.verdict.decision();
+        write.record.is_decided(judgement.decision(match decision {
+            Decision::Allow => Action::Allow,
+            Decision::Hold => Action::Hold,
+            Decision::Deny => Action::Deny,
+        }));
+        match decision {
+            Decision::Allow => self.allow(write, judgement).await,
+            Decision::Deny => Err(self.judge.refuse(write, judgement).await.into()),
+            Decision::Hold => self.holding.hold(Arc::clone(write), judgement).await,
         }
     }
 
@@ -92,20 +95,17 @@ impl Writes {
     async fn buffer(
         &self,
         call: Call,
+        record: Arc<WriteRecord>,
         upgrade: Option<Upgrade>,
         body: Incoming,
-    ) -> Result<InboundWrite, (Option<User>, ProxyError)> {
-        let user = self.credentials.user_of(&call).await.map_err(|error| (None, error.into()))?;
-        match self.queue.frozen(&user.username).await {
-            Ok(None) => {}
-            Ok(Some(freeze)) => return Err((Some(user), ProxyError::Frozen(Box::new(freeze)))),
-            Err(error) => return Err((Some(user), error.into())),
+    ) -> Result<InboundWrite, ProxyError> {
+        let user = self.credentials.user_of(&call).await?;
+        record.is_of(&user);
+        if let Some(freeze) = self.queue.frozen(&user.username).await? {
+            return Err(ProxyError::Frozen(Box::new(freeze)));
         }
         let mut taken = self.bodies.taken();
-        let body = match body::collect(body, &self.bounds, &mut taken).await {
-            Ok(body) => body,
-            Err(error) => return Err((Some(user), error)),
-        };
+        let body = body::collect(body, &self.bounds, &mut taken).await?;
         let class = self.judge.view.class_of(&call.attributes).await;
         let attributes = &call.attributes;
         let media = payload::media_type(attributes.content_type.as_deref());
@@ -117,7 +117,8 @@ impl Writes {
             attributes.query.first("dryRun"),
         );
         let write = Write { call, user, body, media, is_dry_run, class };
-        Ok(InboundWrite { write, upgrade, _taken: taken })
+        record.is_whole(&write, &self.redactor);
+        Ok(InboundWrite { write, upgrade, record, _taken: taken })
     }
 
     /// Records an allowed write durably, then sends it.
@@ -136,9 +137,10 @@ impl Writes {
         self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let at = received.time;
         self.recorder.append_durable(vec![received]).await?;
+        write.record.is_recorded();
         let recent = &self.judge.remembered.recent;
         recent.remember(&write.user.username, &judgement.effects, at).await?;
-        // A task of its own: an agent that leaves must not leave an outcome unrecorded.
+        // A task of its own: an agent that leaves must not cut a send in two.
         let (writes, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { writes.send_allowed(permit, write).await });
         sent.await.unwrap_or_else(|error| {
@@ -154,7 +156,6 @@ impl Writes {
     ) -> Result<Response<Body>, ProxyError> {
         let outgoing = write.call.outgoing(write.body.clone());
         let sent = self.forward.send(permit, &write, outgoing).await;
-        let mut entry = write.call.entry(Stage::ResponseComplete);
         let answer = match sent {
             Ok(Sent::Opened(answer)) => return Ok(answer),
             Ok(Sent::Answered(answer)) => answer,
@@ -162,14 +163,17 @@ impl Writes {
                 let audit_id = write.call.audit_id.as_str();
                 tracing::error!(%error, auditID = audit_id,
                     source = ?std::error::Error::source(&error), "a write got no answer");
-                return Err(ProxyError::sent(&error, audit_id));
+                let error = ProxyError::sent(&error, audit_id);
+                // Here, as whoever waits for this may have gone.
+                let code = Status::from(&error).code();
+                write.record.answered(code, outcome_of(&error), 0).await;
+                return Err(error);
             }
         };
         let (mut head, body) = answer.into_parts();
         head.headers = attributes::headers::downstream_headers(head.headers);
         let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);
-        entry.response = Some(write.call.response(head.status.as_u16(), Outcome::Answered, bytes));
-        self.recorder.append_outcome(entry).await;
+        write.record.answered(head.status.as_u16(), Outcome::Answered, bytes).await;
         if head.status.is_success()
             && let Some(text) = self.judge.forewarning(&write).await
         {
@@ -177,72 +181,60 @@ impl Writes {
         }
         Ok(Response::from_parts(head, body))
     }
+}
 
-    /// The API server's dry run is the answer.
-    async fn answered(&self, write: &Write, answer: upstream::ProbeAnswer) -> Response<Body> {
-        let code = answer.status.as_u16();
-        let reason = format!("the API server's dry run answered {code}; nothing was sent");
-        let mut entry = write.received(&self.redactor, decided(Action::Refuse, reason));
-        entry.stage = Stage::ResponseComplete;
-        entry.response =
-            Some(write.call.response(code, Outcome::Refused, answer.bytes.len() as u64));
-        self.recorder.append_outcome(entry).await;
-        let mut response = Response::new(body::full(answer.bytes));
-        *response.status_mut() = answer.status;
-        let headers = attributes::headers::downstream_headers(answer.headers);
-        *response.headers_mut() = headers;
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        let json = http::HeaderValue::from_static("application/json");
-        response.headers_mut().entry(header::CONTENT_TYPE).or_insert(json);
-        response
+/// The API server's dry run is the answer.
+async fn answered(write: &InboundWrite, answer: upstream::ProbeAnswer) -> Response<Body> {
+    let code = answer.status.as_u16();
+    let reason = format!("the API server's dry run answered {code}; nothing was sent");
+    write.record.is_decided(decided(Action::Refuse, reason));
+    write.record.answered(code, Outcome::Refused, answer.bytes.len() as u64).await;
+    let mut response = Response::new(body::full(answer.bytes));
+    *response.status_mut() = answer.status;
+    let headers = attributes::headers::downstream_headers(answer.headers);
+    *response.headers_mut() = headers;
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().entry(header::CONTENT_TYPE).or_insert(json);
+    response
+}
+
+/// Ends a write with an answer of ours.
+async fn refuse(
+    record: &WriteRecord,
+    error: &ProxyError,
+    decision: Option<DecisionRecord>,
+) -> Response<Body> {
+    let status = Status::from(error);
+    if let Some(decision) = decision {
+        record.is_decided(decision);
     }
+    record.answered(status.code(), outcome_of(error), 0).await;
+    body::status_response(&status)
+}
 
-    /// Ends a write before it was judged.
-    async fn refuse(
-        &self,
-        mut entry: Entry,
-        received: Instant,
-        error: &ProxyError,
-    ) -> Response<Body> {
-        let status = Status::from(error);
-        let latency = u64::try_from(received.elapsed().as_micros()).unwrap_or(u64::MAX);
-        entry.decision = Some(decided(Action::Refuse, error));
-        entry.response = Some(ledger::ResponseRecord {
-            code: status.code(),
-            outcome: Outcome::Refused,
-            latency_micros: latency,
-            bytes: 0,
-        });
-        self.recorder.append_outcome(entry).await;
-        body::status_response(&status)
-    }
+/// Ends a write that was judged, and was not answered by who sent it.
+async fn refuse_judged(write: &InboundWrite, error: &ProxyError) -> Response<Body> {
+    tracing::debug!(%error, auditID = %write.call.audit_id, "refused");
+    let decision = match error {
+        ProxyError::Denied(refusal) => {
+            write.record.is_judged_by(refusal.basis.clone());
+            Some(refusal.decision.clone())
+        }
+        ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
+            Some(decided(Action::Deny, error))
+        }
+        // What was decided stands in the record already.
+        _ => None,
+    };
+    refuse(&write.record, error, decision).await
+}
 
-    /// Ends a write that was judged.
-    async fn refuse_write(&self, write: &Write, error: &ProxyError) -> Response<Body> {
-        let status = Status::from(error);
-        let outcome = match error {
-            ProxyError::OutcomeUnknown { .. } => Outcome::Unknown,
-            ProxyError::Unsent => Outcome::Unsent,
-            _ => Outcome::Refused,
-        };
-        let mut entry = Entry {
-            user: Some(Identity::from(&write.user)),
-            request: Some(write.record(&self.redactor)),
-            ..write.call.entry(Stage::ResponseComplete)
-        };
-        entry.decision = match error {
-            ProxyError::Denied(refusal) => {
-                refusal.basis.clone().add_to(&mut entry);
-                Some(refusal.decision.clone())
-            }
-            ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
-                Some(decided(Action::Deny, error))
-            }
-            // The entry before it has the decision.
-            _ => None,
-        };
-        entry.response = Some(write.call.response(status.code(), outcome, 0));
-        self.recorder.append_outcome(entry).await;
-        body::status_response(&status)
+/// How a write ended that this error is the answer to.
+fn outcome_of(error: &ProxyError) -> Outcome {
+    match error {
+        ProxyError::OutcomeUnknown { .. } => Outcome::Unknown,
+        ProxyError::Unsent => Outcome::Unsent,
+        _ => Outcome::Refused,
     }
 }

@@ -7,7 +7,7 @@ use effects::{Change, Effect, NamespaceClass};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, RequestRecord};
-use payload::REDACTED;
+use payload::{REDACTED, is_cut};
 use policy::{Decision, Gaps, Input, NOT_RECORDED, Objects, Pack, Pair, Replayed, Step};
 use serde_json::Value;
 
@@ -319,6 +319,9 @@ fn nothing_asked() -> Replayed {
 fn attributes_of(request: &RequestRecord) -> Result<Attributes, String> {
     let method =
         Method::from_bytes(request.method.as_bytes()).map_err(|error| error.to_string())?;
+    if is_cut(&request.request_uri) {
+        return Err("its request is too long to be kept whole".to_owned());
+    }
     // A target has no blanks: these are of redaction's marks.
     let target = request.request_uri.replace(' ', "%20");
     let read = attributes::read(&method, &target, &HeaderMap::new());
@@ -361,6 +364,7 @@ mod tests {
     fn guesses_nothing_of_what_is_not_there() {
         let web = "/apis/apps/v1/namespaces/shop/deployments/web";
         let class = Some(ClassRecord::Production);
+        let long = format!("{web}?gracePeriodSeconds={}", "0".repeat(9_000));
         let with = |facts| Entry { facts, ..entry("DELETE", web) };
         let table = [
             (entry("DELETE", web), "by an earlier version"),
@@ -371,6 +375,7 @@ mod tests {
             (with(facts(FACTS_VERSION)), "namespace was classed"),
             (Entry { user: None, ..entry("GET", web) }, "who asked"),
             (entry("DELETE", "/api/v1/namespaces/%2F"), "cannot be read"),
+            (entry("DELETE", &payload::Redactor::new(b"key").redact_target(&long)), "too long"),
         ];
         for (entry, want) in table {
             let got = Recorded::of(entry).map(|_| ()).expect_err(want);

@@ -1,19 +1,23 @@
 //! Whether an entry is what somebody looks for.
 
-use ledger::{Entry, Filter, RequestRecord};
+use ledger::{Action, Entry, Filter, RequestRecord};
 
 /// Connections into pods: over WebSocket they are GETs, and no reads.
 pub(crate) const CONNECTS: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
+/// Groups whose objects are questions: to create one stores nothing.
+const REVIEWS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
+
 /// Whether an entry matches by itself: all of the filter but the hold, which stands in other entries of
-/// the same call, and the page.
-pub(crate) fn matches(entry: &Entry, filter: &Filter) -> bool {
+/// the same call, and the page. `is_orphan` is of a probe: no entry tells of the call that it was made for.
+pub(crate) fn matches(entry: &Entry, filter: &Filter, is_orphan: bool) -> bool {
     let is = |want: &Option<String>, of: fn(&RequestRecord) -> &String| {
         want.as_ref().is_none_or(|want| entry.request.as_ref().is_some_and(|it| of(it) == want))
     };
     let username = entry.user.as_ref().map(|user| &user.username);
     let action = entry.decision.as_ref().map(|it| it.action);
-    is(&filter.namespace, |it| &it.namespace)
+    let spans = entry.request.as_ref().is_some_and(RequestRecord::spans_namespaces);
+    (is(&filter.namespace, |it| &it.namespace) || spans)
         && is(&filter.resource, |it| &it.resource)
         && is(&filter.name, |it| &it.name)
         && is(&filter.verb, |it| &it.verb)
@@ -22,13 +26,19 @@ pub(crate) fn matches(entry: &Entry, filter: &Filter) -> bool {
         && filter.since.is_none_or(|since| entry.time >= since)
         && filter.until.is_none_or(|until| entry.time <= until)
         && (filter.audit_ids.is_empty() || filter.audit_ids.contains(&entry.audit_id))
-        && (filter.probes || entry.probe_of.is_none())
+        && (filter.probes || entry.probe_of.is_none() || is_orphan)
         && (!filter.writes_only || is_write(entry))
 }
 
+/// Whether something may have been changed. What only asks stores nothing, unless it was held or denied:
+/// then somebody took it for a write.
 fn is_write(entry: &Entry) -> bool {
-    entry.request.as_ref().is_some_and(|request| {
-        !matches!(request.verb.as_str(), "get" | "list" | "watch" | "head")
-            || CONNECTS.contains(&request.subresource.as_str())
-    })
+    let Some(request) = &entry.request else { return false };
+    let reads = matches!(request.verb.as_str(), "get" | "list" | "watch" | "head");
+    let connects = CONNECTS.contains(&request.subresource.as_str());
+    let asks = request.dry_run
+        || (request.verb == "create" && REVIEWS.contains(&request.api_group.as_str()));
+    let action = entry.decision.as_ref().map(|it| it.action);
+    let counts = entry.probe_of.is_some() || matches!(action, Some(Action::Hold | Action::Deny));
+    (!reads || connects) && (counts || !asks)
 }

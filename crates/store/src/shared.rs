@@ -197,7 +197,9 @@ impl Kept {
             if entry.facts == Facts::Unreadable {
                 entry.facts = Facts::None;
             }
-            if let (Some(user), Some(_)) = (&entry.user, &entry.request) {
+            if let (Some(user), Some(_)) = (&entry.user, &entry.request)
+                && user.username != attributes::ANONYMOUS
+            {
                 self.agents.insert(user.username.clone());
             }
             self.entries.push(entry);
@@ -214,9 +216,11 @@ impl Kept {
         });
         let is_held =
             |entry: &Entry| held.as_ref().is_none_or(|held| held.contains(entry.audit_id.as_str()));
+        let told: BTreeSet<&str> = self.entries.iter().map(|it| it.audit_id.as_str()).collect();
         let mut last: HashMap<&str, u64> = HashMap::new();
         for (position, entry) in (1_u64..).zip(&self.entries) {
-            if matches(entry, filter) && is_held(entry) {
+            let is_orphan = entry.probe_of.as_deref().is_some_and(|of| !told.contains(of));
+            if matches(entry, filter, is_orphan) && is_held(entry) {
                 last.insert(&entry.audit_id, position);
             }
         }

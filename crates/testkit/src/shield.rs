@@ -30,6 +30,8 @@ pub struct Shield {
     credential: Credential,
     data_dir: PathBuf,
     args: Vec<String>,
+    /// Its limit of open files, if it is another than the test's.
+    open_files: Option<u32>,
     child: Child,
     /// URL for agents.
     pub agent_url: String,
@@ -43,6 +45,14 @@ impl Shield {
     /// # Panics
     /// Where it does not become ready.
     pub fn start(cluster: &'static Cluster, args: &[&str]) -> Self {
+        Self::start_as(cluster, Self::own_credential(cluster), args)
+    }
+
+    /// A credential with the rights that `agent-shield rbac own` prints.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn own_credential(cluster: &'static Cluster) -> Credential {
         // By cluster: a process may have more than one.
         static OWN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
         let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,9 +60,7 @@ impl Shield {
             cluster.apply_text(&rbac_own("agent-shield", &[])).expect("agent-shield's own rights");
             cluster.token_file_kubeconfig("agent-shield", "agent-shield").expect("a token")
         });
-        let kubeconfig = kubeconfig.clone();
-        drop(own);
-        Self::start_as(cluster, Credential::Kubeconfig(kubeconfig), args)
+        Credential::Kubeconfig(kubeconfig.clone())
     }
 
     /// Starts it with a credential of the caller's.
@@ -60,13 +68,26 @@ impl Shield {
     /// # Panics
     /// Where it does not become ready.
     pub fn start_as(cluster: &'static Cluster, credential: Credential, args: &[&str]) -> Self {
+        Self::start_within(cluster, credential, None, args)
+    }
+
+    /// Starts it with a limit of open files.
+    ///
+    /// # Panics
+    /// Where it does not become ready.
+    pub fn start_within(
+        cluster: &'static Cluster,
+        credential: Credential,
+        open_files: Option<u32>,
+        args: &[&str],
+    ) -> Self {
         let data_dir = cluster.dir().join(cluster.unique("shield"));
         fs::create_dir_all(&data_dir).expect("a data directory");
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let listen = ["127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()];
-        let (child, urls) = run(cluster, &credential, &data_dir, &listen, &args);
+        let (child, urls) = run(cluster, &credential, &data_dir, &listen, open_files, &args);
         let [agent_url, review_url] = urls;
-        Self { cluster, credential, data_dir, args, child, agent_url, review_url }
+        Self { cluster, credential, data_dir, args, open_files, child, agent_url, review_url }
     }
 
     /// Its data directory.
@@ -116,7 +137,9 @@ impl Shield {
     /// Starts it again on the same data directory and the same ports.
     pub fn restart(&mut self) {
         let listen = [&self.agent_url, &self.review_url].map(|url| url.replace("https://", ""));
-        let (child, _) = run(self.cluster, &self.credential, &self.data_dir, &listen, &self.args);
+        let (cluster, credential) = (self.cluster, &self.credential);
+        let (child, _) =
+            run(cluster, credential, &self.data_dir, &listen, self.open_files, &self.args);
         self.child = child;
     }
 
@@ -233,6 +256,7 @@ fn run(
     credential: &Credential,
     data_dir: &Path,
     listen: &[String; 2],
+    open_files: Option<u32>,
     args: &[String],
 ) -> (Child, [String; 2]) {
     let endpoints = data_dir.join("endpoints.json");
@@ -240,7 +264,14 @@ fn run(
     let log =
         File::options().create(true).append(true).open(data_dir.join("stderr.log")).expect("a log");
     let [agents, reviewers] = listen;
-    let mut command = Command::new(binary());
+    let mut command = match open_files {
+        None => Command::new(binary()),
+        Some(limit) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]).arg(binary());
+            shell
+        }
+    };
     command.args(["serve", "--listen", agents, "--review-listen", reviewers]);
     match credential {
         Credential::Kubeconfig(file) => command.arg("--kubeconfig").arg(file),

@@ -31,7 +31,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 pub use namespaces::Namespaces;
 pub use openapi::OpenApi;
 pub use policies::{PolicyObject, PolicyObjects, PolicyObjectsError, Version};
-pub use pool::{ApiServer, ConnectError};
+pub use pool::{ApiServer, CONNECTIONS_MAX, ConnectError};
 pub use probe::{Probe, ProbeAnswer, ProbeError};
 pub use rights::{POLICY_RIGHTS, RIGHTS, Right};
 pub use run_as::{Bearer, RunAs};

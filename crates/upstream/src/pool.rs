@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use kube::{client::ConfigExt, config::AuthInfo};
 use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use crate::{
@@ -36,6 +37,8 @@ use crate::{
 const SHELVES: usize = 16;
 /// Idle connections that are kept in each place.
 const IDLE_MAX: usize = 64;
+/// Connections at a time, unless the system has room for fewer.
+pub const CONNECTIONS_MAX: usize = 16_384;
 /// An idle connection older than this is not trusted; the API server closes them after 90 s.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -75,6 +78,15 @@ impl ApiServer {
     /// # Errors
     /// [`ConnectError`] where the URL is not https or its trust anchors cannot be used.
     pub fn new(config: &kube::Config) -> Result<Self, ConnectError> {
+        Self::bounded(config, CONNECTIONS_MAX)
+    }
+
+    /// As [`ApiServer::new`], with so many connections at a time at most; whoever needs one more waits for
+    /// a moment, and is told then that the API server cannot be reached.
+    ///
+    /// # Errors
+    /// As [`ApiServer::new`].
+    pub fn bounded(config: &kube::Config, connections_max: usize) -> Result<Self, ConnectError> {
         // INVARIANT: agents' requests never ride on a connection that authenticates the proxy, or
         // one without a credential would run with the proxy's rights.
         let mut anonymous = config.clone();
@@ -104,6 +116,7 @@ impl ApiServer {
                 tls: TlsConnector::from(Arc::new(tls)),
                 tls_http2: TlsConnector::from(Arc::new(http2)),
                 server_name,
+                room: Arc::new(Semaphore::new(connections_max)),
             },
             idle: Default::default(),
             shared: Shared::default(),
@@ -125,7 +138,17 @@ impl ApiServer {
 
     /// A new connection, which its caller drives.
     pub(crate) async fn handshake(&self) -> Result<(Sender, Connection), Failure> {
+        self.make_room();
         self.0.connector.handshake().await
+    }
+
+    /// Where there are as many connections as there may be, closes one that nobody uses.
+    fn make_room(&self) {
+        if self.0.connector.room.available_permits() == 0 {
+            // Its connection ends with its sender.
+            let unused = self.0.idle.iter().find_map(|shelf| shelf.lock().pop());
+            drop(unused);
+        }
     }
 
     /// Host and port, for the `Host` header.

@@ -23,12 +23,11 @@ use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::connect::{Connector, Failure};
+use crate::connect::{Connector, Failure, Tcp};
 
-type Driven = http2::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>, TokioExecutor>;
+type Driven = http2::Connection<TokioIo<TlsStream<Tcp>>, Full<Bytes>, TokioExecutor>;
 
 /// Streams on one connection, at most; the API server's own limit, where lower, counts.
 const STREAMS_MAX: usize = 90;

@@ -26,6 +26,15 @@ pub async fn connect(
     protocol: &str,
     from: Ipv4Addr,
 ) -> io::Result<TlsStream<TcpStream>> {
+    connect_to(shield, &shield.agent_url, protocol, from).await
+}
+
+async fn connect_to(
+    shield: &Shield,
+    url: &str,
+    protocol: &str,
+    from: Ipv4Addr,
+) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(shield.ca()).expect("a CA");
     roots.add(ca).expect("a CA");
@@ -38,7 +47,7 @@ pub async fn connect(
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let socket = TcpSocket::new_v4()?;
     socket.bind((from, 0).into())?;
-    let address = shield.agent_url.trim_start_matches("https://").parse().expect("an address");
+    let address = url.trim_start_matches("https://").parse().expect("an address");
     let tcp = socket.connect(address).await?;
     tcp.set_nodelay(true)?;
     let name = ServerName::try_from("127.0.0.1").expect("a name");
@@ -74,4 +83,17 @@ pub fn works(shield: &Shield, agent: &Agent) -> bool {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let answer = runtime.block_on(get(shield, agent, "/api/v1/namespaces/default", BYSTANDER));
     answer.is_ok_and(|it| it.starts_with("HTTP/1.1 200 "))
+}
+
+/// Whether a reviewer at another address is answered.
+pub fn reviews(shield: &Shield) -> bool {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let answer = runtime.block_on(async {
+        let mut stream = connect_to(shield, &shield.review_url, "http/1.1", BYSTANDER).await?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        Ok::<_, io::Error>(answer)
+    });
+    answer.is_ok_and(|it| it.starts_with(b"HTTP/1.1 200 "))
 }

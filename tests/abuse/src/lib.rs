@@ -6,7 +6,7 @@ mod middle;
 
 use std::{fs, io, time::Duration};
 
-pub use client::{BYSTANDER, connect, get, works};
+pub use client::{BYSTANDER, connect, get, reviews, works};
 pub use frames::{END, Frame, Frames, Kind, WHOLE, field};
 pub use middle::{Middle, Script};
 use serde_json::Value;

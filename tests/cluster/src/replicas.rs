@@ -247,7 +247,13 @@ impl Replica {
         let (agents_tls, reviewers_tls) = tls(cluster);
         let listener = proxy::Listener { tcp: agents, tls: agents_tls };
         tasks.spawn(proxy::serve(proxy, listener));
-        let listener = api::Listener { tcp: reviewers, tls: reviewers_tls };
+        let bounds = connections::Bounds {
+            connections_max: 64,
+            connections_per_client_max: 64,
+            handshakes_per_client_max: 64,
+            refusals_max: 8,
+        };
+        let listener = api::Listener { tcp: reviewers, tls: reviewers_tls, bounds };
         let reviews = api::Api { queue, tokens, certificates, namespaces };
         tasks.spawn(api::serve(reviews, listener, stopping));
         let [agent_url, review_url] = urls;

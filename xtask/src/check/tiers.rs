@@ -10,6 +10,7 @@ use crate::root;
 /// The tier of each crate: it imports only from smaller numbers. A new arrow is a design change.
 const TIERS: &[(&str, u8)] = &[
     ("status", 0),
+    ("connections", 0),
     ("attributes", 0),
     ("payload", 0),
     ("expression", 0),

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use memory::Memory;
 use upstream::{ApiServer, ControlClient, Namespaces, POLICY_RIGHTS, PolicyObjects, RIGHTS, Right};
 
-use super::{args::ServeArgs, background::Background};
+use super::{args::ServeArgs, background::Background, descriptors::Descriptors};
 use crate::connection::{Connection, certificates};
 
 /// What is watched is listed once before anything is served; this long that may take.
@@ -21,6 +21,8 @@ pub(super) struct Cluster {
     pub(super) api: ApiServer,
     /// For the proxy's own questions.
     pub(super) own: ControlClient,
+    /// What is shared out among all who need file descriptors.
+    pub(super) descriptors: Descriptors,
     /// The API server's address, for people.
     pub(super) url: String,
     /// The namespace that agent-shield runs in.
@@ -29,13 +31,18 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// The cluster that the flags name; nothing is asked yet.
-    pub(super) async fn connect(args: &ServeArgs, connection: &Connection) -> Result<Self> {
+    pub(super) async fn connect(
+        args: &ServeArgs,
+        connection: &Connection,
+        descriptors: Descriptors,
+    ) -> Result<Self> {
         let (config, pod_namespace) = kube_config(connection, &args.service_account_dir).await?;
         let own_namespace = args.own_namespace.clone().or(pod_namespace);
         Ok(Self {
+            descriptors,
             url: config.cluster_url.to_string(),
             own_namespace: own_namespace.unwrap_or_else(|| "agent-shield".to_owned()),
-            api: ApiServer::new(&config)?,
+            api: ApiServer::bounded(&config, descriptors.upstream)?,
             own: ControlClient::new(config).context("the proxy's own credential cannot be used")?,
         })
     }

@@ -4,6 +4,7 @@ mod args;
 mod background;
 mod bounds;
 mod cluster;
+mod descriptors;
 mod identity;
 mod listeners;
 mod log;

@@ -27,6 +27,7 @@ use super::{
     args::ServeArgs,
     background::Background,
     cluster::Cluster,
+    descriptors::Descriptors,
     identity::{Identity, digest_key, private_dir},
     listeners::{Endpoints, Listeners},
     log::log_to_stderr,
@@ -40,7 +41,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(8);
 pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()> {
     log_to_stderr(&args.log_format);
     let dir = private_dir(&args.data_dir)?;
-    let cluster = Cluster::connect(&args, connection).await?;
+    let cluster = Cluster::connect(&args, connection, Descriptors::take()?).await?;
     let stores = store::open(&dir)?; // The one line that picks where holds and the ledger are kept.
     let background = Background::default();
 
@@ -143,6 +144,8 @@ async fn follow_policies(
 /// What answers agents and reviewers, until it is stopped.
 struct Service {
     proxy: Arc<Proxy>,
+    /// What reviewers' connections may take.
+    reviewers: connections::Bounds,
     recording: JoinHandle<()>,
     background: Background,
     /// Nothing new is taken.
@@ -161,6 +164,7 @@ impl Service {
         background: Background,
     ) -> Self {
         let stopping = CancellationToken::new();
+        let reviewers = cluster.descriptors.bound_reviewers();
         let (proxy, recording) = Proxy::new(Parts {
             api: cluster.api,
             own: cluster.own,
@@ -172,7 +176,7 @@ impl Service {
             memory,
             redactor,
             settings: proxy::Settings {
-                bounds: Bounds::from(&args.bounds),
+                bounds: cluster.descriptors.bound_agents(Bounds::from(&args.bounds)),
                 open_time_max: args.hold_open,
                 count_time_max: args.count_within,
                 pod_networks: args.pod_network.clone(),
@@ -183,7 +187,7 @@ impl Service {
             stopped: background.stopped.clone(),
         });
         let recording = background.spawn(recording);
-        Self { proxy, recording, background, stopping, doors: TaskTracker::new() }
+        Self { proxy, reviewers, recording, background, stopping, doors: TaskTracker::new() }
     }
 
     /// Answers on both sockets from now on.
@@ -195,8 +199,11 @@ impl Service {
                 tracing::error!(%error, "agents are not served any more");
             }
         });
-        let listener =
-            api::Listener { tcp: listeners.reviewers, tls: Arc::new(identity.for_reviewers()?) };
+        let listener = api::Listener {
+            tcp: listeners.reviewers,
+            tls: Arc::new(identity.for_reviewers()?),
+            bounds: self.reviewers,
+        };
         self.doors.spawn(api::serve(reviews, listener, self.stopping.clone()));
         self.doors.close();
         Ok(())

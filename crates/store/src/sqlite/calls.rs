@@ -75,7 +75,7 @@ fn of_entries(
 fn condition(filter: &Filter) -> Where {
     let mut place = Where::default();
     let columns = [
-        ("namespace = ?", &filter.namespace),
+        ("(namespace = ? OR spans_namespaces = 1)", &filter.namespace),
         ("resource = ?", &filter.resource),
         ("name = ?", &filter.name),
         ("username = ?", &filter.username),
@@ -106,14 +106,23 @@ fn condition(filter: &Filter) -> Where {
         place.and("time_us <= ?", until.as_microsecond());
     }
     if !filter.probes {
-        place.and("probe = ?", 0);
+        place.sql.push(ORPHANS.to_owned());
     }
     if filter.writes_only {
-        // exec and port-forward over WebSocket are GETs, and no reads.
-        let sql = "verb IS NOT NULL AND (verb NOT IN ('get', 'list', 'watch', ?)
-          OR json_extract(entry, '$.request.subresource')
-             IN ('exec', 'attach', 'portforward', 'proxy'))";
-        place.and(sql, "head");
+        place.sql.push(WRITES.to_owned());
     }
     place
 }
+
+/// No probes, but those whose call stands nowhere: something was asked, and nothing tells of it.
+const ORPHANS: &str = "(probe = 0 OR (probe_of IS NOT NULL AND NOT EXISTS (
+      SELECT 1 FROM entries AS of WHERE of.audit_id = entries.probe_of)))";
+
+/// As `matching::is_write`.
+const WRITES: &str = "verb IS NOT NULL
+    AND (verb NOT IN ('get', 'list', 'watch', 'head')
+      OR json_extract(entry, '$.request.subresource') IN ('exec', 'attach', 'portforward', 'proxy'))
+    AND (probe = 1 OR coalesce(action, '') IN ('hold', 'deny') OR NOT (
+      coalesce(json_extract(entry, '$.request.dryRun'), 0)
+      OR (verb = 'create' AND coalesce(json_extract(entry, '$.request.apiGroup'), '')
+          IN ('authentication.k8s.io', 'authorization.k8s.io'))))";

@@ -7,13 +7,14 @@ use rusqlite::Connection;
 
 pub(super) const FILE: &str = "agent-shield.db";
 /// What makes each version out of the one before; a file of a later one is not touched.
-pub(super) const SCHEMA: [&str; 6] = [
+pub(super) const SCHEMA: [&str; 7] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
+    include_str!("schema-7.sql"),
 ];
 pub(super) const BUSY_TIME_MAX: Duration = Duration::from_millis(800);
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Entry, Facts, Position, StoreError};
+use attributes::ANONYMOUS;
+use ledger::{Entry, Facts, Position, RequestRecord, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{connection::unavailable, reads};
@@ -52,7 +53,8 @@ fn next_position(connection: &Connection) -> Result<i64, StoreError> {
 fn saw_agents(connection: &Connection, entries: &[Entry]) -> Result<(), StoreError> {
     let mut agents = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.request.is_some()) {
-        if let Some(user) = &entry.user {
+        // Nobody has authenticated as the one whom the API server takes everybody for.
+        if let Some(user) = entry.user.as_ref().filter(|it| it.username != ANONYMOUS) {
             agents.entry(user.username.as_str()).or_insert(entry.time);
         }
     }
@@ -70,8 +72,8 @@ fn saw_agents(connection: &Connection, entries: &[Entry]) -> Result<(), StoreErr
 fn append_one(connection: &Connection, entry: &Entry, seq: i64) -> Result<(), StoreError> {
     let sql =
         "INSERT INTO entries (seq, time_us, audit_id, namespace, resource, name, username, verb,
-               action, hold_id, probe, entry)
-               VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)";
+               action, hold_id, probe, entry, probe_of, spans_namespaces)
+               VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
     let json = to_json(entry)?;
     let request = entry.request.as_ref();
     connection
@@ -90,6 +92,8 @@ fn append_one(connection: &Connection, entry: &Entry, seq: i64) -> Result<(), St
                 entry.hold.as_ref().map(|it| it.id.as_str()),
                 entry.probe_of.is_some(),
                 json,
+                entry.probe_of,
+                request.is_some_and(RequestRecord::spans_namespaces),
             ])
         })
         .map_err(|error| unavailable(&error))?;

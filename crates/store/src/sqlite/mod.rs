@@ -13,6 +13,7 @@ mod migrate;
 mod read;
 mod reads;
 mod store;
+mod weight;
 mod wheres;
 mod write;
 

@@ -108,6 +108,8 @@ pub(super) fn append_row(
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum Key<'a> {
     Namespace(&'a str),
+    /// It is about every namespace.
+    SpansNamespaces,
     Resource(&'a str),
     Name(&'a str),
     Username(&'a str),
@@ -117,6 +119,7 @@ impl std::fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Namespace(it) => write!(f, "namespace {it}"),
+            Self::SpansNamespaces => write!(f, "spans namespaces"),
             Self::Resource(it) => write!(f, "resource {it}"),
             Self::Name(it) => write!(f, "name {it}"),
             Self::Username(it) => write!(f, "username {it}"),
@@ -128,6 +131,7 @@ fn keys(entry: &Entry) -> impl Iterator<Item = Key<'_>> {
     let of_request = entry.request.iter().flat_map(|request| {
         [
             (!request.namespace.is_empty()).then_some(Key::Namespace(&request.namespace)),
+            request.spans_namespaces().then_some(Key::SpansNamespaces),
             (!request.resource.is_empty()).then_some(Key::Resource(&request.resource)),
             (!request.name.is_empty()).then_some(Key::Name(&request.name)),
         ]
@@ -147,8 +151,13 @@ pub(super) fn calls(
         return Ok(Vec::new());
     }
     let mut place = Where::default();
+    if let Some(namespace) = &filter.namespace {
+        place.sql.push("seq IN (SELECT seq FROM read_keys WHERE key IN (?, ?))".to_owned());
+        for key in [Key::Namespace(namespace), Key::SpansNamespaces] {
+            place.values.push(Box::new(key.to_string()));
+        }
+    }
     let wanted = [
-        filter.namespace.as_deref().map(Key::Namespace),
         filter.resource.as_deref().map(Key::Resource),
         filter.name.as_deref().map(Key::Name),
         filter.username.as_deref().map(Key::Username),
@@ -180,7 +189,7 @@ pub(super) fn calls(
         let json: String = row.get(0).map_err(failed)?;
         let entries: Vec<Entry> = parse(&json)?;
         let placed = (row.get::<_, i64>(1).map_err(failed)?..).zip(entries);
-        let here = placed.filter(|(seq, entry)| *seq < before && matches(entry, filter));
+        let here = placed.filter(|(seq, entry)| *seq < before && matches(entry, filter, false));
         found.extend(here.collect::<Vec<_>>().into_iter().rev());
     }
     found.truncate(limit);

@@ -16,11 +16,12 @@ use hold::{
 use jiff::Timestamp;
 use ledger::{Call, Entry, Filter, History, Ledger, Page, Position, StoreError, Task};
 use rusqlite::{Connection, params};
+use tokio::sync::{AcquireError, Semaphore};
 
 use super::{
     calls,
     connection::{FILE, SCHEMA, connect, unavailable},
-    entries, history, holds, migrate, read,
+    entries, history, holds, migrate, read, weight,
     write::{Failing, Writer},
 };
 use crate::{
@@ -30,6 +31,8 @@ use crate::{
 
 /// From this schema on, a hold stands in three rows.
 const SPLIT_HOLDS: usize = 6;
+/// Readers at a time; others wait for their turn, as they would for the disk.
+const READERS_MAX: usize = 16;
 /// Facts that are dropped at once: some two milliseconds, for which others wait.
 const FACTS_DROPPED_MAX: u32 = 128;
 
@@ -40,6 +43,8 @@ pub struct Sqlite(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     writer: Writer,
+    /// Connections that read: each has a few file descriptors of its own.
+    readers: Semaphore,
     live: Live,
     /// As in the file: this process alone changes it.
     frozen: Mutex<BTreeMap<String, Freeze>>,
@@ -123,6 +128,7 @@ impl Sqlite {
         Ok(Self(Arc::new(Inner {
             path,
             writer,
+            readers: Semaphore::new(READERS_MAX),
             live: Live::default(),
             frozen: Mutex::new(frozen.into_iter().map(|it| (it.username.clone(), it)).collect()),
             freezing: tokio::sync::Mutex::default(),
@@ -131,11 +137,13 @@ impl Sqlite {
         })))
     }
 
+    /// `bytes` is what the change takes of memory.
     fn write<'a, T: Send + 'static>(
         &'a self,
+        bytes: usize,
         change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Task<'a, Result<T, StoreError>> {
-        Box::pin(self.0.writer.change(Failing::All, change))
+        Box::pin(self.0.writer.change(Failing::All, bytes, change))
     }
 
     fn read<'a, T: Send + 'static>(
@@ -144,6 +152,8 @@ impl Sqlite {
     ) -> Task<'a, Result<T, StoreError>> {
         let path = self.0.path.clone();
         Box::pin(async move {
+            let closed = |error: AcquireError| StoreError::Unavailable(error.to_string());
+            let _reader = self.0.readers.acquire().await.map_err(closed)?;
             let answer = tokio::task::spawn_blocking(move || read(&read::connect(&path)?));
             answer.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
         })
@@ -156,7 +166,9 @@ impl Sqlite {
 
 impl Ledger for Sqlite {
     fn append(&self, entries: Vec<Entry>) -> Task<'_, Result<Vec<Position>, StoreError>> {
-        self.write(move |connection| entries::append(connection, &entries))
+        self.write(weight::entries(&entries), move |connection| {
+            entries::append(connection, &entries)
+        })
     }
 
     fn calls(&self, filter: Filter) -> Task<'_, Result<Page<Call, Position>, StoreError>> {
@@ -176,7 +188,7 @@ impl Ledger for Sqlite {
         Box::pin(async move {
             // No entry is refused because facts stay.
             let drop = move |connection: &Connection| drop_facts(connection, before);
-            self.0.writer.change(Failing::Alone, drop).await?;
+            self.0.writer.change(Failing::Alone, 0, drop).await?;
             self.read(move |connection| read::has_facts(connection, before)).await
         })
     }
@@ -246,9 +258,10 @@ impl Holds for Sqlite {
     fn insert_or_join(&self, insertion: Arc<Insertion>) -> Task<'_, Result<Inserted, StoreError>> {
         Box::pin(async move {
             let (store, id) = (self.clone(), insertion.hold.id().clone());
+            let bytes = weight::insertion(&insertion);
             let insert =
                 move |connection: &Connection| store.insert_or_join_on(connection, &insertion);
-            let (inserted, entered) = self.0.writer.change(Failing::All, insert).await?;
+            let (inserted, entered) = self.0.writer.change(Failing::All, bytes, insert).await?;
             if let Some(mut entered) = entered {
                 entered.taken = true;
             }
@@ -277,11 +290,12 @@ impl Holds for Sqlite {
     ) -> Task<'_, Result<Hold, StoreError>> {
         Box::pin(async move {
             let (changed, owner) = (hold.clone(), self.0.owner.clone());
+            let bytes = preview.as_ref().map_or(0, weight::preview) + weight::entries(&entries);
             let change = move |connection: &Connection| {
                 holds::change(connection, &changed, preview.as_ref(), &owner)?;
                 entries::append(connection, &entries).map(drop)
             };
-            self.0.writer.change(Failing::All, change).await?;
+            self.0.writer.change(Failing::All, bytes, change).await?;
             self.0.live.tell_hold(hold.id());
             Ok(hold.stored())
         })
@@ -314,7 +328,7 @@ impl Holds for Sqlite {
             if !any.await? {
                 return Ok(Vec::new());
             }
-            self.write(move |connection| holds::take_over(connection, &owner)).await
+            self.write(0, move |connection| holds::take_over(connection, &owner)).await
         })
     }
 
@@ -360,7 +374,7 @@ impl Freezes for Sqlite {
                     .map_err(|error| unavailable(&error))?;
                 entries::append(connection, &entries).map(drop)
             };
-            self.write(change).await?;
+            self.write(0, change).await?;
             self.frozen_now().insert(username.clone(), freeze);
             self.0.live.tell_freeze(&username);
             Ok(())
@@ -381,7 +395,7 @@ impl Freezes for Sqlite {
                     .map_err(|error| unavailable(&error))?;
                 entries::append(connection, &entries).map(drop)
             };
-            self.write(change).await?;
+            self.write(0, change).await?;
             self.frozen_now().remove(&username);
             self.0.live.tell_freeze(&username);
             Ok(true)

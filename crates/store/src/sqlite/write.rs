@@ -1,14 +1,15 @@
 //! The one writer: takes what waits, commits it at once, and tells each caller.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use ledger::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::connection::{connect, unavailable};
 
@@ -16,6 +17,10 @@ use super::connection::{connect, unavailable};
 const WAITING_MAX: usize = 4_096;
 /// Changes in one commit.
 const COMMIT_MAX: usize = 512;
+/// What they take of memory, in units of this: of changes that wait, and of those in one commit.
+const UNIT_BYTES: usize = 1 << 10;
+const WAITING_UNITS_MAX: u32 = 64 << 10;
+const COMMIT_UNITS_MAX: usize = 8 << 10;
 /// A change that was not begun after so long is given up.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -69,31 +74,44 @@ struct Waiting {
     change: Box<dyn Applied>,
     failing: Failing,
     until: Instant,
+    /// What it takes of memory, for as long as it waits.
+    room: OwnedSemaphorePermit,
 }
 
 /// The way to the writer.
-pub(super) struct Writer(mpsc::Sender<Waiting>);
+pub(super) struct Writer {
+    sender: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+}
 
 impl Writer {
     pub(super) fn start(path: PathBuf, connection: Connection) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         thread::spawn(move || run(&path, connection, receiver));
-        Self(sender)
+        Self { sender, room: Arc::new(Semaphore::new(WAITING_UNITS_MAX as usize)) }
     }
 
-    /// Stored when it returns `Ok`; on an error, not stored and never will be.
+    /// Stored when it returns `Ok`; on an error, not stored and never will be. `bytes` is what the change
+    /// takes of memory.
     pub(super) async fn change<T: Send + 'static>(
         &self,
         failing: Failing,
+        bytes: usize,
         apply: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (tell, answer) = oneshot::channel();
         let change = Box::new(Change { apply: Some(apply), result: None, tell });
         let until = Instant::now() + TIME_MAX;
         let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
-        let sent = tokio::time::timeout(TIME_MAX, self.0.send(Waiting { change, failing, until }));
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(units.clamp(1, WAITING_UNITS_MAX));
+        let sent = tokio::time::timeout(TIME_MAX, async {
+            let room = room.await.map_err(|_| stopped())?;
+            let waiting = Waiting { change, failing, until, room };
+            self.sender.send(waiting).await.map_err(|_| stopped())
+        });
         match sent.await {
-            Ok(sent) => sent.map_err(|_| stopped())?,
+            Ok(sent) => sent?,
             Err(_) => return Err(StoreError::Unavailable("too many changes wait".to_owned())),
         }
         // Not bounded here: the writer answers every change that it takes, and gives up those whose
@@ -102,7 +120,7 @@ impl Writer {
     }
 }
 
-fn run(path: &std::path::Path, connection: Connection, mut receiver: mpsc::Receiver<Waiting>) {
+fn run(path: &Path, connection: Connection, mut receiver: mpsc::Receiver<Waiting>) {
     let mut connection = Some(connection);
     let mut batch = Vec::with_capacity(COMMIT_MAX);
     while receiver.blocking_recv_many(&mut batch, COMMIT_MAX) > 0 {
@@ -112,25 +130,42 @@ fn run(path: &std::path::Path, connection: Connection, mut receiver: mpsc::Recei
             let error = StoreError::Unavailable("the store did not keep up".to_owned());
             waiting.change.tell(Err(error));
         }
-        if in_time.is_empty() {
-            continue;
+        while !in_time.is_empty() {
+            let rest = in_time.split_off(fitting(&in_time));
+            commit_or_reopen(path, &mut connection, in_time);
+            in_time = rest;
         }
-        let open = match connection.take() {
-            Some(connection) => Ok(connection),
-            None => connect(path),
-        };
-        let results = match open {
-            Ok(mut open) => {
-                let results = commit(&mut open, &mut in_time);
-                if results.is_ok() {
-                    connection = Some(open);
-                } // Otherwise opened anew: the file may have been replaced, or the disk come back.
-                results
-            }
-            Err(error) => Err(unavailable(&error)),
-        };
-        tell(in_time, results);
     }
+}
+
+/// How many of these one commit takes; at least one.
+fn fitting(waiting: &[Waiting]) -> usize {
+    let mut units = 0_usize;
+    let fits = |it: &&Waiting| {
+        units = units.saturating_add(it.room.num_permits());
+        units <= COMMIT_UNITS_MAX
+    };
+    waiting.iter().take_while(fits).count().max(1)
+}
+
+/// Commits changes and tells each caller. After a failure the file is opened anew: it may have been
+/// replaced, or the disk come back.
+fn commit_or_reopen(path: &Path, connection: &mut Option<Connection>, mut batch: Vec<Waiting>) {
+    let open = match connection.take() {
+        Some(connection) => Ok(connection),
+        None => connect(path),
+    };
+    let results = match open {
+        Ok(mut open) => {
+            let results = commit(&mut open, &mut batch);
+            if results.is_ok() {
+                *connection = Some(open);
+            }
+            results
+        }
+        Err(error) => Err(unavailable(&error)),
+    };
+    tell(batch, results);
 }
 
 fn tell(batch: Vec<Waiting>, results: Result<Vec<Result<(), StoreError>>, StoreError>) {
@@ -175,4 +210,30 @@ fn commit(
     }
     transaction.commit().map_err(failed)?;
     Ok(results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn large_changes_do_not_share_a_commit() {
+        let room = Arc::new(Semaphore::new(WAITING_UNITS_MAX as usize));
+        let waiting = async |units: u32| {
+            let (tell, _) = oneshot::channel::<Result<(), StoreError>>();
+            let change =
+                Box::new(Change { apply: Some(|_: &Connection| Ok(())), result: None, tell });
+            let room = Arc::clone(&room).acquire_many_owned(units).await.expect("room");
+            Waiting { change, failing: Failing::All, until: Instant::now(), room }
+        };
+        let table: [(&[u32], usize); 4] =
+            [(&[1, 1, 1], 3), (&[8 << 10, 1], 1), (&[9 << 10], 1), (&[4 << 10, 4 << 10, 1], 2)];
+        for (units, want) in table {
+            let mut all = Vec::new();
+            for of in units {
+                all.push(waiting(*of).await);
+            }
+            assert_eq!(fitting(&all), want, "{units:?}");
+        }
+    }
 }

@@ -8,14 +8,23 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::bounds::Bounds;
-
-/// Connections at a time that are answered "too many"; more are closed without an answer.
-const REFUSALS_MAX: usize = 64;
+/// What one listener's clients may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// Connections at a time, of everybody.
+    pub connections_max: usize,
+    /// Connections at a time from one address.
+    pub connections_per_client_max: usize,
+    /// TLS handshakes under way at a time from one address.
+    pub handshakes_per_client_max: usize,
+    /// Connections at a time, beside those, that are answered "too many"; more are closed without an
+    /// answer.
+    pub refusals_max: usize,
+}
 
 /// Connections by address.
 #[derive(Clone, Default)]
-pub(crate) struct Clients(Arc<Mutex<Counts>>);
+pub struct Clients(Arc<Mutex<Counts>>);
 
 #[derive(Default)]
 struct Counts {
@@ -32,7 +41,7 @@ struct Count {
 
 /// What becomes of a new connection.
 #[derive(Debug)]
-pub(crate) enum Admitted {
+pub enum Admitted {
     /// It is served.
     Served(Slot),
     /// Its requests are answered that there are too many.
@@ -42,7 +51,7 @@ pub(crate) enum Admitted {
 }
 
 /// A connection's slot, given back when it is dropped.
-pub(crate) struct Slot {
+pub struct Slot {
     clients: Clients,
     address: IpAddr,
     shaking: bool,
@@ -57,7 +66,7 @@ impl std::fmt::Debug for Slot {
 
 impl Clients {
     /// Takes a slot for a connection that is about to shake hands.
-    pub(crate) fn admit(&self, address: IpAddr, bounds: &Bounds) -> Admitted {
+    pub fn admit(&self, address: IpAddr, bounds: &Bounds) -> Admitted {
         let address = client_of(address);
         let mut counts = self.0.lock();
         let counts = &mut *counts;
@@ -65,7 +74,7 @@ impl Clients {
         let full = counts.connections >= bounds.connections_max
             || count.connections >= bounds.connections_per_client_max;
         if count.handshakes >= bounds.handshakes_per_client_max
-            || (full && counts.refusals >= REFUSALS_MAX)
+            || (full && counts.refusals >= bounds.refusals_max)
         {
             if count.connections == 0 {
                 counts.by_address.remove(&address); // It has no slot whose drop would.
@@ -86,7 +95,7 @@ impl Clients {
 
 /// Whom an address belongs to: an IPv4 client that comes by IPv6 is the same client, and whoever has
 /// one IPv6 address has all of its /64.
-fn client_of(address: IpAddr) -> IpAddr {
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() & (u128::MAX << 64))),
         address @ IpAddr::V4(_) => address,
@@ -95,7 +104,7 @@ fn client_of(address: IpAddr) -> IpAddr {
 
 impl Slot {
     /// The handshake is over.
-    pub(crate) fn shaken(&mut self) {
+    pub fn shaken(&mut self) {
         if std::mem::take(&mut self.shaking) {
             let mut counts = self.clients.0.lock();
             if let Some(count) = counts.by_address.get_mut(&self.address) {
@@ -131,7 +140,7 @@ mod tests {
             connections_max: 4,
             connections_per_client_max: 2,
             handshakes_per_client_max: 2,
-            ..Bounds::default()
+            refusals_max: 64,
         }
     }
 
@@ -164,7 +173,7 @@ mod tests {
     fn who_is_closed_unheard_leaves_nothing_behind() {
         let clients = Clients::default();
         let none = Bounds { connections_max: 0, ..bounds() };
-        let turned_away: Vec<Admitted> = (0..REFUSALS_MAX)
+        let turned_away: Vec<Admitted> = (0..none.refusals_max)
             .map(|n| {
                 clients.admit(
                     IpAddr::V4((0x0a00_0000 + u32::try_from(n).expect("a number")).into()),
