@@ -1,7 +1,7 @@
 //! Laws of comparing an object before and after.
 
 use attributes::Attributes;
-use effects::{Change, ClassConfig};
+use effects::{Change, ClassConfig, Known};
 use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 
@@ -38,7 +38,7 @@ fn differences(old: &Value, new: &Value) {
 
 fn effects_of(attributes: &Attributes, old: &Value, new: &Value) {
     let config = ClassConfig::default();
-    let of_change = |old, new| effects::of_change(attributes, &config, old, new);
+    let of_change = |old, new| effects::of_change(attributes, &Known::of(&config), old, new);
     let is_object = |it: &Value| it.is_object() && it.get("kind") != Some(&json!("Status"));
     if is_object(old) {
         assert_eq!(of_change(Some(old), old), [], "effects of nothing");

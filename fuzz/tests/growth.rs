@@ -4,7 +4,7 @@
 use std::{fs, hint::black_box};
 
 use attributes::Attributes;
-use effects::ClassConfig;
+use effects::{ClassConfig, Known};
 use http::{HeaderMap, Method};
 use payload::Redactor;
 use serde_json::{Value, json};
@@ -84,7 +84,12 @@ fn comparing_grows_with_the_object() {
             let (old, new) = (make(count, "a"), make(count, "b"));
             let changes = effects::diff(Some(&old), Some(&new));
             assert!(!changes.is_empty());
-            let found = effects::of_change(&deployment, &ClassConfig::default(), Some(&old), &new);
+            let found = effects::of_change(
+                &deployment,
+                &Known::of(&ClassConfig::default()),
+                Some(&old),
+                &new,
+            );
             black_box(effects::digest_input(&found, &changes, "uid"));
         });
     }

@@ -34,6 +34,8 @@ pub enum About {
     Class(ClassChange),
     /// One more pod of the effect's ReplicaSet goes, after too many others.
     PodsGone(PodsGone),
+    /// A lock gets another holder, or another time.
+    Lease(LeaseChange),
     /// Why nobody can say what would happen.
     Unknown(UnknownWrite),
     /// A sentence of an earlier version of agent-shield, which no longer decides anything.
@@ -342,6 +344,10 @@ pub enum Part {
     Annotation(String),
     /// A label or annotation that makes a new object act: its key.
     Mark(String),
+    /// The object is a tool's record, which the tool acts on: by what it shows.
+    Record(Record),
+    /// A label or annotation that gives rights to whoever may use the object: its key.
+    Grants(String),
     /// The record of `kubectl apply` says what changes in the object itself.
     AppliedRecord,
     /// The record of `kubectl apply` says something else, which the next apply acts on.
@@ -358,12 +364,16 @@ pub enum Part {
     Taints(OldNew<Vec<Taint>>),
     /// A key of a Secret or ConfigMap that was not there before.
     DataAdded(String),
+    /// What comes to a Secret or ConfigMap is read by whoever takes it whole.
+    Environment(Environment),
     /// A key of a Secret or ConfigMap with another value.
     DataOverwritten(String),
     /// A key of a Secret or ConfigMap that goes.
     DataRemoved(String),
     /// A Secret or ConfigMap can never be changed again, or could not before.
     Immutable,
+    /// Fields have another owner.
+    Fields(FieldsTaken),
     /// Claims of the pods that go may be deleted with them.
     ClaimsMayGo,
     /// Something is taken from outside the namespace.
@@ -394,6 +404,131 @@ pub struct OldNew<T> {
     pub old: T,
     /// After.
     pub new: T,
+}
+
+/// What becomes of a Lease.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseChange {
+    /// Who holds it; empty where nobody does.
+    pub old: String,
+    /// Who would.
+    pub new: String,
+    /// For how long, after each renewal.
+    pub seconds: i64,
+    /// How.
+    pub step: LeaseStep,
+}
+
+/// How a Lease gets another holder or time.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LeaseStep {
+    /// It was nobody's, or its time had run out.
+    Taken,
+    /// It is another's, and its time has not run out.
+    TakenFromHolder,
+    /// Another's is given up.
+    Released,
+    /// Whoever took it gives it back.
+    GivenBack,
+    /// Nobody else could take it for very long.
+    TooLong,
+    /// Its time is set back.
+    Ended,
+}
+
+impl LeaseStep {
+    /// Whether no holder loses anything by it.
+    pub fn is_due(self) -> bool {
+        matches!(self, Self::Taken | Self::GivenBack)
+    }
+}
+
+/// Who reads the keys that come to a Secret or ConfigMap.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Environment {
+    /// The first of them, as `deployment web`.
+    pub users: Vec<String>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
+    /// Not all of them could be seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
+}
+
+/// By what an object shows that it is a tool's record.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Record {
+    /// The type of the Secret.
+    Type(String),
+    /// Its name.
+    Name(String),
+    /// A label or annotation: its key.
+    Key(String),
+    /// The custom resource that controls it, as `Kind name`.
+    Owner(String),
+}
+
+/// Fields of an object that somebody owns who did not, or does not who did (`metadata.managedFields`).
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldsTaken {
+    /// The manager whose entry differs.
+    pub manager: String,
+    /// How.
+    pub change: FieldsChange,
+    /// Who uses that manager.
+    pub whose: Whose,
+    /// The first of the fields, as paths without a slash before.
+    pub fields: Vec<String>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+/// How the owner of fields differs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FieldsChange {
+    /// The manager has applied for the first time.
+    Created,
+    /// It has applied more.
+    Grown,
+    /// It has applied less.
+    Dropped,
+    /// Another's apply has taken them by force.
+    Forced,
+    /// The record itself was edited.
+    Edited,
+}
+
+impl FieldsChange {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Grown => "grown",
+            Self::Dropped => "dropped",
+            Self::Forced => "forced",
+            Self::Edited => "edited",
+        }
+    }
+}
+
+/// Who uses a manager.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Whose {
+    /// Whoever sends this write, and nobody else.
+    Own,
+    /// Somebody has used it on this object before.
+    Others,
+    /// A deploy tool or an operator.
+    Tools,
 }
 
 /// The claim of a volume, and the fields of the volume that differ.

@@ -19,6 +19,7 @@ pub(crate) fn judge(changes: &[Change]) -> Option<(EffectKind, Part)> {
     let mirrors = match (read(&change.old), read(&change.new)) {
         (Some(old), Some(new)) => leaves(Some(&old), Some(&new))
             .iter()
+            .filter(|said| !says_nothing(&said.old) || !says_nothing(&said.new))
             .all(|said| changes.iter().any(|done| done.path == said.path && done.new == said.new)),
         _ => false,
     };
@@ -26,6 +27,16 @@ pub(crate) fn judge(changes: &[Change]) -> Option<(EffectKind, Part)> {
         true => (EffectKind::ChangeLabels, Part::AppliedRecord),
         false => (EffectKind::ChangeTrigger, Part::ForeignAppliedRecord),
     })
+}
+
+/// Whether nothing is there, or nothing in it: kubectl writes `annotations: {}` and the server does not.
+fn says_nothing(side: &Option<Value>) -> bool {
+    match side {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(fields)) => fields.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +65,18 @@ mod tests {
             (
                 "an ordinary apply",
                 object(Some(&record(json!({"x": "y"}), 4)), &json!({"x": "y"}), 4),
+                Some(EffectKind::ChangeLabels),
+            ),
+            (
+                "says it in other words",
+                object(
+                    Some(
+                        &json!({"metadata": {"labels": {}, "annotations": {}}, "spec": {"replicas": 5},
+                        "status": null}),
+                    ),
+                    &json!({}),
+                    5,
+                ),
                 Some(EffectKind::ChangeLabels),
             ),
             (

@@ -19,16 +19,19 @@ use crate::{
     applied,
     diff::{leaves, segments},
     effect::{Change, Effect},
-    lifetime,
+    keys::{Keys, Map},
+    known::Known,
+    lease, lifetime,
     namespace::{ClassConfig, NamespaceClass},
     object::ObjectRef,
+    ownership,
     plan::{decides_access, object_of, unknown},
-    powers, relay, routing, template, triggers,
+    powers, records, relay, routing, template,
     unknown::Unknown,
 };
 
 /// New objects that neither run nor select traffic nor bind anybody (DEFAULTS Q5, Q10).
-const INERT: [(&str, &str); 7] = [
+const INERT: [(&str, &str); 10] = [
     ("", "configmaps"),
     ("", "secrets"),
     ("", "persistentvolumeclaims"),
@@ -36,6 +39,22 @@ const INERT: [(&str, &str); 7] = [
     ("", "podtemplates"),
     ("policy", "poddisruptionbudgets"),
     ("resource.k8s.io", "resourceclaimtemplates"),
+    ("", "events"),
+    ("events.k8s.io", "events"),
+    ("coordination.k8s.io", "leases"),
+];
+
+/// What those who report an Event once more write into it.
+const OF_EVENTS: [&str; 9] = [
+    "action",
+    "count",
+    "deprecatedCount",
+    "deprecatedLastTimestamp",
+    "eventTime",
+    "lastTimestamp",
+    "message",
+    "note",
+    "series",
 ];
 
 /// Types of Secrets that are, or become, credentials of the cluster.
@@ -54,7 +73,7 @@ const PATHS_MAX: usize = 6;
 /// Evictions and bindings, whose answer is no object, do what [`crate::plan()`] says and nothing else.
 pub fn of_change(
     attributes: &Attributes,
-    class_config: &ClassConfig,
+    known: &Known<'_>,
     old: Option<&Value>,
     new: &Value,
 ) -> Vec<Effect> {
@@ -66,10 +85,12 @@ pub fn of_change(
         return vec![unknown(attributes, Unknown::NotTheObject)];
     }
     let object = object_in(attributes, old, new);
-    let mut at = Comparison { attributes, object, new, found: Found::default() };
+    let keys = Keys::new(known.inert_keys);
+    let found = Found::default();
+    let mut at = Comparison { attributes, keys, known: *known, object, new, found };
     match old {
         _ if attributes.subresource == "scale" => at.scale(old),
-        Some(old) => at.changed(class_config, old),
+        Some(old) => at.changed(known.classes, old),
         None => at.created(),
     }
     at.found.effects(&at.object)
@@ -231,6 +252,8 @@ impl Found {
 
 struct Comparison<'a> {
     attributes: &'a Attributes,
+    keys: Keys<'a>,
+    known: Known<'a>,
     object: ObjectRef,
     new: &'a Value,
     found: Found,
@@ -261,17 +284,20 @@ impl Comparison<'_> {
         if decides_access(self.attributes) {
             return self.found.add(EffectKind::GrantAccess, Part::AccessCreated(prefix));
         }
-        for map in ["labels", "annotations"] {
-            let map = self.new.get("metadata").and_then(|metadata| metadata.get(map));
-            for key in map.and_then(Value::as_object).into_iter().flat_map(|map| map.keys()) {
-                if triggers::on_create(key).is_some() {
-                    self.found.add(EffectKind::ChangeTrigger, Part::Mark(key.clone()));
-                    inert = false;
-                }
-            }
+        for key in template::granting(self.keys, &self.object.resource, self.new) {
+            self.found.add(EffectKind::GrantAccess, Part::Grants(key.clone()));
         }
+        for key in keys_of(self.new).filter(|key| inert && self.keys.marks(key)) {
+            self.found.add(EffectKind::ChangeTrigger, Part::Mark(key.clone()));
+        }
+        self.record(None);
+        inert &= self.found.kinds.is_empty();
         let kind = if inert { EffectKind::CreateInert } else { EffectKind::CreateActive };
         self.found.add(kind, Part::Created(prefix));
+        self.lease(None);
+        if let Some(manager) = self.known.applied_by {
+            self.found.add(EffectKind::TakeFields, ownership::created(manager));
+        }
         self.credential();
         self.powers(None, true);
         let routing = routing::of_annotations(&self.object.resource, self.new);
@@ -283,24 +309,31 @@ impl Comparison<'_> {
             .into_iter()
             .filter(|change| !is_bookkeeping(change))
             .collect();
-        if changes.is_empty() {
+        let (by, is_noop) = (self.known.applied_by, changes.is_empty());
+        for part in ownership::changed(self.attributes, by, old, self.new, is_noop) {
+            self.found.add(EffectKind::TakeFields, part);
+        }
+        if is_noop {
             return;
         }
         self.namespace(class_config, old);
         self.credential();
+        self.record(Some(old));
+        self.lease(Some(old));
         if let Some((kind, part)) = applied::judge(&changes) {
             self.found.add(kind, part);
         }
         for change in &changes {
             self.explain(old, change);
         }
-        for (kind, part) in template::changed(&self.object.resource, &changes, old, self.new) {
+        let (keys, resource) = (self.keys, self.object.resource.as_str());
+        for (kind, part) in template::changed(keys, resource, &changes, old, self.new) {
             self.found.add(kind, part);
         }
         self.found.others.extend(lifetime::of(&self.object, &changes));
         self.found.borrows(relay::written(&self.object.resource, &changes));
         self.found.borrows(routing::by_annotations(&self.object.resource, &changes));
-        self.powers(Some(old), template::runs_other_code(&self.object.resource, &changes));
+        self.powers(Some(old), template::runs_other_code(keys, resource, &changes));
         let paths =
             || changes.iter().map(|it| it.path.clone()).take(PATHS_MAX).collect::<Vec<String>>();
         if decides_access(self.attributes) {
@@ -313,6 +346,25 @@ impl Comparison<'_> {
                 (claim("/spec/claimRef/namespace"), claim("/spec/claimRef/name"));
             let volume = VolumeOfClaim { namespace, name, fields: paths() };
             self.found.add(EffectKind::ChangeTrigger, Part::VolumeOfClaim(volume));
+        }
+    }
+
+    /// A tool's record, as it is or would be.
+    fn record(&mut self, old: Option<&Value>) {
+        let mut sides = old.into_iter().chain([self.new]);
+        let record = sides.find_map(|it| records::of(self.attributes, self.keys, it));
+        if let Some(record) = record {
+            self.found.add(EffectKind::ChangeTrigger, Part::Record(record));
+        }
+    }
+
+    fn lease(&mut self, old: Option<&Value>) {
+        if !self.is("coordination.k8s.io", "leases") {
+            return;
+        }
+        if let Some(change) = lease::of(old, self.new, self.known.now) {
+            let (object, about) = (self.object.clone(), About::Lease(change));
+            self.found.others.push(Effect { kind: EffectKind::TakeLease, object, about });
         }
     }
 
@@ -379,7 +431,7 @@ impl Comparison<'_> {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
             ["metadata", "annotations", applied::KEY] => {} // Judged with what it belongs to.
-            ["metadata", map @ ("labels" | "annotations"), key] => self.label(map, key),
+            ["metadata", map @ ("labels" | "annotations"), key] => self.label(map, key, change),
             // An empty map that comes or goes.
             ["metadata", "labels" | "annotations" | "finalizers" | "ownerReferences"]
                 if is_empty(change.old.as_ref()) && is_empty(change.new.as_ref()) => {}
@@ -402,6 +454,9 @@ impl Comparison<'_> {
             ["metadata", "uid"] => {
                 self.found.others.push(unknown(self.attributes, Unknown::AnotherObject));
             }
+            ["spec", _]
+                if self.is("coordination.k8s.io", "leases") && lease::FIELDS.contains(&path) => {}
+            [field, ..] if self.object.resource == "events" && OF_EVENTS.contains(field) => {}
             ["spec", "replicas"] if self.scales() => self.replicas(old, change),
             ["spec", bound @ ("minReplicas" | "maxReplicas")]
                 if self.is("autoscaling", "horizontalpodautoscalers") =>
@@ -441,18 +496,18 @@ impl Comparison<'_> {
         }
     }
 
-    fn label(&mut self, map: &str, key: &str) {
-        let acts = match map {
-            "labels" => triggers::label(&self.object.resource, key),
-            _ => triggers::annotation(&self.object.resource, key),
+    fn label(&mut self, map: &str, key: &str, change: &Change) {
+        let (resource, of) = (self.object.resource.as_str(), Map::called(map));
+        if change.new.is_some() && self.keys.grants(resource, of, key) {
+            return self.found.add(EffectKind::GrantAccess, Part::Grants(key.to_owned()));
+        }
+        let kind = match self.keys.acts(resource, of, key) {
+            true => EffectKind::ChangeTrigger,
+            false => EffectKind::ChangeLabels,
         };
-        let part = match map {
-            "labels" => Part::Label(key.to_owned()),
-            _ => Part::Annotation(key.to_owned()),
-        };
-        let kind = match acts {
-            Some(_) => EffectKind::ChangeTrigger,
-            None => EffectKind::ChangeLabels,
+        let part = match of {
+            Map::Labels => Part::Label(key.to_owned()),
+            Map::Annotations => Part::Annotation(key.to_owned()),
         };
         self.found.add(kind, part);
     }
@@ -506,6 +561,14 @@ impl Comparison<'_> {
 fn is_bookkeeping(change: &Change) -> bool {
     let field = change.path.strip_prefix("/metadata/").and_then(|it| it.split('/').next());
     field.is_some_and(|field| BOOKKEEPING.contains(&field))
+}
+
+/// The keys of its labels and annotations.
+fn keys_of(object: &Value) -> impl Iterator<Item = &String> {
+    ["/metadata/labels", "/metadata/annotations"]
+        .into_iter()
+        .filter_map(|path| object.pointer(path)?.as_object())
+        .flat_map(serde_json::Map::keys)
 }
 
 fn is_empty(value: Option<&Value>) -> bool {

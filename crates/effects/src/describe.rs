@@ -7,9 +7,10 @@ use crate::{
     EffectKind,
     about::{
         About, Before, ClaimsGo, ClassChange, ClassMark, Command, Connect, Container,
-        ContainerChange, Count, Custom, Deleted, Deletion, FieldChange, Hazard, HistoryOf, Part,
-        Parts, PodsGone, Power, Propagation, ReachedPlace, Right, Rights, RunsAs, Steps, Taint,
-        UnknownWrite, VolumeOfClaim,
+        ContainerChange, Count, Custom, Deleted, Deletion, Environment, FieldChange, FieldsChange,
+        FieldsTaken, Hazard, HistoryOf, LeaseChange, LeaseStep, Part, Parts, PodsGone, Power,
+        Propagation, ReachedPlace, Record, Right, Rights, RunsAs, Steps, Taint, UnknownWrite,
+        VolumeOfClaim, Whose,
     },
     custom,
     effect::Effect,
@@ -20,6 +21,9 @@ use crate::{
 
 /// Parts that one sentence names.
 const PARTS_SHOWN_MAX: usize = 6;
+
+/// What is said of a key that no list knows.
+const NOT_INERT: &str = "nobody has said that nothing acts on it";
 
 /// What an effect does to what, in a sentence: `scales deployment prod/web down: replicas 10 -> 4`.
 pub fn describe(effect: &Effect) -> String {
@@ -158,6 +162,7 @@ pub(crate) fn what_happens(effect: &Effect) -> String {
         About::RunsAs(it) => runs_as(it),
         About::Class(it) => class_change(*it, object),
         About::PodsGone(it) => pods_gone(it, object),
+        About::Lease(it) => lease(it),
         About::Unknown(it) => unknown_write(it, object),
         About::Said(sentence) => sentence.clone(),
     }
@@ -358,6 +363,22 @@ fn pods_gone(gone: &PodsGone, owner: &ObjectRef) -> String {
     )
 }
 
+fn lease(change: &LeaseChange) -> String {
+    let LeaseChange { old, new, seconds, step } = change;
+    match step {
+        LeaseStep::Taken => format!("{new} takes it, for {seconds} s"),
+        LeaseStep::TakenFromHolder => {
+            format!("{new} takes it from {old}, who holds it: whoever works by it stops")
+        }
+        LeaseStep::Released => format!("{old}, who holds it, does no more: its work stops"),
+        LeaseStep::GivenBack => format!("{old} gives it back"),
+        LeaseStep::TooLong => {
+            format!("nobody but {new} can take it for very long ({seconds} s): their work stops")
+        }
+        LeaseStep::Ended => format!("the time of {new} is set back, so that others take it"),
+    }
+}
+
 fn unknown_write(write: &UnknownWrite, object: &ObjectRef) -> String {
     let why = unknown(&write.why);
     match &write.why {
@@ -440,10 +461,18 @@ fn part(part: &Part, effect: &Effect) -> String {
         Part::Field(path) => format!("{path} differs"),
         Part::Label(key) => marked("label", key, effect),
         Part::Annotation(key) => marked("annotation", key, effect),
-        Part::Mark(key) => match triggers::on_create(key) {
-            Some(why) => format!("{key}: {why}"),
-            None => key.clone(),
-        },
+        Part::Mark(key) => {
+            let why =
+                triggers::on_create(key).or_else(|| triggers::annotation(&object.resource, key));
+            format!(
+                "{key}: {}",
+                why.or_else(|| triggers::label(&object.resource, key)).unwrap_or(NOT_INERT)
+            )
+        }
+        Part::Record(it) => format!("a tool acts on what is in it: {}", record(it)),
+        Part::Grants(key) => {
+            format!("{key} on {}: gives rights to whoever may use it", named(object))
+        }
         Part::AppliedRecord => "the record of kubectl apply".to_owned(),
         Part::ForeignAppliedRecord => {
             "the record of kubectl apply: the next one removes what it names".to_owned()
@@ -455,10 +484,12 @@ fn part(part: &Part, effect: &Effect) -> String {
         Part::Owners(it) => format!("owners: {} -> {}", listed(&it.old), listed(&it.new)),
         Part::Finalizers(it) => format!("finalizers: {} -> {}", listed(&it.old), listed(&it.new)),
         Part::Taints(it) => format!("taints: {} -> {}", taints(&it.old), taints(&it.new)),
+        Part::Environment(it) => environment(it),
         Part::DataAdded(key) => format!("adds {key}"),
         Part::DataOverwritten(key) => format!("overwrites {key}"),
         Part::DataRemoved(key) => format!("removes {key}"),
         Part::Immutable => "can never be changed again".to_owned(),
+        Part::Fields(it) => fields_taken(it),
         Part::ClaimsMayGo => "claims of the pods that go may be deleted with them".to_owned(),
         Part::Power(it) => format!("takes {}", power(it)),
         Part::Image(it) => {
@@ -478,6 +509,45 @@ fn part(part: &Part, effect: &Effect) -> String {
     }
 }
 
+fn environment(environment: &Environment) -> String {
+    let Environment { users, more, unknown } = environment;
+    match (unknown, more) {
+        (true, _) => "who reads what comes could not be seen".to_owned(),
+        (false, 0) => format!("read whole by {}", listed(users)),
+        (false, more) => format!("read whole by {} and {more} more", listed(users)),
+    }
+}
+
+fn record(record: &Record) -> String {
+    match record {
+        Record::Type(kind) => format!("its type is {kind}"),
+        Record::Name(name) => format!("its name is {name}"),
+        Record::Key(key) => format!("it has the mark {key}"),
+        Record::Owner(owner) => format!("it belongs to {owner}"),
+    }
+}
+
+fn fields_taken(taken: &FieldsTaken) -> String {
+    let (manager, mut fields) = (&taken.manager, listed(&taken.fields));
+    if taken.more > 0 {
+        fields.push_str(&format!(" and {} more", taken.more));
+    }
+    let whose = match taken.whose {
+        Whose::Own => "",
+        Whose::Others => {
+            ", as which others apply: what is not in their files goes with their next apply"
+        }
+        Whose::Tools => ", a tool: what is not in its files goes with its next apply",
+    };
+    match taken.change {
+        FieldsChange::Created => format!("applies fields as {manager}{whose}"),
+        FieldsChange::Grown => format!("applies more as {manager} ({fields}){whose}"),
+        FieldsChange::Dropped => format!("applies less as {manager} ({fields}){whose}"),
+        FieldsChange::Forced => format!("takes fields of {manager} by force ({fields})"),
+        FieldsChange::Edited => format!("edits by hand what {manager} owns ({fields})"),
+    }
+}
+
 fn created(prefix: &str, object: &ObjectRef) -> String {
     match prefix {
         "" => format!("creates {}", named(object)),
@@ -493,9 +563,10 @@ fn marked(what: &str, key: &str, effect: &Effect) -> String {
         (EffectKind::ChangeTrigger, _) => triggers::annotation(resource, key),
         _ => None,
     };
-    match acts {
-        Some(why) => format!("{what} {key}: {why}"),
-        None => format!("{what} {key}"),
+    match (acts, effect.kind) {
+        (Some(why), _) => format!("{what} {key}: {why}"),
+        (None, EffectKind::ChangeTrigger) => format!("{what} {key}: {NOT_INERT}"),
+        (None, _) => format!("{what} {key}"),
     }
 }
 
@@ -528,7 +599,8 @@ fn was_is(change: &FieldChange) -> String {
 fn hazard(hazard: &Hazard) -> String {
     match hazard {
         Hazard::Annotation(key) => {
-            let why = triggers::template_annotation(key).unwrap_or("does more than a restart");
+            let why = triggers::template_annotation(key)
+                .unwrap_or("is not known to do no more than a restart");
             format!("template annotation {key} {why}")
         }
         Hazard::DoesNotRoll => "it is not a workload that rolls".to_owned(),

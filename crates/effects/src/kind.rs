@@ -31,6 +31,10 @@ pub enum EffectKind {
     ChangeLabels,
     /// Labels or annotations that some controller acts on differ.
     ChangeTrigger,
+    /// Fields have another owner: what that one does not apply any more, its next apply removes.
+    TakeFields,
+    /// A Lease gets another holder, or an unusual time: whoever holds it does an operator's work.
+    TakeLease,
     /// A namespace gets less protected or less production.
     Unprotect,
     /// A namespace gets more protected or more production.
@@ -75,7 +79,7 @@ pub enum EffectKind {
 
 impl EffectKind {
     /// Every kind.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::Delete,
         Self::ScaleDown,
         Self::ScaleUp,
@@ -89,6 +93,8 @@ impl EffectKind {
         Self::ChangeFinalizers,
         Self::ChangeLabels,
         Self::ChangeTrigger,
+        Self::TakeFields,
+        Self::TakeLease,
         Self::Unprotect,
         Self::Protect,
         Self::ReplacePod,
@@ -126,6 +132,8 @@ impl EffectKind {
             Self::ChangeFinalizers => "ChangeFinalizers",
             Self::ChangeLabels => "ChangeLabels",
             Self::ChangeTrigger => "ChangeTrigger",
+            Self::TakeFields => "TakeFields",
+            Self::TakeLease => "TakeLease",
             Self::Unprotect => "Unprotect",
             Self::Protect => "Protect",
             Self::ReplacePod => "ReplacePod",

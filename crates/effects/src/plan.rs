@@ -23,7 +23,7 @@ pub enum Route {
     Review,
     /// The server's own dry run of a built-in API.
     DryRun,
-    /// Events and ordinary leases: nothing that rules ask about can come of them.
+    /// New events: nothing that rules ask about can come of them.
     Ordinary,
     /// Create, update, patch: the live object against the dry run.
     Preview,
@@ -123,14 +123,7 @@ pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
         ("deletecollection", (_, _, "")) => {
             with(Route::PreviewCollection, EffectKind::Delete, deletes(Deleted::Matching))
         }
-        ("create" | "update" | "patch", ("" | "events.k8s.io", "events", "")) => {
-            only(Route::Ordinary)
-        }
-        ("create" | "update" | "patch", ("coordination.k8s.io", "leases", ""))
-            if !matches!(a.namespace.as_str(), "kube-system" | "kube-node-lease") =>
-        {
-            only(Route::Ordinary)
-        }
+        ("create", ("" | "events.k8s.io", "events", "")) => only(Route::Ordinary),
         ("create", ("", "pods", "eviction")) => {
             with(Route::Preview, EffectKind::Evict, deletes(Deleted::Evicted))
         }

@@ -7,7 +7,7 @@ use crate::{
     about::{Container, ContainerAdded, ContainerChange, FieldChange, Hazard, Part},
     diff::segments,
     effect::Change,
-    triggers,
+    keys::{Keys, Map},
 };
 
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
@@ -40,6 +40,37 @@ pub(crate) fn pod_spec<'a>(resource: &str, object: &'a Value) -> Option<&'a Valu
     }
 }
 
+/// The metadata of the pods that an object makes.
+fn metadata<'a>(resource: &str, object: &'a Value) -> Option<&'a Value> {
+    match resource {
+        "cronjobs" => object.pointer("/spec/jobTemplate/spec/template/metadata"),
+        "podtemplates" => object.pointer("/template/metadata"),
+        "controllerrevisions" => object.pointer("/data/spec/template/metadata"),
+        resource if has_template(resource) => object.pointer("/spec/template/metadata"),
+        _ => None,
+    }
+}
+
+/// The keys of a new object that give rights, also those of the pods that it makes.
+pub(crate) fn granting<'o>(
+    keys: Keys<'_>,
+    resource: &str,
+    object: &'o Value,
+) -> impl Iterator<Item = &'o String> {
+    let of = |metadata: Option<&'o Value>, resource: String| {
+        [(Map::Labels, "labels"), (Map::Annotations, "annotations")].into_iter().flat_map(
+            move |(map, name)| {
+                let resource = resource.clone();
+                let found = metadata.and_then(|it| it.get(name)).and_then(Value::as_object);
+                let found = found.into_iter().flat_map(serde_json::Map::keys);
+                found.filter(move |key| keys.grants(&resource, map, key))
+            },
+        )
+    };
+    let own = of(object.get("metadata"), resource.to_owned());
+    own.chain(of(metadata(resource, object), "pods".to_owned()))
+}
+
 fn has_template(resource: &str) -> bool {
     matches!(
         resource,
@@ -54,6 +85,7 @@ fn has_template(resource: &str) -> bool {
 
 /// The kinds of change to the pod template, with what changes of each.
 pub(crate) fn changed(
+    keys: Keys<'_>,
     resource: &str,
     changes: &[Change],
     old: &Value,
@@ -70,6 +102,11 @@ pub(crate) fn changed(
         let segments = segments(&change.path);
         let Some(inside) = within(resource, &segments) else { continue };
         let found_here = match inside.as_slice() {
+            ["metadata", map @ ("labels" | "annotations"), key]
+                if change.new.is_some() && keys.grants("pods", Map::called(map), key) =>
+            {
+                Some((EffectKind::GrantAccess, Part::Grants((*key).to_owned())))
+            }
             ["metadata", "annotations", key] => {
                 annotations.push((*key).to_owned());
                 continue;
@@ -97,7 +134,7 @@ pub(crate) fn changed(
         found.extend(found_here);
     }
     if !annotations.is_empty() {
-        found.push(match unsafe_restart(resource, &annotations, old, new) {
+        found.push(match unsafe_restart(keys, resource, &annotations, old, new) {
             // With other changes beside it, the annotation is the least of it.
             None => (EffectKind::Restart, Part::Rolls),
             Some(why) => (EffectKind::ChangeTemplate, Part::RestartsUnsafely(why)),
@@ -107,12 +144,12 @@ pub(crate) fn changed(
 }
 
 /// Whether what runs in pods differs: not by labels or a restart, nor by how much it may use.
-pub(crate) fn runs_other_code(resource: &str, changes: &[Change]) -> bool {
+pub(crate) fn runs_other_code(keys: Keys<'_>, resource: &str, changes: &[Change]) -> bool {
     changes.iter().any(|change| {
         let segments = segments(&change.path);
         match within(resource, &segments).as_deref() {
             None => false,
-            Some(["metadata", "annotations", key]) => triggers::template_annotation(key).is_some(),
+            Some(["metadata", "annotations", key]) => keys.changes_template(key),
             Some(["metadata", ..] | ["spec", "resources", ..]) => false,
             Some(["spec", list, _, field, ..]) if CONTAINERS.contains(list) => {
                 !matches!(*field, "resources" | "resizePolicy")
@@ -156,12 +193,13 @@ fn field_change(field: &[&str], change: &Change) -> FieldChange {
 
 /// Why rolling the pods of this workload is not a safe restart; `None` where it is.
 fn unsafe_restart(
+    keys: Keys<'_>,
     resource: &str,
     annotations: &[String],
     old: &Value,
     new: &Value,
 ) -> Option<Hazard> {
-    let acts = |key: &&String| triggers::template_annotation(key).is_some();
+    let acts = |key: &&String| keys.changes_template(key);
     if let Some(key) = annotations.iter().find(acts) {
         return Some(Hazard::Annotation(key.clone()));
     }

@@ -1,5 +1,5 @@
-//! Labels and annotations that some controller acts on. A list of what is known, not of all that
-//! exists: it makes such a change a hold in production, where an inert label passes.
+//! Labels and annotations that some controller is known to act on, and how. What is in no list here
+//! acts all the same unless [`crate::keys`] knows that it does not: these tell people why.
 
 /// Keys, or prefixes that end in `/`, `-` or `.`, and what they do, on any kind of object.
 const ANNOTATIONS: &[(&str, &str)] = &[
@@ -119,9 +119,6 @@ const ON_CREATE: &[(&str, &str)] = &[
     ("argocd.argoproj.io/secret-type", "gives Argo CD a cluster or a repository"),
     ("replicator.v1.mittwald.de/", "is copied to other namespaces"),
     ("reflector.v1.k8s.emberstack.com/", "is copied to other namespaces"),
-    ("eks.amazonaws.com/role-arn", "takes rights in the cloud"),
-    ("iam.gke.io/gcp-service-account", "takes rights in the cloud"),
-    ("azure.workload.identity/", "takes rights in the cloud"),
     ("hnc.x-k8s.io/", "copies or deletes objects of other namespaces"),
 ];
 
@@ -137,7 +134,7 @@ const SELECTED: &[(&str, &str)] = &[
     ("resourceslices", "devices are selected by labels"),
 ];
 
-/// What a change of this annotation on this kind of object sets off.
+/// What a change of this annotation on this kind of object is known to set off.
 pub(crate) fn annotation(resource: &str, key: &str) -> Option<&'static str> {
     find(ANNOTATIONS, key).or_else(|| find(ON_CREATE, key)).or_else(|| match resource {
         // The annotations of a node in some tool's name are orders to its agent on the node.
@@ -146,19 +143,24 @@ pub(crate) fn annotation(resource: &str, key: &str) -> Option<&'static str> {
     })
 }
 
-/// What a change of this annotation of a pod template sets off, beside a restart.
+/// Whether something selects objects of this kind by labels, whatever the key.
+pub(crate) fn is_selected(resource: &str) -> bool {
+    SELECTED.iter().any(|(it, _)| *it == resource)
+}
+
+/// What a change of this annotation of a pod template is known to set off, beside a restart.
 pub(crate) fn template_annotation(key: &str) -> Option<&'static str> {
     find(TEMPLATE, key).or_else(|| annotation("pods", key))
 }
 
-/// What a change of this label on this kind of object sets off.
+/// What a change of this label on this kind of object is known to set off.
 pub(crate) fn label(resource: &str, key: &str) -> Option<&'static str> {
     find(LABELS, key)
         .or_else(|| find(ON_CREATE, key))
         .or_else(|| SELECTED.iter().find(|(it, _)| *it == resource).map(|(_, why)| *why))
 }
 
-/// What this label or annotation makes of a new object that would be inert without it.
+/// What this label or annotation is known to make of a new object that would be inert without it.
 pub(crate) fn on_create(key: &str) -> Option<&'static str> {
     find(ON_CREATE, key)
 }
@@ -184,7 +186,6 @@ mod tests {
             (annotation("deployments", "downscaler/force-downtime"), true),
             (annotation("nodes", "note"), false),
             (annotation("nodes", "flannel.alpha.coreos.com/public-ip"), true),
-            (annotation("serviceaccounts", "eks.amazonaws.com/role-arn"), true),
             (template_annotation("kubectl.kubernetes.io/restartedAt"), false),
             (template_annotation("sidecar.istio.io/inject"), true),
             (label("deployments", "team"), false),

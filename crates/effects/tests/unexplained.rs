@@ -2,7 +2,7 @@
 //! written by hand, and not the engine's own. `tests/cases` asks the same of the API server's dry runs.
 
 use attributes::Attributes;
-use effects::{ClassConfig, EffectKind, of_change};
+use effects::{ClassConfig, EffectKind, Known, of_change};
 use serde_json::{Value, json};
 use testkit::edits::{self, Random};
 
@@ -118,7 +118,8 @@ const THREADS: usize = 4;
 fn wrong(kind: &Kind, random: &mut Random, values: &[Value]) -> Option<String> {
     let Kind { attributes, old, places } = kind;
     let new = random.edited(old, places, values);
-    let effects = of_change(attributes, &ClassConfig::default(), Some(old), &new);
+    let classes = ClassConfig::default();
+    let effects = of_change(attributes, &Known::of(&classes), Some(old), &new);
     let differs = edits::differing(old, &new);
     if !differs.is_empty() && effects.is_empty() {
         return Some(format!("{differs:?} without an effect: {old} {new}"));

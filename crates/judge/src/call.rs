@@ -170,6 +170,12 @@ impl Write {
         object
     }
 
+    /// The manager of the fields, where it is a server-side apply.
+    pub(crate) fn applied_by(&self) -> Option<&str> {
+        let applies = matches!(self.media, MediaType::ApplyYaml | MediaType::ApplyCbor);
+        applies.then(|| self.attributes().query.first("fieldManager").unwrap_or_default())
+    }
+
     /// Its `Content-Type`.
     pub fn content_type(&self) -> Option<&HeaderValue> {
         self.call.headers.get(header::CONTENT_TYPE)

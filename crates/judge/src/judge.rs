@@ -1,6 +1,6 @@
 //! The order in which a write is judged: the plan, what is seen of the cluster, the rules.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use attributes::{Attributes, User};
@@ -14,11 +14,12 @@ use upstream::ProbeAnswer;
 
 use crate::{
     call::Write,
-    deletes,
+    deletes, environment,
     facts::{Basis, FactsKeeper, Moment},
     history,
     impact::{self, Impact},
     judgement::{Judged, Judgement, decision},
+    own,
     preview::{Previewer, is_custom_scale},
     refusal::Refusal,
     remembered::Remembered,
@@ -118,7 +119,7 @@ impl Judge {
         let asks = pack.asks_about(&plan, attributes, &write.class);
         let needs_preview = plan.route.is_looked_at(asks, first.decision() == Decision::Hold);
         let previewed = match needs_preview {
-            true => self.preview(write, plan.route).await,
+            true => self.preview(write, plan.route, pack.inert_keys()).await,
             false => Ok(Seen::default()),
         };
         let mut seen = match previewed {
@@ -130,6 +131,8 @@ impl Judge {
         deletes::set_options(write, seen.gone(), &mut effects);
         let powers = self.view.accounts.weigh(&mut effects).await;
         history::add_up(&self.remembered, &mut effects).await;
+        environment::weigh(&self.view, write, &seen, &mut effects).await;
+        own::tell_apart(&self.remembered, write, seen.live.as_ref(), &mut effects).await;
         let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen)).await?;
         // The decision's reason reaches the agent, who must not learn other accounts' rights from it.
         powers.tell(&mut effects);
@@ -140,11 +143,16 @@ impl Judge {
     }
 
     /// What is seen of the cluster, by the way that the plan names.
-    async fn preview(&self, write: &Write, route: Route) -> Previewed {
+    async fn preview(
+        &self,
+        write: &Write,
+        route: Route,
+        inert_keys: &BTreeSet<String>,
+    ) -> Previewed {
         let attributes = write.attributes();
         let (view, remembered, redactor) = (&self.view, &self.remembered, &self.redactor);
         let pod_networks = self.pod_networks.as_slice();
-        let previewer = Previewer { view, remembered, redactor, write, pod_networks };
+        let previewer = Previewer { view, remembered, redactor, write, inert_keys, pod_networks };
         match route {
             Route::Review | Route::DryRun => Ok(Seen::default()),
             Route::Read | Route::Blind if attributes.is_connect() => previewer.connect().await,

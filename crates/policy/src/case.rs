@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use attributes::{Attributes, User};
-use effects::{ClassConfig, EffectKind, NamespaceClass, Route};
+use effects::{ClassConfig, EffectKind, Known, NamespaceClass, Route};
 use http::{HeaderMap, Method};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -231,7 +231,10 @@ impl Case {
             (Route::PreviewDelete, _) => {
                 effects::of_delete(&attributes, &old.cloned().into_iter().collect::<Vec<_>>())
             }
-            (Route::Preview, Some(new)) => effects::of_change(&attributes, &config, old, new),
+            (Route::Preview, Some(new)) => {
+                let known = Known::of(&config).with_inert_keys(pack.inert_keys()).at(now);
+                effects::of_change(&attributes, &known, old, new)
+            }
             _ => Vec::new(),
         };
         let mut all = plan.effects;

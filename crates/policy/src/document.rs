@@ -373,6 +373,9 @@ pub struct SettingsSpec {
     /// By policy: values of its parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, Spanned<BTreeMap<String, Json>>>,
+    /// Labels and annotations that nothing in the cluster acts on: whole keys, with their domain.
+    #[serde(default)]
+    pub inert_keys: Vec<Spanned<String>>,
     /// Rules that do not count.
     #[serde(default)]
     pub disabled: Vec<Disabled>,

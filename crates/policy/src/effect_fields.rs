@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use effects::{
-    About, Effect, ObjectRef,
-    about::{ContainerChange, Deleted, Deletion, OwnerRef, Part, Parts},
+    About, Effect, EffectKind, ObjectRef,
+    about::{ContainerChange, Deleted, Deletion, OwnerRef, Part, Parts, Whose},
 };
 use expression::{Fields, Type};
 use serde_json::{Map, Value as Json, json};
@@ -59,6 +59,9 @@ pub(crate) fn effect_type(in_words: bool) -> Type {
         ("keys", Type::list(text())),
         ("images", Type::list(Type::object("an image", image))),
         ("powers", Type::list(Type::object("a power", power))),
+        ("managers", Type::list(text())),
+        ("foreign", Type::Bool),
+        ("due", Type::Bool),
         ("reason", text()),
     ];
     let mut fields: BTreeMap<String, Type> =
@@ -96,7 +99,15 @@ pub(crate) fn effect_json(effect: &Effect, in_words: bool) -> Json {
             }
         }
         About::Deletion(deletion) => of_deletion(deletion, &mut set),
-        About::Parts(parts) => of_parts(parts, &mut set),
+        About::Parts(parts) => {
+            if effect.kind == EffectKind::TakeFields {
+                // What is not named may be anybody's.
+                let foreign = parts.more > 0 || parts.parts.iter().any(is_foreign);
+                set("foreign", foreign.into());
+            }
+            of_parts(parts, &mut set);
+        }
+        About::Lease(lease) => set("due", lease.step.is_due().into()),
         About::Unknown(unknown) => set("reason", unknown.why.as_str().into()),
         // Of these the kind says what rules ask about; and what an account may do is not for agents.
         About::Nothing
@@ -157,15 +168,18 @@ fn of_parts(parts: &Parts, set: &mut dyn FnMut(&str, Json)) {
         return;
     }
     let (mut fields, mut keys, mut images, mut powers) = (vec![], vec![], vec![], vec![]);
+    let mut managers = vec![];
     for part in &parts.parts {
         match part {
             Part::Field(path) => fields.push(Json::from(path.as_str())),
             Part::Label(key)
             | Part::Annotation(key)
             | Part::Mark(key)
+            | Part::Grants(key)
             | Part::DataAdded(key)
             | Part::DataOverwritten(key)
             | Part::DataRemoved(key) => keys.push(Json::from(key.as_str())),
+            Part::Fields(taken) => managers.push(Json::from(taken.manager.as_str())),
             Part::Image(change) => images.push(image(change)),
             Part::Power(power) => {
                 let (kind, of) = power.parts();
@@ -174,12 +188,16 @@ fn of_parts(parts: &Parts, set: &mut dyn FnMut(&str, Json)) {
             _ => {}
         }
     }
-    for (name, list) in [("fields", fields), ("keys", keys), ("images", images), ("powers", powers)]
-    {
+    let lists = [("fields", fields), ("keys", keys), ("images", images), ("powers", powers)];
+    for (name, list) in lists.into_iter().chain([("managers", managers)]) {
         if !list.is_empty() {
             set(name, Json::Array(list));
         }
     }
+}
+
+fn is_foreign(part: &Part) -> bool {
+    !matches!(part, Part::Fields(taken) if taken.whose == Whose::Own)
 }
 
 fn image(change: &ContainerChange) -> Json {

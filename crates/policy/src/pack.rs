@@ -34,6 +34,7 @@ pub struct Pack {
     pub(crate) rules: Vec<Rule>,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) disabled: Vec<RuleName>,
+    pub(crate) inert_keys: BTreeSet<String>,
     pub(crate) digest: String,
     table: Table,
     pub(crate) guarded: Guarded,
@@ -209,6 +210,11 @@ impl Pack {
     /// Rules that settings disable.
     pub fn disabled(&self) -> &[RuleName] {
         &self.disabled
+    }
+
+    /// Labels and annotations that settings say nothing acts on.
+    pub fn inert_keys(&self) -> &BTreeSet<String> {
+        &self.inert_keys
     }
 
     /// Its policies by name, with their descriptions.

@@ -584,7 +584,12 @@ fn settings_change_parameters_and_disable_rules() {
     assert_eq!(scaled.judged(&stricter).decision, Decision::Hold);
     let disabled = "{parameters: {default: {drasticShare: 1}}, disabled: [{rule: scale-down-drastic, reason: agreed}]}";
     assert_eq!(scaled.judged(&pack(&settings(disabled))).decision, Decision::Allow);
+    let inert = pack(&settings("{inertKeys: [example.com/team]}"));
+    assert!(inert.inert_keys().iter().eq(["example.com/team"]));
     let table = [
+        ("{inertKeys: [team]}", "`team` cannot be an inert key: only keys with a domain"),
+        ("{inertKeys: [example.com/*]}", "it is not one whole key"),
+        ("{inertKeys: [eks.amazonaws.com/role-arn]}", "it gives rights"),
         (
             "{parameters: {default: {drasticshare: 1}}}",
             "no parameter `drasticshare`: did you mean `drasticShare`?",

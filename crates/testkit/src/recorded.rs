@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ::http::{HeaderMap, Method};
 use attributes::{Attributes, User};
-use effects::{ClassConfig, NamespaceClass};
+use effects::{ClassConfig, Known, NamespaceClass};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
     Action, ClassRecord, DecisionRecord, Entry, FACTS_VERSION, Facts, FactsRecord, HoldEvent,
@@ -151,7 +151,7 @@ fn judged(
     entry: Entry,
 ) -> Entry {
     let effects = match new {
-        Some(new) => effects::of_change(attributes, &ClassConfig::default(), old, new),
+        Some(new) => effects::of_change(attributes, &Known::of(&ClassConfig::default()), old, new),
         None => effects::of_delete(attributes, &old.cloned().into_iter().collect::<Vec<_>>()),
     };
     let changes = effects::normalised(attributes, effects::diff(old, new));

@@ -46,6 +46,8 @@ const NAMES: &[(&str, &[&str])] = &[
         "outage.traffic",
         &["ChangeSpec", "Delete", "ChangeTrigger", "Borrow", "CreateActive", "WriteActing"],
     ),
+    ("lease", &["TakeLease"]),
+    ("ownership", &["TakeFields"]),
     (
         "protect.tamper",
         &[

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use attributes::{Attributes, User};
-use effects::{ClassConfig, NamespaceClass};
+use effects::{ClassConfig, Known, NamespaceClass};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use policy::{Input, Objects, Pack, Pair, Source, compile};
@@ -108,7 +108,7 @@ pub(super) fn table(quick: bool) -> Result<String> {
     let (user, config) = (User::default(), ClassConfig::default());
     let class = NamespaceClass::of("shop", Some(&Default::default()), &config);
     let (old, new) = (deployment(2), deployment(3));
-    let effects = effects::of_change(&write, &config, Some(&old), &new);
+    let effects = effects::of_change(&write, &Known::of(&config), Some(&old), &new);
     let calls = if quick { 10 } else { 2_000 };
     let mut table = "| policies | compiled in | a read | a write |\n|---|---|---|---|\n".to_owned();
     for count in COUNTS {

@@ -1,6 +1,6 @@
 //! What a create, update or patch changes: the live object and the server's dry run, compared.
 
-use effects::{EffectKind, Unknown, describe};
+use effects::{EffectKind, Known, Unknown, describe};
 use payload::MediaType;
 use serde_json::Value;
 use upstream::Probe;
@@ -102,8 +102,11 @@ impl Previewer<'_> {
             Live::Hidden(_) => None,
         };
         if let Some(old) = &old {
-            let config = namespaces.config();
-            seen.effects.extend(effects::of_change(attributes, config, old.as_ref(), &new));
+            let known = Known::of(namespaces.config())
+                .with_inert_keys(self.inert_keys)
+                .with_applied_by(self.write.applied_by())
+                .at(jiff::Timestamp::now());
+            seen.effects.extend(effects::of_change(attributes, &known, old.as_ref(), &new));
             let gained = selected::gained(self.view, self.write, old.as_ref(), &new).await;
             seen.effects.extend(gained);
         }
@@ -117,6 +120,7 @@ impl Previewer<'_> {
         // A `Scale` shows neither claims nor a count of 0, and rules ask about both.
         if attributes.subresource == "scale" {
             self.weigh_claims(&mut seen).await;
+            self.weigh_owner(&mut seen).await;
             seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
         }
         self.compare(&mut seen);
@@ -134,6 +138,18 @@ impl Previewer<'_> {
         if let Some(workload) = read.await {
             effects::of_scaled_workload(&mut seen.effects, &workload);
         }
+    }
+}
+
+impl Previewer<'_> {
+    /// Whose the count is after a server-side apply, which a `Scale` does not say.
+    async fn weigh_owner(&self, seen: &mut Seen) {
+        let (attributes, path) = (self.write.attributes(), self.write.path());
+        let main = path.trim_end_matches('/').strip_suffix("/scale");
+        let (Some(manager), Some(main)) = (self.write.applied_by(), main) else { return };
+        let resource = attributes.resource.as_str();
+        let read = self.view.read_for_preview(self.write, resource, Probe::get(main), main).await;
+        seen.effects.extend(effects::of_applied_scale(attributes, manager, read.as_ref()));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What cannot or must not be previewed.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use effects::{Cidr, Unknown};
 use http::{HeaderMap, StatusCode};
@@ -20,6 +22,8 @@ pub(crate) struct Previewer<'a> {
     pub(crate) remembered: &'a Remembered,
     pub(crate) redactor: &'a Redactor,
     pub(crate) write: &'a Write,
+    /// Labels and annotations that nothing in the cluster acts on.
+    pub(crate) inert_keys: &'a BTreeSet<String>,
     /// Where pods have their addresses, besides what the nodes say.
     pub(crate) pod_networks: &'a [Cidr],
 }

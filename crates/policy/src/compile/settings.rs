@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{compiler::Compiler, file::File};
 use crate::{
     Issue,
-    document::{Document, Policy},
+    document::{Document, Policy, PolicySettings},
     packs,
 };
 
@@ -79,6 +79,18 @@ impl Compiler<'_> {
                 }
                 self.check_loosens(file, &disabled.rule);
             }
+            self.inert_keys(settings, file);
+        }
+    }
+
+    /// Takes the keys that settings call inert: each one whole, and none that gives rights.
+    fn inert_keys(&mut self, settings: &PolicySettings, file: &File) {
+        for key in &settings.spec.inert_keys {
+            if let Some(why) = effects::why_not_inert(&key.value) {
+                let message = format!("`{}` cannot be an inert key: {why}", key.value);
+                self.report(file, key.referenced, message);
+            }
+            self.pack.inert_keys.insert(key.value.clone());
         }
     }
 
