@@ -57,11 +57,9 @@ impl Preview {
     /// counted now counts as more, unless the request is looked at again before it runs.
     pub fn covers(&self, now: &Self, redactor: &Redactor, is_looked_at_again: bool) -> bool {
         let shown: HashSet<&String> = self.bound.iter().collect();
-        let more = |it: &&String| {
-            !shown.contains(it) && !(is_looked_at_again && it.starts_with(UNCOUNTED))
-        };
-        digest(redactor, &now.core, &self.bound) == self.digest
-            && now.bound.iter().filter(more).count() == 0
+        let is_shown =
+            |it: &String| shown.contains(it) || (is_looked_at_again && it.starts_with(UNCOUNTED));
+        digest(redactor, &now.core, &self.bound) == self.digest && now.bound.iter().all(is_shown)
     }
 }
 
