@@ -44,9 +44,10 @@ fn step(
         return Some(LeaseStep::TooLong);
     }
     if was.holder == is.holder && is_there {
-        // A time that goes back ends it for whoever reads the clock.
+        // A time that goes back ends it for whoever reads the clock, and so does one long past.
         let goes_back = was.renewed.is_some() && is.renewed < was.renewed;
-        return goes_back.then_some(LeaseStep::Ended);
+        let ends = is.renewed != was.renewed && is.is_long_past(now);
+        return (goes_back || ends).then_some(LeaseStep::Ended);
     }
     Some(match (was.holder, is.holder) {
         ("", _) => LeaseStep::Taken,
@@ -74,6 +75,12 @@ impl<'a> Lease<'a> {
         }
     }
 
+    /// Whether no clock that is nearly right can take it for one that somebody renews.
+    fn is_long_past(&self, now: Option<Timestamp>) -> bool {
+        let seconds = SignedDuration::from_secs(self.seconds.max(0)).max(SKEW_MAX);
+        self.renewed.zip(now).is_some_and(|(renewed, now)| now.duration_since(renewed) > seconds)
+    }
+
     /// Whether its time is over; one that says nothing of a time may be somebody's still.
     fn has_run_out(&self, now: Option<Timestamp>) -> bool {
         self.renewed.zip(now).is_some_and(|(renewed, now)| {
@@ -97,6 +104,7 @@ mod tests {
         };
         let (fresh, past) = ("2026-01-01T11:59:55.000000Z", "2026-01-01T11:00:00.000000Z");
         let (just, ahead) = ("2026-01-01T12:00:00.000000Z", "2094-01-01T12:00:00.000000Z");
+        let late = "2026-01-01T11:59:30.000000Z";
         let held = || Some(lease("a", 15, fresh));
         let table = [
             (held(), lease("a", 15, just), None),
@@ -112,6 +120,12 @@ mod tests {
                 lease("b", 15, just),
                 Some(LeaseStep::TakenFromHolder),
             ),
+            (
+                Some(json!({"spec": {"holderIdentity": "a"}})),
+                lease("a", 15, past),
+                Some(LeaseStep::Ended),
+            ),
+            (Some(json!({"spec": {"holderIdentity": "a"}})), lease("a", 15, late), None),
             (Some(lease("", 1, fresh)), lease("b", 15, just), Some(LeaseStep::Taken)),
             (None, lease("b", 15, just), Some(LeaseStep::Taken)),
             (None, lease("b", 86_400, just), Some(LeaseStep::TooLong)),

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_lower_limit_is_a_delete() {
         type Side = Option<i64>;
-        let table: [(&str, &str, &str, Side, Side, Option<&str>); 18] = [
+        type Row = (&'static str, &'static str, &'static str, Side, Side, Option<&'static str>);
+        let table: [Row; 18] = [
             ("batch", "jobs", "ttlSecondsAfterFinished", None, Some(0), Some("jobs")),
             ("batch", "jobs", "ttlSecondsAfterFinished", Some(9), Some(8), Some("jobs")),
             ("batch", "jobs", "ttlSecondsAfterFinished", Some(8), Some(9), None),

@@ -106,7 +106,7 @@ fn is_record_name(name: &str) -> bool {
         true => name.starts_with(*known),
         false => name == *known,
     };
-    NAMES.iter().any(|it| begins(it)) || NAME_ENDS.iter().any(|it| name.ends_with(it))
+    NAMES.iter().any(begins) || NAME_ENDS.iter().any(|it| name.ends_with(it))
 }
 
 fn marked(keys: Keys<'_>, object: &Value) -> Option<Record> {

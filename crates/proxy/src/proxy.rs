@@ -197,7 +197,7 @@ impl Proxy {
         };
         if call.attributes.is_read() {
             let record = Arc::clone(&self.reads).begin(call, guard);
-            return Received::Read(record, request.into_body());
+            return Received::Read(Box::new(record), request.into_body());
         }
         // Only connects upgrade: the API server ignores an upgrade that a DELETE asks for.
         let upgrade = match call.attributes.is_connect() {
@@ -228,7 +228,7 @@ impl Proxy {
 enum Received {
     /// It was refused, and is recorded.
     Refused(Response<Body>),
-    Read(ReadRecord, Incoming),
+    Read(Box<ReadRecord>, Incoming),
     Write(Box<ReceivedWrite>),
 }
 

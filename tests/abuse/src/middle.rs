@@ -133,7 +133,10 @@ impl Shared {
         let head = read_head(&mut stream).await?;
         let text = String::from_utf8_lossy(&head).into_owned();
         let target = text.split(' ').nth(1).unwrap_or_default();
-        let script = self.scripts.iter().find(|(path, _)| target.starts_with(path));
+        // A preview is no request of the agent's: the API server answers it.
+        let is_preview = target.contains("dryRun=All");
+        let of_target = |(path, _): &&(_, Script)| !is_preview && target.starts_with(path);
+        let script = self.scripts.iter().find(of_target);
         let Some((_, script)) = script else {
             let tcp = TcpStream::connect(&self.upstream).await?;
             let name = ServerName::try_from("127.0.0.1").expect("a name");

@@ -32,6 +32,7 @@ const NAMES: &[(&str, &[&str])] = &[
         &[
             "Evict",
             "Taint",
+            "TakeLease",
             "Delete",
             "ChangeTrigger",
             "ChangeSpec",

@@ -442,7 +442,7 @@ fn a_collection_is_the_objects_that_were_shown() {
         .filter(|it| it["verb"] != "get" && it["verb"] != "list")
         .filter(|it| !it["requestURI"].as_str().unwrap_or_default().contains("dryRun"))
         .collect();
-    assert!(writes.len() >= 24 && writes.iter().all(|it| by_name(it)), "{writes:?}");
+    assert!(writes.len() >= 24 && writes.iter().all(by_name), "{writes:?}");
 }
 
 /// The hold that the answer's warning names.
