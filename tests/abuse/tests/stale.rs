@@ -14,11 +14,11 @@ fn once(status: &str, body: &str) -> Script {
 #[test]
 fn a_read_is_sent_once_more_and_a_write_never() {
     let scene = Scene::new("stale");
-    let leases: &'static str =
-        Box::leak(format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", scene.dev).into());
+    // A write without a preview: a preview would meet the dead connection first.
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     let middle = Middle::start(
         scene.cluster,
-        &[("/version", once("200 OK", "{}")), (leases, once("201 Created", "{}"))],
+        &[("/version", once("200 OK", "{}")), (reviews, once("201 Created", "{}"))],
     );
     let own = middle.kubeconfig(scene.cluster, "agent-shield");
     let shield = Shield::start_as(scene.cluster, Credential::Kubeconfig(own), &[]);
@@ -30,16 +30,17 @@ fn a_read_is_sent_once_more_and_a_write_never() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         asked += 1;
     }
-    let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"},
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}},
     });
     let before = middle.scripted();
     let mut sent = 0;
     let lost = loop {
         assert!(sent < 200, "no write met a dead connection");
-        let body = lease.to_string();
+        let body = review.to_string();
         let json = Some("application/json");
-        let answer = shield.request(&scene.agent, "POST", leases, json, body.as_bytes());
+        let answer = shield.request(&scene.agent, "POST", reviews, json, body.as_bytes());
         sent += 1;
         if answer.status != 201 {
             break answer;

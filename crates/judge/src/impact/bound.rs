@@ -3,7 +3,7 @@
 use hold::UNCOUNTED;
 use serde_json::Value;
 
-use super::{kinds::Listed, text};
+use super::{listed::Listed, text};
 
 /// What comes and goes by itself wherever something lives, by group and resource.
 const PASSING: [(&str, &str); 6] = [

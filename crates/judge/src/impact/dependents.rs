@@ -6,7 +6,7 @@ use effects::Effect;
 use hold::UNCOUNTED;
 use serde_json::Value;
 
-use super::{Impact, ImpactCount, LIST_MAX, bound, counted, kinds::Listed, place, text};
+use super::{Impact, ImpactCount, LIST_MAX, bound, counted, listed::Listed, place, text};
 use crate::deletes;
 
 impl ImpactCount<'_> {

@@ -6,7 +6,11 @@ use hold::{GoesWith, UNCOUNTED};
 use serde_json::Value;
 use upstream::Probe;
 
-use super::{Impact, ImpactCount, LIST_MAX, NAMES_MAX, bound, some, text};
+use super::{
+    Impact, ImpactCount, LIST_MAX, NAMES_MAX, bound,
+    listed::{Kind, Listed},
+    some, text,
+};
 
 /// Lists that are asked for at the same time.
 const AT_A_TIME: usize = 12;
@@ -27,39 +31,6 @@ const FIRST: [&str; 11] = [
     "secrets",
     "configmaps",
 ];
-
-/// One kind of object.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Kind {
-    pub(super) resource: String,
-    /// `/api/v1`, `/apis/apps/v1`.
-    prefix: String,
-    pub(super) is_namespaced: bool,
-}
-
-impl Kind {
-    /// Its API group; empty for the core.
-    pub(super) fn group(&self) -> &str {
-        let group = self.prefix.strip_prefix("/apis/").and_then(|it| it.split('/').next());
-        group.unwrap_or_default()
-    }
-
-    pub(super) fn collection(&self, namespace: Option<&str>) -> String {
-        match namespace {
-            Some(namespace) => format!("{}/namespaces/{namespace}/{}", self.prefix, self.resource),
-            None => format!("{}/{}", self.prefix, self.resource),
-        }
-    }
-}
-
-/// What was seen of one kind: names, uids and owners.
-pub(super) struct Listed {
-    pub(super) kind: Kind,
-    /// `None` where nobody who was asked may see them, or it came too late.
-    pub(super) items: Option<Vec<Value>>,
-    /// Beside those.
-    pub(super) more: u64,
-}
 
 impl ImpactCount<'_> {
     /// Kinds that can be listed and deleted; events, which come and go by themselves, are none.

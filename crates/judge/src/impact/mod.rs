@@ -8,6 +8,7 @@
 mod bound;
 mod dependents;
 mod kinds;
+mod listed;
 mod node;
 mod users;
 
