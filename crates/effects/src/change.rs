@@ -279,10 +279,9 @@ impl Comparison<'_> {
     }
 
     fn changed(&mut self, class_config: &ClassConfig, old: &Value) {
-        let changes: Vec<Change> = leaves(Some(old), Some(self.new))
-            .into_iter()
-            .filter(|change| !is_bookkeeping(change))
-            .collect();
+        let Ok(changes) = leaves(Some(old), Some(self.new), &BOOKKEEPING) else {
+            return self.changed_beyond_telling(class_config, old);
+        };
         if changes.is_empty() {
             return;
         }
@@ -314,6 +313,15 @@ impl Comparison<'_> {
             let volume = VolumeOfClaim { namespace, name, fields: paths() };
             self.found.add(EffectKind::ChangeTrigger, Part::VolumeOfClaim(volume));
         }
+    }
+
+    /// What differs in more places than are compared: what the object as a whole shows is told all the
+    /// same.
+    fn changed_beyond_telling(&mut self, class_config: &ClassConfig, old: &Value) {
+        self.found.others.push(unknown(self.attributes, Unknown::TooManyDifferences));
+        self.namespace(class_config, old);
+        self.credential();
+        self.powers(Some(old), true);
     }
 
     fn credential(&mut self) {
@@ -388,6 +396,8 @@ impl Comparison<'_> {
                 if self.found.kinds.contains_key(&EffectKind::ChangeOwners) => {}
             ["metadata", "finalizers", ..]
                 if self.found.kinds.contains_key(&EffectKind::ChangeFinalizers) => {}
+            ["spec", "taints", ..]
+                if self.is("", "nodes") && self.found.kinds.contains_key(&EffectKind::Taint) => {}
             ["metadata", "ownerReferences", ..] => {
                 let owners = OldNew { old: owners(old), new: owners(self.new) };
                 self.found.add(EffectKind::ChangeOwners, Part::Owners(owners));
@@ -501,11 +511,6 @@ impl Comparison<'_> {
     fn text(&self, path: &str) -> Option<&str> {
         self.new.pointer(path).and_then(Value::as_str).filter(|it| !it.is_empty())
     }
-}
-
-fn is_bookkeeping(change: &Change) -> bool {
-    let field = change.path.strip_prefix("/metadata/").and_then(|it| it.split('/').next());
-    field.is_some_and(|field| BOOKKEEPING.contains(&field))
 }
 
 fn is_empty(value: Option<&Value>) -> bool {
