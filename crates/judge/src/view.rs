@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use ledger::{Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage};
 use payload::Redactor;
 use serde_json::Value;
-use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer};
+use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer, ProbeError};
 
 use crate::{accounts::Accounts, call::Write, seen::Live};
 
@@ -62,7 +62,7 @@ impl ClusterView {
     /// # Errors
     /// Why no whole answer came; an error status is an answer.
     pub async fn read_as_agent(&self, write: &Write, target: &str) -> Result<ProbeAnswer, String> {
-        self.ask(write, Probe::get(target), false).await
+        self.ask(write, Probe::get(target).at_most(write.weight.values_max()), false).await
     }
 
     /// Reads the object that a write is to: as the agent, then with the proxy's own rights, but
@@ -81,7 +81,7 @@ impl ClusterView {
         // INVARIANT: the proxy's own rights never read a Secret.
         let is_secret = write.attributes().resource == "secrets";
         let hidden = Live::Hidden(Unknown::Hidden(Hidden { read, is_secret }));
-        if is_secret {
+        if is_secret || write.weight.is_exceeded() {
             return hidden;
         }
         match self.own.read(&target).await {
@@ -144,6 +144,9 @@ impl ClusterView {
         let user_agent = write.call.headers.get(header::USER_AGENT).cloned();
         let started = Instant::now();
         let answer = self.api.probe(write.call.run_as.clone(), user_agent, &audit_id, probe).await;
+        if let Err(ProbeError::TooMany(_)) = answer {
+            write.weight.exceed();
+        }
         let (code, outcome, bytes) = match &answer {
             Ok(answer) => (answer.status.as_u16(), Outcome::Answered, answer.bytes.len() as u64),
             Err(_) => (0, Outcome::Unknown, 0),

@@ -1,6 +1,7 @@
 //! A held request: in the store before it waits, and what its agent is told of it.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -73,7 +74,8 @@ impl Holding {
     ) -> Result<Response<Body>, ProxyError> {
         let mut waiter = self.enqueue(&write, judgement).await?;
         let id = waiter.id().clone();
-        let open_until = Instant::now() + self.open_time(&write);
+        let now = Instant::now();
+        let open_until = now.checked_add(self.open_time(&write)).unwrap_or(now);
         let mut left = Left { recorder: &self.recorder, write: &write, id: &id, answered: false };
         let ended = self.wait(&write, open_until, &mut waiter).await;
         left.answered = true;
@@ -182,7 +184,8 @@ impl Holding {
             preview,
         };
         let insertion = Insertion {
-            denied_since: hold.changed_at() - STILL_DENIED,
+            // Without a moment before it, nothing is too old.
+            denied_since: hold.changed_at().checked_sub(STILL_DENIED).unwrap_or(Timestamp::MIN),
             hold,
             shown,
             join: join_of(write),
@@ -231,7 +234,7 @@ impl Holding {
             if shown.digest == of.digest && shown.covers(preview, &self.redactor, true) {
                 return self.joined(&id, &of, insertion).await;
             }
-            let effects = insertion.hold.summary().effects.clone();
+            let effects = preview.effects.clone();
             self.runner.drift(hold, decision, effects, preview.clone()).await?;
         }
         self.joined(&id, &of, insertion).await
@@ -271,6 +274,7 @@ impl Holding {
             reason: decision.reason(),
             severity: decision.severity(),
             effects: judgement.effect_records(),
+            more_effects: BTreeMap::new(),
             digest: judgement.preview.digest.clone(),
             uid: judgement.preview.uid.clone(),
             quorum: Quorum::of(decision.reviewers()),

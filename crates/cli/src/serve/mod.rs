@@ -7,6 +7,7 @@ mod cluster;
 mod identity;
 mod listeners;
 mod log;
+mod ranges;
 mod run;
 
 pub(crate) use args::ServeArgs;

@@ -89,7 +89,8 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (tell, answer) = oneshot::channel();
         let change = Box::new(Change { apply: Some(apply), result: None, tell });
-        let until = Instant::now() + TIME_MAX;
+        let now = Instant::now();
+        let until = now.checked_add(TIME_MAX).unwrap_or(now);
         let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
         let sent = tokio::time::timeout(TIME_MAX, self.0.send(Waiting { change, failing, until }));
         match sent.await {
