@@ -15,7 +15,9 @@ fn once(status: &str, body: &str) -> Script {
 fn a_read_is_sent_once_more_and_a_write_never() {
     let scene = Scene::new("stale");
     // A write without a preview: a preview would meet the dead connection first.
-    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let group = "/apis/authorization.k8s.io/v1/namespaces";
+    let reviews: &'static str =
+        Box::leak(format!("{group}/{}/localsubjectaccessreviews", scene.dev).into());
     let middle = Middle::start(
         scene.cluster,
         &[("/version", once("200 OK", "{}")), (reviews, once("201 Created", "{}"))],
@@ -31,8 +33,8 @@ fn a_read_is_sent_once_more_and_a_write_never() {
         asked += 1;
     }
     let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}},
+        "apiVersion": "authorization.k8s.io/v1", "kind": "LocalSubjectAccessReview",
+        "spec": {"user": "x", "resourceAttributes": {"verb": "get", "resource": "pods"}},
     });
     let before = middle.scripted();
     let mut sent = 0;
