@@ -91,8 +91,8 @@ impl Drill {
                 hold["state"] == "pending" && held == name
             });
             let id = hold["id"].as_str().unwrap_or_default();
-            let args = [verdict, id, "--reason", "a test"];
-            let output = self.shield.cli(&scene.reviewer).args(args).output().expect("a CLI");
+            let mut command = self.shield.decision(&scene.reviewer, verdict, id, "a test");
+            let output = command.output().expect("a CLI");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             waits.join().expect("an answer")
         })
