@@ -9,15 +9,11 @@ use effects::{
     about::{Environment, Part, Parts},
 };
 use serde_json::Value;
-use upstream::Probe;
 
 use crate::{call::Write, seen::Seen, view::ClusterView};
 
 /// A write waits so long for this, and then counts as the worst.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// Objects of one page, and pages of one kind, that are looked at.
-const PAGE_MAX: usize = 500;
-const PAGES_MAX: usize = 10;
 /// Users that an effect names.
 const NAMED_MAX: usize = 6;
 
@@ -97,7 +93,7 @@ async fn users(view: &ClusterView, write: &Write, added: &Added) -> Option<Vec<S
     let mut users = Vec::new();
     for (api, resource, kind, spec) in WORKLOADS {
         let collection = format!("{api}/namespaces/{namespace}/{resource}");
-        for item in whole(view, write, resource, &collection).await? {
+        for item in view.all(write, resource, &collection, "").await? {
             let name = item.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             let is_owned = item.pointer("/metadata/ownerReferences/0/controller").is_some();
             // Its owner says it once.
@@ -107,28 +103,6 @@ async fn users(view: &ClusterView, write: &Write, added: &Added) -> Option<Vec<S
         }
     }
     Some(users)
-}
-
-/// All objects of a collection; `None` where they are not visible, or too many.
-async fn whole(
-    view: &ClusterView,
-    write: &Write,
-    resource: &str,
-    collection: &str,
-) -> Option<Vec<Value>> {
-    let (mut items, mut next) = (Vec::new(), String::new());
-    for _ in 0..PAGES_MAX {
-        let target = format!("{collection}?limit={PAGE_MAX}{next}");
-        let probe = Probe::get(&target);
-        let mut list = view.read_for_preview(write, resource, probe, &target).await?;
-        let page = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take)?;
-        items.extend(page);
-        match list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default() {
-            "" => return Some(items),
-            token => next = format!("&continue={token}"),
-        }
-    }
-    None
 }
 
 /// Whether a pod takes the object whole, or names one of the keys that come.

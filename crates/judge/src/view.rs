@@ -103,12 +103,17 @@ impl ClusterView {
         probe: Probe,
         target: &str,
     ) -> Option<Value> {
-        match self.ask(write, probe, false).await {
+        let hidden = match self.ask(write, probe, false).await {
             Ok(answer) if answer.status.is_success() => return answer.json,
-            _ if resource == "secrets" => return None,
-            _ => {}
+            Ok(answer) => answer.status.to_string(),
+            Err(error) => error,
+        };
+        if resource == "secrets" {
+            tracing::debug!(target, %hidden, "the agent does not see Secrets");
+            return None;
         }
-        self.own.read(target).await.ok()
+        let seen = self.own.read(target).await;
+        seen.inspect_err(|error| tracing::debug!(target, %hidden, %error, "nobody sees it")).ok()
     }
 
     /// Every object of a collection, page by page, as [`ClusterView::read_for_preview`] reads it; `None`
@@ -126,8 +131,7 @@ impl ClusterView {
             let target = format!("{collection}?limit={PAGE_OBJECTS_MAX}&{query}{next}");
             let mut list =
                 self.read_for_preview(write, resource, Probe::get(&target), &target).await?;
-            let items = list.get_mut("items").and_then(Value::as_array_mut)?;
-            all.append(items);
+            all.extend(upstream::take_items(&mut list)?);
             match list.pointer("/metadata/continue").and_then(Value::as_str) {
                 None | Some("") => return Some(all),
                 Some(token) if is_base64_url(token) => next = format!("&continue={token}"),

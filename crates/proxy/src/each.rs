@@ -126,8 +126,7 @@ impl Gone {
     fn add(&mut self, name: String, status: StatusCode, mut said: Value, bytes: usize) {
         match status.as_u16() {
             200..=299 => {
-                let items = said.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
-                match items {
+                match upstream::take_items(&mut said) {
                     Some(items) if items.is_empty() => self.missing.push(name),
                     Some(items) => {
                         self.gone.push(name);

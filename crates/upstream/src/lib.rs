@@ -32,7 +32,7 @@ pub use namespaces::Namespaces;
 pub use openapi::OpenApi;
 pub use policies::{PolicyObject, PolicyObjects, PolicyObjectsError, Version};
 pub use pool::{ApiServer, CONNECTIONS_MAX, ConnectError};
-pub use probe::{Probe, ProbeAnswer, ProbeError};
+pub use probe::{Probe, ProbeAnswer, ProbeError, take_items};
 pub use rights::{POLICY_RIGHTS, RIGHTS, Right};
 pub use run_as::{Bearer, RunAs};
 pub use send_error::SendError;

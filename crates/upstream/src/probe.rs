@@ -129,6 +129,18 @@ impl Probe {
     }
 }
 
+/// The objects of a list, taken out of it; `None` where it is no list.
+///
+/// One that is empty may say `null`: a list of metadata does
+/// (k8s.io/apiserver, pkg/endpoints/handlers `asPartialObjectMetadataList`).
+pub fn take_items(list: &mut Value) -> Option<Vec<Value>> {
+    match list.get_mut("items").map(Value::take)? {
+        Value::Array(items) => Some(items),
+        Value::Null => Some(Vec::new()),
+        _ => None,
+    }
+}
+
 impl ApiServer {
     /// Asks as the agent. `audit_id` is the probe's own, so the cluster's audit log tells them apart.
     ///
@@ -171,7 +183,25 @@ impl ApiServer {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn an_empty_list_is_one() {
+        let table = [
+            (json!({"items": [1, 2]}), Some(2)),
+            (json!({"items": []}), Some(0)),
+            (json!({"items": null}), Some(0)),
+            (json!({"items": {}}), None),
+            (json!({"kind": "Status"}), None),
+            (json!([]), None),
+        ];
+        for (mut list, want) in table {
+            let said = list.to_string();
+            assert_eq!(take_items(&mut list).map(|it| it.len()), want, "{said}");
+        }
+    }
 
     #[test]
     fn dry_runs_only_what_a_dry_run_leaves_undone() {

@@ -297,7 +297,8 @@ fn send(
     headers.extend(route.content_type.map(|it| ("Content-Type", it)));
     let target = filled(route.target, namespace, name);
     let body = filled(&route.body, namespace, name);
-    http::request(url, ca, route.method, &target, &headers, body.as_bytes()).expect("an answer")
+    http::request(url, ca, route.method, &target, &headers, body.as_bytes())
+        .unwrap_or_else(|error| panic!("{}: no answer: {error}", route.what))
 }
 
 fn is_done(scene: &Scene, route: &Route, namespace: &str, name: &str) -> bool {

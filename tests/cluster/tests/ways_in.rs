@@ -9,7 +9,7 @@ use std::{
 
 use cluster::{Scene, deployment, list};
 use serde_json::{Value, json};
-use testkit::{Cluster, Credential, Shield, rbac_own, wait_until};
+use testkit::{Agent, Cluster, Credential, Shield, rbac_own, wait_until};
 
 const BOT: &str = "certificate-bot";
 const BOTS: &str = "certificate-bots";
@@ -318,10 +318,111 @@ fn certificate_reads(scene: &Scene, shield: &Shield, groups: &[&str]) -> bool {
     kubectl(scene, &kubeconfig, &["get", "--raw", "/version"]).status.success()
 }
 
+/// An agent that may not read what the proxy's own rights show.
+fn narrow(scene: &Scene) -> Agent {
+    let writes = json!([
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["pods", "pods/proxy", "services/proxy"], "verbs": ["*"]},
+        {"apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
+    ]);
+    let both = [scene.dev.as_str(), scene.prod.as_str()];
+    scene.cluster.agent(&scene.dev, NARROW, &both, &writes).expect("an agent")
+}
+
+/// A Service in the scene's other namespace that ends at this address.
+fn serve_at(scene: &Scene, name: &str, address: &str) {
+    let metadata = json!({"name": name, "namespace": scene.dev});
+    let mut of_slice = metadata.clone();
+    of_slice["labels"] = json!({"kubernetes.io/service-name": name});
+    let items = [
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+            "spec": {"ports": [{"port": 80}]},
+        }),
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": of_slice,
+            "addressType": "IPv4", "endpoints": [{"addresses": [address]}], "ports": [{"port": 80}],
+        }),
+    ];
+    scene.cluster.apply(&list(&items)).expect("a Service");
+}
+
+/// Where the object of this path says that something is.
+fn address_of(scene: &Scene, object: &str, pointer: &str) -> String {
+    let object = scene.cluster.get(object).expect("an object");
+    object.pointer(pointer).and_then(Value::as_str).expect("an address").to_owned()
+}
+
+/// A pod whose address is of a node's network is reached; nobody answers at that address.
+fn pod_is_reached(scene: &Scene, shield: &Shield) -> bool {
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE},
+        "spec": {"unschedulable": true, "podCIDR": "fd00:77::/64", "podCIDRs": ["fd00:77::/64"]},
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "reached", "namespace": scene.dev},
+        "spec": {
+            "schedulerName": "nobody", "automountServiceAccountToken": false,
+            "containers": [{"name": "c", "image": "registry.example.com/c:1"}],
+        },
+    });
+    scene.cluster.apply(&list(&[node, pod])).expect("a Pod");
+    let status = r#"{"status":{"podIP":"fd00:77::7","podIPs":[{"ip":"fd00:77::7"}]}}"#;
+    let patch = ["-n", &scene.dev, "patch", "pod", "reached", "--subresource=status", "-p", status];
+    let patched = scene.cluster.kubectl().args(patch).output().expect("kubectl");
+    assert!(patched.status.success(), "{}", said(&patched));
+    let target = format!("/api/v1/namespaces/{}/pods/reached/proxy/", scene.dev);
+    shield.request(&narrow(scene), "GET", &target, None, b"").status == 503
+}
+
+/// Who knows whose address a Service reaches denies it; who does not asks a person.
+fn relay_is_denied(scene: &Scene, shield: &Shield, address: &str) -> bool {
+    serve_at(scene, "relay", address);
+    let target = format!("/api/v1/namespaces/{}/services/relay/proxy/", scene.dev);
+    shield.request(&narrow(scene), "GET", &target, None, b"").status == 403
+}
+
+/// A pod of a Deployment that no budget guards.
+fn pod_is_replaced(scene: &Scene, shield: &Shield) -> bool {
+    let pods = format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Dfree", scene.prod);
+    let pod = wait_until(Duration::from_secs(60), "a pod beside two that are ready", || {
+        let pods = scene.cluster.get(&pods)?;
+        let is_ready = |it: &&Value| {
+            let conditions = it["status"]["conditions"].as_array();
+            let is = |it: &Value| it["type"] == "Ready" && it["status"] == "True";
+            it["metadata"]["deletionTimestamp"].is_null()
+                && conditions.is_some_and(|all| all.iter().any(is))
+        };
+        let ready: Vec<&Value> = pods["items"].as_array()?.iter().filter(is_ready).collect();
+        let pod = ready.first().filter(|_| ready.len() >= 3)?;
+        pod["metadata"]["name"].as_str().map(str::to_owned)
+    });
+    let target = format!("/api/v1/namespaces/{}/pods/{pod}", scene.prod);
+    shield.request(&narrow(scene), "DELETE", &target, None, b"").status == 200
+}
+
+/// A label that no network policy selects by.
+fn namespace_is_labelled(scene: &Scene, shield: &Shield) -> bool {
+    let target = format!("/api/v1/namespaces/{}", scene.dev);
+    let patch = json!({"metadata": {"labels": {"note": scene.cluster.unique("note")}}});
+    let merge = Some("application/merge-patch+json");
+    let body = patch.to_string().into_bytes();
+    shield.request(&narrow(scene), "PATCH", &target, merge, &body).status == 200
+}
+
 /// An account with a Role in the scene's other namespace.
 const READER: &str = "reader";
 
-const USED: [Used; 12] = [
+/// An agent with rights in the scene's namespaces only.
+const NARROW: &str = "narrow";
+
+const NODE: &str = "ways-in";
+const API_SERVER_SLICE: &str =
+    "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+const API_SERVER_SERVICE: &str = "/api/v1/namespaces/default/services/kubernetes";
+
+const USED: [Used; 17] = [
     Used { verb: "create", resource: "tokenreviews", works: |a, b| write(a, b) == 201 },
     Used { verb: "create", resource: "subjectaccessreviews", works: reviewer_lists },
     Used { verb: "get", resource: "namespaces", works: |a, b| write(a, b) == 201 },
@@ -331,6 +432,21 @@ const USED: [Used; 12] = [
     Used { verb: "list", resource: "clusterrolebindings", works: harmless_pod_passes },
     Used { verb: "get", resource: "roles", works: harmless_pod_passes },
     Used { verb: "get", resource: "clusterroles", works: harmless_pod_passes },
+    Used { verb: "list", resource: "nodes", works: pod_is_reached },
+    Used { verb: "list", resource: "poddisruptionbudgets", works: pod_is_replaced },
+    Used { verb: "list", resource: "networkpolicies", works: namespace_is_labelled },
+    Used {
+        verb: "get",
+        resource: "endpointslices",
+        works: |a, b| {
+            relay_is_denied(a, b, &address_of(a, API_SERVER_SLICE, "/endpoints/0/addresses/0"))
+        },
+    },
+    Used {
+        verb: "get",
+        resource: "services",
+        works: |a, b| relay_is_denied(a, b, &address_of(a, API_SERVER_SERVICE, "/spec/clusterIP")),
+    },
     Used { verb: "get", resource: "configmaps", works: reviewer_lists },
     Used { verb: "impersonate", resource: "users", works: |a, b| certificate_reads(a, b, &[]) },
     Used {
@@ -364,6 +480,7 @@ fn each_right_of_its_own_is_used_and_missed() {
     let scene = Scene::new("own-rights");
     let reads = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
     scene.cluster.agent(&scene.dev, READER, &[&scene.dev], &reads).expect("an account");
+    scene.cluster.apply(&deployment(&scene.prod, "free", 3)).expect("a Deployment");
     let (complete, all) = without(scene.cluster, None);
     assert_eq!(all, USED.len(), "a right that nothing here uses");
     assert!(!complete.log().contains("lacks a right"), "{}", complete.log());
@@ -381,4 +498,6 @@ fn each_right_of_its_own_is_used_and_missed() {
         assert!(named || used.verb == "impersonate", "{what}: not named:\n{}", shield.log());
         assert!(!(used.works)(&scene, &shield), "{what}: works without");
     }
+    let deleted = scene.cluster.kubectl().args(["delete", "node", NODE]).output();
+    assert!(deleted.is_ok_and(|it| it.status.success()), "the node stays");
 }

@@ -61,9 +61,7 @@ impl ImpactCount<'_> {
         let list = self.read(&kind.resource, Probe::get_metadata(&target), &target).await;
         let more = list.as_ref().and_then(|it| it.pointer("/metadata/remainingItemCount"));
         let more = more.and_then(Value::as_u64).unwrap_or(0);
-        let items = list.and_then(|mut list| {
-            list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take)
-        });
+        let items = list.and_then(|mut list| upstream::take_items(&mut list));
         Listed { kind: kind.clone(), items, more }
     }
 

@@ -85,7 +85,7 @@ impl ImpactCount<'_> {
     async fn whole(&self, resource: &str, collection: &str, query: &str) -> Option<Vec<Value>> {
         let target = format!("{collection}?limit={LIST_MAX}{query}");
         let mut list = self.read(resource, Probe::get(&target), &target).await?;
-        list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take)
+        upstream::take_items(&mut list)
     }
 
     fn is_late(&self) -> bool {

@@ -18,10 +18,9 @@ impl Previewer<'_> {
             DryRun::Would(list) => list.unwrap_or_default(),
             DryRun::Nothing(why) => return self.unknown_because(why).await,
         };
-        let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) else {
+        let Some(items) = upstream::take_items(&mut list) else {
             return self.unknown_because(Unknown::NotListed).await;
         };
-        let items = std::mem::take(items);
         let mut seen = Seen {
             effects: effects::of_delete(self.write.attributes(), &items),
             targets: items.iter().map(target).collect(),
