@@ -50,7 +50,7 @@ fn attributes(target: &str) -> Attributes {
 fn comparing_grows_with_the_object() {
     let deployment = attributes("/apis/apps/v1/namespaces/d/deployments/x");
     type Make = fn(usize, &str) -> Value;
-    let table: [(&str, Make); 6] = [
+    let table: [(&str, Make); 10] = [
         ("named items", |n, word| {
             let env: Vec<Value> =
                 (0..n).map(|i| json!({"name": format!("E{i}"), "value": word})).collect();
@@ -73,6 +73,26 @@ fn comparing_grows_with_the_object() {
             let finalizers: Vec<String> = (0..n).map(|i| format!("{word}.io/{i}")).collect();
             json!({"metadata": {"finalizers": finalizers}})
         }),
+        ("containers", |n, word| {
+            let container = |i| json!({"name": format!("c{i}"), "image": word});
+            let containers: Vec<Value> = (0..n).map(container).collect();
+            json!({"spec": {"template": {"spec": {"containers": containers}}}})
+        }),
+        ("init containers and volumes", |n, word| {
+            let named = |i| json!({"name": format!("c{i}"), "image": {"reference": word}});
+            let items: Vec<Value> = (0..n).map(named).collect();
+            json!({"spec": {"template": {"spec": {"initContainers": items, "volumes": items}}}})
+        }),
+        ("a record of what was applied", |n, word| {
+            let labels: serde_json::Map<_, _> =
+                (0..n).map(|i| (format!("l{i}"), json!(word))).collect();
+            let record = json!({"metadata": {"labels": labels}}).to_string();
+            let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": record});
+            json!({"metadata": {"labels": labels, "annotations": annotations}})
+        }),
+        ("levels", |n, word| {
+            (0..n / 4).fold(json!(vec![word; n]), |inner, _| json!({"a": inner, "b": [word]}))
+        }),
         ("fields of the spec", |n, word| {
             let fields: serde_json::Map<_, _> =
                 (0..n).map(|i| (format!("f{i}"), json!(word))).collect();
@@ -93,6 +113,19 @@ fn comparing_grows_with_the_object() {
             black_box(effects::digest_input(&found, &changes, "uid"));
         });
     }
+}
+
+#[test]
+fn comparing_nodes_grows_with_their_taints() {
+    let node = attributes("/api/v1/nodes/n");
+    let make = |count: usize, word: &str| {
+        let taint = |i| json!({"key": format!("k{i}"), "value": word, "effect": "NoSchedule"});
+        json!({"spec": {"taints": (0..count).map(taint).collect::<Vec<_>>()}})
+    };
+    grows_in_step("taints", |count| {
+        let (old, new) = (make(count, "a"), make(count, "b"));
+        black_box(effects::of_change(&node, &ClassConfig::default(), Some(&old), &new));
+    });
 }
 
 #[test]

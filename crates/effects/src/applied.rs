@@ -1,6 +1,8 @@
 //! The annotation in which `kubectl apply` remembers what it applied last. The next apply removes
 //! what stands in it and no longer in the file: written alone, it deletes by the next apply's hand.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::{EffectKind, about::Part, diff::leaves, effect::Change};
@@ -17,15 +19,23 @@ pub(crate) fn judge(changes: &[Change]) -> Option<(EffectKind, Part)> {
         serde_json::from_str(side.as_ref()?.as_str()?).ok()
     };
     let mirrors = match (read(&change.old), read(&change.new)) {
-        (Some(old), Some(new)) => leaves(Some(&old), Some(&new))
-            .iter()
-            .filter(|said| !says_nothing(&said.old) || !says_nothing(&said.new))
-            .all(|said| changes.iter().any(|done| done.path == said.path && done.new == said.new)),
+        (Some(old), Some(new)) => says(&old, &new, changes),
         _ => false,
     };
     Some(match mirrors {
         true => (EffectKind::ChangeLabels, Part::AppliedRecord),
         false => (EffectKind::ChangeTrigger, Part::ForeignAppliedRecord),
+    })
+}
+
+/// Whether what differs between two records is among what changes in the object.
+fn says(old: &Value, new: &Value, changes: &[Change]) -> bool {
+    let done: HashMap<&str, &Change> = changes.iter().map(|it| (it.path.as_str(), it)).collect();
+    // What says more than anybody can compare is not believed.
+    leaves(Some(old), Some(new), &[]).is_ok_and(|said| {
+        let mut telling =
+            said.iter().filter(|said| !says_nothing(&said.old) || !says_nothing(&said.new));
+        telling.all(|said| done.get(said.path.as_str()).is_some_and(|it| it.new == said.new))
     })
 }
 
@@ -87,10 +97,11 @@ mod tests {
             ("goes", object(None, &json!({}), 5), Some(EffectKind::ChangeTrigger)),
         ];
         for (what, after, want) in table {
-            let changes = leaves(Some(&before), Some(&after));
+            let changes = leaves(Some(&before), Some(&after), &[]).expect("changes");
             assert_eq!(judge(&changes).map(|(kind, _)| kind), want, "{what}");
         }
-        let first = leaves(Some(&object(None, &json!({}), 5)), Some(&before));
+        let first =
+            leaves(Some(&object(None, &json!({}), 5)), Some(&before), &[]).expect("changes");
         assert_eq!(judge(&first).map(|(kind, _)| kind), Some(EffectKind::ChangeTrigger));
     }
 }

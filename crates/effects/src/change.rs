@@ -305,14 +305,12 @@ impl Comparison<'_> {
     }
 
     fn changed(&mut self, class_config: &ClassConfig, old: &Value) {
-        let changes: Vec<Change> = leaves(Some(old), Some(self.new))
-            .into_iter()
-            .filter(|change| !is_bookkeeping(change))
-            .collect();
-        let (by, is_noop) = (self.known.applied_by, changes.is_empty());
+        let changes = leaves(Some(old), Some(self.new), &BOOKKEEPING);
+        let (by, is_noop) = (self.known.applied_by, changes.as_ref().is_ok_and(Vec::is_empty));
         for part in ownership::changed(self.attributes, by, old, self.new, is_noop) {
             self.found.add(EffectKind::TakeFields, part);
         }
+        let Ok(changes) = changes else { return self.changed_beyond_telling(class_config, old) };
         if is_noop {
             return;
         }
@@ -347,6 +345,17 @@ impl Comparison<'_> {
             let volume = VolumeOfClaim { namespace, name, fields: paths() };
             self.found.add(EffectKind::ChangeTrigger, Part::VolumeOfClaim(volume));
         }
+    }
+
+    /// What differs in more places than are compared: what the object as a whole shows is told all the
+    /// same.
+    fn changed_beyond_telling(&mut self, class_config: &ClassConfig, old: &Value) {
+        self.found.others.push(unknown(self.attributes, Unknown::TooManyDifferences));
+        self.namespace(class_config, old);
+        self.credential();
+        self.record(Some(old));
+        self.lease(Some(old));
+        self.powers(Some(old), true);
     }
 
     /// A tool's record, as it is or would be.
@@ -440,6 +449,8 @@ impl Comparison<'_> {
                 if self.found.kinds.contains_key(&EffectKind::ChangeOwners) => {}
             ["metadata", "finalizers", ..]
                 if self.found.kinds.contains_key(&EffectKind::ChangeFinalizers) => {}
+            ["spec", "taints", ..]
+                if self.is("", "nodes") && self.found.kinds.contains_key(&EffectKind::Taint) => {}
             ["metadata", "ownerReferences", ..] => {
                 let owners = OldNew { old: owners(old), new: owners(self.new) };
                 self.found.add(EffectKind::ChangeOwners, Part::Owners(owners));
@@ -556,11 +567,6 @@ impl Comparison<'_> {
     fn text(&self, path: &str) -> Option<&str> {
         self.new.pointer(path).and_then(Value::as_str).filter(|it| !it.is_empty())
     }
-}
-
-fn is_bookkeeping(change: &Change) -> bool {
-    let field = change.path.strip_prefix("/metadata/").and_then(|it| it.split('/').next());
-    field.is_some_and(|field| BOOKKEEPING.contains(&field))
 }
 
 /// The keys of its labels and annotations.

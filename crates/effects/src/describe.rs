@@ -408,6 +408,7 @@ fn unknown(why: &Unknown) -> String {
         }
         Unknown::NotTheObject => "the API server's dry run did not answer with the object",
         Unknown::KeepsChanging => "the object kept changing while it was looked at",
+        Unknown::TooManyDifferences => "it differs in more than 10,000 places, and is not compared",
         Unknown::NotThere => "scales what is not there",
         Unknown::AnotherObject => "the object is another one meanwhile",
         Unknown::RelativePatch => {

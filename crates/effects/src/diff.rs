@@ -25,20 +25,40 @@ const STAMPS: [&str; 2] = ["lastUpdateTime", "lastTransitionTime"];
 /// Stands for what the server makes up anew in each dry run of a create.
 pub(crate) const MADE_UP: &str = "(made by the server)";
 
+/// Differences that one comparison names, and the bytes of their paths: an agent decides how many there
+/// are, and a path is as long as the keys above it, which are its own to choose.
+const CHANGES_MAX: usize = 10_000;
+const PATH_BYTES_MAX: usize = 4 << 20;
+
 /// What the ServiceAccount admission calls the token volume of a new pod, before five random letters.
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
+/// More differences than one comparison names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TooMany;
+
 /// Every path at which two objects differ, sorted. Items of a list are told apart by `name` where
 /// all have one of their own (containers, env, volumes), so that an insertion shows as one; their
-/// path then has the name where an index would stand.
+/// path then has the name where an index would stand. Beyond 10,000 differences there is one, from
+/// the whole object to the whole object.
 pub fn diff(old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
-    differences(old, new, false)
+    differences(old, new, Depth::Whole).unwrap_or_else(|TooMany| {
+        vec![Change { path: String::new(), old: old.cloned(), new: new.cloned() }]
+    })
 }
 
 /// As [`diff`], but what comes or goes as a whole is named down to its last field: a rule that
-/// knows `/spec/unschedulable` sees it also where all of `/spec` is new.
-pub(crate) fn leaves(old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
-    differences(old, new, true)
+/// knows `/spec/unschedulable` sees it also where all of `/spec` is new. Fields of the metadata in
+/// `but` are not compared.
+///
+/// # Errors
+/// [`TooMany`] where there are more than 10,000.
+pub(crate) fn leaves(
+    old: Option<&Value>,
+    new: Option<&Value>,
+    but: &'static [&'static str],
+) -> Result<Vec<Change>, TooMany> {
+    differences(old, new, Depth::Leaves { but })
 }
 
 /// The segments of a path, unescaped.
@@ -46,18 +66,24 @@ pub(crate) fn segments(path: &str) -> Vec<String> {
     path.split('/').skip(1).map(|it| it.replace("~1", "/").replace("~0", "~")).collect()
 }
 
-fn differences(old: Option<&Value>, new: Option<&Value>, to_the_leaf: bool) -> Vec<Change> {
-    let mut walk = Walk { path: String::new(), to_the_leaf, changes: Vec::new() };
-    walk.values(old, new);
+fn differences(
+    old: Option<&Value>,
+    new: Option<&Value>,
+    depth: Depth,
+) -> Result<Vec<Change>, TooMany> {
+    let mut walk = Walk { path: String::new(), depth, changes: Vec::new(), path_bytes: 0 };
+    walk.values(old, new)?;
     walk.changes.sort_by(|a, b| a.path.cmp(&b.path));
-    walk.changes
+    Ok(walk.changes)
 }
 
 /// Leaves out what no request asks for: versions, times, managed fields, what the server makes up,
 /// and `status` unless a subresource writes it.
 pub fn normalised(attributes: &Attributes, changes: Vec<Change>) -> Vec<Change> {
     let mut changes = changes;
-    // A create or delete differs as a whole: leave those fields out inside.
+    let of_main_object = attributes.subresource.is_empty();
+    // A create or delete differs as a whole, and so does what differs in too many places: leave those
+    // fields out inside.
     for change in changes.iter_mut().filter(|change| change.path.is_empty()) {
         let created = change.old.is_none();
         for side in [&mut change.old, &mut change.new] {
@@ -65,7 +91,7 @@ pub fn normalised(attributes: &Attributes, changes: Vec<Change>) -> Vec<Change> 
                 if created {
                     forget_made_up(attributes, object);
                 }
-                strip(object);
+                strip(object, of_main_object);
             }
         }
     }
@@ -74,7 +100,6 @@ pub fn normalised(attributes: &Attributes, changes: Vec<Change>) -> Vec<Change> 
     if stamped {
         changes.iter_mut().filter_map(|change| change.new.as_mut()).for_each(forget_times);
     }
-    let of_main_object = attributes.subresource.is_empty();
     changes.retain(|change| {
         let noise = NOT_ASKED_FOR.iter().any(|path| within(&change.path, path))
             || (of_main_object && within(&change.path, "/status"))
@@ -88,8 +113,10 @@ fn within(path: &str, of: &str) -> bool {
     path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn strip(object: &mut Map<String, Value>) {
-    object.remove("status");
+fn strip(object: &mut Map<String, Value>, of_main_object: bool) {
+    if of_main_object {
+        object.remove("status");
+    }
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         for path in NOT_ASKED_FOR {
             metadata.remove(path.trim_start_matches("/metadata/"));
@@ -156,80 +183,105 @@ fn forget_times(value: &mut Value) {
     }
 }
 
+/// How far a comparison goes into what comes or goes as a whole.
+#[derive(Clone, Copy)]
+enum Depth {
+    /// It is one difference.
+    Whole,
+    /// Each of its fields is, but for these of the metadata.
+    Leaves { but: &'static [&'static str] },
+}
+
 /// One comparison: where it is, and what it has found.
 struct Walk {
     path: String,
-    to_the_leaf: bool,
+    depth: Depth,
     changes: Vec<Change>,
+    path_bytes: usize,
 }
 
 impl Walk {
-    fn values(&mut self, old: Option<&Value>, new: Option<&Value>) {
+    /// Each value is looked at once: whether two objects are equal is not asked before their fields are.
+    fn values(&mut self, old: Option<&Value>, new: Option<&Value>) -> Result<(), TooMany> {
         let (no_fields, no_items) = (Map::new(), Vec::new());
+        let to_the_leaf = matches!(self.depth, Depth::Leaves { .. });
         match (old, new) {
-            (old, new) if old == new => {}
             (Some(Value::Object(old)), Some(Value::Object(new))) => self.fields(old, new),
             (Some(Value::Array(old)), Some(Value::Array(new))) => self.items(old, new),
-            (Some(Value::Object(old)), None) if self.to_the_leaf && !old.is_empty() => {
-                self.fields(old, &no_fields);
+            (Some(Value::Object(old)), None) if to_the_leaf && !old.is_empty() => {
+                self.fields(old, &no_fields)
             }
-            (None, Some(Value::Object(new))) if self.to_the_leaf && !new.is_empty() => {
-                self.fields(&no_fields, new);
+            (None, Some(Value::Object(new))) if to_the_leaf && !new.is_empty() => {
+                self.fields(&no_fields, new)
             }
-            (Some(Value::Array(old)), None) if self.to_the_leaf && !old.is_empty() => {
-                self.items(old, &no_items);
+            (Some(Value::Array(old)), None) if to_the_leaf && !old.is_empty() => {
+                self.items(old, &no_items)
             }
-            (None, Some(Value::Array(new))) if self.to_the_leaf && !new.is_empty() => {
-                self.items(&no_items, new);
+            (None, Some(Value::Array(new))) if to_the_leaf && !new.is_empty() => {
+                self.items(&no_items, new)
             }
-            (old, new) => {
-                let path = self.path.clone();
-                self.changes.push(Change { path, old: old.cloned(), new: new.cloned() });
-            }
+            (old, new) if old == new => Ok(()),
+            (old, new) => self.differs(old.cloned(), new.cloned()),
         }
     }
 
-    fn fields(&mut self, old: &Map<String, Value>, new: &Map<String, Value>) {
-        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        for key in keys {
-            self.step(key, old.get(key), new.get(key));
+    fn differs(&mut self, old: Option<Value>, new: Option<Value>) -> Result<(), TooMany> {
+        self.path_bytes = self.path_bytes.saturating_add(self.path.len());
+        if self.changes.len() >= CHANGES_MAX || self.path_bytes > PATH_BYTES_MAX {
+            return Err(TooMany);
         }
+        self.changes.push(Change { path: self.path.clone(), old, new });
+        Ok(())
     }
 
-    fn items(&mut self, old: &[Value], new: &[Value]) {
+    fn fields(
+        &mut self,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) -> Result<(), TooMany> {
+        let but: &[&str] = match self.depth {
+            Depth::Leaves { but } if self.path == "/metadata" => but,
+            _ => &[],
+        };
+        let added = new.keys().filter(|key| !old.contains_key(*key));
+        for key in old.keys().chain(added).filter(|key| !but.contains(&key.as_str())) {
+            self.step(key, old.get(key), new.get(key))?;
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, old: &[Value], new: &[Value]) -> Result<(), TooMany> {
         let (Some(olds), Some(news)) = (by_name(old), by_name(new)) else {
             for index in 0..old.len().max(new.len()) {
-                self.step(&index.to_string(), old.get(index), new.get(index));
+                self.step(&index.to_string(), old.get(index), new.get(index))?;
             }
-            return;
+            return Ok(());
         };
         // By the map, not by a search for each: an agent decides how many there are.
         let (before, after): (BTreeMap<&str, &Value>, BTreeMap<&str, &Value>) =
             (olds.iter().copied().collect(), news.iter().copied().collect());
         let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
         for name in names {
-            self.step(name, before.get(name).copied(), after.get(name).copied());
+            self.step(name, before.get(name).copied(), after.get(name).copied())?;
         }
         // Containers start in order: the same items in another order are a difference too.
-        let common = |these: &[(&str, &Value)], those: &[(&str, &Value)]| -> Vec<String> {
-            let those: BTreeSet<&str> = those.iter().map(|(name, _)| *name).collect();
-            let these = these.iter().filter(|(name, _)| those.contains(name));
-            these.map(|(name, _)| (*name).to_owned()).collect()
-        };
-        let (before, after) = (common(&olds, &news), common(&news, &olds));
-        if before != after {
-            let path = self.path.clone();
-            let (old, new) = (Some(before.into()), Some(after.into()));
-            self.changes.push(Change { path, old, new });
+        fn common<'a>(these: &[(&'a str, &Value)], those: &BTreeMap<&str, &Value>) -> Vec<&'a str> {
+            these.iter().map(|(name, _)| *name).filter(|name| those.contains_key(name)).collect()
+        }
+        let (before, after) = (common(&olds, &after), common(&news, &before));
+        match before == after {
+            true => Ok(()),
+            false => self.differs(Some(before.into()), Some(after.into())),
         }
     }
 
-    fn step(&mut self, key: &str, old: Option<&Value>, new: Option<&Value>) {
+    fn step(&mut self, key: &str, old: Option<&Value>, new: Option<&Value>) -> Result<(), TooMany> {
         let length = self.path.len();
         self.path.push('/');
         self.path.push_str(&key.replace('~', "~0").replace('/', "~1"));
-        self.values(old, new);
+        let compared = self.values(old, new);
         self.path.truncate(length);
+        compared
     }
 }
 
@@ -277,5 +329,31 @@ mod tests {
         for (old, new, want) in table {
             assert_eq!(paths(&old, &new), want, "{old} {new}");
         }
+    }
+
+    #[test]
+    fn names_no_more_differences_than_it_may() {
+        let fields = |count: usize, key: &str, value: i32| {
+            let fields: Map<String, Value> =
+                (0..count).map(|n| (format!("f{n}"), json!(value))).collect();
+            json!({key: fields})
+        };
+        let long = "k".repeat(PATH_BYTES_MAX / 100);
+        let table = [
+            (fields(CHANGES_MAX, "a", 1), fields(CHANGES_MAX, "a", 2), CHANGES_MAX),
+            (fields(CHANGES_MAX + 1, "a", 1), fields(CHANGES_MAX + 1, "a", 2), 1),
+            // Few differences, below a key that each of their paths repeats.
+            (fields(90, &long, 1), fields(90, &long, 2), 90),
+            (fields(110, &long, 1), fields(110, &long, 2), 1),
+        ];
+        for (row, (old, new, want)) in table.into_iter().enumerate() {
+            let changes = diff(Some(&old), Some(&new));
+            assert_eq!(changes.len(), want, "row {row}");
+            assert_eq!(changes[0].path.is_empty(), want == 1, "row {row}");
+            assert_eq!(leaves(Some(&old), Some(&new), &[]).is_err(), want == 1, "row {row}");
+        }
+        let at =
+            |time: &str| json!({"metadata": {"labels": {}, "managedFields": [{"time": time}]}});
+        assert_eq!(leaves(Some(&at("1")), Some(&at("2")), &["managedFields"]), Ok(Vec::new()));
     }
 }

@@ -1,5 +1,7 @@
 //! Pod templates: image, resources, a safe restart (DEFAULTS Q3), or anything else that runs.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::{
@@ -93,11 +95,8 @@ pub(crate) fn changed(
 ) -> Vec<(EffectKind, Part)> {
     let mut found = Vec::new();
     let mut annotations = Vec::new();
-    let has = |object: &Value, list: &str, name: &str| {
-        let list = pod_spec(resource, object).and_then(|pod| pod.get(list));
-        let mut items = list.and_then(Value::as_array).into_iter().flatten();
-        items.any(|it| it.get("name").and_then(Value::as_str) == Some(name))
-    };
+    // By a set, not by a search for each change: an agent decides how many containers there are.
+    let (before, after) = (containers(resource, old), containers(resource, new));
     for change in changes {
         let segments = segments(&change.path);
         let Some(inside) = within(resource, &segments) else { continue };
@@ -112,7 +111,7 @@ pub(crate) fn changed(
                 continue;
             }
             ["spec", list, name, rest @ ..] if CONTAINERS.contains(list) => {
-                match (has(old, list, name), has(new, list, name)) {
+                match (before.contains(&(*list, *name)), after.contains(&(*list, *name))) {
                     (false, true) => added(list, name, rest, change),
                     (true, false) => {
                         let removed = Part::ContainerRemoved(container(list, name));
@@ -141,6 +140,17 @@ pub(crate) fn changed(
         });
     }
     found
+}
+
+/// Its containers, by list and name.
+fn containers<'a>(resource: &str, object: &'a Value) -> HashSet<(&'static str, &'a str)> {
+    let pod = pod_spec(resource, object);
+    let named = |list: &'static str| {
+        let items = pod.and_then(|pod| pod.get(list)).and_then(Value::as_array);
+        let name = |it: &'a Value| it.get("name").and_then(Value::as_str);
+        items.into_iter().flatten().filter_map(name).map(move |name| (list, name))
+    };
+    CONTAINERS.into_iter().flat_map(named).collect()
 }
 
 /// Whether what runs in pods differs: not by labels or a restart, nor by how much it may use.

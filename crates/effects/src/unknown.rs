@@ -33,6 +33,8 @@ pub enum Unknown {
     Hidden(Hidden),
     /// The object kept changing while it was looked at.
     KeepsChanging,
+    /// It differs in more places than are compared.
+    TooManyDifferences,
     /// The object that is scaled is not there.
     NotThere,
     /// The object is another one meanwhile.
@@ -87,6 +89,7 @@ impl Unknown {
             Self::Unanswered(_) => "unanswered",
             Self::Hidden(_) => "hidden",
             Self::KeepsChanging => "keepsChanging",
+            Self::TooManyDifferences => "tooManyDifferences",
             Self::NotThere => "notThere",
             Self::AnotherObject => "anotherObject",
             Self::RelativePatch => "relativePatch",

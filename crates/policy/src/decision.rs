@@ -1,6 +1,11 @@
 //! What is decided, and the rules that decided it.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use attributes::Attributes;
 use serde::Serialize;
@@ -268,12 +273,9 @@ impl PolicyDecision {
     /// Every reason, in plain words, bounded for collections.
     pub fn reason(&self) -> String {
         const REASONS_MAX: usize = 5;
-        let mut reasons: Vec<&str> = Vec::new();
-        for (_, reason) in &self.asked {
-            if !reasons.contains(&reason.as_str()) {
-                reasons.push(reason);
-            }
-        }
+        let mut told = HashSet::new();
+        let reasons = self.asked.iter().map(|(_, reason)| reason.as_str());
+        let reasons: Vec<&str> = reasons.filter(|reason| told.insert(*reason)).collect();
         let more = reasons.len().saturating_sub(REASONS_MAX);
         let shown = reasons.get(..REASONS_MAX).unwrap_or(&reasons).join("; ");
         if more == 0 { shown } else { format!("{shown}; and {more} more") }

@@ -1,6 +1,10 @@
 //! What expressions see of one request. Each part is made at most once, and only if it is read.
 
-use std::{cell::OnceCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use attributes::{Attributes, User};
 use effects::{Change, Effect, EffectKind, NamespaceClass};
@@ -258,6 +262,19 @@ impl Guarded {
     }
 }
 
+/// Where each uid and each name stands first, as a collection has as many as an agent likes.
+fn places(pairs: &[Pair<'_>]) -> [HashMap<String, usize>; 2] {
+    ["/metadata/uid", "/metadata/name"].map(|path| {
+        let mut places = HashMap::new();
+        for (index, pair) in pairs.iter().enumerate() {
+            let Some(object) = pair.old.or(pair.new) else { continue };
+            let text = object.pointer(path).and_then(Json::as_str).unwrap_or_default();
+            places.entry(text.to_owned()).or_insert(index);
+        }
+        places
+    })
+}
+
 /// The parts that are made for one decision.
 pub(crate) struct Facts<'a> {
     pub(crate) input: &'a Input<'a>,
@@ -273,6 +290,8 @@ pub(crate) struct Facts<'a> {
     window: OnceCell<Json>,
     class: OnceCell<Json>,
     redacted: Vec<OnceCell<[Option<Json>; 2]>>,
+    /// Of many objects, where each uid and each name stands first.
+    places: OnceCell<[HashMap<String, usize>; 2]>,
 }
 
 impl<'a> Facts<'a> {
@@ -294,6 +313,7 @@ impl<'a> Facts<'a> {
             window: OnceCell::new(),
             class: OnceCell::new(),
             redacted: (0..pairs).map(|_| OnceCell::new()).collect(),
+            places: OnceCell::new(),
         }
     }
 
@@ -306,19 +326,15 @@ impl<'a> Facts<'a> {
 
     /// The pair of an effect's object; the only one, where there is one.
     pub(crate) fn pair_of(&self, effect: &Effect) -> Option<usize> {
-        let text = |object: &Json, path| {
-            object.pointer(path).and_then(Json::as_str).unwrap_or_default().to_owned()
-        };
-        match self.pairs() {
-            [_] => Some(0),
-            pairs => pairs.iter().position(|pair| {
-                let object = pair.old.or(pair.new);
-                object.is_some_and(|it| match effect.object.uid.as_str() {
-                    "" => text(it, "/metadata/name") == effect.object.name,
-                    uid => text(it, "/metadata/uid") == uid,
-                })
-            }),
+        if let [_] = self.pairs() {
+            return Some(0);
         }
+        let [by_uid, by_name] = self.places.get_or_init(|| places(self.pairs()));
+        match effect.object.uid.as_str() {
+            "" => by_name.get(effect.object.name.as_str()),
+            uid => by_uid.get(uid),
+        }
+        .copied()
     }
 
     pub(crate) fn operation(&self, pair: Option<usize>) -> Operation {

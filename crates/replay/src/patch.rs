@@ -16,17 +16,22 @@ fn difference(old: &Value, new: &Value) -> Option<Value> {
     }
     for (key, value) in new {
         match old.get(key) {
-            Some(before) if before == value => {}
-            Some(before) => {
-                let change = difference(before, value).unwrap_or_else(|| value.clone());
-                patch.insert(key.clone(), change);
+            // Not compared before its fields are: each level would compare all below it once more.
+            Some(before @ Value::Object(_)) if value.is_object() => {
+                let change = difference(before, value).filter(|it| !is_nothing(it));
+                patch.extend(change.map(|change| (key.clone(), change)));
             }
-            None => {
+            Some(before) if before == value => {}
+            Some(_) | None => {
                 patch.insert(key.clone(), value.clone());
             }
         }
     }
     Some(Value::Object(patch))
+}
+
+fn is_nothing(patch: &Value) -> bool {
+    patch.as_object().is_some_and(Map::is_empty)
 }
 
 /// What a patch makes of an object.

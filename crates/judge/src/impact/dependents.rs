@@ -71,32 +71,44 @@ impl ImpactCount<'_> {
     }
 }
 
-/// What goes, by the collection that it is in: an object goes once all its owners do.
-fn taken(listed: &[Listed], mut gone: BTreeSet<String>) -> BTreeMap<String, Vec<&Value>> {
-    let mut rest: Vec<(String, &Value)> = listed
+/// What goes, by the collection that it is in: an object goes once all its owners do. Each owner
+/// reference is followed once, as an agent decides how long a chain of them is.
+fn taken(listed: &[Listed], gone: BTreeSet<String>) -> BTreeMap<String, Vec<&Value>> {
+    let owned: Vec<(String, &Value, BTreeSet<&str>)> = listed
         .iter()
         .flat_map(|it| {
             let collection = it.kind.collection(None);
-            it.items.iter().flatten().map(move |item| (collection.clone(), item))
+            it.items.iter().flatten().map(move |item| (collection.clone(), item, owners_of(item)))
         })
-        .filter(|(_, item)| item.pointer("/metadata/ownerReferences/0").is_some())
+        .filter(|(_, _, owners)| !owners.is_empty())
         .collect();
+    let mut waiting: Vec<usize> = owned.iter().map(|(_, _, owners)| owners.len()).collect();
+    let mut of_owner: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, (_, _, owners)) in owned.iter().enumerate() {
+        owners.iter().for_each(|owner| of_owner.entry(owner).or_default().push(index));
+    }
+    let mut gone: Vec<&str> = gone.iter().map(String::as_str).collect();
     let mut taken: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
-    loop {
-        let before = rest.len();
-        rest.retain(|(collection, item)| {
-            let owners = item.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-            let all = owners.is_some_and(|owners| {
-                owners.iter().all(|owner| text(owner, "/uid").is_some_and(|uid| gone.contains(uid)))
-            });
-            if all {
-                gone.extend(text(item, "/metadata/uid").map(str::to_owned));
+    while let Some(owner) = gone.pop() {
+        for index in of_owner.remove(owner).into_iter().flatten() {
+            let (Some(left), Some((collection, item, _))) =
+                (waiting.get_mut(index), owned.get(index))
+            else {
+                continue;
+            };
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                gone.extend(text(item, "/metadata/uid"));
                 taken.entry(collection.clone()).or_default().push(item);
             }
-            !all
-        });
-        if rest.len() == before {
-            return taken;
         }
     }
+    taken
+}
+
+/// The uids of an object's owners; one without a uid never goes.
+fn owners_of(item: &Value) -> BTreeSet<&str> {
+    let owners = item.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let uids = owners.into_iter().flatten().map(|owner| text(owner, "/uid").unwrap_or_default());
+    uids.collect()
 }
