@@ -4,6 +4,8 @@
 //! The API server itself is asked: agent-shield has no rights to give, and no agent-shield need run.
 //! Nothing here prints or reads a flag.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod cluster;
 mod create;
 mod drift;

@@ -1,5 +1,7 @@
 //! What goes over the wire, field by field. Names are camelCase and stay.
 
+use std::collections::BTreeMap;
+
 use hold::{Approval as HoldApproval, DecidedBy, Freeze, GoesWith, Hold, Shown, Target};
 use jiff::Timestamp;
 use ledger::{Call, Identity, RequestRecord, ShadowRecord};
@@ -64,8 +66,11 @@ pub struct HoldSummary {
     /// While it is pending, which approvals are missing, in plain words.
     #[serde(default)]
     pub missing: String,
-    /// What it would do.
+    /// What it would do; in a list, a few of its effects.
     pub effects: Vec<EffectBody>,
+    /// How many more there are of each kind, where not all are here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more_effects: BTreeMap<String, usize>,
     /// How often it came back because it would do something else than what was approved.
     pub drifts: u32,
     /// The call that made it.
@@ -382,6 +387,7 @@ impl HoldSummary {
             approvals: state.approvals().iter().map(VerdictBody::from).collect(),
             missing: hold.missing(),
             effects: of.effects.iter().map(Into::into).collect(),
+            more_effects: of.more_effects,
             drifts: of.drifts,
             audit_id: of.audit_id,
             verdict: hold.decided_by().map(VerdictBody::from),
@@ -415,6 +421,10 @@ impl From<&HoldApproval> for VerdictBody {
 impl HoldDetail {
     /// A hold with all that is known of it.
     pub fn of(hold: &Hold, shown: Shown, waiting: usize) -> Self {
+        let mut summary = HoldSummary::of(hold, waiting);
+        summary.effects =
+            hold::all_effects(hold, Some(&shown.preview)).iter().map(Into::into).collect();
+        summary.more_effects.clear();
         let (hidden, preview) = (HiddenBody::in_what_is(&shown), shown.preview);
         let changes = preview.changes.into_iter().map(|change| ChangeBody {
             path: change.path,
@@ -422,7 +432,7 @@ impl HoldDetail {
             new: change.new,
         });
         Self {
-            summary: HoldSummary::of(hold, waiting),
+            summary,
             content_type: shown.content_type,
             payload: shown.payload,
             preview: PreviewBody {

@@ -4,6 +4,8 @@
 //! cluster), turns agents away, and asks RBAC about the virtual resource `holds.agent-shield.io`.
 //! Bodies are structs of their own ([`body`]); `docs/api.md` describes them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod answer;
 pub mod body;
 mod cause;

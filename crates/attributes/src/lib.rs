@@ -4,6 +4,8 @@
 //! every policy. [`read()`] follows `RequestInfoFactory` (k8s.io/apiserver, pkg/endpoints/request),
 //! and `tests/conformance` compares the two. Pure; the body is never read.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod attributes;
 mod error;
 pub mod headers;

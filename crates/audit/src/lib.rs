@@ -2,6 +2,8 @@
 //!
 //! The two are joined by audit id, never by time. Pure but for reading the log's files.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod join;
 mod log;
 

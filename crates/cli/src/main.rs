@@ -1,5 +1,7 @@
 //! The binary: `serve`, and the reviewer's commands. Reads configuration and picks implementations.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod agent;
 mod approve;
 mod client;

@@ -18,6 +18,7 @@ fn subject<'a>(hold: &'a HoldSummary, preview: Option<&'a PreviewBody>) -> Subje
         username: &hold.user.username,
         request: &hold.request,
         effects: hold.effects.iter().map(Into::into).collect(),
+        more_effects: hold.more_effects.clone(),
         goes_with: preview.map_or_else(Vec::new, |preview| {
             preview.goes_with.iter().cloned().map(Into::into).collect()
         }),

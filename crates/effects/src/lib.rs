@@ -6,6 +6,8 @@
 //! make no difference. Effects are values ([`About`]): rules read their fields, approvals bind to
 //! them, and only [`mod@describe`] puts them into words. Pure.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod about;
 mod applied;
 mod builtin;

@@ -6,6 +6,8 @@
 //! they stand for instead of copied, and a name that nobody declared is an error before anything
 //! runs. Pure: no clock, no I/O.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod budget;
 mod check;
 mod error;

@@ -4,6 +4,8 @@
 //! can go on with a hold that did not change, or store a state that no arrow leads to. What only the
 //! store may do, [`Hold::restore`], says so.
 
+use std::collections::BTreeMap;
+
 use attributes::AuditId;
 use jiff::Timestamp;
 use ledger::{EffectRecord, Identity, RequestRecord};
@@ -15,6 +17,7 @@ use crate::{
     Spent, State, Target, collection,
     preconditions::{self, Pinned},
     request::Request,
+    shortened::shortened,
 };
 
 /// Who asked what, what it would do and why it waits: all that a list shows. It changes only by a drift.
@@ -40,8 +43,11 @@ pub struct Summary {
     pub reason: String,
     /// How bad it is if a reviewer is wrong.
     pub severity: Severity,
-    /// What it would do.
+    /// What it would do: a few of its effects, as an agent decides how many there are. All are in its
+    /// preview.
     pub effects: Vec<EffectRecord>,
+    /// How many more of each kind there are.
+    pub more_effects: BTreeMap<String, usize>,
     /// Digest of what is shown: an approval is of this.
     pub digest: String,
     /// Of the live object; empty where there is none or it is not known.
@@ -73,8 +79,9 @@ pub struct Unchanged {
 
 impl Hold {
     /// A request that waits for people from now on.
-    pub fn new(summary: Summary) -> Self {
+    pub fn new(mut summary: Summary) -> Self {
         let changed_at = summary.created_at;
+        (summary.effects, summary.more_effects) = shortened(summary.effects);
         Self { summary, revision: 0, changed_at, state: State::PENDING }
     }
 
@@ -194,7 +201,7 @@ impl Hold {
         let summary = &mut next.summary;
         summary.drifts = summary.drifts.saturating_add(1);
         summary.deadline = deadline;
-        summary.effects = effects;
+        (summary.effects, summary.more_effects) = shortened(effects);
         summary.digest.clone_from(&preview.digest);
         summary.uid.clone_from(&preview.uid);
         let rules = decision.rules();
@@ -356,6 +363,7 @@ mod tests {
             reason: String::new(),
             severity: Severity::High,
             effects: Vec::new(),
+            more_effects: BTreeMap::new(),
             digest: "d".into(),
             uid: "u".into(),
             quorum: Quorum::default(),

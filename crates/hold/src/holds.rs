@@ -1,9 +1,9 @@
 //! What is needed of whoever keeps holds, by one process or by several.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use jiff::Timestamp;
-use ledger::{Entry, Page, StoreError, Task};
+use ledger::{EffectRecord, Entry, Page, StoreError, Task};
 
 use crate::{Answer, Feed, Hold, HoldId, Preview, Shown, State, StateName};
 
@@ -161,11 +161,29 @@ impl Insertion {
     }
 
     /// Whether this hold of the same agent was denied lately, for the same effect on the same object.
-    pub fn is_denied_by(&self, denied: &Hold) -> bool {
+    /// `effects` are all of the denied hold's.
+    pub fn is_denied_by(&self, denied: &Hold, effects: &[EffectRecord]) -> bool {
         let State::Denied { denial } = denied.state() else { return false };
-        let effects = &self.hold.summary().effects;
-        let is_again = |denied| effects.iter().any(|it| it.same_as(denied));
-        denial.at() > self.denied_since && denied.summary().effects.iter().any(is_again)
+        if denial.at() <= self.denied_since {
+            return false;
+        }
+        // By a set, not by a search for each: an agent decides how many there are.
+        let own: HashSet<_> = self.effects().iter().map(EffectRecord::sameness).collect();
+        effects.iter().any(|it| own.contains(&it.sameness()))
+    }
+
+    /// All that the request would do.
+    fn effects(&self) -> &[EffectRecord] {
+        all_effects(&self.hold, Some(&self.shown.preview))
+    }
+}
+
+/// All that a hold would do: what its summary shows, where nothing is left out there or its preview is an
+/// older one.
+pub fn all_effects<'a>(hold: &'a Hold, preview: Option<&'a Preview>) -> &'a [EffectRecord] {
+    match preview {
+        Some(preview) if !preview.effects.is_empty() => &preview.effects,
+        _ => &hold.summary().effects,
     }
 }
 

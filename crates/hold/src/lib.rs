@@ -6,6 +6,8 @@
 //! [`Permit`] is that right as a value: whoever sends a request upstream must spend one. Pure: time
 //! comes in as an argument; [`Holds`] and [`Freezes`] name what is needed of storage.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod answer;
 mod approval;
 mod collection;
@@ -19,6 +21,7 @@ mod preconditions;
 mod preview;
 mod quorum;
 mod request;
+mod shortened;
 mod state;
 
 pub use answer::Answer;
@@ -27,7 +30,7 @@ pub use collection::Piece;
 pub use feed::Feed;
 pub use freeze::{Freeze, Freezes};
 pub use hold::{Hold, Summary, Unchanged};
-pub use holds::{HoldCursor, HoldFilter, Holds, Inserted, Insertion, Join};
+pub use holds::{HoldCursor, HoldFilter, Holds, Inserted, Insertion, Join, all_effects};
 pub use id::HoldId;
 pub use ledger::{Page, Task};
 pub use permit::{OtherRequest, Permit, Spent};

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use ledger::EffectRecord;
 use payload::Redactor;
 
 /// What was seen of the live object.
@@ -14,6 +15,8 @@ pub struct Preview {
     pub uid: String,
     /// Of the live object when it was read; not part of the digest.
     pub resource_version: String,
+    /// All that it would do.
+    pub effects: Vec<EffectRecord>,
     /// The difference, secrets taken out.
     pub changes: Vec<ChangeRecord>,
     /// For a collection: each object that would go, by uid.

@@ -14,6 +14,8 @@ use payload::{MediaType, Redactor};
 use serde_json::Value;
 use upstream::{Outgoing, RunAs};
 
+use crate::weight::Weight;
+
 /// Longest client-written text that is kept of a header.
 const HEADER_TEXT_MAX: usize = 256;
 
@@ -138,6 +140,8 @@ pub struct Write {
     pub is_dry_run: bool,
     /// How its namespace is classed.
     pub class: NamespaceClass,
+    /// How much is read to judge it.
+    pub weight: Weight,
 }
 
 impl Write {
@@ -246,6 +250,7 @@ mod tests {
             media: MediaType::Json,
             is_dry_run: false,
             class: NamespaceClass::cluster_scoped(),
+            weight: Weight::default(),
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) enum DryRun {
 
 /// Sends a write's dry run.
 pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -> DryRun {
-    let answer = match view.ask(write, probe, true).await {
+    let answer = match view.ask(write, probe.at_most(write.weight.values_max()), true).await {
         Ok(answer) => answer,
         Err(error) => return DryRun::Nothing(Unknown::Unanswered(Unknown::bounded(&error))),
     };

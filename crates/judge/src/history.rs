@@ -84,7 +84,7 @@ async fn steps(
         namespace: Some(object.namespace.clone()),
         resource: Some(object.resource.clone()),
         name: Some(object.name.clone()),
-        since: Some(Timestamp::now() - WINDOW),
+        since: Timestamp::now().checked_sub(WINDOW).ok(),
         writes_only: true,
         limit: Some(CALLS_MAX),
         ..Filter::default()

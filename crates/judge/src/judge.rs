@@ -13,6 +13,7 @@ use policy::{Decision, Input, Objects, Pack, PolicyDecision};
 use upstream::ProbeAnswer;
 
 use crate::{
+    bench::Bench,
     call::Write,
     deletes, environment,
     facts::{Basis, FactsKeeper, Moment},
@@ -23,6 +24,7 @@ use crate::{
     preview::{Previewer, is_custom_scale},
     refusal::Refusal,
     remembered::Remembered,
+    reservation::Reservation,
     seen::{Previewed, Seen},
     shown,
     view::ClusterView,
@@ -30,12 +32,16 @@ use crate::{
 
 /// Counting again what goes with an approved write may take so long.
 const COUNT_AGAIN_TIME: Duration = Duration::from_secs(10);
+/// Larger bodies are judged one after the other.
+const LIGHT_BODY_MAX: usize = 256 << 10;
 
 /// Bounds that a deployment sets.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How long a hold may be late for counting what goes with it.
     pub count_time_max: Duration,
+    /// A write that is not judged within this time is not sent.
+    pub judge_time_max: Duration,
     /// What is kept for a replay of the writes of one user, within an hour.
     pub facts_bytes_per_agent_max: u64,
     /// Where pods have their addresses, besides what the nodes say.
@@ -54,6 +60,19 @@ pub struct Judge {
     redactor: Redactor,
     count_time_max: Duration,
     pod_networks: Vec<Cidr>,
+    judge_time_max: Duration,
+    bench: Bench,
+}
+
+/// Why a write could not be judged: it must not be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// It is not known what its agent did before.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It took too long.
+    #[error("it was not judged within {} seconds", .0.as_secs())]
+    Late(Duration),
 }
 
 impl Judge {
@@ -66,9 +85,19 @@ impl Judge {
         settings: &Settings,
     ) -> Self {
         let facts = FactsKeeper::new(redactor.clone(), settings.facts_bytes_per_agent_max);
-        let count_time_max = settings.count_time_max;
-        let pod_networks = settings.pod_networks.clone();
-        Self { view, remembered, facts, policies, redactor, count_time_max, pod_networks }
+        let Settings { count_time_max, judge_time_max, .. } = *settings;
+        let (bench, pod_networks) = (Bench::new(), settings.pod_networks.clone());
+        Self {
+            view,
+            remembered,
+            facts,
+            policies,
+            redactor,
+            count_time_max,
+            pod_networks,
+            judge_time_max,
+            bench,
+        }
     }
 
     /// The rules of now.
@@ -76,11 +105,11 @@ impl Judge {
         self.policies.load_full()
     }
 
-    /// Judges a write. Asking changes nothing in the cluster.
+    /// Judges a write, within what its agent may take. Asking changes nothing in the cluster.
     ///
     /// # Errors
-    /// [`StoreError`] where it is not known what its agent did before: it must not be sent.
-    pub async fn judge(&self, write: &Write) -> Result<Judged, StoreError> {
+    /// [`JudgeError`] where it could not be judged: it must not be sent.
+    pub async fn judge(&self, write: &Write) -> Result<Judged, JudgeError> {
         self.judge_within(write, self.count_time_max).await
     }
 
@@ -89,11 +118,40 @@ impl Judge {
     ///
     /// # Errors
     /// As there.
-    pub async fn judge_again(&self, write: &Write) -> Result<Judged, StoreError> {
+    pub async fn judge_again(&self, write: &Write) -> Result<Judged, JudgeError> {
         self.judge_within(write, self.count_time_max.max(COUNT_AGAIN_TIME)).await
     }
 
     async fn judge_within(
+        &self,
+        write: &Write,
+        count_time: Duration,
+    ) -> Result<Judged, JudgeError> {
+        let judged = self.judge_in_turn(write, count_time);
+        let within = tokio::time::timeout(self.judge_time_max, judged);
+        within.await.map_err(|_| JudgeError::Late(self.judge_time_max))?.map_err(Into::into)
+    }
+
+    /// Beside others; where that turns out to be too large for it, once more on its own.
+    async fn judge_in_turn(
+        &self,
+        write: &Write,
+        count_time: Duration,
+    ) -> Result<Judged, StoreError> {
+        let agent = self.bench.agent(&write.user.username);
+        let mut is_heavy = write.body.len() > LIGHT_BODY_MAX;
+        loop {
+            let _seat = self.bench.seat(&agent, is_heavy).await;
+            write.weight.begin(is_heavy);
+            let judged = agent.metered(self.judge_at_once(write, count_time)).await;
+            if is_heavy || !write.weight.is_exceeded() {
+                return judged;
+            }
+            is_heavy = true;
+        }
+    }
+
+    async fn judge_at_once(
         &self,
         write: &Write,
         count_time: Duration,
@@ -104,13 +162,14 @@ impl Judge {
         let plan = effects::plan(attributes, write.is_dry_run);
         // Reviews and dry runs store nothing, so rules about writes do not apply to them.
         let is_write = plan.route.stores();
-        let (first, moment) = self.decide(&pack, write, is_write, &plan.effects, None).await?;
+        let (first, moment, _) = self.decide(&pack, write, is_write, &plan.effects, None).await?;
         // A denial by attributes alone needs no preview: the cluster is not asked.
         if first.decision() == Decision::Deny {
             return Ok(Judged::Decided(Box::new(Judgement {
                 effects: plan.effects,
                 preview: Preview::default(),
                 verdict: first,
+                reservation: None,
                 facts: Some(self.facts.made_from(write, &moment, None)),
                 policy: pack.digest().to_owned(),
             })));
@@ -129,17 +188,24 @@ impl Judge {
         };
         let mut effects = more_than_said(plan.effects, std::mem::take(&mut seen.effects));
         deletes::set_options(write, seen.gone(), &mut effects);
+        // Between what takes the processor for long: whoever left is not judged to the end.
+        tokio::task::yield_now().await;
         let powers = self.view.accounts.weigh(&mut effects).await;
         history::add_up(&self.remembered, &mut effects).await;
         environment::weigh(&self.view, write, &seen, &mut effects).await;
         own::tell_apart(&self.remembered, write, seen.live.as_ref(), &mut effects).await;
-        let (verdict, moment) = self.decide(&pack, write, is_write, &effects, Some(&seen)).await?;
+        let (verdict, moment, reservation) =
+            self.decide(&pack, write, is_write, &effects, Some(&seen)).await?;
+        // Held or denied, it is not sent, and others need not count it.
+        let reservation = reservation.filter(|_| verdict.decision() == Decision::Allow);
         // The decision's reason reaches the agent, who must not learn other accounts' rights from it.
         powers.tell(&mut effects);
         let facts = Some(self.facts.made_from(write, &moment, needs_preview.then_some(&mut seen)));
+        tokio::task::yield_now().await;
         let preview = self.shown(write, &effects, seen, (&verdict, count_time)).await;
         let policy = pack.digest().to_owned();
-        Ok(Judged::Decided(Box::new(Judgement { effects, preview, verdict, facts, policy })))
+        let judgement = Judgement { effects, preview, verdict, reservation, facts, policy };
+        Ok(Judged::Decided(Box::new(judgement)))
     }
 
     /// What is seen of the cluster, by the way that the plan names.
@@ -172,12 +238,20 @@ impl Judge {
         is_write: bool,
         effects: &[Effect],
         seen: Option<&Seen>,
-    ) -> Result<(PolicyDecision, Moment), StoreError> {
+    ) -> Result<(PolicyDecision, Moment, Option<Reservation>), StoreError> {
         let now = jiff::Timestamp::now();
         let username = write.user.username.as_str();
         let recent = &self.remembered.recent;
+        let mut reservation = None;
         let (earlier, window) = if pack.needs_window() {
-            let earlier = recent.window(username, now).await?;
+            let earlier = match seen {
+                None => recent.window(username, now).await?,
+                Some(_) => {
+                    let made = Reservation::make(&self.remembered, write, effects, now).await?;
+                    reservation = Some(made.0);
+                    made.1
+                }
+            };
             let window = memory::record(&earlier);
             (earlier, window)
         } else {
@@ -195,7 +269,7 @@ impl Judge {
             redact: &|object| write.redacted(&self.redactor, object),
             now,
         });
-        Ok((verdict, Moment { at: now, window }))
+        Ok((verdict, Moment { at: now, window }, reservation))
     }
 
     /// What the reviewer sees; what goes with the write is counted for those who are asked.
@@ -214,6 +288,24 @@ impl Judge {
             Decision::Allow | Decision::Deny => Impact::default(),
         };
         shown::preview(&self.redactor, effects, seen, impact)
+    }
+
+    /// Counts a write that is sent now, for rules that count.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not counted, and must not be sent.
+    pub async fn remember(
+        &self,
+        write: &Write,
+        judgement: &mut Judgement,
+        at: jiff::Timestamp,
+    ) -> Result<(), StoreError> {
+        let (recent, audit_id) = (&self.remembered.recent, write.call.audit_id.as_str());
+        recent.remember(&write.user.username, audit_id, &judgement.effects, at).await?;
+        if let Some(reservation) = judgement.reservation.take() {
+            reservation.keep();
+        }
+        Ok(())
     }
 
     /// The denial of a write that was judged.

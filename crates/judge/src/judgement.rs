@@ -6,6 +6,8 @@ use ledger::{Action, DecisionRecord, EffectRecord, FactsRecord, ShadowRecord};
 use policy::{Decision, PolicyDecision};
 use upstream::ProbeAnswer;
 
+use crate::reservation::Reservation;
+
 /// What came of judging.
 pub enum Judged {
     /// The API server's own dry run refuses: that is the agent's answer, and nobody is asked.
@@ -22,6 +24,8 @@ pub struct Judgement {
     pub preview: Preview,
     /// What policy says.
     pub verdict: PolicyDecision,
+    /// Its place among what rules count, where it may be sent at once.
+    pub(crate) reservation: Option<Reservation>,
     /// What it was made from, until it is recorded.
     pub(crate) facts: Option<Box<FactsRecord>>,
     /// Digest of the policies that said so.

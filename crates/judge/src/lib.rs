@@ -5,9 +5,12 @@
 //! counts as the worst. [`ClusterView`] is what asks, [`Remembered`] is what is known of earlier calls; nothing here
 //! sends, holds or stores a request.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod access;
 mod accounts;
 mod ask_first;
+mod bench;
 mod budget;
 mod call;
 mod deletes;
@@ -28,19 +31,22 @@ mod recreated_namespace;
 mod refusal;
 mod remembered;
 mod replaced;
+mod reservation;
 mod scale;
 mod seen;
 mod selected;
 mod selector;
 mod shown;
 mod view;
+mod weight;
 
 pub use ask_first::RULES_PATH;
 pub use call::{Call, Write, decided, elapsed_micros};
 pub use deletes::options as delete_options;
 pub use facts::{Basis, FactsKeeper, FactsRef};
-pub use judge::{Judge, Settings};
+pub use judge::{Judge, JudgeError, Settings};
 pub use judgement::{Judged, Judgement};
 pub use refusal::Refusal;
 pub use remembered::Remembered;
 pub use view::{ClusterView, ProbeLog};
+pub use weight::Weight;

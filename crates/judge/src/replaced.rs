@@ -79,7 +79,7 @@ async fn calls_before(
         resource: Some("pods".to_owned()),
         verb: Some("delete".to_owned()),
         action: Some(Action::Allow),
-        since: Some(Timestamp::now() - REPLACED_TIME_MAX),
+        since: Timestamp::now().checked_sub(REPLACED_TIME_MAX).ok(),
         limit: Some(LIST_MAX),
         ..Filter::default()
     });

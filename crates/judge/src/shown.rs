@@ -36,6 +36,7 @@ pub(crate) fn preview(
     let preview = Preview {
         uid,
         resource_version,
+        effects: effects.iter().map(Into::into).collect(),
         changes,
         targets: seen.targets,
         goes_with: impact.goes_with,

@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use ledger::{Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage};
 use payload::Redactor;
 use serde_json::Value;
-use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer};
+use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer, ProbeError};
 
 use crate::{
     accounts::Accounts,
@@ -66,7 +66,7 @@ impl ClusterView {
     /// # Errors
     /// Why no whole answer came; an error status is an answer.
     pub async fn read_as_agent(&self, write: &Write, target: &str) -> Result<ProbeAnswer, String> {
-        self.ask(write, Probe::get(target), false).await
+        self.ask(write, Probe::get(target).at_most(write.weight.values_max()), false).await
     }
 
     /// Reads the object that a write is to: as the agent, then with the proxy's own rights, but
@@ -85,7 +85,7 @@ impl ClusterView {
         // INVARIANT: the proxy's own rights never read a Secret.
         let is_secret = write.attributes().resource == "secrets";
         let hidden = Live::Hidden(Unknown::Hidden(Hidden { read, is_secret }));
-        if is_secret {
+        if is_secret || write.weight.is_exceeded() {
             return hidden;
         }
         match self.own.read(&target).await {
@@ -162,7 +162,12 @@ impl ClusterView {
                 let (code, bytes) = (answer.status.as_u16(), answer.bytes.len() as u64);
                 record.end(code, Outcome::Answered, bytes);
             }
-            Err(_) => record.end(0, Outcome::Unknown, 0),
+            Err(error) => {
+                if matches!(error, ProbeError::TooMany(_)) {
+                    write.weight.exceed();
+                }
+                record.end(0, Outcome::Unknown, 0);
+            }
         }
         answer.map_err(|error| error.to_string())
     }

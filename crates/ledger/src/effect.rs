@@ -111,11 +111,12 @@ impl EffectRecord {
 
     /// Whether both are the same kind of thing done to the same object, whatever the numbers.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.kind == other.kind
-            && self.api_group == other.api_group
-            && self.resource == other.resource
-            && self.namespace == other.namespace
-            && self.name == other.name
+        self.sameness() == other.sameness()
+    }
+
+    /// What is equal of two effects that are the same: the kind of thing, and the object.
+    pub fn sameness(&self) -> [&str; 5] {
+        [&self.kind, &self.api_group, &self.resource, &self.namespace, &self.name]
     }
 }
 

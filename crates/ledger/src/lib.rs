@@ -6,6 +6,8 @@
 //! are those of `audit.k8s.io/v1`, and the audit id is the one that the API server logs.
 //! Never holds a credential, a Secret's value or a raw body.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod call;
 mod effect;
 mod entry;

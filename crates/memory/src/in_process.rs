@@ -30,11 +30,26 @@ impl Memory for InProcess {
     fn remember(
         &self,
         username: &str,
+        audit_id: &str,
         effects: &[Effect],
         now: Timestamp,
     ) -> Task<'_, Result<(), StoreError>> {
-        lock(&self.window).remember(username, effects, now);
+        lock(&self.window).remember(username, audit_id, effects, now);
         known(())
+    }
+
+    fn reserve(
+        &self,
+        username: &str,
+        audit_id: &str,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Task<'_, Result<Vec<Past>, StoreError>> {
+        known(lock(&self.window).reserve(username, audit_id, effects, now))
+    }
+
+    fn release(&self, username: &str, audit_id: &str) {
+        lock(&self.window).release(username, audit_id);
     }
 
     fn window(&self, username: &str, now: Timestamp) -> Task<'_, Result<Vec<Past>, StoreError>> {

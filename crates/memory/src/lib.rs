@@ -4,6 +4,8 @@
 //! over all of them. [`InProcess`] is the one implementation so far, in memory and bounded: a restart
 //! forgets. Whatever matters when it is forgotten belongs in the ledger.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod in_process;
 mod namespaces;
 mod replaced;
@@ -24,16 +26,34 @@ pub const REPLACED_TIME_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// What is remembered of all agents.
 pub trait Memory: Send + Sync {
-    /// Remembers what an agent's request, which was just sent, does.
+    /// Remembers what an agent's request, which is just sent, does; in place of what was reserved for it.
     ///
     /// # Errors
     /// [`StoreError`]: it does not count.
     fn remember(
         &self,
         username: &str,
+        audit_id: &str,
         effects: &[Effect],
         now: Timestamp,
     ) -> Task<'_, Result<(), StoreError>>;
+
+    /// What this user did within a day before this request, the newest first. It counts from now on, so
+    /// that requests that are judged at the same moment count each other.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that is not known.
+    fn reserve(
+        &self,
+        username: &str,
+        audit_id: &str,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Task<'_, Result<Vec<Past>, StoreError>>;
+
+    /// What was reserved for a request that is not sent does not count. At once, as it is told of when a
+    /// judgement is dropped.
+    fn release(&self, username: &str, audit_id: &str);
 
     /// What this user did within a day, the newest first.
     ///

@@ -4,6 +4,8 @@
 //! duplicate keys, protobuf), so a tree made here is for showing and for `DeleteOptions` only; what
 //! cannot be read in exactly one way is an error, and the caller turns that into a hold. Pure.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod delete_options;
 mod error;
 mod media_type;

@@ -2,6 +2,8 @@
 //!
 //! A set with anything wrong in it is refused whole, and the last good one stays in force.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod conditions;
 mod error;
 mod events;

@@ -224,7 +224,7 @@ impl Case {
         };
         let now = self
             .now
-            .unwrap_or_else(|| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(NEW_YEAR_2026));
+            .unwrap_or_else(|| Timestamp::from_second(NEW_YEAR_2026 * 60 * 60).unwrap_or_default());
         let plan = effects::plan(&attributes, false);
         let (old, new) = (self.old_object.as_ref(), self.object.as_ref());
         let mut found = match (plan.route, new) {
@@ -293,8 +293,11 @@ impl Case {
                 .kind
                 .parse::<EffectKind>()
                 .map_err(|_| format!("there is no effect `{}`", it.kind))?;
+            let age = SignedDuration::from_secs(it.age_seconds);
             let past = Past {
-                at: now - SignedDuration::from_secs(it.age_seconds),
+                at: now.checked_sub(age).map_err(|_| {
+                    format!("an age of {} seconds is longer than time goes back", it.age_seconds)
+                })?,
                 kind,
                 group_resource: it.group_resource.clone(),
                 namespace: it.namespace.clone(),

@@ -7,6 +7,8 @@
 //! exception does, and never where a rule says `unconditional`. A rule that cannot be evaluated
 //! holds. Pure: time and objects come in as arguments.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod agents;
 pub mod case;
 mod compile;

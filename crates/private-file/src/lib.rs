@@ -1,6 +1,8 @@
 //! How is a file written that only its owner may read? Whole or not at all, and with its mode from
 //! its first moment on: nobody reads a key in between, and a crash leaves the old file.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::{
     fs,
     io::{self, Write},

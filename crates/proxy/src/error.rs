@@ -5,7 +5,7 @@ use std::time::Duration;
 use attributes::AttributesError;
 use authn::{CertificateError, TokenError};
 use hold::{Denial, HoldId};
-use judge::Refusal;
+use judge::{JudgeError, Refusal};
 use ledger::StoreError;
 use status::Status;
 use upstream::SendError;
@@ -158,6 +158,12 @@ pub(crate) enum ProxyError {
         /// The call.
         audit_id: String,
     },
+    /// Judging it took too long.
+    #[error("agent-shield could not judge this request within {} seconds; it was not sent", .max.as_secs())]
+    JudgedSlowly {
+        /// The limit.
+        max: Duration,
+    },
     /// A defect of ours.
     #[error("agent-shield failed to judge this request; it was not sent")]
     Broken,
@@ -208,7 +214,9 @@ impl From<&ProxyError> for Status {
             E::BodySlow { .. } => Self::failure(408, "RequestTimeout"),
             E::TooManyRequests { .. } => Self::failure(429, "TooManyRequests").retry(BUSY_RETRY),
             E::TooManyHolds { .. } => Self::failure(429, "TooManyRequests").retry(HOLDS_RETRY),
-            E::Full | E::Crowded => Self::failure(503, "ServiceUnavailable").retry(BUSY_RETRY),
+            E::Full | E::Crowded | E::JudgedSlowly { .. } => {
+                Self::failure(503, "ServiceUnavailable").retry(BUSY_RETRY)
+            }
             E::Pending { retry, .. } => Self::failure(429, "TooManyRequests").retry(*retry),
             E::Broken => Self::failure(500, "InternalError"),
             E::Redirect => Self::failure(502, "BadGateway"),
@@ -227,6 +235,15 @@ impl From<TokenError> for ProxyError {
         match error {
             TokenError::Unauthenticated => Self::Unauthenticated,
             TokenError::Unavailable(why) => Self::Unidentified(why),
+        }
+    }
+}
+
+impl From<JudgeError> for ProxyError {
+    fn from(error: JudgeError) -> Self {
+        match error {
+            JudgeError::Store(error) => Self::Unrecorded(error),
+            JudgeError::Late(max) => Self::JudgedSlowly { max },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A held request: in the store before it waits, and what its agent is told of it.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -53,7 +54,8 @@ impl Holding {
         let mut waiter = self.enqueue(&write, judgement).await?;
         write.record.is_recorded();
         write.record.waits_on(waiter.id());
-        let open_until = Instant::now() + self.open_time(&write);
+        let now = Instant::now();
+        let open_until = now.checked_add(self.open_time(&write)).unwrap_or(now);
         self.wait(&write, open_until, &mut waiter).await
     }
 
@@ -160,7 +162,8 @@ impl Holding {
             preview,
         };
         let insertion = Insertion {
-            denied_since: hold.changed_at() - STILL_DENIED,
+            // Without a moment before it, nothing is too old.
+            denied_since: hold.changed_at().checked_sub(STILL_DENIED).unwrap_or(Timestamp::MIN),
             hold,
             shown,
             join: join_of(write),
@@ -209,7 +212,7 @@ impl Holding {
             if shown.digest == of.digest && shown.covers(preview, &self.redactor, true) {
                 return self.joined(&id, &of, insertion).await;
             }
-            let effects = insertion.hold.summary().effects.clone();
+            let effects = preview.effects.clone();
             self.runner.drift(hold, decision, effects, preview.clone()).await?;
         }
         self.joined(&id, &of, insertion).await
@@ -249,6 +252,7 @@ impl Holding {
             reason: decision.reason(),
             severity: decision.severity(),
             effects: judgement.effect_records(),
+            more_effects: BTreeMap::new(),
             digest: judgement.preview.digest.clone(),
             uid: judgement.preview.uid.clone(),
             quorum: Quorum::of(decision.reviewers()),

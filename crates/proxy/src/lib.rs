@@ -5,6 +5,8 @@
 //! request and sent on another: [`attributes::read`] reads the target once, and the same bytes go
 //! upstream. The only ways to send are a [`hold::Permit`] and a [`upstream::Probe`].
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod answers;
 mod body;
 mod bounds;
@@ -17,6 +19,7 @@ mod head;
 mod held;
 mod in_flight;
 mod inbound;
+mod judging;
 mod listener;
 mod lost_answer;
 mod names;

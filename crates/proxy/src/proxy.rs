@@ -1,6 +1,6 @@
 //! One request, top to bottom: its head, then the way of a read or of a write.
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
+use std::{future::Future, io, net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use attributes::AuditId;
@@ -13,7 +13,6 @@ use payload::Redactor;
 use policy::Pack;
 use review::Queue;
 use status::Status;
-use tokio::runtime::Handle;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -29,6 +28,7 @@ use crate::{
     head::HeadReader,
     held::Holding,
     in_flight::{Bodies, RequestGuard},
+    judging::Judging,
     peer::Peer,
     read::{ReadRecord, Reads},
     recorder::Recorder,
@@ -73,26 +73,28 @@ pub struct Proxy {
     heads: HeadReader,
     reads: Arc<Reads>,
     writes: Arc<Writes>,
-    /// Where writes are judged: not on the threads that carry connections.
-    home: Handle,
+    judging: Judging,
     stopping: CancellationToken,
     tasks: TaskTracker,
     bounds: Bounds,
 }
 
 impl Proxy {
-    /// Puts the parts together, on the runtime that writes will be judged on. The returned future
-    /// writes what need not be durable at once; it ends after `stopped`.
-    pub fn new(parts: Parts) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+    /// Puts the parts together. The returned future writes what need not be durable at once; it ends
+    /// after `stopped`.
+    ///
+    /// # Errors
+    /// Where the system has no more threads.
+    pub fn new(parts: Parts) -> io::Result<(Arc<Self>, impl Future<Output = ()> + Send)> {
         let ledger = Arc::clone(parts.queue.ledger());
         let (tokens, namespaces) = (parts.tokens.clone(), parts.namespaces.clone());
         let (tasks, stopped) = (TaskTracker::new(), parts.stopped.clone());
         let (recorder, recording) =
             Recorder::new(ledger, tokens, namespaces, tasks.clone(), stopped);
-        (Arc::new(Self::of(parts, recorder, tasks)), recording)
+        Ok((Arc::new(Self::of(parts, recorder, tasks, Judging::start()?)), recording))
     }
 
-    fn of(parts: Parts, recorder: Recorder, tasks: TaskTracker) -> Self {
+    fn of(parts: Parts, recorder: Recorder, tasks: TaskTracker, judging: Judging) -> Self {
         let judge = Arc::new(judge(&parts, &recorder));
         let bodies = Bodies::default();
         let forward = forward(&parts, &recorder, &tasks);
@@ -138,8 +140,8 @@ impl Proxy {
             tasks: tasks.clone(),
         };
         let heads = HeadReader { credentials, recorder, redactor, bounds: bounds.clone() };
-        let (reads, writes, home) = (Arc::new(reads), Arc::new(writes), Handle::current());
-        Self { heads, reads, writes, home, stopping, tasks, bounds }
+        let (reads, writes) = (Arc::new(reads), Arc::new(writes));
+        Self { heads, reads, writes, judging, stopping, tasks, bounds }
     }
 
     /// What a client may take.
@@ -212,7 +214,7 @@ impl Proxy {
     async fn write(&self, write: ReceivedWrite) -> Response<Body> {
         let ReceivedWrite { call, guard, record, upgrade, body } = write;
         let (writes, audit_id) = (Arc::clone(&self.writes), call.audit_id.clone());
-        let judged = self.home.spawn(async move {
+        let judged = self.judging.handle().spawn(async move {
             let _guard = guard;
             writes.write(call, record, upgrade, body).await
         });
@@ -252,6 +254,7 @@ fn judge(parts: &Parts, recorder: &Recorder) -> Judge {
     let remembered = Remembered::new(Arc::clone(&parts.memory), Arc::clone(parts.queue.ledger()));
     let settings = judge::Settings {
         count_time_max: parts.settings.count_time_max,
+        judge_time_max: parts.settings.judge_time_max,
         facts_bytes_per_agent_max: parts.settings.bounds.facts_bytes_per_agent_max,
         pod_networks: parts.settings.pod_networks.clone(),
     };

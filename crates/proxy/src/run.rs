@@ -103,9 +103,7 @@ impl Runner {
         let Some((hold, spent)) = self.start(hold, write).await? else {
             return Ok(Try::Ended(Run::Again));
         };
-        let recent = &self.judge.remembered.recent;
-        let counted =
-            recent.remember(&write.user.username, &judgement.effects, hold.changed_at()).await;
+        let counted = self.judge.remember(write, &mut judgement, hold.changed_at()).await;
         if let Err(error) = counted {
             // INVARIANT: a request that rules could not count is not sent.
             self.unspend(hold).await?;

@@ -17,6 +17,8 @@ pub struct Settings {
     pub count_time_max: Duration,
     /// Where pods have their addresses, besides what the nodes say.
     pub pod_networks: Vec<Cidr>,
+    /// A write that is not judged within this time is refused.
+    pub judge_time_max: Duration,
     /// How long a client is asked to wait when the proxy stops.
     pub restart_time: Duration,
     /// After so long without an answer, the outcome of a write is unknown.
@@ -32,6 +34,8 @@ impl Default for Settings {
             open_time_max: Duration::from_secs(10 * 60),
             count_time_max: Duration::from_secs(1),
             pod_networks: Vec::new(),
+            // As long as the API server itself takes at most.
+            judge_time_max: Duration::from_secs(60),
             restart_time: Duration::from_secs(5),
             // The API server's own --request-timeout is 60 s.
             write_time_max: Duration::from_secs(75),

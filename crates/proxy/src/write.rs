@@ -116,7 +116,8 @@ impl Writes {
             &body,
             attributes.query.first("dryRun"),
         );
-        let write = Write { call, user, body, media, is_dry_run, class };
+        let write =
+            Write { call, user, body, media, is_dry_run, class, weight: judge::Weight::default() };
         record.is_whole(&write, &self.redactor);
         Ok(InboundWrite { write, upgrade, record, _taken: taken })
     }
@@ -128,18 +129,18 @@ impl Writes {
         mut judgement: Judgement,
     ) -> Result<Response<Body>, ProxyError> {
         let allowed = judgement.verdict.allowed().ok_or(ProxyError::Unsent)?;
-        // Again, as judging took its time: a freeze is in force everywhere once it is stored.
-        if let Some(freeze) = self.queue.frozen(&write.user.username).await? {
-            return Err(ProxyError::Frozen(Box::new(freeze)));
-        }
         let permit = Permit::allowed(&allowed, &write.body, &write.call.audit_id);
         let mut received = write.received(&self.redactor, judgement.decision(Action::Allow));
         self.judge.facts.basis(write, &mut judgement).add_to(&mut received);
         let at = received.time;
         self.recorder.append_durable(vec![received]).await?;
         write.record.is_recorded();
-        let recent = &self.judge.remembered.recent;
-        recent.remember(&write.user.username, &judgement.effects, at).await?;
+        // Last of all, as judging and recording took their time: a freeze is in force everywhere once it is
+        // stored.
+        if let Some(freeze) = self.queue.frozen(&write.user.username).await? {
+            return Err(ProxyError::Frozen(Box::new(freeze)));
+        }
+        self.judge.remember(write, &mut judgement, at).await?;
         // A task of its own: an agent that leaves must not cut a send in two.
         let (writes, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { writes.send_allowed(permit, write).await });

@@ -5,6 +5,8 @@
 //! seen. What was not recorded is not known, and is never guessed: a rule that would have to read it
 //! has no answer. Pure.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod earlier;
 mod objects;
 mod patch;

@@ -5,6 +5,8 @@
 //! [`Queue::admit`] rejects every ServiceAccount that is not allow-listed and everyone who was ever
 //! seen on the agents' side, and a decision on a hold is refused to the hold's own user.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod admit;
 mod freezes;
 mod queue;

@@ -3,6 +3,10 @@
 //! Names come from the agent: one that could be read as words of the sentence is put in quotes, and
 //! all of it is escaped. What is not known is said, never left out.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::BTreeMap;
+
 use effects::describe;
 use hold::GoesWith;
 use ledger::{EffectRecord, RequestRecord};
@@ -22,6 +26,8 @@ pub struct Subject<'a> {
     pub request: &'a RequestRecord,
     /// What it would do.
     pub effects: Vec<EffectRecord>,
+    /// How many more of each kind there are, where not all are at hand.
+    pub more_effects: BTreeMap<String, usize>,
     /// What goes with it; empty where that is not at hand, as in the queue, and then not said.
     pub goes_with: Vec<GoesWith>,
 }
@@ -141,10 +147,16 @@ fn costs(subject: &Subject<'_>) -> Vec<String> {
     let mut costs: Vec<String> = unknown.iter().map(|it| unclear(it)).collect();
     let (deleted, other): (Vec<_>, Vec<_>) =
         known.into_iter().partition(|it| subject.request.verb == "deletecollection" && deletes(it));
-    costs.extend(objects(&deleted));
+    let mut more_effects = subject.more_effects.clone();
+    let more_deleted = match subject.request.verb.as_str() {
+        "deletecollection" => more_effects.remove("Delete").unwrap_or_default(),
+        _ => 0,
+    };
+    costs.extend(objects(&deleted, more_deleted));
     costs.extend(goes_with(&subject.goes_with));
     costs.extend(other.into_iter().filter_map(|it| beyond_the_request(it, subject.request)));
-    let more = costs.len().saturating_sub(COSTS_MAX);
+    let more_effects = more_effects.values().fold(0, |sum: usize, it| sum.saturating_add(*it));
+    let more = costs.len().saturating_sub(COSTS_MAX).saturating_add(more_effects);
     if more > 0 {
         costs.truncate(COSTS_MAX);
         costs.push(format!("and {more} more"));
@@ -161,15 +173,18 @@ fn deletes(effect: &EffectRecord) -> bool {
 }
 
 /// How many objects of a collection go, and the first of their names.
-fn objects(deleted: &[&EffectRecord]) -> Option<String> {
+fn objects(deleted: &[&EffectRecord], more: usize) -> Option<String> {
     let names: Vec<String> =
         deleted.iter().filter(|it| !it.name.is_empty()).map(|it| plain(&it.name)).collect();
     let uncounted = deleted.iter().any(|it| it.name.is_empty());
     match names.as_slice() {
         [] if uncounted => Some("how many there are is not known".to_owned()),
         [] => None,
-        [name] => Some(format!("1 object ({name})")),
-        names => Some(format!("{} objects ({})", names.len(), some(names))),
+        [name] if more == 0 => Some(format!("1 object ({name})")),
+        names => {
+            let count = names.len().saturating_add(more);
+            Some(format!("{count} objects ({})", some(names, more)))
+        }
     }
 }
 
@@ -211,9 +226,9 @@ fn beyond_the_request(effect: &EffectRecord, request: &RequestRecord) -> Option<
     said.map(|it| cut(&it))
 }
 
-fn some(names: &[String]) -> String {
+fn some(names: &[String], more: usize) -> String {
     let shown: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
-    let more = if names.len() > 3 { ", …" } else { "" };
+    let more = if names.len() > 3 || more > 0 { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
 }
 
@@ -328,9 +343,10 @@ mod tests {
         }
         let deleted = [effect("Delete", "a", ""), effect("Delete", "b", "")];
         let deleted: Vec<&EffectRecord> = deleted.iter().collect();
-        assert_eq!(objects(&deleted).as_deref(), Some("2 objects (a, b)"));
+        assert_eq!(objects(&deleted, 0).as_deref(), Some("2 objects (a, b)"));
+        assert_eq!(objects(&deleted, 2_998).as_deref(), Some("3000 objects (a, b, …)"));
         assert_eq!(
-            objects(&[&effect("Delete", "", "deletes all")]).as_deref(),
+            objects(&[&effect("Delete", "", "deletes all")], 0).as_deref(),
             Some("how many there are is not known")
         );
         let found =

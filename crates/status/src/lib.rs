@@ -4,6 +4,8 @@
 //! `details.retryAfterSeconds` (k8s.io/apimachinery, pkg/apis/meta/v1/types.go), so an agent sees
 //! our refusals as it sees the API server's own. Pure; knows nothing of sockets.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::{fmt::Display, time::Duration};
 
 use serde_json::{Map, Value, json};

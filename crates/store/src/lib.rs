@@ -4,6 +4,8 @@
 //! several proxies in one process. Both pass one suite of contract tests (`tests/contract`). Who
 //! wants the store of a data directory says [`open`] or [`history`], and does not know what is in it.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod live;
 mod matching;
 mod retention;

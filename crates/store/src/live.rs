@@ -12,6 +12,8 @@ use tokio::sync::broadcast;
 
 /// Answers are kept for so long.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// Bodies of all answers that are kept: beyond it the oldest go, those first that somebody got.
+const ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Changes that a feed may be behind.
 const FEED_MAX: usize = 1_024;
 
@@ -32,6 +34,21 @@ struct Kept {
     answer: Answer,
     since: Instant,
     delivered: bool,
+}
+
+impl Inner {
+    /// Lets go of answers, but not of this one, until no more bytes are kept than may be.
+    fn let_go(&mut self, but: &HoldId, bytes_max: usize) {
+        let size = |kept: &Kept| kept.answer.body.len();
+        let mut bytes = self.answers.values().map(size).fold(0, usize::saturating_add);
+        while bytes > bytes_max {
+            let others = self.answers.iter().filter(|(id, _)| *id != but);
+            let oldest = others.min_by_key(|(_, kept)| (!kept.delivered, kept.since));
+            let Some(id) = oldest.map(|(id, _)| id.clone()) else { return };
+            let gone = self.answers.remove(&id);
+            bytes = bytes.saturating_sub(gone.as_ref().map_or(0, size));
+        }
+    }
 }
 
 impl Default for Live {
@@ -65,7 +82,9 @@ impl Live {
 
     pub(crate) fn keep_answer(&self, id: &HoldId, answer: Answer) {
         let kept = Kept { answer, since: Instant::now(), delivered: false };
-        self.lock().answers.insert(id.clone(), kept);
+        let mut inner = self.lock();
+        inner.answers.insert(id.clone(), kept);
+        inner.let_go(id, ANSWERS_BYTES_MAX);
     }
 
     pub(crate) fn answer(&self, id: &HoldId) -> Option<Answer> {
@@ -124,5 +143,31 @@ impl<T: Clone + Send + 'static> Feed<T> for Receiver<T> {
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_no_more_bytes_of_answers_than_it_may() {
+        let live = Live::default();
+        let id = |n: usize| HoldId::parse(&format!("h{n}"));
+        let body = vec![0; ANSWERS_BYTES_MAX / 3];
+        let keep = |n| {
+            live.keep_answer(
+                &id(n),
+                Answer { code: 200, headers: vec![], body: body.clone().into() },
+            )
+        };
+        let kept = || (0..5).filter(|n| live.answer(&id(*n)).is_some()).collect::<Vec<_>>();
+        (0..3).for_each(keep);
+        live.delivered(&id(1));
+        assert_eq!(kept(), [0, 1, 2]);
+        keep(3);
+        assert_eq!(kept(), [0, 2, 3], "who got theirs has no need of it");
+        keep(4);
+        assert_eq!(kept(), [2, 3, 4], "then the oldest");
     }
 }

@@ -3,6 +3,8 @@
 //! Older forms are read here and nowhere else: a hold of one approval had a `verdict`, and before
 //! schema 6 the whole hold was one document.
 
+use std::collections::BTreeMap;
+
 use hold::{
     Approval, ChangeRecord, Demand, Denial, Freeze, GoesWith, Hold, HoldId, Preview, Quorum, Shown,
     State, Summary, Target,
@@ -38,6 +40,8 @@ pub(crate) struct SummaryRow {
     reason: String,
     severity: String,
     effects: Vec<EffectRecord>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    more_effects: BTreeMap<String, usize>,
     #[serde(default)]
     digest: String,
     #[serde(default)]
@@ -152,6 +156,8 @@ pub(crate) struct PreviewRow {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     resource_version: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    effects: Vec<EffectRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<ChangeRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     targets: Vec<TargetRow>,
@@ -241,6 +247,7 @@ impl From<&Summary> for SummaryRow {
             reason: of.reason,
             severity: of.severity.as_str().to_owned(),
             effects: of.effects,
+            more_effects: of.more_effects,
             digest: of.digest,
             uid: of.uid,
             quorum: QuorumRow::from(&of.quorum),
@@ -267,6 +274,7 @@ impl TryFrom<SummaryRow> for Summary {
             reason: row.reason,
             severity,
             effects: row.effects,
+            more_effects: row.more_effects,
             digest: row.digest,
             uid: row.uid,
             quorum: row.quorum.into(),
@@ -371,6 +379,7 @@ impl From<&Preview> for PreviewRow {
             digest: of.digest,
             uid: of.uid,
             resource_version: of.resource_version,
+            effects: of.effects,
             changes: of.changes.into_iter().map(change).collect(),
             targets: of.targets.into_iter().map(target).collect(),
             goes_with: of.goes_with.into_iter().map(goes_with).collect(),
@@ -391,6 +400,7 @@ impl From<PreviewRow> for Preview {
             digest: row.digest,
             uid: row.uid,
             resource_version: row.resource_version,
+            effects: row.effects,
             changes: row.changes.into_iter().map(change).collect(),
             targets: row.targets.into_iter().map(target).collect(),
             goes_with: row.goes_with.into_iter().map(goes_with).collect(),

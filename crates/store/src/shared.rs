@@ -106,7 +106,8 @@ impl Shared {
     }
 
     fn lease(&self) -> (u64, Instant) {
-        (self.replica, Instant::now() + self.world.lease)
+        let now = Instant::now();
+        (self.replica, now.checked_add(self.world.lease).unwrap_or(now))
     }
 
     fn insert_or_join_now(&self, insertion: &Insertion) -> Result<Inserted, StoreError> {
@@ -121,7 +122,11 @@ impl Shared {
             return Ok(Inserted::Joined(Box::new(hold.clone())));
         }
         let is_own = |it: &Hold| it.summary().user.username == of.user.username;
-        if let Some(denied) = kept.newest(is_own).find(|it| insertion.is_denied_by(it)) {
+        let is_denied = |it: &&Hold| {
+            let preview = kept.holds.get(it.id()).map(|kept| &kept.shown.preview);
+            insertion.is_denied_by(it, hold::all_effects(it, preview))
+        };
+        if let Some(denied) = kept.newest(is_own).find(is_denied) {
             return Ok(Inserted::Denied(Box::new(denied.clone())));
         }
         let is_open = |it: &Hold| {

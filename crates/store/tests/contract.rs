@@ -3,7 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use effects::{NamespaceClass, ObjectRef};
 use futures_util::StreamExt;
@@ -55,6 +55,7 @@ fn held(id: &str, digest: &str, username: &str, created_at: Timestamp) -> Hold {
             name: digest.into(),
             ..EffectRecord::default()
         }],
+        more_effects: BTreeMap::new(),
         digest: "d".into(),
         uid: "u".into(),
         quorum: Quorum::default(),
@@ -218,6 +219,40 @@ async fn bounds_an_agent_and_remembers_denials() {
         assert_eq!(by_this.id().as_str(), "h0", "{name}");
         again.denied_since = later();
         assert_eq!(insert(&stores, again).await, Inserted::New, "{name}: long ago");
+    }
+}
+
+/// What a summary leaves out is denied with the rest.
+#[tokio::test]
+async fn denies_again_what_the_summary_leaves_out() {
+    for (name, stores, _dir) in every() {
+        let effect = |n: usize| EffectRecord {
+            kind: "Delete".into(),
+            name: format!("pod-{n}"),
+            ..EffectRecord::default()
+        };
+        let of = |id: &str, effects: Vec<EffectRecord>| {
+            let mut insertion = insertion(hold(id, id));
+            insertion.shown.preview.effects.clone_from(&effects);
+            let summary = insertion.hold.summary().clone();
+            insertion.hold = Hold::new(Summary { effects, ..summary });
+            insertion
+        };
+        let many = of("many", (0..3_000).map(effect).collect());
+        assert!(many.hold.summary().effects.len() < 100, "{name}: a list shows a few");
+        assert_eq!(insert(&stores, many.clone()).await, Inserted::New, "{name}");
+        let listed = stores.holds.list(HoldFilter::default(), None).await.expect("a list").items;
+        let counted =
+            listed[0].summary().effects.len() + listed[0].summary().more_effects["Delete"];
+        assert_eq!(counted, 3_000, "{name}: and says how many more there are");
+        let shown = stores.holds.shown(many.hold.id()).await.expect("shown").expect("there");
+        assert_eq!(shown.preview.effects.len(), 3_000, "{name}: all are shown");
+        let denied = listed[0].clone().deny(Denial::new(by("alice"), "no".into(), now()));
+        stores.holds.change(denied.expect("open"), None, vec![]).await.expect("stored");
+        let again = insert(&stores, of("one", vec![effect(2_500)])).await;
+        assert!(matches!(again, Inserted::Denied(_)), "{name}: {again:?}");
+        let other = insert(&stores, of("other", vec![effect(3_000)])).await;
+        assert_eq!(other, Inserted::New, "{name}: another object is another question");
     }
 }
 

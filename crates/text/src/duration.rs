@@ -3,7 +3,7 @@
 //! The grammar is jiff's: `90s`, `1h30m`, `2 days`, and ISO 8601 (`PT5M`). A day is 24 hours, as no
 //! setting of ours follows a calendar; a month or a year has no length and is refused.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
@@ -21,6 +21,16 @@ pub enum DurationError {
     /// It is zero, or less.
     #[error("`{0}` must be longer than nothing")]
     NotPositive(String),
+    /// It is shorter or longer than makes sense.
+    #[error("`{text}` must be from {} to {}", Short(*.least), Short(*.most))]
+    OutOfRange {
+        /// What was written.
+        text: String,
+        /// The shortest that is taken.
+        least: Duration,
+        /// The longest that is taken.
+        most: Duration,
+    },
 }
 
 /// Reads a duration that is longer than nothing.
@@ -32,6 +42,23 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err(DurationError::NotPositive(text.to_owned())),
     }
+}
+
+/// As [`parse`], within a range: a setting that never ends, or ends before it begins, is a mistake that
+/// should be told of at once.
+///
+/// # Errors
+/// [`DurationError`] with what was written.
+pub fn parse_within(
+    text: &str,
+    range: RangeInclusive<Duration>,
+) -> Result<Duration, DurationError> {
+    let duration = parse(text)?;
+    if range.contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = range.into_inner();
+    Err(DurationError::OutOfRange { text: text.to_owned(), least, most })
 }
 
 /// As [`parse`], also zero and less.
@@ -98,6 +125,19 @@ mod tests {
         let said = |text: &str| parse(text).err().map(|it| it.to_string()).unwrap_or_default();
         assert_eq!(said("0s"), "`0s` must be longer than nothing");
         assert!(said("soon").starts_with("`soon` is not a time like 90s, 30m, 2h or 7d: "));
+    }
+
+    #[test]
+    fn takes_what_is_within_a_range() {
+        let range = || Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
+        let said = |text: &str| parse_within(text, range()).map_err(|it| it.to_string());
+        for text in ["1s", "30m", "30d"] {
+            assert!(said(text).is_ok(), "{text}");
+        }
+        for text in ["500ms", "31d", "3000000d"] {
+            assert_eq!(said(text), Err(format!("`{text}` must be from 1s to 30d")));
+        }
+        assert!(said("0s").is_err() && said("99999999999999d").is_err());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! What an agent wrote cannot leave its place in a line; a duration has one grammar. Pure.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod causes;
 pub mod duration;
 mod escape;

@@ -18,7 +18,11 @@ use kube::{
 };
 use serde_json::Value;
 
-use crate::{access::Access, rights::Right};
+use crate::{
+    access::Access,
+    probe::{ProbeError, VALUES_MAX, values},
+    rights::Right,
+};
 
 const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -222,7 +226,11 @@ impl ControlClient {
         let request = http::Request::get(target)
             .body(Vec::new())
             .map_err(|error| Box::new(kube::Error::HttpError(error)))?;
-        within(self.client.request(request)).await
+        let text = within(self.client.request_text(request)).await?;
+        if values(text.as_bytes()) > VALUES_MAX {
+            return Err(Box::new(kube::Error::Service(ProbeError::TooMany(VALUES_MAX).into())));
+        }
+        serde_json::from_str(&text).map_err(|error| Box::new(kube::Error::SerdeError(error)))
     }
 }
 

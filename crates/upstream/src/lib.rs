@@ -8,6 +8,8 @@
 //! SubjectAccessReview, namespaces, and reads for previews. Only a [`hold::Permit`] sends an
 //! agent's request for real; a [`Probe`] cannot be made to change anything.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod access;
 mod connect;
 mod control;

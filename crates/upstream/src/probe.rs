@@ -16,6 +16,9 @@ use crate::{ApiServer, Outgoing, RunAs, SendError};
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Values in an answer that are read: as a tree, each takes some 150 bytes of memory, whatever its text
+/// takes.
+pub(crate) const VALUES_MAX: usize = 500_000;
 const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A request that cannot change anything.
@@ -25,6 +28,7 @@ pub struct Probe {
     content_type: Option<HeaderValue>,
     accept: &'static str,
     body: Bytes,
+    values_max: usize,
 }
 
 /// The answer to a probe.
@@ -52,6 +56,9 @@ pub enum ProbeError {
     /// More than 16 MiB, or cut off.
     #[error("the API server's answer to the dry run could not be read")]
     Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It has more values than are read.
+    #[error("the API server's answer has more than {0} values, and is not read")]
+    TooMany(usize),
 }
 
 impl Probe {
@@ -63,7 +70,14 @@ impl Probe {
             content_type: None,
             accept: "application/json",
             body: Bytes::new(),
+            values_max: VALUES_MAX,
         }
+    }
+
+    /// No answer with more values than this is read.
+    #[must_use]
+    pub fn at_most(self, values_max: usize) -> Self {
+        Self { values_max, ..self }
     }
 
     /// A read of names and uids only.
@@ -104,7 +118,8 @@ impl Probe {
         }
         let separator = if attributes.target.contains('?') { '&' } else { '?' };
         let target = format!("{}{separator}dryRun=All", attributes.target);
-        Some(Self { method, target, content_type, accept: "application/json", body })
+        let (accept, values_max) = ("application/json", VALUES_MAX);
+        Some(Self { method, target, content_type, accept, body, values_max })
     }
 
     /// The server's dry run of a delete: JSON `DeleteOptions` with `dryRun: ["All"]` in the body,
@@ -125,6 +140,7 @@ impl Probe {
             content_type: Some(HeaderValue::from_static("application/json")),
             accept: "application/json",
             body: Bytes::from(options.with_dry_run()),
+            values_max: VALUES_MAX,
         })
     }
 }
@@ -173,12 +189,30 @@ impl ApiServer {
             let (head, body) = self.deliver(outgoing, audit_id).await?.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let bytes = body.map_err(ProbeError::Answer)?.to_bytes();
+            if values(&bytes) > probe.values_max {
+                return Err(ProbeError::TooMany(probe.values_max));
+            }
             let json = serde_json::from_slice(&bytes).ok();
             Ok(ProbeAnswer { status: head.status, headers: head.headers, bytes, json })
         })
         .await
         .map_err(|_| ProbeError::Timeout)?
     }
+}
+
+/// How many values a JSON text has, or a few less: each but the first follows on one of these.
+pub(crate) fn values(json: &[u8]) -> usize {
+    let (mut count, mut in_text, mut is_escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 #[cfg(test)]
@@ -200,6 +234,20 @@ mod tests {
         for (mut list, want) in table {
             let said = list.to_string();
             assert_eq!(take_items(&mut list).map(|it| it.len()), want, "{said}");
+        }
+    }
+
+    #[test]
+    fn counts_values_and_not_what_texts_say() {
+        let table = [
+            ("1", 1),
+            (r#"{"a":1,"b":[1,2]}"#, 5),
+            (r#""a,b,[{""#, 1),
+            (r#"["a\",b,","c"]"#, 3),
+            (r#"["\\",1]"#, 3),
+        ];
+        for (json, want) in table {
+            assert_eq!(values(json.as_bytes()), want, "{json}");
         }
     }
 

@@ -10,10 +10,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -35,6 +35,10 @@ const STREAMS_MAX: usize = 90;
 /// the connection's window has room for all the others beside it.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 90 * STREAM_WINDOW_BYTES;
+/// A read waits no longer than this for a place on a shared connection.
+const SLOT_TIME_MAX: Duration = Duration::from_secs(2);
+/// An API server that answered without HTTP/2 is asked again after so long.
+const UNSPOKEN_TIME: Duration = Duration::from_secs(60);
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIME_MAX: Duration = Duration::from_secs(15);
 
@@ -42,8 +46,9 @@ const PING_TIME_MAX: Duration = Duration::from_secs(15);
 #[derive(Default)]
 pub(crate) struct Shared {
     connections: Mutex<Vec<Shareable>>,
-    /// The API server, or what stands before it, speaks no HTTP/2: found out once.
-    unspoken: AtomicBool,
+    /// Until then it is not asked again whether the API server speaks HTTP/2: what stands before it may
+    /// have answered once without it.
+    unspoken_until: Mutex<Option<Instant>>,
     /// One new connection at a time, or a hundred watches that start at once would make a hundred.
     connecting: tokio::sync::Mutex<()>,
 }
@@ -93,7 +98,9 @@ impl Shared {
         request: Request<Full<Bytes>>,
     ) -> Option<Response<SharedBody>> {
         let request = http2_request(request, authority)?;
-        let (mut connection, slot) = match self.free_slot(connector).await {
+        // One that waits for longer has a connection of its own: nobody waits behind the failures of others.
+        let found = tokio::time::timeout(SLOT_TIME_MAX, self.free_slot(connector)).await;
+        let (mut connection, slot) = match found.unwrap_or_else(|late| Err(late.into())) {
             Ok(found) => found?,
             Err(error) => {
                 tracing::debug!(error, "no HTTP/2 connection to the API server");
@@ -109,8 +116,12 @@ impl Shared {
         }
     }
 
+    fn is_unspoken(&self, now: Instant) -> bool {
+        self.unspoken_until.lock().is_some_and(|until| now < until)
+    }
+
     async fn free_slot(&self, connector: &Connector) -> Result<Option<(Shareable, Slot)>, Failure> {
-        if self.unspoken.load(Ordering::Relaxed) {
+        if self.is_unspoken(Instant::now()) {
             return Ok(None);
         }
         if let Some(found) = self.slot() {
@@ -121,7 +132,7 @@ impl Shared {
             return Ok(Some(found));
         }
         let Some(tls) = connector.tls_http2().await? else {
-            self.unspoken.store(true, Ordering::Relaxed);
+            *self.unspoken_until.lock() = Instant::now().checked_add(UNSPOKEN_TIME);
             return Ok(None);
         };
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -200,5 +211,19 @@ impl http_body::Body for SharedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_without_http2_is_not_for_good() {
+        let (shared, now) = (Shared::default(), Instant::now());
+        assert!(!shared.is_unspoken(now));
+        *shared.unspoken_until.lock() = Some(now + UNSPOKEN_TIME);
+        assert!(shared.is_unspoken(now));
+        assert!(!shared.is_unspoken(now + UNSPOKEN_TIME), "asked again");
     }
 }

@@ -237,7 +237,8 @@ impl Replica {
             settings: proxy::Settings::default(),
             stopping: stopping.clone(),
             stopped,
-        });
+        })
+        .expect("threads");
         tasks.spawn(recording);
         let listeners = [bind().await, bind().await];
         let urls = listeners

@@ -60,7 +60,11 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     let Compiled { pack, .. } = compiled(&args.policy)?;
     let pack = pack.guarding(&args.ledger.own_namespace());
     let history = args.ledger.history()?;
-    let from = if pack.needs_window() { args.since - WINDOW } else { args.since };
+    let from = if pack.needs_window() {
+        args.since.checked_sub(WINDOW).unwrap_or(Timestamp::MIN)
+    } else {
+        args.since
+    };
     let bar = spinner::bar("replaying", history.count(from)?);
     let mut tally = Tally::new(&pack, args.since);
     history.each(from, &mut |entry| {

@@ -73,7 +73,9 @@ pub(super) fn run(args: &SuggestArgs) -> Result<()> {
         reviewers: args.reviewers.get(),
         days: args.days.get(),
         own_namespace: args.ledger.own_namespace(),
-        expires: now + SignedDuration::from_hours(24 * args.expire_after),
+        expires: now
+            .checked_add(SignedDuration::from_hours(24 * args.expire_after))
+            .unwrap_or(Timestamp::MAX),
     };
     let (items, left) = suggest(&pack, calls.finish(&agents), &limits);
     let mut sources = files::read(&paths)?;

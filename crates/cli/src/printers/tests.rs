@@ -1,5 +1,7 @@
 //! What people read, whole: a change of it should be seen.
 
+use std::collections::BTreeMap;
+
 use api::body::{
     CallBody, ChangeBody, EffectBody, GoesWithBody as GoesWith, HiddenBody, HoldDetail,
     HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, VerdictBody,
@@ -45,6 +47,7 @@ pub(crate) fn detail() -> HoldDetail {
             reason_required: false,
             approvals: vec![],
             missing: "1 approval".into(),
+            more_effects: BTreeMap::new(),
             effects: vec![EffectBody {
                 kind: "Delete".into(),
                 resource: "namespaces".into(),

@@ -4,9 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use effects::Cidr;
-use text::duration;
 
-use super::bounds::BoundsArgs;
+use super::{
+    bounds::BoundsArgs,
+    ranges::{MILLISECOND, SECOND, days, seconds, within},
+};
 use crate::data_dir::default_data_dir;
 
 /// Start the proxy: agents connect to --listen, reviewers to --review-listen.
@@ -58,28 +60,28 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) tls_san: Vec<String>,
     /// A hold that nobody decides within this time expires, which is a denial.
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = within(SECOND, days(30)))]
     pub(super) hold_deadline: Duration,
     /// How long a connection stays open on a hold before its client is asked to come again.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = within(SECOND, days(1)))]
     pub(super) hold_open: Duration,
     /// Time limit for counting the objects affected by a held write. Anything not counted in time is
     /// reported as unknown.
-    #[arg(long, default_value = "1s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = within(MILLISECOND, seconds(60)))]
     pub(super) count_within: Duration,
     /// A range of addresses that pods have, such as 10.244.0.0/16, besides those that the nodes name
     /// (`spec.podCIDRs`). An agent's `proxy` to any other address is held.
     #[arg(long, value_name = "CIDR", value_parser = read_cidr)]
     pub(super) pod_network: Vec<Cidr>,
     /// How long an approval waits for the same request if the agent has disconnected.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = within(SECOND, days(30)))]
     pub(super) grant_time: Duration,
     /// An exec, attach or port-forward session is cut after this time.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = within(SECOND, days(30)))]
     pub(super) session_time: Duration,
     /// How long to keep the facts that writes were judged by, for `policy replay`. Ledger entries are
     /// always kept.
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = within(SECOND, days(3_650)))]
     pub(super) keep_facts: Duration,
     /// A ServiceAccount (system:serviceaccount:NAMESPACE:NAME) to allow as a reviewer; ServiceAccounts
     /// are rejected by default.

@@ -4,43 +4,44 @@ use std::time::Duration;
 
 use clap::Args;
 use proxy::Bounds;
-use text::duration;
+
+use super::ranges::{SECOND, count, days, within};
 
 /// Bounds that a deployment may want to move; the others are `proxy::Bounds`' own.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Bounds")]
 pub(crate) struct BoundsArgs {
     /// Maximum concurrent connections of agents.
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().connections_max)]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().connections_max, value_parser = count)]
     connections_max: usize,
     /// Maximum concurrent connections from one address. Agents behind one NAT or gateway share it.
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().connections_per_client_max)]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().connections_per_client_max, value_parser = count)]
     connections_per_client: usize,
     /// Maximum concurrent TLS handshakes from one address.
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().handshakes_per_client_max)]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().handshakes_per_client_max, value_parser = count)]
     handshakes_per_client: usize,
     /// Maximum concurrent requests with one credential, including watches and held requests; more
     /// are answered 429.
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().requests_per_agent_max)]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().requests_per_agent_max, value_parser = count)]
     requests_per_agent: usize,
     /// Maximum open holds of one agent; more are answered 429.
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().holds_per_agent_max)]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().holds_per_agent_max, value_parser = count)]
     holds_per_agent: usize,
     /// How much to keep of one agent's writes per hour for `policy replay`, like 512Ki or 8Mi. Beyond
     /// that, only kind, names and labels of objects are kept; beyond twice as much, nothing of them.
     #[arg(long, value_name = "BYTES", default_value = "8Mi", value_parser = parse_bytes)]
     facts_per_agent: u64,
     /// A connection without a request is closed after this time.
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = within(SECOND, days(1)))]
     idle_time: Duration,
     /// The head of a request must be complete this long after its first byte.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = within(SECOND, days(1)))]
     head_time: Duration,
     /// The body of a write must be complete after this time.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = within(SECOND, days(1)))]
     body_time: Duration,
     /// A connection is closed if its client reads nothing for this time.
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = within(SECOND, days(1)))]
     stall_time: Duration,
 }
 
@@ -62,6 +63,9 @@ impl From<&BoundsArgs> for Bounds {
     }
 }
 
+/// Largest number of bytes that a bound may be.
+const BYTES_MAX: u64 = 16 << 30;
+
 /// `65536`, `512Ki`, `8Mi`: bytes as a Kubernetes quantity has them.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let units = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)];
@@ -70,7 +74,11 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))
         .unwrap_or((text, 1_u64));
     let number = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    number.ok_or_else(|| format!("`{text}` is not a number of bytes like 65536, 512Ki or 8Mi"))
+    match number {
+        Some(number) if number <= BYTES_MAX => Ok(number),
+        Some(_) => Err(format!("`{text}` must be at most 16Gi")),
+        None => Err(format!("`{text}` is not a number of bytes like 65536, 512Ki or 8Mi")),
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +104,7 @@ mod tests {
             ("512Ki", Some(512 << 10)),
             ("8Mi", Some(8 << 20)),
             ("1Gi", Some(1 << 30)),
+            ("17Gi", None),
             ("8M", None),
             ("-1", None),
             ("Ki", None),

@@ -8,6 +8,7 @@ mod descriptors;
 mod identity;
 mod listeners;
 mod log;
+mod ranges;
 mod run;
 
 pub(crate) use args::ServeArgs;

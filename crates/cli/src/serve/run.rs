@@ -59,7 +59,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let redactor = Redactor::new(&digest_key(&dir.join("digest.key"))?);
     let reviews = api::Api { queue, tokens, certificates, namespaces };
     let service =
-        Service::new(&args, cluster, &reviews, stores.memory, policies, redactor, background);
+        Service::new(&args, cluster, &reviews, stores.memory, policies, redactor, background)?;
     service.listen(listeners, identity, reviews)?;
     let Endpoints { agent, review } = Endpoints::publish(&dir, addresses)?;
     tracing::info!(
@@ -162,7 +162,7 @@ impl Service {
         policies: Arc<ArcSwap<Pack>>,
         redactor: Redactor,
         background: Background,
-    ) -> Self {
+    ) -> Result<Self> {
         let stopping = CancellationToken::new();
         let reviewers = cluster.descriptors.bound_reviewers();
         let (proxy, recording) = Proxy::new(Parts {
@@ -185,9 +185,10 @@ impl Service {
             },
             stopping: stopping.clone(),
             stopped: background.stopped.clone(),
-        });
+        })
+        .context("this system has no more threads")?;
         let recording = background.spawn(recording);
-        Self { proxy, reviewers, recording, background, stopping, doors: TaskTracker::new() }
+        Ok(Self { proxy, reviewers, recording, background, stopping, doors: TaskTracker::new() })
     }
 
     /// Answers on both sockets from now on.

@@ -20,8 +20,8 @@ const ROLES_MAX: usize = 1_000;
 /// Who has which role where. Who asks while others wait for the list shares theirs.
 #[derive(Default)]
 pub(crate) struct Bindings {
-    /// The last list, and when it was asked for.
-    listed: Mutex<Option<(Instant, Arc<Listed>)>>,
+    /// What came of the last question, and when it was asked.
+    listed: Mutex<Option<(Instant, Option<Arc<Listed>>)>>,
 }
 
 /// Every binding of the cluster.
@@ -67,18 +67,20 @@ impl Bindings {
         if let Some((at, bindings)) = listed.as_ref()
             && *at >= asked
         {
-            return Some(Arc::clone(bindings));
+            return bindings.clone();
         }
         let at = Instant::now();
         let bindings = match own.bindings().await {
-            Ok((namespaced, everywhere)) => Arc::new(Listed { namespaced, everywhere }),
+            Ok((namespaced, everywhere)) => Some(Arc::new(Listed { namespaced, everywhere })),
             Err(error) => {
                 tracing::warn!(%error, "role bindings could not be listed");
-                return None;
+                None
             }
         };
-        *listed = Some((at, Arc::clone(&bindings)));
-        Some(bindings)
+        // Also where there is no answer: who waited meanwhile does not wait for the same once more, and
+        // so a hundred wait as long as two.
+        *listed = Some((at, bindings.clone()));
+        bindings
     }
 }
 

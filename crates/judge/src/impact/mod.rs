@@ -52,7 +52,8 @@ pub(crate) async fn goes_with(
     effects: &[Effect],
     live: Option<&Value>,
 ) -> Impact {
-    let count = ImpactCount { view, write, until: Instant::now() + within };
+    let now = Instant::now();
+    let count = ImpactCount { view, write, until: now.checked_add(within).unwrap_or(now) };
     let mut impact = Impact::default();
     count.of_deletes(effects, live, &mut impact).await;
     count.of_nodes(effects, live, &mut impact).await;

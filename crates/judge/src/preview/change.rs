@@ -84,6 +84,7 @@ impl Previewer<'_> {
         let attributes = self.write.attributes();
         let namespaces = &self.view.namespaces;
         let mut seen = Seen::default();
+        tokio::task::yield_now().await;
         let is_torn = !is_of_one_version(&live, &new);
         let unknown = match &live {
             Live::Hidden(why) => Some(why.clone()),
@@ -123,6 +124,7 @@ impl Previewer<'_> {
             self.weigh_owner(&mut seen).await;
             seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
         }
+        tokio::task::yield_now().await;
         self.compare(&mut seen);
         seen
     }

@@ -1,6 +1,6 @@
 //! Holds, read and written on a connection.
 
-use hold::{Hold, HoldCursor, HoldFilter, HoldId, Insertion, Join, Preview, Shown};
+use hold::{Hold, HoldCursor, HoldFilter, HoldId, Insertion, Join, Preview, Shown, all_effects};
 use jiff::Timestamp;
 use ledger::{Page, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
@@ -150,7 +150,17 @@ pub(super) fn denied(
     let username = insertion.hold.summary().user.username.clone();
     let since = insertion.denied_since.as_microsecond();
     let found = query(connection, &sql, &[Box::new(username), Box::new(since)])?;
-    Ok(found.into_iter().find(|it| insertion.is_denied_by(it)))
+    for hold in found {
+        let shown = match hold.summary().more_effects.is_empty() {
+            true => None,
+            false => shown(connection, hold.id())?,
+        };
+        let effects = all_effects(&hold, shown.as_ref().map(|it| &it.preview));
+        if insertion.is_denied_by(&hold, effects) {
+            return Ok(Some(hold));
+        }
+    }
+    Ok(None)
 }
 
 /// How many holds of its agent are open.

@@ -101,7 +101,8 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (tell, answer) = oneshot::channel();
         let change = Box::new(Change { apply: Some(apply), result: None, tell });
-        let until = Instant::now() + TIME_MAX;
+        let now = Instant::now();
+        let until = now.checked_add(TIME_MAX).unwrap_or(now);
         let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(units.clamp(1, WAITING_UNITS_MAX));
