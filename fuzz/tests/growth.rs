@@ -124,7 +124,8 @@ fn comparing_nodes_grows_with_their_taints() {
     };
     grows_in_step("taints", |count| {
         let (old, new) = (make(count, "a"), make(count, "b"));
-        black_box(effects::of_change(&node, &ClassConfig::default(), Some(&old), &new));
+        let config = ClassConfig::default();
+        black_box(effects::of_change(&node, &Known::of(&config), Some(&old), &new));
     });
 }
 

@@ -96,7 +96,8 @@ async fn own_effects(
         namespace: Some(write.attributes().namespace.clone()),
         resource: Some(object.resource.clone()),
         username: Some(write.user.username.clone()),
-        since: Some(created - CREATE_TIME_MAX),
+        // Without a moment before it, nothing is too old.
+        since: created.checked_sub(CREATE_TIME_MAX).ok(),
         writes_only: true,
         limit: Some(CALLS_MAX),
         ..Filter::default()
@@ -112,7 +113,7 @@ async fn own_effects(
 /// Whether the API server answered a call, and that it had run, when the object was there.
 fn ran_since(call: &Call, created: Timestamp) -> bool {
     call.response.as_ref().is_some_and(|answer| {
-        let ended = call.time + Duration::from_micros(answer.latency_micros);
-        (200..300).contains(&answer.code) && ended >= created
+        let ended = call.time.checked_add(Duration::from_micros(answer.latency_micros));
+        (200..300).contains(&answer.code) && ended.is_ok_and(|ended| ended >= created)
     })
 }

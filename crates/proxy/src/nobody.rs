@@ -49,14 +49,16 @@ struct Spent(Instant);
 impl Spent {
     /// Whether there is something left now.
     fn has(self, budget: Budget, now: Instant) -> bool {
-        self.0.saturating_duration_since(now) + budget.refill <= budget.refill * budget.burst
+        let beside_one = budget.refill.saturating_mul(budget.burst.saturating_sub(1));
+        self.0.saturating_duration_since(now) <= beside_one
     }
 
     /// Takes one, where there is one.
     fn take(&mut self, budget: Budget, now: Instant) -> bool {
         let has = self.has(budget, now);
         if has {
-            self.0 = self.0.max(now) + budget.refill;
+            let from = self.0.max(now);
+            self.0 = from.checked_add(budget.refill).unwrap_or(from);
         }
         has
     }

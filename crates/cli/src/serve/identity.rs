@@ -93,8 +93,8 @@ fn made(dir: &Path, names: &[String]) -> Result<Identity> {
     let server_key = KeyPair::generate()?;
     let mut server = CertificateParams::new(names.to_vec())?;
     server.distinguished_name = distinguished_name("agent-shield");
-    server.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
-    server.not_after = OffsetDateTime::now_utc() + Duration::days(397);
+    server.not_before = OffsetDateTime::now_utc().saturating_sub(CLOCK_SKEW);
+    server.not_after = OffsetDateTime::now_utc().saturating_add(Duration::days(397));
     server.use_authority_key_identifier_extension = true;
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -162,8 +162,8 @@ fn ca_params() -> CertificateParams {
     params.distinguished_name = distinguished_name("agent-shield CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
-    params.not_after = OffsetDateTime::now_utc() + Duration::days(3650);
+    params.not_before = OffsetDateTime::now_utc().saturating_sub(CLOCK_SKEW);
+    params.not_after = OffsetDateTime::now_utc().saturating_add(Duration::days(3650));
     params
 }
 
