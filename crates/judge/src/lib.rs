@@ -32,6 +32,7 @@ mod refusal;
 mod remembered;
 mod replaced;
 mod reservation;
+mod said;
 mod scale;
 mod seen;
 mod selected;

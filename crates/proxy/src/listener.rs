@@ -134,11 +134,14 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
         let (proxy, peer) = (Arc::clone(&answering), Arc::clone(&peer));
         let busy = of_service.begin();
         let activity = Arc::clone(&of_service);
+        // Begun here and now: what is begun when it is first waited for never begins where the
+        // connection ends together with the head, and leaves no record.
+        let served = (!turned_away).then(|| Arc::clone(&proxy).serve(&peer, request));
         // Boxed, as hyper reserves the space of this future on every idle connection.
         Box::pin(async move {
-            let answer = match turned_away {
-                false => Arc::clone(&proxy).serve(&peer, request).await,
-                true => crowded(),
+            let answer = match served {
+                Some(served) => served.await,
+                None => crowded(),
             };
             // Whoever floods it with what is refused has to shake hands again for more.
             if answer.status().is_client_error() && proxy.is_flooded_by(peer.address.ip()) {

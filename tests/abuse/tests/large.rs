@@ -102,7 +102,7 @@ fn what_is_too_large_to_compare_is_held_and_slows_nobody() {
         wait_until(PATIENCE, "all four are held", || {
             let holds = scene.shield.cli_json(&scene.reviewer, &["holds"]);
             let of_web = |hold: &&Value| hold["request"]["name"] == "web";
-            let held = holds.as_array().into_iter().flatten().filter(of_web).count();
+            let held = holds["items"].as_array().into_iter().flatten().filter(of_web).count();
             (held == 4).then_some(())
         });
     });
