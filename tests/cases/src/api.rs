@@ -60,7 +60,8 @@ impl Api {
 
     /// Fills in what a body can only know now.
     pub(crate) fn fill(&self, text: &str) -> String {
-        let mut text = text.replace("@CSR@", &self.csr);
+        let now = format!("{:.6}", jiff::Timestamp::now());
+        let mut text = text.replace("@CSR@", &self.csr).replace("@now@", &now);
         while let Some((before, rest)) = text.split_once("@uid:") {
             let (key, after) = rest.split_once('@').expect("an end of @uid:…@");
             let object = self.get(&crate::fixtures::path_of(key)).json();
