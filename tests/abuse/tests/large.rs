@@ -46,7 +46,7 @@ fn put(scene: &Scene, namespace: &str, name: &str, body: &str) -> Connection {
 fn cost_per_mib(scene: &Scene, name: &str, containers: usize, times: usize) -> f64 {
     let (mut bytes, mut spent) = (0, 0);
     for n in 0..times {
-        let body = crowded(&scene.dev, name, &format!("{containers}.{n}"), containers, 1_450);
+        let body = crowded(&scene.dev, name, &format!("{containers}.{n}"), containers, 3_000);
         let before = on_processor(scene.shield.pid());
         let answer = put(scene, &scene.dev, name, &body).answer().expect("an answer");
         // Too large for etcd, which the dry run does not say.
@@ -63,8 +63,8 @@ fn a_large_write_costs_what_its_size_costs() {
     scene.cluster.apply(&deployment(&scene.dev, "web", 1)).expect("a deployment");
     // The first pays for connections and caches.
     cost_per_mib(&scene, "web", 5, 1);
-    let small = cost_per_mib(&scene, "web", 170, 8);
-    let large = cost_per_mib(&scene, "web", 2_050, 2);
+    let small = cost_per_mib(&scene, "web", 85, 8);
+    let large = cost_per_mib(&scene, "web", 1_020, 2);
     println!("processor per MiB: {small:.0} ms at 256 KiB, {large:.0} ms at 3 MiB");
     assert!(large < 2.0 * small, "{small:.0} ms per MiB grow to {large:.0} ms");
 }
