@@ -5,6 +5,7 @@
 //! say little; the ratio to nginx in one run says something.
 
 mod apiserver;
+mod attacks;
 mod client;
 mod decisions;
 mod load;
@@ -47,7 +48,8 @@ struct Table {
     measure: fn(quick: bool) -> Result<String>,
 }
 
-const TABLES: [Table; 3] = [
+const TABLES: [Table; 4] = [
+    Table { name: "attacks", runs_program: true, measure: attacks::table },
     Table { name: "decisions", runs_program: false, measure: decisions::table },
     Table { name: "previews", runs_program: true, measure: previews::table },
     Table { name: "replay", runs_program: true, measure: replay::table },
@@ -61,7 +63,7 @@ pub(crate) struct BenchArgs {
     /// A smoke test of less than half a minute, whose numbers mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch`, `previews` or `replay`.
+    /// Only scenarios whose name contains this, like `read/1k/h1`, `watch`, `previews`, `replay` or `attacks`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Runs of each scenario on each server; the median counts.
@@ -165,9 +167,12 @@ fn run_optimised(runs_program: bool) -> Result<()> {
 
 fn as_release() -> Result<()> {
     let target = root().join("target");
+    // Another build, to compare with, can be named.
+    let ships = || target.join("dist/agent-shield").into_os_string();
+    let program = std::env::var_os("AGENT_SHIELD_BIN").unwrap_or_else(ships);
     let error = Command::new(target.join("release/xtask"))
         .args(std::env::args_os().skip(1))
-        .env("AGENT_SHIELD_BIN", target.join("dist/agent-shield"))
+        .env("AGENT_SHIELD_BIN", program)
         .exec();
     Err(error).context("cannot go on as target/release/xtask")
 }
