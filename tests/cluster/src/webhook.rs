@@ -1,5 +1,5 @@
-//! An admission webhook that lets dry runs through and keeps real deletes waiting, so that a test
-//! can act between the send and the answer.
+//! An admission webhook that keeps requests waiting, so that a test can act in the middle of a judgement,
+//! or between the send and the answer.
 
 use std::{
     io::{Read, Write},
@@ -21,6 +21,8 @@ use testkit::{Cluster, wait_until};
 
 #[derive(Default)]
 struct Flags {
+    /// What it keeps waiting: dry runs, or what is real.
+    dry_runs: bool,
     reached: AtomicBool,
     released: AtomicBool,
 }
@@ -29,8 +31,17 @@ struct Flags {
 pub struct SlowWebhook(Arc<Flags>);
 
 impl SlowWebhook {
-    /// Starts it for deletes of deployments in a namespace.
+    /// Starts it for deletes of deployments in a namespace; dry runs pass.
     pub fn start(cluster: &Cluster, namespace: &str) -> Self {
+        Self::keep(cluster, namespace, "DELETE", false)
+    }
+
+    /// Starts it for previews of changes of deployments in a namespace; what is real passes.
+    pub fn of_previews(cluster: &Cluster, namespace: &str) -> Self {
+        Self::keep(cluster, namespace, "UPDATE", true)
+    }
+
+    fn keep(cluster: &Cluster, namespace: &str, operation: &str, dry_runs: bool) -> Self {
         let (certificate, key) =
             cluster.certificate("webhook", &["127.0.0.1"]).expect("a certificate");
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
@@ -45,7 +56,7 @@ impl SlowWebhook {
         let tls = Arc::new(tls);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let flags = Arc::new(Flags::default());
+        let flags = Arc::new(Flags { dry_runs, ..Flags::default() });
         let shared = Arc::clone(&flags);
         thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
@@ -66,7 +77,7 @@ impl SlowWebhook {
                 },
                 "rules": [{
                     "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"],
-                    "operations": ["DELETE"],
+                    "operations": [operation],
                 }],
                 "namespaceSelector": {
                     "matchLabels": {"kubernetes.io/metadata.name": namespace},
@@ -83,8 +94,13 @@ impl SlowWebhook {
     /// Returns once a real delete waits here.
     pub fn wait_for_a_real_request(&self) {
         wait_until(Duration::from_secs(30), "the delete has been sent", || {
-            self.0.reached.load(Ordering::SeqCst).then_some(())
+            self.is_reached().then_some(())
         });
+    }
+
+    /// Whether something waits here, or did.
+    pub fn is_reached(&self) -> bool {
+        self.0.reached.load(Ordering::SeqCst)
     }
 
     /// Lets everything through from now on.
@@ -97,7 +113,7 @@ fn answer(tls: Arc<ServerConfig>, tcp: TcpStream, flags: &Flags) {
     let Ok(connection) = ServerConnection::new(tls) else { return };
     let mut stream = StreamOwned::new(connection, tcp);
     while let Some(review) = read(&mut stream) {
-        if review["request"]["dryRun"] != true {
+        if (review["request"]["dryRun"] == true) == flags.dry_runs {
             flags.reached.store(true, Ordering::SeqCst);
             while !flags.released.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(50));

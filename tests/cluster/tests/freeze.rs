@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, thread, time::Duration};
 
-use cluster::{Scene, deployment};
+use cluster::{Scene, SlowWebhook, deployment};
 use serde_json::json;
 use testkit::{Shield, wait_until};
 
@@ -100,4 +100,45 @@ fn a_frozen_agent_writes_nothing_until_it_is_thawed() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("no request of freeze-reviewer was ever seen"), "{text}");
     scene.shield.cli_json(&scene.reviewer, &["holds"]);
+}
+
+#[test]
+fn a_write_that_is_judged_while_its_agent_is_frozen_is_not_sent() {
+    let scene = Scene::new("freeze-judged");
+    scene.cluster.apply(&deployment(&scene.dev, "web", 1)).expect("a deployment");
+    let chief = scene.cluster.reviewer_with("freeze-judged-chief", &["get", "list", "freeze"]);
+    let webhook = SlowWebhook::of_previews(scene.cluster, &scene.dev);
+    let web = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.dev);
+    let image = |n: u32| format!("nginx:2.{n}");
+    let write = |n: u32| {
+        let container = json!({"name": "c", "image": image(n)});
+        let patch = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+        let kind = Some("application/strategic-merge-patch+json");
+        scene.shield.request(&scene.agent, "PATCH", &web, kind, patch.to_string().as_bytes())
+    };
+    let (mut n, mut answer) = (0, None);
+    while answer.is_none() {
+        n += 1;
+        answer = thread::scope(|threads| {
+            let writing = threads.spawn(|| write(n));
+            wait_until(TIME_MAX, "its preview waits, or it has passed", || {
+                (webhook.is_reached() || writing.is_finished()).then_some(())
+            });
+            // The first may come before the API server knows of the webhook.
+            if !webhook.is_reached() {
+                assert_eq!(writing.join().expect("an answer").status, 200);
+                return None;
+            }
+            let freeze = ["freeze", &scene.agent.username, "--reason", "runs wild"];
+            let frozen = scene.shield.cli(&chief).args(freeze).output().expect("a CLI");
+            assert!(frozen.status.success(), "{frozen:?}");
+            webhook.let_go();
+            Some(writing.join().expect("an answer"))
+        });
+    }
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert!(answer.text().contains("froze this agent: runs wild"), "{}", answer.text());
+    let now = scene.cluster.get(&web).expect("a deployment");
+    assert_ne!(now["spec"]["template"]["spec"]["containers"][0]["image"], image(n));
 }
