@@ -640,6 +640,8 @@ pub enum Power {
     NodeLabel(String),
     /// Chosen nodes, by affinity.
     NodeAffinity,
+    /// A place near or away from pods of other namespaces: which ones.
+    PodAffinity(String),
     /// Priority over other pods: the class.
     Priority(String),
     /// Traffic to an address.
@@ -686,6 +688,7 @@ impl Power {
             Self::Node(it) => ("node", it.clone()),
             Self::NodeLabel(it) => ("nodeLabel", it.clone()),
             Self::NodeAffinity => ("nodeAffinity", String::new()),
+            Self::PodAffinity(it) => ("podAffinity", it.clone()),
             Self::Priority(it) => ("priority", it.clone()),
             Self::Address(it) => ("address", it.clone()),
             Self::HostName(it) => ("hostName", it.clone()),

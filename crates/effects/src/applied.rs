@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::{EffectKind, about::Part, diff::leaves, effect::Change};
 
+/// What kubectl writes into its record without an object that has it, and what the next apply takes
+/// nothing away by: it writes annotations of its own, and nobody deletes the time of a creation.
+const EMPTY: [&str; 2] = ["/metadata/annotations", "/metadata/creationTimestamp"];
+
 /// The annotation's key.
 pub(crate) const KEY: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -33,20 +37,20 @@ fn says(old: &Value, new: &Value, changes: &[Change]) -> bool {
     let done: HashMap<&str, &Change> = changes.iter().map(|it| (it.path.as_str(), it)).collect();
     // What says more than anybody can compare is not believed.
     leaves(Some(old), Some(new), &[]).is_ok_and(|said| {
-        let mut telling =
-            said.iter().filter(|said| !says_nothing(&said.old) || !says_nothing(&said.new));
+        let mut telling = said.iter().filter(|said| !is_empty(said));
         telling.all(|said| done.get(said.path.as_str()).is_some_and(|it| it.new == said.new))
     })
 }
 
-/// Whether nothing is there, or nothing in it: kubectl writes `annotations: {}` and the server does not.
-fn says_nothing(side: &Option<Value>) -> bool {
-    match side {
+/// Whether a record says nothing there, before and after. Anywhere else a key without a value is a claim to
+/// what the object has under it: the next apply deletes that.
+fn is_empty(said: &Change) -> bool {
+    let has_none = |side: &Option<Value>| match side {
         None | Some(Value::Null) => true,
         Some(Value::Object(fields)) => fields.is_empty(),
-        Some(Value::Array(items)) => items.is_empty(),
         Some(_) => false,
-    }
+    };
+    EMPTY.contains(&said.path.as_str()) && has_none(&said.old) && has_none(&said.new)
 }
 
 #[cfg(test)]

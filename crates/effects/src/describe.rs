@@ -628,6 +628,9 @@ pub(crate) fn power(power: &Power) -> String {
         Power::Node(node) => format!("node {node}, past the scheduler"),
         Power::NodeLabel(label) => format!("nodes with {label}"),
         Power::NodeAffinity => "chosen nodes, by affinity".to_owned(),
+        Power::PodAffinity(of) => {
+            format!("a place by where pods of {of} are, or where they then cannot be")
+        }
         Power::Priority(class) => format!("priority {class}, before other pods"),
         Power::Address(address) => format!("traffic to the address {address}"),
         Power::AnyHostName => "every host name that nobody else has".to_owned(),

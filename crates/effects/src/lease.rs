@@ -47,7 +47,9 @@ fn step(
         // A time that goes back ends it for whoever reads the clock, and so does one long past.
         let goes_back = was.renewed.is_some() && is.renewed < was.renewed;
         let ends = is.renewed != was.renewed && is.is_long_past(now);
-        return (goes_back || ends).then_some(LeaseStep::Ended);
+        // A shorter one runs out before its holder comes to renew it.
+        let shrinks = !was.holder.is_empty() && is.seconds < was.seconds;
+        return (goes_back || ends || shrinks).then_some(LeaseStep::Ended);
     }
     Some(match (was.holder, is.holder) {
         ("", _) => LeaseStep::Taken,
@@ -112,6 +114,13 @@ mod tests {
             (held(), lease("a", 2_147_483_647, just), Some(LeaseStep::TooLong)),
             (held(), lease("a", 15, ahead), Some(LeaseStep::TooLong)),
             (Some(lease("a", 3_600, fresh)), lease("a", 3_600, just), None),
+            (held(), lease("a", 1, fresh), Some(LeaseStep::Ended)),
+            (
+                held(),
+                json!({"spec": {"holderIdentity": "a", "renewTime": just}}),
+                Some(LeaseStep::Ended),
+            ),
+            (Some(lease("", 15, fresh)), lease("", 1, fresh), None),
             (held(), lease("b", 15, just), Some(LeaseStep::TakenFromHolder)),
             (held(), lease("", 1, just), Some(LeaseStep::Released)),
             (Some(lease("a", 15, past)), lease("b", 15, just), Some(LeaseStep::Taken)),

@@ -14,13 +14,12 @@ pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Po
     let mut powers = of_code(resource, object);
     if let Some(pod) = template::pod_spec(resource, object) {
         place_powers(pod, &mut powers);
+        pods_beside(pod, namespace, &mut powers);
     }
     routing::of_fields(resource, object, &mut powers);
     match resource {
         "persistentvolumeclaims" => {
-            if let Some(claim) = object.get("spec") {
-                volumes::of_claim(claim, &mut powers);
-            }
+            volumes::of_made_claim(object, &mut powers);
         }
         "statefulsets" => volumes::of_claim_templates(object, &mut powers),
         "endpointslices" if namespace == "default" => {
@@ -80,6 +79,26 @@ fn place_powers(pod: &Value, powers: &mut BTreeSet<Power>) {
     powers.extend(tolerated.map(Power::Toleration));
     if let Some(class) = text(pod, "/priorityClassName") {
         powers.insert(Power::Priority(class.to_owned()));
+    }
+}
+
+/// Pods of other namespaces that its pods want to be near, or away from: the scheduler keeps those away
+/// from them, too (k8s.io/kubernetes, pkg/scheduler/framework/plugins/interpodaffinity).
+fn pods_beside(pod: &Value, own: &str, powers: &mut BTreeSet<Power>) {
+    let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let direct = items(pod, &format!("/affinity/{kind}/{required}")).iter();
+        let weighed = items(pod, &format!("/affinity/{kind}/{preferred}")).iter();
+        let weighed = weighed.filter_map(|it| it.get("podAffinityTerm"));
+        for term in direct.chain(weighed) {
+            let named = items(term, "/namespaces").iter().filter_map(Value::as_str);
+            powers
+                .extend(named.filter(|it| *it != own).map(|it| Power::PodAffinity(it.to_owned())));
+            if term.get("namespaceSelector").is_some_and(|it| !it.is_null()) {
+                powers.insert(Power::PodAffinity("chosen namespaces".to_owned()));
+            }
+        }
     }
 }
 

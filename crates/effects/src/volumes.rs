@@ -43,6 +43,8 @@ const NAMING: [&str; 15] = [
     "volumePath",
 ];
 
+const NO_CLASS: &str = "no storage class";
+
 /// Of which volume it is, so much is said.
 const SAID_CHARS_MAX: usize = 300;
 
@@ -66,8 +68,8 @@ pub(crate) fn of_pod(pod: &Value, powers: &mut BTreeSet<Power>) {
             });
             powers.extend(outside.map(|(kind, it)| Power::VolumeSource(named(kind, it))));
         }
-        if let Some(claim) = volume.pointer("/ephemeral/volumeClaimTemplate/spec") {
-            of_claim(claim, powers);
+        if let Some(template) = volume.pointer("/ephemeral/volumeClaimTemplate") {
+            of_claim(template, powers);
         }
     }
 }
@@ -75,24 +77,39 @@ pub(crate) fn of_pod(pod: &Value, powers: &mut BTreeSet<Power>) {
 /// Powers that the claims of a StatefulSet take when it makes its pods.
 pub(crate) fn of_claim_templates(workload: &Value, powers: &mut BTreeSet<Power>) {
     for template in items(workload, "/spec/volumeClaimTemplates") {
-        if let Some(claim) = template.get("spec") {
-            of_claim(claim, powers);
-        }
+        of_claim(template, powers);
     }
 }
 
-/// Powers that a claim takes: a volume that is there already, or data of others. `claim` is its spec.
-pub(crate) fn of_claim(claim: &Value, powers: &mut BTreeSet<Power>) {
+/// Powers of a claim as the API server stores it: where the cluster has a default class, it has that.
+pub(crate) fn of_made_claim(claim: &Value, powers: &mut BTreeSet<Power>) {
+    of_claim(claim, powers);
+    if class(claim).is_none() {
+        powers.insert(Power::VolumesBy(NO_CLASS.to_owned()));
+    }
+}
+
+/// The storage class that a claim or its template names: the older annotation comes before the field
+/// (k8s.io/component-helpers, storage/volume `GetPersistentVolumeClaimClass`).
+fn class(claim: &Value) -> Option<&str> {
+    let annotation = "/metadata/annotations/volume.beta.kubernetes.io~1storage-class";
+    let named = claim.pointer(annotation).or_else(|| claim.pointer("/spec/storageClassName"));
+    named.and_then(Value::as_str)
+}
+
+/// Powers that a claim or its template takes: a volume that is there already, or data of others.
+fn of_claim(claim: &Value, powers: &mut BTreeSet<Power>) {
+    // Nothing is made for one without a class, so it takes a volume that is there.
+    if class(claim) == Some("") {
+        powers.insert(Power::VolumesBy(NO_CLASS.to_owned()));
+    }
+    let Some(claim) = claim.get("spec") else { return };
     if let Some(volume) = text(claim, "/volumeName") {
         powers.insert(Power::Volume(volume.to_owned()));
     }
     // An empty selector selects all.
     if let Some(selector) = claim.get("selector").filter(|it| !it.is_null()) {
         powers.insert(Power::VolumesBy(bounded(selector.to_string())));
-    }
-    // No class at all: nothing is made for it, so it takes a volume that is there.
-    if claim.get("storageClassName").and_then(Value::as_str) == Some("") {
-        powers.insert(Power::VolumesBy("no storage class".to_owned()));
     }
     for source in ["dataSource", "dataSourceRef"] {
         if let Some(source) = claim.get(source) {
@@ -196,7 +213,8 @@ mod tests {
     #[test]
     fn says_no_more_than_is_stored() {
         let mut powers = BTreeSet::new();
-        of_claim(&json!({"selector": {"matchLabels": {"é".repeat(1_000): "b"}}}), &mut powers);
+        let selector = json!({"matchLabels": {"é".repeat(1_000): "b"}});
+        of_claim(&json!({"spec": {"selector": selector}}), &mut powers);
         let (_, said) = powers.first().expect("a power").parts();
         assert!(said.chars().count() < 330 && said.ends_with("… (2024 bytes)"), "{said}");
     }
@@ -235,12 +253,33 @@ mod tests {
         ];
         for (claim, want) in table {
             let mut powers = BTreeSet::new();
-            of_claim(&claim, &mut powers);
+            of_claim(&json!({"spec": claim}), &mut powers);
             assert_eq!(words(powers), want, "{claim}");
             let set = json!({"spec": {"volumeClaimTemplates": [{"spec": claim}]}});
             let mut powers = BTreeSet::new();
             of_claim_templates(&set, &mut powers);
             assert_eq!(words(powers), want, "{set}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_gets_no_class_takes_what_is_there() {
+        let there = "volumes that are there already, by no storage class";
+        let by_annotation = |class: &str| {
+            let key = "volume.beta.kubernetes.io/storage-class";
+            json!({"metadata": {"annotations": {key: class}}, "spec": {"storageClassName": "fast"}})
+        };
+        let table = [
+            (json!({"spec": {"storageClassName": "fast"}}), ""),
+            (json!({"spec": {}}), there),
+            (json!({"spec": {"storageClassName": null}}), there),
+            (by_annotation("slow"), ""),
+            (by_annotation(""), there),
+        ];
+        for (claim, want) in table {
+            let mut powers = BTreeSet::new();
+            of_made_claim(&claim, &mut powers);
+            assert_eq!(words(powers), want, "{claim}");
         }
     }
 }

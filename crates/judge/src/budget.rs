@@ -48,8 +48,8 @@ fn allows(budget: &Value, pods: &[Value], pod: &Value) -> bool {
 /// Whether an eviction takes no notice of budgets: the pod has ended, has not begun, or goes already.
 fn runs_nothing(pod: &Value) -> bool {
     let phase = pod.pointer("/status/phase").and_then(Value::as_str);
-    pod.pointer("/metadata/deletionTimestamp").is_some()
-        || matches!(phase, Some("Succeeded" | "Failed" | "Pending"))
+    let is_going = pod.pointer("/metadata/deletionTimestamp").is_some();
+    is_going || pod::has_ended(pod) || phase == Some("Pending")
 }
 
 fn uid(pod: &Value) -> Option<&str> {

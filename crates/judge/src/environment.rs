@@ -10,7 +10,7 @@ use effects::{
 };
 use serde_json::Value;
 
-use crate::{call::Write, seen::Seen, view::ClusterView};
+use crate::{call::Write, pod, seen::Seen, view::ClusterView};
 
 /// A write waits so long for this, and then counts as the worst.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -95,14 +95,26 @@ async fn users(view: &ClusterView, write: &Write, added: &Added) -> Option<Vec<S
         let collection = format!("{api}/namespaces/{namespace}/{resource}");
         for item in view.all(write, resource, &collection, "").await? {
             let name = item.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            let is_owned = item.pointer("/metadata/ownerReferences/0/controller").is_some();
-            // Its owner says it once.
-            if !is_owned && item.pointer(spec).is_some_and(|pod| reads(pod, added)) {
+            // Its owner says it once, where that is looked at.
+            if !is_of_workload(&item) && item.pointer(spec).is_some_and(|pod| reads(pod, added)) {
                 users.push(format!("{kind} {name}"));
             }
         }
     }
     Some(users)
+}
+
+/// Whether another of [`WORKLOADS`] made it. What an operator makes of a resource of its own is looked at
+/// itself.
+fn is_of_workload(object: &Value) -> bool {
+    pod::controller(object).is_some_and(|owner| {
+        let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (api, kind) = (text("apiVersion"), text("kind").to_ascii_lowercase());
+        WORKLOADS.iter().any(|(path, _, known, _)| {
+            let version = path.trim_start_matches("/apis/").trim_start_matches("/api/");
+            *known == kind && version == api
+        })
+    })
 }
 
 /// Whether a pod takes the object whole, or names one of the keys that come.

@@ -14,8 +14,6 @@ use crate::remembered::Remembered;
 
 /// How far back it is looked.
 const WINDOW: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-/// Calls that are read of one object.
-const CALLS_MAX: usize = 1_000;
 /// Earlier steps that are named.
 const STEPS_SHOWN_MAX: usize = 8;
 
@@ -44,9 +42,10 @@ pub(crate) async fn add_up(remembered: &Remembered, effects: &mut [Effect]) {
         let About::Count(count) = &mut effect.about else { continue };
         let (Some(old), Some(_)) = (count.old, count.new) else { continue };
         count.before = match steps(remembered, summed, &effect.object, count.counted).await {
-            Ok(steps) => before(summed, since_the_last_approval(steps), old),
+            Ok(Some(steps)) => before(summed, since_the_last_approval(steps), old),
+            // Nobody can say that it is small.
+            Ok(None) => Before::Unknown,
             Err(error) => {
-                // Nobody can say that it is small.
                 tracing::warn!(%error, "the ledger cannot tell what was before");
                 Before::Unknown
             }
@@ -73,26 +72,25 @@ fn before(summed: Summed, steps: Vec<PastStep>, now: i64) -> Before {
     }
 }
 
-/// What was done to the size of an object before, oldest first.
+/// What was done to the size of an object before, oldest first; `None` where too much was asked of it to
+/// tell.
 async fn steps(
     remembered: &Remembered,
     summed: Summed,
     object: &ObjectRef,
     counted: Counted,
-) -> Result<Vec<PastStep>, ledger::StoreError> {
-    let calls = remembered.ledger.calls(Filter {
+) -> Result<Option<Vec<PastStep>>, ledger::StoreError> {
+    let calls = remembered.all_calls(Filter {
         namespace: Some(object.namespace.clone()),
         resource: Some(object.resource.clone()),
         name: Some(object.name.clone()),
         since: Timestamp::now().checked_sub(WINDOW).ok(),
         writes_only: true,
-        limit: Some(CALLS_MAX),
         ..Filter::default()
     });
-    let mut steps: Vec<PastStep> =
-        calls.await?.items.iter().filter_map(|it| step(it, summed, object, counted)).collect();
-    steps.reverse();
-    Ok(steps)
+    let Some(calls) = calls.await? else { return Ok(None) };
+    let steps = calls.iter().rev().filter_map(|it| step(it, summed, object, counted));
+    Ok(Some(steps.collect()))
 }
 
 /// The step that a call took. An allowed one counts while it is without its answer; an approved one

@@ -8,6 +8,12 @@ pub(crate) fn controller(pod: &Value) -> Option<&Value> {
     owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))
 }
 
+/// Whether none of it runs any more, nor will again.
+pub(crate) fn has_ended(pod: &Value) -> bool {
+    let phase = pod.pointer("/status/phase").and_then(Value::as_str);
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
 /// Whether it serves, and will go on.
 pub(crate) fn stays_ready(pod: &Value) -> bool {
     pod.pointer("/metadata/deletionTimestamp").is_none() && is_ready(pod)

@@ -16,8 +16,6 @@ use crate::{budget, call::Write, deletes, pod, remembered::Remembered, view::Clu
 const READY_MIN: usize = 2;
 /// With so many pods of one ReplicaSet in [`REPLACED_TIME_MAX`], deleting them is a scale-down.
 const PODS_MAX: usize = 5;
-/// Calls that are looked through.
-const LIST_MAX: usize = 500;
 
 /// What deleting this pod does, where it is a restart or one too many of them; `None` where it is
 /// simply a delete.
@@ -44,7 +42,7 @@ pub(crate) async fn pod(
     }
     let audit_id = write.call.audit_id.as_str();
     let mut calls = remembered.recent.pod_goes(&owner, audit_id, Timestamp::now()).await.ok()?;
-    let known = calls_before(remembered, &owner).await.ok()?;
+    let known = calls_before(remembered, &owner).await.ok()??;
     calls.extend(known.into_iter().filter(|id| id != audit_id));
     calls.sort();
     calls.dedup();
@@ -69,22 +67,22 @@ fn others_ready(pods: &[Value], pod: &Value, owner: &ObjectRef) -> usize {
     others.filter(|other| replica_set(other).as_ref() == Some(owner)).count()
 }
 
-/// Calls that let pods of the same ReplicaSet go, by the ledger.
+/// Calls that let pods of the same ReplicaSet go, by the ledger; `None` where there are too many to tell.
 async fn calls_before(
     remembered: &Remembered,
     owner: &ObjectRef,
-) -> Result<Vec<String>, ledger::StoreError> {
-    let calls = remembered.ledger.calls(Filter {
+) -> Result<Option<Vec<String>>, ledger::StoreError> {
+    let calls = remembered.all_calls(Filter {
         namespace: Some(owner.namespace.clone()),
         resource: Some("pods".to_owned()),
         verb: Some("delete".to_owned()),
         action: Some(Action::Allow),
         since: Timestamp::now().checked_sub(REPLACED_TIME_MAX).ok(),
-        limit: Some(LIST_MAX),
         ..Filter::default()
     });
     let is_of = |call: &Call| call.effects.iter().any(|it| is_pod_of(it, owner));
-    Ok(calls.await?.items.into_iter().filter(is_of).map(|call| call.audit_id).collect())
+    let ids = |calls: Vec<Call>| calls.into_iter().filter(is_of).map(|it| it.audit_id).collect();
+    Ok(calls.await?.map(ids))
 }
 
 /// Whether a recorded effect let a pod of this ReplicaSet go.

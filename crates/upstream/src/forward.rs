@@ -142,9 +142,14 @@ impl ApiServer {
         audit_id: &str,
     ) -> Result<Request<Full<Bytes>>, SendError> {
         let unsent = |error: http::Error| SendError::Unsent(Box::new(error));
+        let target = match outgoing.run_as {
+            // The client of that road knows where the API server is.
+            RunAs::Impersonated(_) => outgoing.target,
+            RunAs::Nobody | RunAs::Bearer(_) => self.below(&outgoing.target),
+        };
         let mut request = Request::builder()
             .method(&outgoing.method)
-            .uri(&outgoing.target)
+            .uri(target)
             .body(Full::new(outgoing.body))
             .map_err(unsent)?;
         let value = |text: &str| HeaderValue::from_str(text).map_err(|error| unsent(error.into()));

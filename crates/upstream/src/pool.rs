@@ -49,6 +49,8 @@ pub struct ApiServer(Arc<Inner>);
 struct Inner {
     impersonating: Impersonating,
     authority: String,
+    /// The path below which the API server is: `/k8s/clusters/c1`; mostly empty.
+    prefix: String,
     connector: Connector,
     idle: [Mutex<Vec<(Sender, Instant)>>; SHELVES],
     shared: Shared,
@@ -69,6 +71,11 @@ pub enum ConnectError {
     /// Its name cannot stand in a certificate.
     #[error("`{0}` is not a server name")]
     Name(String),
+    /// Agents' requests would go around a proxy that the proxy's own take.
+    #[error(
+        "the API server is behind the proxy `{0}` (proxy-url in the kubeconfig, or HTTPS_PROXY), which is not supported: run agent-shield where it reaches the API server directly, and name that address"
+    )]
+    Proxy(Uri),
 }
 
 impl ApiServer {
@@ -105,11 +112,15 @@ impl ApiServer {
         let name = config.tls_server_name.clone().unwrap_or_else(|| host.clone());
         let server_name =
             ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name))?;
+        if let Some(proxy) = &config.proxy_url {
+            return Err(ConnectError::Proxy(proxy.clone()));
+        }
         let authority = url.authority().map(ToString::to_string).unwrap_or_default();
         let impersonating = Impersonating::new(config).map_err(ConnectError::Credential)?;
         Ok(Self(Arc::new(Inner {
             impersonating,
             authority,
+            prefix: url.path().trim_end_matches('/').to_owned(),
             connector: Connector {
                 port: url.port_u16().unwrap_or(443),
                 host,
@@ -154,6 +165,11 @@ impl ApiServer {
     /// Host and port, for the `Host` header.
     pub fn authority(&self) -> &str {
         &self.0.authority
+    }
+
+    /// Where a path of the API server is at that host.
+    pub(crate) fn below(&self, target: &str) -> String {
+        format!("{}{target}", self.0.prefix)
     }
 
     /// Sends one request and waits for the head of its answer.

@@ -1,10 +1,10 @@
 //! Between agent-shield and the real API server: passes everything on, but for some paths answers
-//! as no API server should.
+//! as no API server should, or stands for a host at which the API server is below a path.
 
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -43,6 +43,10 @@ pub struct Middle {
 }
 
 struct Shared {
+    /// The path below which the API server is.
+    prefix: &'static str,
+    /// Targets as they were asked for.
+    targets: Mutex<Vec<String>>,
     scripts: Vec<(&'static str, Script)>,
     requests: AtomicU64,
     sent: AtomicU64,
@@ -54,6 +58,19 @@ struct Shared {
 impl Middle {
     /// Starts one; each script is for the paths that begin with its text.
     pub fn start(cluster: &Cluster, scripts: &[(&'static str, Script)]) -> Self {
+        Self::serve_below(cluster, "", scripts)
+    }
+
+    /// Starts one where the API server is below a path; other paths are another server's.
+    pub fn below(cluster: &Cluster, prefix: &'static str) -> Self {
+        Self::serve_below(cluster, prefix, &[])
+    }
+
+    fn serve_below(
+        cluster: &Cluster,
+        prefix: &'static str,
+        scripts: &[(&'static str, Script)],
+    ) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (certificate, key) =
             cluster.certificate("middle", &["127.0.0.1"]).expect("a certificate");
@@ -76,6 +93,8 @@ impl Middle {
             .with_no_client_auth();
         let (host, port) = cluster.host_and_port();
         let shared = Arc::new(Shared {
+            prefix,
+            targets: Mutex::default(),
             scripts: scripts.to_vec(),
             requests: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -105,10 +124,15 @@ impl Middle {
     pub fn kubeconfig(&self, cluster: &Cluster, own: &str) -> PathBuf {
         let file = cluster.dir().join(cluster.unique("middle.kubeconfig"));
         let token = cluster.bare_token("agent-shield", own).expect("a token");
-        let server = format!("https://127.0.0.1:{}", self.port);
+        let server = format!("https://127.0.0.1:{}{}", self.port, self.shared.prefix);
         let user = json!({"token": token});
         cluster.write_kubeconfig(&file, &server, &cluster.ca(), &user).expect("a kubeconfig");
         file
+    }
+
+    /// Method and target of each request, as it was asked for.
+    pub fn requests(&self) -> Vec<String> {
+        self.shared.targets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many requests a script has answered.
@@ -131,7 +155,18 @@ impl Shared {
     /// One request, then the end of the connection.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) -> std::io::Result<()> {
         let head = read_head(&mut stream).await?;
-        let text = String::from_utf8_lossy(&head).into_owned();
+        let mut text = String::from_utf8_lossy(&head).into_owned();
+        let asked: Vec<&str> = text.split(' ').take(2).collect();
+        let asked = asked.join(" ");
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
+        if !self.prefix.is_empty() {
+            if !asked.contains(&format!(" {}/", self.prefix)) {
+                let answer =
+                    "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                return stream.write_all(answer.as_bytes()).await;
+            }
+            text = text.replacen(self.prefix, "", 1);
+        }
         let target = text.split(' ').nth(1).unwrap_or_default();
         // A preview is no request of the agent's: the API server answers it.
         let is_preview = target.contains("dryRun=All");

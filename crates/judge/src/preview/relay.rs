@@ -6,6 +6,7 @@ use effects::{Effect, Networks, Unknown};
 use serde_json::Value;
 
 use super::unseen::Previewer;
+use crate::pod;
 
 /// Each way to find an API server, as its own reconciler names them.
 const API_SERVER_SLICE: &str =
@@ -29,7 +30,11 @@ pub(super) fn name_of(id: &str) -> Option<&str> {
 impl Previewer<'_> {
     /// What the proxy to a live pod does beyond reaching that pod.
     pub(super) async fn relayed_by_pod(&self, pod: &Value) -> Vec<Effect> {
-        let networks = self.networks().await;
+        let mut networks = self.networks().await;
+        if pod::has_ended(pod) {
+            // Its address may be another pod's by now.
+            networks.pods.clear();
+        }
         let addresses = effects::pod_addresses(pod);
         effects::of_proxied(self.write.attributes(), &networks, addresses)
     }
