@@ -84,14 +84,23 @@ mod tests {
             (
                 "says it in other words",
                 object(
-                    Some(
-                        &json!({"metadata": {"labels": {}, "annotations": {}}, "spec": {"replicas": 5},
-                        "status": null}),
-                    ),
+                    Some(&json!({"metadata": {"labels": {}, "annotations": {},
+                            "creationTimestamp": null}, "spec": {"replicas": 5}})),
                     &json!({}),
                     5,
                 ),
                 Some(EffectKind::ChangeLabels),
+            ),
+            (
+                "claims a field by no value",
+                object(
+                    Some(
+                        &json!({"metadata": {"labels": {}}, "spec": {"replicas": 5, "paused": null}}),
+                    ),
+                    &json!({}),
+                    5,
+                ),
+                Some(EffectKind::ChangeTrigger),
             ),
             (
                 "says what was not done",

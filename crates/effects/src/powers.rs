@@ -212,7 +212,7 @@ mod tests {
         let pod = |spec: Value| ("pods", json!({ "spec": spec }));
         let deployment =
             |spec: Value| ("deployments", json!({ "spec": { "template": { "spec": spec } } }));
-        let table: [((&str, Value), &str); 13] = [
+        let table: [((&str, Value), &str); 14] = [
             (pod(json!({"containers": [{"name": "c", "image": "x"}]})), ""),
             (pod(json!({"serviceAccountName": "sa1"})), ""),
             (
@@ -239,8 +239,18 @@ mod tests {
                 "its node, as a privileged container",
             ),
             (
-                ("persistentvolumeclaims", json!({"spec": {"volumeName": "vol1"}})),
+                (
+                    "persistentvolumeclaims",
+                    json!({"spec": {"volumeName": "vol1", "storageClassName": "fast"}}),
+                ),
                 "the volume vol1",
+            ),
+            (
+                deployment(json!({"affinity": {"podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution":
+                        [{"topologyKey": "zone", "namespaces": ["dev", "prod"]}],
+                }}})),
+                "a place by where pods of prod are, or where they then cannot be",
             ),
             (
                 deployment(json!({"tolerations": [
