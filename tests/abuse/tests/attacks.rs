@@ -160,9 +160,9 @@ fn pipelined(attack: &Attack<'_>, head: impl Fn(u64) -> String + Send + Sync) {
             let read = async {
                 let mut some = vec![0; 1 << 16];
                 while !attack.is_over.load(Ordering::Relaxed) {
-                    match tokio::time::timeout(PAUSE, reads.read(&mut some)).await {
-                        Ok(Ok(0) | Err(_)) => break,
-                        Ok(Ok(_)) | Err(_) => {}
+                    let read = tokio::time::timeout(PAUSE, reads.read(&mut some)).await;
+                    if matches!(read, Ok(Ok(0) | Err(_))) {
+                        break;
                     }
                 }
             };
