@@ -1,9 +1,10 @@
 //! What others notice while somebody attacks, in one table: memory, disk, and the time of their writes.
 //!
-//! `cargo xtask bench --only attacks` runs it against what ships; with `AGENT_SHIELD_BIN`, any build.
+//! `cargo xtask bench --only attacks` runs it against what ships; with `AGENT_SHIELD_BIN`, any build, and
+//! with `AGENT_SHIELD_ATTACKS=A1` one attack alone.
 
 use std::{
-    fs,
+    env, fs,
     net::{Ipv4Addr, TcpStream},
     path::Path,
     sync::{
@@ -298,17 +299,26 @@ fn nobody_else_notices_an_attack() {
     let scene = Scene::new("attacks");
     let own = || Shield::own_credential(scene.cluster);
     let start = || Shield::start_as(scene.cluster, own(), &["--hold-open", "1s"]);
-    let few_files = Shield::start_within(scene.cluster, own(), Some(1_024), &[]);
-    let held = start();
-    let mut rows = vec![
-        under("none", &start(), &scene, nothing),
-        under("A1 refused heads of 60,000 bytes", &start(), &scene, refused_heads),
-        under("A2 Deployments of 20,000 containers", &start(), &scene, large_writes),
-        under("A3 2,090 idle connections, 1,024 files", &few_files, &scene, idle_connections),
-        under("A4 reads with made-up tokens", &start(), &scene, made_up_tokens),
+    let few_files = || Shield::start_within(scene.cluster, own(), Some(1_024), &[]);
+    let with_holds = || {
+        let shield = start();
+        heavy_holds(&scene, &shield, 64);
+        shield
+    };
+    type Line<'a> = (&'static str, &'a dyn Fn() -> Shield, fn(&Attack<'_>));
+    let table: [Line<'_>; 6] = [
+        ("none", &start, nothing),
+        ("A1 refused heads of 60,000 bytes", &start, refused_heads),
+        ("A2 Deployments of 20,000 containers", &start, large_writes),
+        ("A3 2,090 idle connections, 1,024 files", &few_files, idle_connections),
+        ("A4 reads with made-up tokens", &start, made_up_tokens),
+        ("A5 64 holds of 3,000 objects, listed", &with_holds, lists_of_holds),
     ];
-    heavy_holds(&scene, &held, 64);
-    rows.push(under("A5 64 holds of 3,000 objects, listed", &held, &scene, lists_of_holds));
+    let only = env::var("AGENT_SHIELD_ATTACKS").unwrap_or_default();
+    let chosen = table.iter().filter(|(what, ..)| what.contains(&only));
+    let rows: Vec<Row> =
+        chosen.map(|(what, start, attack)| under(what, &start(), &scene, *attack)).collect();
+    assert!(!rows.is_empty(), "no attack is called {only}");
     for row in &rows {
         assert!(row.memory <= MEMORY_MAX, "{}: {} MiB", row.what, row.memory);
         assert!(row.bytes_per_head() <= BYTES_PER_HEAD_MAX, "{}", row.line());
