@@ -18,9 +18,7 @@ pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Po
     }
     routing::of_fields(resource, object, &mut powers);
     match resource {
-        "persistentvolumeclaims" => {
-            volumes::of_made_claim(object, &mut powers);
-        }
+        "persistentvolumeclaims" => volumes::of_made_claim(object, &mut powers),
         "statefulsets" => volumes::of_claim_templates(object, &mut powers),
         "endpointslices" if namespace == "default" => {
             let label = "/metadata/labels/kubernetes.io~1service-name";

@@ -104,5 +104,23 @@ impl Memory {
 /// Longer than any bound on a request's head, shorter than a test may take.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Bytes that the database and its journal take of the disk.
+///
+/// # Panics
+/// Where the data directory cannot be read.
+pub fn database_bytes(shield: &Shield) -> u64 {
+    let files = fs::read_dir(shield.data_dir()).expect("a directory").flatten();
+    let ours = files.filter(|it| it.file_name().to_string_lossy().starts_with("agent-shield.db"));
+    ours.map(|it| it.metadata().map_or(0, |it| it.len())).sum()
+}
+
+/// What a refused head may take of the disk, in bytes.
+pub const BYTES_PER_HEAD_MAX: u64 = 100;
+/// What the store's journal may keep besides, in bytes, whatever is written.
+pub const JOURNAL_BYTES_MAX: u64 = 6 << 20;
+
+/// Resident memory under an attack, in MiB.
+pub const MEMORY_MAX: u64 = 256;
+
 /// What a flood may cost more than what was there before, in MiB.
 pub const GROWTH_MAX: u64 = 128;

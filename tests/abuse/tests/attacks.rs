@@ -6,7 +6,6 @@
 use std::{
     env, fs,
     net::{Ipv4Addr, TcpStream},
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use abuse::{BYSTANDER, Memory, connect};
+use abuse::{
+    BYSTANDER, BYTES_PER_HEAD_MAX, JOURNAL_BYTES_MAX, MEMORY_MAX, Memory, connect, database_bytes,
+};
 use cluster::{Scene, deployment, list};
 use serde_json::{Value, json};
 use testkit::{Agent, Shield, http::Connection, wait_until};
@@ -29,10 +30,6 @@ const TIME: Duration = Duration::from_secs(16);
 /// Between two writes of somebody else.
 const PAUSE: Duration = Duration::from_millis(50);
 
-const MEMORY_MAX: u64 = 256;
-const BYTES_PER_HEAD_MAX: u64 = 100;
-/// What the store's journal may keep besides, whatever is written.
-const JOURNAL_BYTES: u64 = 6 << 20;
 const P99_MAX: Duration = Duration::from_secs(1);
 
 const ATTACKER: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -56,7 +53,7 @@ impl Row {
     }
 
     fn bytes_per_head(&self) -> u64 {
-        self.disk.saturating_sub(JOURNAL_BYTES).checked_div(self.heads).unwrap_or(0)
+        self.disk.saturating_sub(JOURNAL_BYTES_MAX).checked_div(self.heads).unwrap_or(0)
     }
 
     fn line(&self) -> String {
@@ -83,12 +80,6 @@ struct Attack<'a> {
     shield: &'a Shield,
     is_over: &'a AtomicBool,
     heads: &'a AtomicU64,
-}
-
-fn size(dir: &Path) -> u64 {
-    let files = fs::read_dir(dir).expect("a directory").flatten();
-    let ours = files.filter(|it| it.file_name().to_string_lossy().starts_with("agent-shield.db"));
-    ours.map(|it| it.metadata().map_or(0, |it| it.len())).sum()
 }
 
 /// One write of somebody at another address, on a connection of its own; `None` where it is not done.
@@ -122,7 +113,7 @@ fn under(what: &'static str, shield: &Shield, scene: &Scene, attack: fn(&Attack<
     scene.cluster.apply(&map).expect("a ConfigMap");
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(write(shield, &other, &scene.dev, 0)).expect("it works before");
-    let (memory, disk) = (Memory::of(shield), size(shield.data_dir()));
+    let (memory, disk) = (Memory::of(shield), database_bytes(shield));
     let (is_over, heads) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut times = Vec::new();
     let mut failed = 0;
@@ -144,7 +135,7 @@ fn under(what: &'static str, shield: &Shield, scene: &Scene, attack: fn(&Attack<
     });
     times.sort();
     // The record is written a little later.
-    let grew = size(shield.data_dir()).saturating_sub(disk);
+    let grew = database_bytes(shield).saturating_sub(disk);
     let heads = heads.load(Ordering::Relaxed);
     let row = Row { what, memory: memory.peak(), disk: grew, heads, times, failed };
     println!("{}", row.line());

@@ -3,13 +3,10 @@
 
 use std::{fs, thread};
 
-use abuse::{Memory, PATIENCE};
+use abuse::{MEMORY_MAX, Memory, PATIENCE};
 use cluster::{Scene, deployment};
 use serde_json::{Value, json};
 use testkit::{http::Connection, wait_until};
-
-/// Resident memory under any of this, in MiB.
-const MEMORY_MAX: u64 = 256;
 
 /// Processor time that a process took so far, in milliseconds.
 fn on_processor(pid: u32) -> u64 {

@@ -2,32 +2,23 @@
 //! nothing, and nobody else anything.
 
 use std::{
-    fs,
-    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use abuse::{BYSTANDER, GROWTH_MAX, Memory, connect, works};
+use abuse::{
+    BYSTANDER, BYTES_PER_HEAD_MAX, GROWTH_MAX, JOURNAL_BYTES_MAX, Memory, connect, database_bytes,
+    works,
+};
 use cluster::Scene;
 use serde_json::{Value, json};
 use testkit::{Shield, http::Connection, wait_until};
-
-/// What a refused head may take of the disk, in bytes, and what the store's journal keeps besides.
-const BYTES_PER_HEAD_MAX: u64 = 100;
-const JOURNAL_BYTES_MAX: u64 = 6 << 20;
 
 /// One flood at a time: what the API server is asked meanwhile is counted.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn size(dir: &Path) -> u64 {
-    let files = fs::read_dir(dir).expect("a directory").flatten();
-    let ours = files.filter(|it| it.file_name().to_string_lossy().starts_with("agent-shield.db"));
-    ours.map(|it| it.metadata().map_or(0, |it| it.len())).sum()
 }
 
 /// Sends heads one after the other, on a new connection where one is closed; how many were answered
@@ -99,7 +90,7 @@ fn refused_heads_cost_next_to_nothing() {
     let scene = Scene::new("refused-heads");
     let shield = &scene.shield;
     let (memory, before) = (Memory::of(shield), Memory::of(shield).now());
-    let size_before = size(shield.data_dir());
+    let size_before = database_bytes(shield);
     let head = format!(
         "DELETE /api/v1/namespaces/x?x={}; HTTP/1.1\r\nHost: x\r\n\r\n",
         "a".repeat(60_000)
@@ -119,7 +110,7 @@ fn refused_heads_cost_next_to_nothing() {
     });
     assert_eq!(told + counted, HEADS, "{told} told of, {counted} counted");
     assert!(told <= 40, "{told} are told of one by one");
-    let grew = size(shield.data_dir()) - size_before;
+    let grew = database_bytes(shield) - size_before;
     let most = HEADS as u64 * BYTES_PER_HEAD_MAX + JOURNAL_BYTES_MAX;
     assert!(grew < most, "{grew} bytes for {HEADS} heads");
     let peak = memory.peak();

@@ -57,13 +57,7 @@ fn every_request_goes_below_the_path_of_the_api_server() {
     let exec = ["-n", &scene.dev, "exec", "shell", "--", "echo", "reached"];
     let exec = scene.cluster.kubectl_as(&kubeconfig).args(exec).output().expect("kubectl");
     assert!(String::from_utf8_lossy(&exec.stdout).contains("reached"), "{exec:?}");
-    let person = scene.cluster.person(BOT, &[BOTS]).expect("a certificate");
-    let person: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(person).expect("a kubeconfig")).expect("JSON");
-    let certified = scene.cluster.dir().join(scene.cluster.unique("prefix.kubeconfig"));
-    let user = &person["users"][0]["user"];
-    let written = scene.cluster.write_kubeconfig(&certified, &shield.agent_url, &shield.ca(), user);
-    written.expect("a kubeconfig");
+    let certified = scene.certified(&shield, BOT, &[BOTS]);
     let whoami = ["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"];
     let whoami = scene.cluster.kubectl_as(&certified).args(whoami).output().expect("kubectl");
     assert_eq!(String::from_utf8_lossy(&whoami.stdout), BOT);

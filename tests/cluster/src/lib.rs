@@ -3,7 +3,7 @@
 mod replicas;
 mod webhook;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 pub use replicas::{Replica, Replicas};
 use serde_json::{Value, json};
@@ -52,6 +52,21 @@ impl Scene {
         })
     }
 
+    /// Kubeconfig of whoever shows this certificate to agent-shield.
+    ///
+    /// # Panics
+    /// Where there can be none.
+    pub fn certified(&self, shield: &Shield, name: &str, groups: &[&str]) -> PathBuf {
+        let direct = self.cluster.person(name, groups).expect("a certificate");
+        let kubeconfig: Value =
+            serde_json::from_str(&fs::read_to_string(direct).expect("a kubeconfig")).expect("JSON");
+        let file = shield.data_dir().join(self.cluster.unique(&format!("{name}.kubeconfig")));
+        let user = &kubeconfig["users"][0]["user"];
+        let written = self.cluster.write_kubeconfig(&file, &shield.agent_url, &shield.ca(), user);
+        written.expect("a file");
+        file
+    }
+
     /// Decides in the reviewer's name.
     pub fn decide(&self, verb: &str, id: &str, reason: &str) {
         let output = self.shield.decision(&self.reviewer, verb, id, reason).output();
@@ -86,6 +101,12 @@ impl Scene {
     pub fn ran(&self, audit_id: &str) -> Vec<Value> {
         self.cluster.audit_events_about(audit_id, |event| event["auditID"] == audit_id)
     }
+}
+
+/// Whether a pod takes requests, by its own condition.
+pub fn is_ready(pod: &Value) -> bool {
+    let is = |it: &Value| it["type"] == "Ready" && it["status"] == "True";
+    pod["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(is))
 }
 
 /// A `List` to apply.

@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use cluster::{Scene, deployment, list};
+use cluster::{Scene, deployment, is_ready, list};
 use serde_json::{Value, json};
 use testkit::wait_until;
 
@@ -21,15 +21,10 @@ fn pod(scene: &Scene, app: &str, has_budget: bool) -> String {
     let pods = format!("/api/v1/namespaces/{prod}/pods?labelSelector=app%3D{app}");
     wait_until(Duration::from_secs(60), &format!("{app} has three pods"), || {
         let pods = scene.cluster.get(&pods)?["items"].as_array()?.clone();
-        let is_ready = |pod: &&Value| {
-            let conditions = pod["status"]["conditions"].as_array();
-            let is = |it: &Value| it["type"] == "Ready" && it["status"] == "True";
-            conditions.is_some_and(|all| all.iter().any(is))
-        };
         let counted =
             !has_budget || scene.cluster.get(&budget)?["status"]["currentHealthy"] == json!(3);
         let name = pods.first()?["metadata"]["name"].as_str()?;
-        let all = pods.iter().filter(is_ready).count() == 3 && counted;
+        let all = pods.iter().filter(|it| is_ready(it)).count() == 3 && counted;
         all.then(|| format!("/api/v1/namespaces/{prod}/pods/{name}"))
     })
 }

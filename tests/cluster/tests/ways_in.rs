@@ -7,23 +7,12 @@ use std::{
     time::Duration,
 };
 
-use cluster::{Scene, deployment, list};
+use cluster::{Scene, deployment, is_ready, list};
 use serde_json::{Value, json};
 use testkit::{Agent, Cluster, Credential, Shield, rbac_own, wait_until};
 
 const BOT: &str = "certificate-bot";
 const BOTS: &str = "certificate-bots";
-
-/// Kubeconfig of whoever shows this certificate to agent-shield.
-fn certified(scene: &Scene, shield: &Shield, name: &str, groups: &[&str]) -> PathBuf {
-    let direct = scene.cluster.person(name, groups).expect("a certificate");
-    let kubeconfig: Value =
-        serde_json::from_str(&fs::read_to_string(direct).expect("a kubeconfig")).expect("JSON");
-    let file = shield.data_dir().join(scene.cluster.unique(&format!("{name}.kubeconfig")));
-    let user = &kubeconfig["users"][0]["user"];
-    scene.cluster.write_kubeconfig(&file, &shield.agent_url, &shield.ca(), user).expect("a file");
-    file
-}
 
 fn kubectl(scene: &Scene, kubeconfig: &Path, args: &[&str]) -> Output {
     scene.cluster.kubectl_as(kubeconfig).args(args).output().expect("kubectl")
@@ -57,7 +46,7 @@ fn certificate_agents_are_held_and_recorded_under_their_own_names() {
     let scene = Scene::new("certificates");
     bind_bots(&scene);
     let (shield, prod) = (&scene.shield, scene.prod.as_str());
-    let kubeconfig = certified(&scene, shield, BOT, &[BOTS]);
+    let kubeconfig = scene.certified(shield, BOT, &[BOTS]);
     let get = kubectl(&scene, &kubeconfig, &["-n", prod, "get", "deployment", "web"]);
     assert!(get.status.success(), "{}", said(&get));
     let whoami = kubectl(&scene, &kubeconfig, &["auth", "whoami", "-o", "json"]);
@@ -119,36 +108,36 @@ fn certificates_that_nobody_may_come_with() {
     let table: [Row; 7] = [
         (
             "a master",
-            certified(&scene, shield, "root", &["system:masters"]),
+            scene.certified(shield, "root", &["system:masters"]),
             &[],
             "certificates of the system are refused",
         ),
         (
             "a component",
-            certified(&scene, shield, "system:kube-scheduler", &[]),
+            scene.certified(shield, "system:kube-scheduler", &[]),
             &[],
             "certificates of the system are refused",
         ),
         (
             "a master whom the owner lists still needs the proxy's right",
-            certified(&scene, &listed, "root", &["system:masters"]),
+            scene.certified(&listed, "root", &["system:masters"]),
             &[],
             "cannot impersonate resource",
         ),
         (
             "a name that the proxy may not take",
-            certified(&scene, shield, "somebody", &[]),
+            scene.certified(shield, "somebody", &[]),
             &[],
             "cannot impersonate resource \"users\"",
         ),
         ("another authority", other, &[], "not one of this cluster's"),
         (
             "somebody else's name",
-            certified(&scene, shield, BOT, &[BOTS]),
+            scene.certified(shield, BOT, &[BOTS]),
             &master,
             "requests that impersonate are refused",
         ),
-        ("two credentials", certified(&scene, shield, BOT, &[BOTS]), &token, "send one of them"),
+        ("two credentials", scene.certified(shield, BOT, &[BOTS]), &token, "send one of them"),
     ];
     for (what, kubeconfig, more, want) in &table {
         for method in ["GET", "DELETE"] {
@@ -314,7 +303,7 @@ fn harmless_pod_passes(scene: &Scene, shield: &Shield) -> bool {
 }
 
 fn certificate_reads(scene: &Scene, shield: &Shield, groups: &[&str]) -> bool {
-    let kubeconfig = certified(scene, shield, BOT, groups);
+    let kubeconfig = scene.certified(shield, BOT, groups);
     kubectl(scene, &kubeconfig, &["get", "--raw", "/version"]).status.success()
 }
 
@@ -388,13 +377,8 @@ fn pod_is_replaced(scene: &Scene, shield: &Shield) -> bool {
     let pods = format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Dfree", scene.prod);
     let pod = wait_until(Duration::from_secs(60), "a pod beside two that are ready", || {
         let pods = scene.cluster.get(&pods)?;
-        let is_ready = |it: &&Value| {
-            let conditions = it["status"]["conditions"].as_array();
-            let is = |it: &Value| it["type"] == "Ready" && it["status"] == "True";
-            it["metadata"]["deletionTimestamp"].is_null()
-                && conditions.is_some_and(|all| all.iter().any(is))
-        };
-        let ready: Vec<&Value> = pods["items"].as_array()?.iter().filter(is_ready).collect();
+        let stays = |it: &&Value| it["metadata"]["deletionTimestamp"].is_null() && is_ready(it);
+        let ready: Vec<&Value> = pods["items"].as_array()?.iter().filter(stays).collect();
         let pod = ready.first().filter(|_| ready.len() >= 3)?;
         pod["metadata"]["name"].as_str().map(str::to_owned)
     });
