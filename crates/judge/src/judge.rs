@@ -11,7 +11,6 @@ use payload::Redactor;
 use policy::{Decision, Input, Objects, Pack, PolicyDecision};
 
 use crate::{
-    bench::Bench,
     call::Write,
     deletes, environment,
     facts::{Basis, FactsKeeper, Moment},
@@ -24,6 +23,7 @@ use crate::{
     remembered::Remembered,
     reservation::Reservation,
     said::{hides_guarded_target, more_than_said, refused_now},
+    seats::Seats,
     seen::{Previewed, Seen},
     shown,
     view::ClusterView,
@@ -60,7 +60,7 @@ pub struct Judge {
     count_time_max: Duration,
     pod_networks: Vec<Cidr>,
     judge_time_max: Duration,
-    bench: Bench,
+    seats: Seats,
 }
 
 /// Why a write could not be judged: it must not be sent.
@@ -85,7 +85,7 @@ impl Judge {
     ) -> Self {
         let facts = FactsKeeper::new(redactor.clone(), settings.facts_bytes_per_agent_max);
         let Settings { count_time_max, judge_time_max, .. } = *settings;
-        let (bench, pod_networks) = (Bench::new(), settings.pod_networks.clone());
+        let (seats, pod_networks) = (Seats::new(), settings.pod_networks.clone());
         Self {
             view,
             remembered,
@@ -95,7 +95,7 @@ impl Judge {
             count_time_max,
             pod_networks,
             judge_time_max,
-            bench,
+            seats,
         }
     }
 
@@ -137,10 +137,10 @@ impl Judge {
         write: &Write,
         count_time: Duration,
     ) -> Result<Judged, StoreError> {
-        let agent = self.bench.agent(&write.user.username);
+        let agent = self.seats.agent(&write.user.username);
         let mut is_heavy = write.body.len() > LIGHT_BODY_MAX;
         loop {
-            let _seat = self.bench.seat(&agent, is_heavy).await;
+            let _seat = self.seats.seat(&agent, is_heavy).await;
             write.weight.begin(is_heavy);
             let judged = agent.metered(self.judge_at_once(write, count_time)).await;
             if is_heavy || !write.weight.is_exceeded() {

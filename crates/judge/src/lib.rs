@@ -10,7 +10,6 @@
 mod access;
 mod accounts;
 mod ask_first;
-mod bench;
 mod budget;
 mod call;
 mod deletes;
@@ -34,6 +33,7 @@ mod replaced;
 mod reservation;
 mod said;
 mod scale;
+mod seats;
 mod seen;
 mod selected;
 mod selector;

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 
 use crate::{pki, testbed::Testbed, watchdog::Watchdog};
 
+/// What the Endpoints of the API server say: an address that no machine has (RFC 5737), so that one of this
+/// machine can be a pod's.
+pub(crate) const ADVERTISED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A running cluster.
@@ -152,6 +155,8 @@ impl Cluster {
                 &api.to_string(),
                 "--bind-address",
                 "127.0.0.1",
+                "--advertise-address",
+                &ADVERTISED.to_string(),
                 "--cert-dir",
                 &d,
                 "--tls-cert-file",

@@ -17,6 +17,7 @@ pub mod testbed;
 mod watchdog;
 
 use std::{
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     path::PathBuf,
     sync::OnceLock,
     time::{Duration, Instant},
@@ -57,6 +58,17 @@ pub fn wait_until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Opt
         assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// An address of this machine by which others reach it: neither loopback, nor the one that the API server
+/// of a [`cluster()`] gives for its own. Nothing is sent to learn it.
+///
+/// # Panics
+/// Where the machine has none.
+pub fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+    socket.connect((cluster::ADVERTISED, 9)).expect("an IPv4 address besides loopback");
+    socket.local_addr().expect("an address").ip()
 }
 
 /// Base64 as Kubernetes writes bytes.

@@ -9,7 +9,7 @@ use std::{
 
 use cluster::{Scene, deployment, is_ready, list};
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Credential, Shield, rbac_own, wait_until};
+use testkit::{Agent, Cluster, Credential, Shield, own_address, rbac_own, wait_until};
 
 const BOT: &str = "certificate-bot";
 const BOTS: &str = "certificate-bots";
@@ -343,11 +343,14 @@ fn address_of(scene: &Scene, object: &str, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).expect("an address").to_owned()
 }
 
-/// A pod whose address is of a node's network is reached; nobody answers at that address.
+/// A pod whose address is of a node's network is reached: this machine, where nobody listens at the port
+/// for discarding.
 fn pod_is_reached(scene: &Scene, shield: &Shield) -> bool {
+    let address = own_address();
+    let range = format!("{address}/32");
     let node = json!({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE},
-        "spec": {"unschedulable": true, "podCIDR": "fd00:77::/64", "podCIDRs": ["fd00:77::/64"]},
+        "spec": {"unschedulable": true, "podCIDR": range, "podCIDRs": [range]},
     });
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "reached", "namespace": scene.dev},
@@ -357,11 +360,12 @@ fn pod_is_reached(scene: &Scene, shield: &Shield) -> bool {
         },
     });
     scene.cluster.apply(&list(&[node, pod])).expect("a Pod");
-    let status = r#"{"status":{"podIP":"fd00:77::7","podIPs":[{"ip":"fd00:77::7"}]}}"#;
-    let patch = ["-n", &scene.dev, "patch", "pod", "reached", "--subresource=status", "-p", status];
+    let status = json!({"status": {"podIP": address, "podIPs": [{"ip": address}]}}).to_string();
+    let patch =
+        ["-n", &scene.dev, "patch", "pod", "reached", "--subresource=status", "-p", &status];
     let patched = scene.cluster.kubectl().args(patch).output().expect("kubectl");
     assert!(patched.status.success(), "{}", said(&patched));
-    let target = format!("/api/v1/namespaces/{}/pods/reached/proxy/", scene.dev);
+    let target = format!("/api/v1/namespaces/{}/pods/reached:9/proxy/", scene.dev);
     shield.request(&narrow(scene), "GET", &target, None, b"").status == 503
 }
 

@@ -1,6 +1,7 @@
 //! Builds the control plane and the Rust side by side, starts one cluster, runs every test, counts.
 
 mod counts;
+mod failures;
 mod full;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use counts::Reader;
+use failures::Failures;
 use testkit::{Cluster, Nodes, testbed};
 
 use crate::root;
@@ -43,7 +45,11 @@ pub(crate) fn run(args: &SuiteArgs) -> Result<()> {
     let mut reader = Reader::new(&root())?;
     let cluster = Cluster::start_attached(&testbed, Nodes::Three)?;
     println!("cluster: {} in {}", cluster.server(), cluster.dir().display());
-    let status = read(tests(args, &cluster), &mut reader)?;
+    let mut failures = Failures::default();
+    let status = read(tests(args, &cluster), |line| {
+        reader.read(line);
+        failures.read(line);
+    })?;
     drop(cluster);
 
     let sum = reader.sum();
@@ -52,7 +58,7 @@ pub(crate) fn run(args: &SuiteArgs) -> Result<()> {
         true => counts::missing(&expected_counts(), &reader.counts, args.full)?,
         false => Vec::new(),
     };
-    missing.iter().for_each(|line| println!("{line}"));
+    failures.lines().chain(missing.iter().cloned()).for_each(|line| println!("{line}"));
     println!("{} ignored", sum.ignored);
     println!("{} passed, {} failed", sum.passed, sum.failed);
     if sum.passed + sum.failed == 0 {
@@ -108,23 +114,23 @@ fn tests(args: &SuiteArgs, cluster: &Cluster) -> Command {
     command
 }
 
-/// Runs it to its end, showing and counting what it prints.
-fn read(mut command: Command, reader: &mut Reader) -> Result<ExitStatus> {
+/// Runs it to its end, showing each line that it prints, and handing it on.
+fn read(mut command: Command, each: impl FnMut(&str)) -> Result<ExitStatus> {
     // One pipe for both: cargo names a binary on the one, and the binary counts on the other.
     let (output, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().context("cannot start cargo")?;
     // Its ends of the pipe would keep it open for ever.
     drop(command);
-    show(output, reader)?;
+    show(output, each)?;
     Ok(child.wait()?)
 }
 
-fn show(output: PipeReader, reader: &mut Reader) -> Result<()> {
+fn show(output: PipeReader, mut each: impl FnMut(&str)) -> Result<()> {
     for line in BufReader::new(output).split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
-        reader.read(&line);
+        each(&line);
         println!("{line}");
     }
     Ok(())

@@ -29,39 +29,39 @@ const BURST: Duration = Duration::from_secs(2);
 const FORGET_AT: usize = 4_096;
 
 /// Who is judged now, and what that took.
-pub(crate) struct Bench {
+pub(crate) struct Seats {
     all: Semaphore,
     heavy: Semaphore,
-    agents: Mutex<HashMap<String, Arc<Agent>>>,
+    agents: Mutex<HashMap<String, Arc<Share>>>,
     /// Processor time of one agent in a second: half of the machine.
-    share: f64,
+    per_second: f64,
 }
 
-/// What one agent takes.
-pub(crate) struct Agent {
+/// What one agent may take.
+pub(crate) struct Share {
     all: Semaphore,
     heavy: Semaphore,
     meter: Mutex<Meter>,
 }
 
-/// A place at the bench; dropped, it is free.
+/// A place to be judged at; dropped, it is free.
 pub(crate) struct Seat<'a> {
     _permits: [Option<SemaphorePermit<'a>>; 4],
 }
 
-impl Bench {
+impl Seats {
     pub(crate) fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1.0, |it| it.get() as f64);
         Self {
             all: Semaphore::new(AT_A_TIME),
             heavy: Semaphore::new(HEAVY_AT_A_TIME),
             agents: Mutex::default(),
-            share: cores / 2.0,
+            per_second: cores / 2.0,
         }
     }
 
     /// What is known of an agent.
-    pub(crate) fn agent(&self, username: &str) -> Arc<Agent> {
+    pub(crate) fn agent(&self, username: &str) -> Arc<Share> {
         let mut agents = self.agents.lock();
         if agents.len() >= FORGET_AT {
             let now = Instant::now();
@@ -69,19 +69,19 @@ impl Bench {
                 Arc::strong_count(agent) > 1 || !agent.meter.lock().is_even(now)
             });
         }
-        let share = self.share;
+        let per_second = self.per_second;
         Arc::clone(agents.entry(username.to_owned()).or_insert_with(|| {
-            Arc::new(Agent {
+            Arc::new(Share {
                 all: Semaphore::new(AT_A_TIME_PER_AGENT),
                 heavy: Semaphore::new(1),
-                meter: Mutex::new(Meter::new(share, Instant::now())),
+                meter: Mutex::new(Meter::new(per_second, Instant::now())),
             })
         }))
     }
 
     /// Waits for a place. What an agent has too much of waits at the agent's own bounds, where it is in
     /// nobody's way.
-    pub(crate) async fn seat<'a>(&'a self, agent: &'a Agent, is_heavy: bool) -> Seat<'a> {
+    pub(crate) async fn seat<'a>(&'a self, agent: &'a Share, is_heavy: bool) -> Seat<'a> {
         // Nobody closes them.
         let own = agent.all.acquire().await.ok();
         let heavy = match is_heavy {
@@ -93,7 +93,7 @@ impl Bench {
     }
 }
 
-impl Agent {
+impl Share {
     /// Runs a judgement; where its agent has used up its share of the processor, it rests.
     pub(crate) fn metered<F: Future>(&self, judgement: F) -> Metered<'_, F> {
         Metered { agent: self, judgement: Box::pin(judgement), rest: None }
@@ -102,18 +102,19 @@ impl Agent {
 
 /// The processor time that an agent owes: its share of each second pays it off.
 struct Meter {
-    share: f64,
+    /// Of processor time.
+    per_second: f64,
     debt: Duration,
     at: Instant,
 }
 
 impl Meter {
-    fn new(share: f64, now: Instant) -> Self {
-        Self { share, debt: Duration::ZERO, at: now }
+    fn new(per_second: f64, now: Instant) -> Self {
+        Self { per_second, debt: Duration::ZERO, at: now }
     }
 
     fn pay(&mut self, now: Instant) {
-        let paid = now.saturating_duration_since(self.at).mul_f64(self.share);
+        let paid = now.saturating_duration_since(self.at).mul_f64(self.per_second);
         self.debt = self.debt.saturating_sub(paid);
         self.at = now;
     }
@@ -127,7 +128,7 @@ impl Meter {
     fn rest(&mut self, now: Instant) -> Option<Duration> {
         self.pay(now);
         let over = self.debt.checked_sub(BURST).filter(|it| !it.is_zero())?;
-        Some(over.div_f64(self.share))
+        Some(over.div_f64(self.per_second))
     }
 
     fn is_even(&mut self, now: Instant) -> bool {
@@ -138,7 +139,7 @@ impl Meter {
 
 /// A judgement whose processor time counts.
 pub(crate) struct Metered<'a, F> {
-    agent: &'a Agent,
+    agent: &'a Share,
     judgement: Pin<Box<F>>,
     rest: Option<Pin<Box<Sleep>>>,
 }
@@ -195,8 +196,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_takes_more_than_the_share_rests_and_others_do_not() {
-        let bench = Bench::new();
-        let (greedy, other) = (bench.agent("greedy"), bench.agent("other"));
+        let seats = Seats::new();
+        let (greedy, other) = (seats.agent("greedy"), seats.agent("other"));
         greedy.meter.lock().charge(BURST * 10, Instant::now());
         let resting = greedy.metered(std::future::ready(()));
         other.metered(std::future::ready(())).await;
@@ -205,28 +206,28 @@ mod tests {
 
     #[tokio::test]
     async fn the_seats_of_one_agent_are_not_those_of_others() {
-        let bench = Bench::new();
-        let (greedy, other) = (bench.agent("greedy"), bench.agent("other"));
-        let mut seats = vec![bench.seat(&greedy, true).await];
+        let seats = Seats::new();
+        let (greedy, other) = (seats.agent("greedy"), seats.agent("other"));
+        let mut taken = vec![seats.seat(&greedy, true).await];
         for _ in 1..AT_A_TIME_PER_AGENT {
-            seats.push(bench.seat(&greedy, false).await);
+            taken.push(seats.seat(&greedy, false).await);
         }
-        assert!(bench.seat(&greedy, false).now_or_never().is_none());
-        assert!(bench.seat(&other, false).now_or_never().is_some(), "another agent is judged");
+        assert!(seats.seat(&greedy, false).now_or_never().is_none());
+        assert!(seats.seat(&other, false).now_or_never().is_some(), "another agent is judged");
         let alone = "large objects are judged one after the other";
-        assert!(bench.seat(&other, true).now_or_never().is_none(), "{alone}");
-        seats.clear();
-        assert!(bench.seat(&other, true).now_or_never().is_some());
+        assert!(seats.seat(&other, true).now_or_never().is_none(), "{alone}");
+        taken.clear();
+        assert!(seats.seat(&other, true).now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn who_leaves_gives_the_seat_back() {
-        let bench = Bench::new();
-        let agent = bench.agent("a");
-        let seat = bench.seat(&agent, true).await;
+        let seats = Seats::new();
+        let agent = seats.agent("a");
+        let seat = seats.seat(&agent, true).await;
         drop(seat);
-        let free = [agent.all.available_permits(), bench.all.available_permits()];
+        let free = [agent.all.available_permits(), seats.all.available_permits()];
         assert_eq!(free, [AT_A_TIME_PER_AGENT, AT_A_TIME]);
-        assert_eq!(bench.heavy.available_permits(), HEAVY_AT_A_TIME);
+        assert_eq!(seats.heavy.available_permits(), HEAVY_AT_A_TIME);
     }
 }
