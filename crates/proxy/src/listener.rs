@@ -1,6 +1,14 @@
 //! The agents' listener: TLS, HTTP/1.1 and HTTP/2, bounds for each client, and an orderly end.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use connections::{Admitted, Clients, Slot};
 use http::{HeaderValue, Request, Response, header};
@@ -139,10 +147,13 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
         let served = (!turned_away).then(|| Arc::clone(&proxy).serve(&peer, request));
         // Boxed, as hyper reserves the space of this future on every idle connection.
         Box::pin(async move {
-            let answer = match served {
-                Some(served) => served.await,
-                None => crowded(),
-            };
+            let answer = others_first(async {
+                match served {
+                    Some(served) => served.await,
+                    None => crowded(),
+                }
+            });
+            let answer = answer.await;
             // Whoever floods it with what is refused has to shake hands again for more.
             if answer.status().is_client_error() && proxy.is_flooded_by(peer.address.ip()) {
                 activity.end_in_order();
@@ -217,6 +228,19 @@ where
         ended = connection.as_mut() => Ok(ended?),
         // The peer ignored the orderly end, so the connection is dropped.
         _ = activity.overdue() => Ok(()),
+    }
+}
+
+/// Where an answer waited for nothing, everybody else on this thread is looked at before it leaves: heads
+/// that are refused as fast as they come would keep the thread to one connection.
+async fn others_first<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    match futures_util::poll!(answer.as_mut()) {
+        Poll::Ready(answer) => {
+            tokio::task::yield_now().await;
+            answer
+        }
+        Poll::Pending => answer.await,
     }
 }
 

@@ -30,7 +30,10 @@ const TIME: Duration = Duration::from_secs(16);
 /// Between two writes of somebody else.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Of others' writes under attack; on a machine that is busy with other things, so many times what they
+/// take without an attack.
 const P99_MAX: Duration = Duration::from_secs(1);
+const P99_TIMES_MAX: u32 = 20;
 
 const ATTACKER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -306,13 +309,16 @@ fn nobody_else_notices_an_attack() {
         ("A5 64 holds of 3,000 objects, listed", &with_holds, lists_of_holds),
     ];
     let only = env::var("AGENT_SHIELD_ATTACKS").unwrap_or_default();
-    let chosen = table.iter().filter(|(what, ..)| what.contains(&only));
-    let rows: Vec<Row> =
-        chosen.map(|(what, start, attack)| under(what, &start(), &scene, *attack)).collect();
-    assert!(!rows.is_empty(), "no attack is called {only}");
-    for row in &rows {
+    let [quiet, attacks @ ..] = table;
+    let chosen: Vec<Line<'_>> =
+        attacks.into_iter().filter(|(what, ..)| what.contains(&only)).collect();
+    assert!(!chosen.is_empty(), "no attack is called {only}");
+    let measured = |(what, start, attack): Line<'_>| under(what, &start(), &scene, attack);
+    let quiet = measured(quiet);
+    let p99_max = P99_MAX.max(quiet.at(99) * P99_TIMES_MAX);
+    for row in chosen.into_iter().map(measured).collect::<Vec<Row>>() {
         assert!(row.memory <= MEMORY_MAX, "{}: {} MiB", row.what, row.memory);
         assert!(row.bytes_per_head() <= BYTES_PER_HEAD_MAX, "{}", row.line());
-        assert!(row.at(99) <= P99_MAX && row.failed == 0, "{}", row.line());
+        assert!(row.at(99) <= p99_max && row.failed == 0, "{}", row.line());
     }
 }
