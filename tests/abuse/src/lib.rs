@@ -15,6 +15,19 @@ use testkit::{
     http::{self, Answer, Connection},
 };
 
+/// A connection that was answered once, and asks nothing more.
+///
+/// # Errors
+/// It was not answered.
+pub fn idle(shield: &Shield) -> io::Result<Connection> {
+    let mut connection = Connection::open(&shield.agent_url, &shield.ca())?;
+    connection.request("GET", "/version", &[], b"")?;
+    match connection.answer()?.status {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(connection),
+    }
+}
+
 /// One connection, these bytes, and what comes back: up to `most` answers, fewer where the
 /// connection ends.
 pub fn raw(shield: &Shield, bytes: &[u8], most: usize) -> Vec<Answer> {

@@ -16,6 +16,7 @@ use std::{
 
 use abuse::{
     BYSTANDER, BYTES_PER_HEAD_MAX, JOURNAL_BYTES_MAX, MEMORY_MAX, Memory, connect, database_bytes,
+    idle,
 };
 use cluster::{Scene, deployment, list};
 use serde_json::{Value, json};
@@ -228,7 +229,7 @@ fn idle_connections(attack: &Attack<'_>) {
         (0..1_100).filter_map(|_| TcpStream::connect(&review).ok()).collect();
     let mut crowd = Vec::new();
     while crowd.len() < 990 && !is_over.load(Ordering::Relaxed) {
-        crowd.extend(Connection::open(&shield.agent_url, &shield.ca()).ok());
+        crowd.extend(idle(shield).ok());
     }
     while !is_over.load(Ordering::Relaxed) {
         thread::sleep(PAUSE);
