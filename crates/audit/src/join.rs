@@ -99,7 +99,7 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
     /// Not after.
     pub until: Option<Timestamp>,
-    /// No reads.
+    /// Neither reads nor what only asks.
     pub writes: bool,
     /// Whether something is asked for that only our side has: a decision, a hold.
     pub ours_alone: bool,
@@ -115,14 +115,14 @@ impl EventFilter {
             _ => &object.namespace,
         };
         !self.ours_alone
-            && is(&self.namespace, namespace)
+            && (is(&self.namespace, namespace) || event.spans_namespaces())
             && is(&self.resource, &object.resource)
             && is(&self.name, &object.name)
             && is(&self.agent, event.username())
             && is(&self.verb, &event.verb)
             && self.since.is_none_or(|since| event.time >= since)
             && self.until.is_none_or(|until| event.time <= until)
-            && !(self.writes && event.is_read())
+            && !(self.writes && (event.is_read() || event.asks()))
     }
 }
 
@@ -333,6 +333,38 @@ mod tests {
         ];
         for (filter, want) in table {
             assert_eq!(filter.takes(&event), want, "{filter:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn finds_a_namespace_in_lists_of_all_and_no_write_in_a_question() -> Result<()> {
+        let event = |verb: &str, uri: &str, resource: &str, namespace: &str| -> Result<Event> {
+            Ok(serde_json::from_value(json!({
+                "auditID": "1", "stage": "ResponseComplete", "user": {"username": "agent"},
+                "verb": verb, "requestReceivedTimestamp": "2026-01-01T00:00:00Z", "requestURI": uri,
+                "objectRef": {"resource": resource, "namespace": namespace},
+                "responseStatus": {"code": 200},
+            }))?)
+        };
+        let of_prod = EventFilter { namespace: Some("prod".to_owned()), ..EventFilter::default() };
+        let writes = EventFilter { writes: true, ..EventFilter::default() };
+        // The event, whether it is in the timeline of one namespace, and whether it is a write.
+        let table = [
+            (event("list", "/api/v1/secrets", "secrets", "")?, true, false),
+            (event("watch", "/api/v1/pods?watch=1", "pods", "")?, true, false),
+            (event("list", "/api/v1/namespaces/dev/pods", "pods", "dev")?, false, false),
+            (event("list", "/api/v1/namespaces", "namespaces", "")?, false, false),
+            (event("list", "/api/v1/nodes", "nodes", "")?, false, false),
+            (event("create", "/x", "configmaps", "prod")?, true, true),
+            (event("create", "/x?dryRun=All", "configmaps", "prod")?, true, false),
+            (event("create", "/x", "subjectaccessreviews", "")?, false, false),
+            (event("create", "/x", "selfsubjectrulesreviews", "")?, false, false),
+            (event("create", "/x", "nodes", "")?, false, true),
+        ];
+        for (event, is_of_prod, is_write) in table {
+            let got = (of_prod.takes(&event), writes.takes(&event));
+            assert_eq!(got, (is_of_prod, is_write), "{event:?}");
         }
         Ok(())
     }

@@ -111,14 +111,24 @@ impl Event {
     /// refused.
     pub fn is_real_write(&self) -> bool {
         let writes = ["create", "update", "patch", "delete", "deletecollection"];
+        writes.contains(&self.verb.as_str()) && !self.asks() && self.code() < 400
+    }
+
+    /// Whether it only asks what would be: a review, or what is known to be a dry run.
+    pub(crate) fn asks(&self) -> bool {
         let reviews = ["selfsubject", "subjectaccess", "localsubject", "tokenreviews"];
-        let asks = reviews.iter().any(|it| self.object_ref.resource.starts_with(it));
         let dry = match &self.request_object {
             Some(RequestObject::Options { dry_run }) => dry_run.iter().any(|it| it == "All"),
             _ => false,
         };
-        let dry_query = self.request_uri.contains("dryRun=All");
-        writes.contains(&self.verb.as_str()) && !asks && !dry && !dry_query && self.code() < 400
+        dry || self.request_uri.contains("dryRun=All")
+            || reviews.iter().any(|it| self.object_ref.resource.starts_with(it))
+    }
+
+    /// Whether it is about the objects of every namespace.
+    pub(crate) fn spans_namespaces(&self) -> bool {
+        let ObjectRef { resource, namespace, name, api_group, .. } = &self.object_ref;
+        ledger::spans_namespaces(&self.verb, api_group, resource, [namespace, name])
     }
 
     /// Whether it reads only; exec and port-forward over WebSocket are GETs, and do not.

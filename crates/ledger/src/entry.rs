@@ -284,16 +284,19 @@ impl RequestRecord {
         texts.iter().map(|it| it.len()).sum()
     }
 
-    /// Whether it is about the objects of every namespace at once. What is known to be in no namespace is
-    /// not; what is not known may be.
+    /// As [`spans_namespaces`].
     pub fn spans_namespaces(&self) -> bool {
-        let is_collection = matches!(self.verb.as_str(), "list" | "watch" | "deletecollection");
-        is_collection
-            && self.namespace.is_empty()
-            && self.name.is_empty()
-            && !self.resource.is_empty()
-            && Builtin::find(&self.api_group, &self.resource).is_none_or(|it| it.is_namespaced)
+        spans_namespaces(&self.verb, &self.api_group, &self.resource, [&self.namespace, &self.name])
     }
+}
+
+/// Whether a request is about the objects of every namespace at once; `place` is its namespace and name.
+/// What is known to be in no namespace is not; what is not known may be.
+pub fn spans_namespaces(verb: &str, api_group: &str, resource: &str, place: [&str; 2]) -> bool {
+    matches!(verb, "list" | "watch" | "deletecollection")
+        && place == ["", ""]
+        && !resource.is_empty()
+        && Builtin::find(api_group, resource).is_none_or(|it| it.is_namespaced)
 }
 
 /// Longest part of a path that is recorded, in bytes: names have at most 253, and those of proxied
