@@ -17,7 +17,7 @@ pub mod testbed;
 mod watchdog;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     path::PathBuf,
     sync::OnceLock,
     time::{Duration, Instant},
@@ -60,15 +60,25 @@ pub fn wait_until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Opt
     }
 }
 
-/// An address of this machine by which others reach it: neither loopback, nor the one that the API server
-/// of a [`cluster()`] gives for its own. Nothing is sent to learn it.
-///
-/// # Panics
-/// Where the machine has none.
+/// An address at which a connection to a closed port is refused at once, whatever the network is: one of
+/// this machine, neither loopback nor the one that the API server of a [`cluster()`] gives for its own.
+/// Nothing is sent to learn it. A machine without any road has none, and gets one to which it has no road.
 pub fn own_address() -> IpAddr {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
-    socket.connect((cluster::ADVERTISED, 9)).expect("an IPv4 address besides loopback");
-    socket.local_addr().expect("an address").ip()
+    let toward = |bound: IpAddr, address: IpAddr| -> Option<IpAddr> {
+        let socket = UdpSocket::bind((bound, 0)).ok()?;
+        socket.connect((address, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let documentation = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    toward(Ipv4Addr::UNSPECIFIED.into(), cluster::ADVERTISED.into())
+        .or_else(|| toward(Ipv6Addr::UNSPECIFIED.into(), documentation.into()))
+        .unwrap_or(Ipv4Addr::new(198, 51, 100, 7).into())
+}
+
+/// [`own_address`] as the range that has nothing else in it.
+pub fn own_range() -> String {
+    let address = own_address();
+    format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
 }
 
 /// Base64 as Kubernetes writes bytes.

@@ -148,8 +148,10 @@ impl Row {
 /// that it serves, and what it admits or how it queues everybody's requests.
 const BREAKS_CLUSTER: [&str; 3] = ["N10", "O22", "O23"];
 
-/// In a row, an address at which a connection is refused at once and by nobody else's doing.
+/// In a row, an address at which a connection is refused at once and by nobody else's doing, and the range
+/// of it alone.
 const THIS_MACHINE: &str = "<this-machine>";
+const THIS_MACHINE_ALONE: &str = "<this-machine-alone>";
 
 /// Every row: those that came with the project, and those that were found since.
 ///
@@ -160,8 +162,9 @@ pub fn rows() -> Vec<Row> {
         |line: &str| serde_json::from_str::<Row>(line).unwrap_or_else(|it| panic!("{line}: {it}"));
     let files = [include_str!("../cases.jsonl"), include_str!("../found.jsonl")];
     let lines = files.into_iter().flat_map(str::lines).filter(|line| !line.is_empty());
-    let here = testkit::own_address().to_string();
-    lines.map(|line| parse(&line.replace(THIS_MACHINE, &here)).unwrapped()).collect()
+    let (here, alone) = (testkit::own_address().to_string(), testkit::own_range());
+    let placed = |line: &str| line.replace(THIS_MACHINE_ALONE, &alone).replace(THIS_MACHINE, &here);
+    lines.map(|line| parse(&placed(line)).unwrapped()).collect()
 }
 
 #[cfg(test)]

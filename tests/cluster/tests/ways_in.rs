@@ -9,7 +9,7 @@ use std::{
 
 use cluster::{Scene, deployment, is_ready, list};
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Credential, Shield, own_address, rbac_own, wait_until};
+use testkit::{Agent, Cluster, Credential, Shield, own_address, own_range, rbac_own, wait_until};
 
 const BOT: &str = "certificate-bot";
 const BOTS: &str = "certificate-bots";
@@ -346,8 +346,7 @@ fn address_of(scene: &Scene, object: &str, pointer: &str) -> String {
 /// A pod whose address is of a node's network is reached: this machine, where nobody listens at the port
 /// for discarding.
 fn pod_is_reached(scene: &Scene, shield: &Shield) -> bool {
-    let address = own_address();
-    let range = format!("{address}/32");
+    let (address, range) = (own_address(), own_range());
     let node = json!({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE},
         "spec": {"unschedulable": true, "podCIDR": range, "podCIDRs": [range]},
