@@ -358,6 +358,11 @@ mod tests {
             (event("list", "/api/v1/nodes", "nodes", "")?, false, false),
             (event("create", "/x", "configmaps", "prod")?, true, true),
             (event("create", "/x?dryRun=All", "configmaps", "prod")?, true, false),
+            (event("patch", "/x?force=true&dryRun=%41ll", "configmaps", "prod")?, true, false),
+            (event("patch", "/x?fieldManager=dryRun=All", "configmaps", "prod")?, true, true),
+            (event("patch", "/x?dryRun=All&dryRun=", "configmaps", "prod")?, true, true),
+            // Its body would win, and is not in the log.
+            (event("delete", "/x?dryRun=All", "configmaps", "prod")?, true, true),
             (event("create", "/x", "subjectaccessreviews", "")?, false, false),
             (event("create", "/x", "selfsubjectrulesreviews", "")?, false, false),
             (event("create", "/x", "nodes", "")?, false, true),
