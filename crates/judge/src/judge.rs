@@ -137,12 +137,12 @@ impl Judge {
         write: &Write,
         count_time: Duration,
     ) -> Result<Judged, StoreError> {
-        let agent = self.seats.agent(&write.user.username);
+        let share = self.seats.share_of(&write.user.username);
         let mut is_heavy = write.body.len() > LIGHT_BODY_MAX;
         loop {
-            let _seat = self.seats.seat(&agent, is_heavy).await;
+            let _seat = self.seats.seat(&share, is_heavy).await;
             write.weight.begin(is_heavy);
-            let judged = agent.metered(self.judge_at_once(write, count_time)).await;
+            let judged = share.metered(self.judge_at_once(write, count_time)).await;
             if is_heavy || !write.weight.is_exceeded() {
                 return judged;
             }

@@ -32,7 +32,7 @@ const FORGET_AT: usize = 4_096;
 pub(crate) struct Seats {
     all: Semaphore,
     heavy: Semaphore,
-    agents: Mutex<HashMap<String, Arc<Share>>>,
+    shares: Mutex<HashMap<String, Arc<Share>>>,
     /// Processor time of one agent in a second: half of the machine.
     per_second: f64,
 }
@@ -55,22 +55,22 @@ impl Seats {
         Self {
             all: Semaphore::new(AT_A_TIME),
             heavy: Semaphore::new(HEAVY_AT_A_TIME),
-            agents: Mutex::default(),
+            shares: Mutex::default(),
             per_second: cores / 2.0,
         }
     }
 
-    /// What is known of an agent.
-    pub(crate) fn agent(&self, username: &str) -> Arc<Share> {
-        let mut agents = self.agents.lock();
-        if agents.len() >= FORGET_AT {
+    /// What an agent may take.
+    pub(crate) fn share_of(&self, username: &str) -> Arc<Share> {
+        let mut shares = self.shares.lock();
+        if shares.len() >= FORGET_AT {
             let now = Instant::now();
-            agents.retain(|_, agent| {
-                Arc::strong_count(agent) > 1 || !agent.meter.lock().is_even(now)
+            shares.retain(|_, share| {
+                Arc::strong_count(share) > 1 || !share.meter.lock().is_even(now)
             });
         }
         let per_second = self.per_second;
-        Arc::clone(agents.entry(username.to_owned()).or_insert_with(|| {
+        Arc::clone(shares.entry(username.to_owned()).or_insert_with(|| {
             Arc::new(Share {
                 all: Semaphore::new(AT_A_TIME_PER_AGENT),
                 heavy: Semaphore::new(1),
@@ -81,11 +81,11 @@ impl Seats {
 
     /// Waits for a place. What an agent has too much of waits at the agent's own bounds, where it is in
     /// nobody's way.
-    pub(crate) async fn seat<'a>(&'a self, agent: &'a Share, is_heavy: bool) -> Seat<'a> {
+    pub(crate) async fn seat<'a>(&'a self, share: &'a Share, is_heavy: bool) -> Seat<'a> {
         // Nobody closes them.
-        let own = agent.all.acquire().await.ok();
+        let own = share.all.acquire().await.ok();
         let heavy = match is_heavy {
-            true => [agent.heavy.acquire().await.ok(), self.heavy.acquire().await.ok()],
+            true => [share.heavy.acquire().await.ok(), self.heavy.acquire().await.ok()],
             false => [None, None],
         };
         let [own_heavy, heavy] = heavy;
@@ -96,13 +96,13 @@ impl Seats {
 impl Share {
     /// Runs a judgement; where its agent has used up its share of the processor, it rests.
     pub(crate) fn metered<F: Future>(&self, judgement: F) -> Metered<'_, F> {
-        Metered { agent: self, judgement: Box::pin(judgement), rest: None }
+        Metered { share: self, judgement: Box::pin(judgement), rest: None }
     }
 }
 
 /// The processor time that an agent owes: its share of each second pays it off.
 struct Meter {
-    /// Of processor time.
+    /// What pays it off, in seconds of the processor.
     per_second: f64,
     debt: Duration,
     at: Instant,
@@ -139,7 +139,7 @@ impl Meter {
 
 /// A judgement whose processor time counts.
 pub(crate) struct Metered<'a, F> {
-    agent: &'a Share,
+    share: &'a Share,
     judgement: Pin<Box<F>>,
     rest: Option<Pin<Box<Sleep>>>,
 }
@@ -153,7 +153,7 @@ impl<F: Future> Future for Metered<'_, F> {
                 ready!(rest.as_mut().poll(context));
                 self.rest = None;
             }
-            match self.agent.meter.lock().rest(Instant::now()) {
+            match self.share.meter.lock().rest(Instant::now()) {
                 Some(rest) => self.rest = Some(Box::pin(tokio::time::sleep(rest))),
                 None => break,
             }
@@ -161,7 +161,7 @@ impl<F: Future> Future for Metered<'_, F> {
         let before = on_processor();
         let polled = self.judgement.as_mut().poll(context);
         let used = on_processor().saturating_sub(before);
-        self.agent.meter.lock().charge(used, Instant::now());
+        self.share.meter.lock().charge(used, Instant::now());
         polled
     }
 }
@@ -197,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn who_takes_more_than_the_share_rests_and_others_do_not() {
         let seats = Seats::new();
-        let (greedy, other) = (seats.agent("greedy"), seats.agent("other"));
+        let (greedy, other) = (seats.share_of("greedy"), seats.share_of("other"));
         greedy.meter.lock().charge(BURST * 10, Instant::now());
         let resting = greedy.metered(std::future::ready(()));
         other.metered(std::future::ready(())).await;
@@ -207,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn the_seats_of_one_agent_are_not_those_of_others() {
         let seats = Seats::new();
-        let (greedy, other) = (seats.agent("greedy"), seats.agent("other"));
+        let (greedy, other) = (seats.share_of("greedy"), seats.share_of("other"));
         let mut taken = vec![seats.seat(&greedy, true).await];
         for _ in 1..AT_A_TIME_PER_AGENT {
             taken.push(seats.seat(&greedy, false).await);
@@ -223,10 +223,10 @@ mod tests {
     #[tokio::test]
     async fn who_leaves_gives_the_seat_back() {
         let seats = Seats::new();
-        let agent = seats.agent("a");
-        let seat = seats.seat(&agent, true).await;
+        let share = seats.share_of("a");
+        let seat = seats.seat(&share, true).await;
         drop(seat);
-        let free = [agent.all.available_permits(), seats.all.available_permits()];
+        let free = [share.all.available_permits(), seats.all.available_permits()];
         assert_eq!(free, [AT_A_TIME_PER_AGENT, AT_A_TIME]);
         assert_eq!(seats.heavy.available_permits(), HEAVY_AT_A_TIME);
     }

@@ -152,8 +152,8 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
                     Some(served) => served.await,
                     None => crowded(),
                 }
-            });
-            let answer = answer.await;
+            })
+            .await;
             // Whoever floods it with what is refused has to shake hands again for more.
             if answer.status().is_client_error() && proxy.is_flooded_by(peer.address.ip()) {
                 activity.end_in_order();

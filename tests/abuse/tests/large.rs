@@ -18,11 +18,16 @@ fn on_processor(pid: u32) -> u64 {
     tasks.flatten().map(of_task).sum::<u64>() / 1_000_000
 }
 
+/// A Deployment of which no rollout changes anything while it is looked at.
+fn paused(namespace: &str, name: &str) -> Value {
+    let mut object = deployment(namespace, name, 1);
+    object["spec"]["paused"] = json!(true);
+    object
+}
+
 /// A Deployment with so many containers, each with so many bytes of arguments.
 fn crowded(namespace: &str, name: &str, tag: &str, containers: usize, bytes: usize) -> String {
-    let mut object = deployment(namespace, name, 1);
-    // A rollout would change the object while it is looked at.
-    object["spec"]["paused"] = json!(true);
+    let mut object = paused(namespace, name);
     let (image, word) = (format!("nginx:{tag}"), "a".repeat(bytes));
     let container = |n| json!({"name": format!("c{n}"), "image": image, "args": [word]});
     object["spec"]["template"]["spec"]["containers"] = (0..containers).map(container).collect();
@@ -59,9 +64,7 @@ fn cost_per_mib(scene: &Scene, name: &str, containers: usize, times: usize) -> f
 #[test]
 fn a_large_write_costs_what_its_size_costs() {
     let scene = Scene::new("large");
-    let mut live = deployment(&scene.dev, "web", 1);
-    live["spec"]["paused"] = json!(true);
-    scene.cluster.apply(&live).expect("a deployment");
+    scene.cluster.apply(&paused(&scene.dev, "web")).expect("a deployment");
     // The first pays for connections and caches.
     cost_per_mib(&scene, "web", 5, 1);
     let small = cost_per_mib(&scene, "web", 85, 8);
