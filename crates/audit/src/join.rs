@@ -23,6 +23,13 @@ pub trait OwnRecord {
     fn was_allowed(&self) -> bool;
     /// Whether reviewers did.
     fn was_approved(&self) -> bool;
+    /// The API server's answer to it; 0 while there is none.
+    fn code(&self) -> u16;
+    /// Whether it asked for what the API server says that it was asked: an id alone proves nothing, as
+    /// whoever goes around agent-shield may use one again.
+    fn is_about(&self, event: &Event) -> bool;
+    /// Whether it is a collection of which this is one object's delete.
+    fn has_piece(&self, event: &Event) -> bool;
 }
 
 /// What the two records say of each other.
@@ -129,18 +136,23 @@ impl EventFilter {
 /// Joins what was read of the log with what agent-shield knows of it (`calls`) and with what was
 /// asked for of our side (`ours`).
 pub fn join<C: OwnRecord>(
-    mut log: AuditLog,
+    log: AuditLog,
     ours: Vec<C>,
     mut calls: HashMap<String, C>,
     agents: Vec<String>,
     filter: &EventFilter,
 ) -> JoinedTimeline<C> {
     let probes = calls.values().filter(|call| call.is_probe());
-    let count = log.events.len().saturating_sub(probes.count());
+    let count = log.events.len().saturating_add(log.again.len());
+    let count = count.saturating_sub(probes.count());
+    let mut events: HashMap<String, Vec<Event>> = HashMap::new();
+    for event in log.events.into_values().chain(log.again.into_values()) {
+        events.entry(event.audit_id.clone()).or_default().push(event);
+    }
     let mut items = Vec::new();
     for call in ours {
         calls.remove(call.audit_id());
-        let event = log.events.remove(call.audit_id());
+        let event = events.get_mut(call.audit_id()).and_then(|events| take(&call, events));
         items.push(joined_call(call, event));
     }
     let found =
@@ -149,17 +161,16 @@ pub fn join<C: OwnRecord>(
     let mut around = 0;
     // What is left of the log: calls that our side's filter or limit left out, which are of interest
     // only where the two sides differ, and calls that our side does not know.
-    for (id, event) in log.events {
-        let item = match calls.remove(&id) {
-            Some(call) => joined_call(call, Some(event)),
-            None => Joined {
-                time: event.time,
-                audit_id: id,
-                finding: Finding::Around,
-                call: None,
-                cluster: Some(event),
-            },
-        };
+    let mut left = Vec::new();
+    for (id, mut events) in events {
+        if let Some(call) = calls.remove(&id)
+            && let Some(event) = take(&call, &mut events)
+        {
+            left.push(joined_call(call, Some(event)));
+        }
+        left.extend(events.into_iter().map(went_around));
+    }
+    for item in left {
         match item.finding {
             Finding::Around => around += 1,
             Finding::Unapproved => unapproved += 1,
@@ -179,6 +190,38 @@ pub fn join<C: OwnRecord>(
         from: log.from,
         until: log.until,
         calls: count,
+    }
+}
+
+/// The API server's side of a call, taken out of all that it did under one id; so is what only belongs to it.
+fn take(call: &impl OwnRecord, events: &mut Vec<Event>) -> Option<Event> {
+    let is_of = |event: &Event| call.is_about(event) || call.has_piece(event);
+    let about = events.iter().enumerate().filter(|(_, event)| is_of(event));
+    let distance = |event: &Event| {
+        (event.code() != call.code(), event.time.duration_since(call.time()).unsigned_abs())
+    };
+    let (at, _) = about.min_by_key(|(_, event)| distance(event))?;
+    let event = events.swap_remove(at);
+    events.retain(|other| !(belongs(other, &event) || call.has_piece(other)));
+    Some(event)
+}
+
+/// Whether an event is another try of what was sent: a read on a connection that had died, or a write that
+/// was refused because its object had changed.
+fn belongs(event: &Event, to: &Event) -> bool {
+    event.request_uri == to.request_uri
+        && event.verb == to.verb
+        && event.username() == to.username()
+        && (event.is_read() || matches!(event.code(), 409 | 422))
+}
+
+fn went_around<C>(event: Event) -> Joined<C> {
+    Joined {
+        time: event.time,
+        audit_id: event.audit_id.clone(),
+        finding: Finding::Around,
+        call: None,
+        cluster: Some(event),
     }
 }
 
@@ -223,6 +266,7 @@ mod tests {
     /// A record that says what it is asked.
     struct Record {
         id: &'static str,
+        verb: &'static str,
         was_sent: bool,
         was_allowed: bool,
         was_approved: bool,
@@ -251,11 +295,24 @@ mod tests {
         fn was_approved(&self) -> bool {
             self.was_approved
         }
+
+        fn code(&self) -> u16 {
+            200
+        }
+
+        fn is_about(&self, event: &Event) -> bool {
+            event.verb == self.verb
+        }
+
+        fn has_piece(&self, event: &Event) -> bool {
+            self.verb == "deletecollection" && event.verb == "delete"
+        }
     }
 
     fn record(id: &'static str, is: &str) -> Record {
         Record {
             id,
+            verb: "delete",
             was_sent: is.contains("sent"),
             was_allowed: is.contains("allowed"),
             was_approved: is.contains("approved"),
@@ -314,6 +371,55 @@ mod tests {
             assert_eq!(found.get(id), Some(&want), "{id}");
         }
         assert_eq!((got.around, got.unapproved, got.calls), (1, 3, 7));
+        Ok(())
+    }
+
+    #[test]
+    fn an_id_that_is_used_again_hides_nothing() -> Result<()> {
+        let of = |id, verb| Record { verb, ..record(id, "allowed, sent") };
+        let at = |id: &str, verb: &str, second: i64, code: u16| -> Result<Event> {
+            let mut event = serde_json::to_value(event(id, "agent", verb)?)?;
+            event["requestReceivedTimestamp"] = json!(format!("2026-01-01T00:00:0{second}Z"));
+            event["responseStatus"]["code"] = json!(code);
+            Ok(serde_json::from_value(event)?)
+        };
+        // Our calls, what the API server did under the same ids, and how much of that went around.
+        let table = [
+            (vec![of("1", "get")], vec![at("1", "get", 0, 200)?, at("1", "delete", 1, 200)?], 1),
+            (vec![of("1", "get")], vec![at("1", "delete", 1, 200)?], 1),
+            (vec![of("1", "patch")], vec![at("1", "patch", 0, 200)?, at("1", "patch", 1, 200)?], 1),
+            (
+                vec![],
+                vec![
+                    at("1", "get", 0, 200)?,
+                    at("1", "create", 1, 201)?,
+                    at("1", "create", 2, 201)?,
+                ],
+                3,
+            ),
+            // Tries of one call.
+            (vec![of("1", "patch")], vec![at("1", "patch", 0, 409)?, at("1", "patch", 1, 200)?], 0),
+            (vec![of("1", "get")], vec![at("1", "get", 0, 200)?, at("1", "get", 1, 200)?], 0),
+            (
+                vec![of("1", "deletecollection")],
+                vec![at("1", "delete", 0, 200)?, at("1", "delete", 1, 200)?],
+                0,
+            ),
+        ];
+        for (index, (ours, events, want)) in table.into_iter().enumerate() {
+            for listed in [true, false] {
+                let mut log = AuditLog::default();
+                events.iter().cloned().for_each(|event| log.add(event, |_| true));
+                let known = ours.iter().map(|it| (it.id.to_owned(), of(it.id, it.verb))).collect();
+                let listed = if listed {
+                    ours.iter().map(|it| of(it.id, it.verb)).collect()
+                } else {
+                    vec![]
+                };
+                let got = join(log, listed, known, vec!["agent".into()], &EventFilter::default());
+                assert_eq!((got.around, got.listed), (want, want), "row {index}");
+            }
+        }
         Ok(())
     }
 

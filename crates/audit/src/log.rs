@@ -8,7 +8,8 @@ use std::{
 
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// One call as the API server saw it: the last stage that it wrote down.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -41,8 +42,9 @@ pub struct Event {
     /// The client's own word.
     #[serde(default)]
     pub user_agent: String,
+    /// As it came: an agent writes it, and a line is read whatever stands there.
     #[serde(default, skip_serializing)]
-    request_object: Option<RequestObject>,
+    request_object: Option<Box<RawValue>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -86,18 +88,19 @@ struct ResponseStatus {
     code: u16,
 }
 
-/// The body, where the audit policy logs it: all that matters is whether it asks for a dry run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum RequestObject {
-    Options {
-        #[serde(rename = "dryRun")]
-        dry_run: Vec<String>,
-    },
-    Other(IgnoredAny),
+/// The body of a delete, as far as it asks for a dry run.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeleteOptions {
+    #[serde(default)]
+    dry_run: Vec<String>,
 }
 
 impl Event {
+    fn key(&self) -> CallKey {
+        (self.audit_id.clone(), self.time, self.verb.clone(), self.request_uri.clone())
+    }
+
     /// In whose name it ran.
     pub fn username(&self) -> &str {
         &self.impersonated_user.as_ref().unwrap_or(&self.user).username
@@ -132,11 +135,12 @@ impl Event {
     /// where it has none, which the log does not say; of everything else the query. What can be read in two
     /// ways is not believed.
     fn is_dry_run(&self) -> bool {
-        match (self.verb.as_str(), &self.request_object) {
-            ("delete" | "deletecollection", Some(RequestObject::Options { dry_run })) => {
-                dry_run.iter().any(|it| it == "All")
+        match self.verb.as_str() {
+            "delete" | "deletecollection" => {
+                let options = self.request_object.as_ref().map(|it| serde_json::from_str(it.get()));
+                let options: Option<DeleteOptions> = options.and_then(Result::ok);
+                options.is_some_and(|it| it.dry_run.iter().any(|it| it == "All"))
             }
-            ("delete" | "deletecollection", _) => false,
             _ => attributes::read(&Method::POST, &self.request_uri, &HeaderMap::new())
                 .is_ok_and(|it| it.query.first("dryRun") == Some("All")),
         }
@@ -194,11 +198,16 @@ fn hint(is_followed: bool) -> &'static str {
     if is_followed { "; is it written with --audit-log-format=json?" } else { "" }
 }
 
+/// What tells calls of one id apart: all stages of a call have the same time.
+type CallKey = (String, Timestamp, String, String);
+
 /// The part of a log that was asked for, and the time that all of it spans.
 #[derive(Debug, Default)]
 pub struct AuditLog {
-    /// By audit id.
+    /// By audit id, the first of each.
     pub events: HashMap<String, Event>,
+    /// Calls whose id another one has, too: who goes around agent-shield chooses the id.
+    pub(crate) again: HashMap<CallKey, Event>,
     /// Its first event.
     pub from: Option<Timestamp>,
     /// Its last.
@@ -244,18 +253,20 @@ impl AuditLog {
         }
     }
 
-    fn add(&mut self, event: Event, keep: impl Fn(&Event) -> bool) {
+    pub(crate) fn add(&mut self, event: Event, keep: impl Fn(&Event) -> bool) {
         let time = event.time;
         self.from = Some(self.from.map_or(time, |from| from.min(time)));
         self.until = Some(self.until.map_or(time, |until| until.max(time)));
         if !keep(&event) {
             return;
         }
-        match self.events.get(&event.audit_id) {
-            Some(known) if known.stage >= event.stage => {}
-            _ => {
-                self.events.insert(event.audit_id.clone(), event);
-            }
+        let known = self.events.entry(event.audit_id.clone()).or_insert_with(|| event.clone());
+        let known = match known.key() == event.key() {
+            true => known,
+            false => self.again.entry(event.key()).or_insert_with(|| event.clone()),
+        };
+        if known.stage < event.stage {
+            *known = event;
         }
     }
 }
@@ -301,6 +312,39 @@ mod tests {
         assert_eq!(log.events.len(), 2);
         assert_eq!(log.events["1"].code(), 200);
         assert_eq!((log.events["1"].username(), log.events["2"].username()), ("a", "b"));
+        Ok(())
+    }
+
+    #[test]
+    fn reads_a_line_whatever_an_agent_wrote_into_its_body() -> Result<()> {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(5_000), "}".repeat(5_000));
+        for body in
+            [deep.as_str(), r#"{"q":"\ud800"}"#, r#"{"\ud800":1}"#, r#"{"n":1e999}"#, "[]", "7"]
+        {
+            let log = read(&line(
+                "1",
+                "ResponseComplete",
+                "patch",
+                &format!(r#","requestObject":{body}"#),
+            ))?;
+            assert!(log.events["1"].shows_body() && log.events["1"].is_real_write());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn keeps_calls_apart_that_share_an_id() -> Result<()> {
+        let at = |text: String, second: u8| {
+            text.replace("00:00:00.000000Z", &format!("00:00:0{second}.000000Z"))
+        };
+        let text = [
+            line("1", "ResponseComplete", "get", ""),
+            at(line("1", "RequestReceived", "delete", ""), 1),
+            at(line("1", "ResponseComplete", "delete", ""), 1),
+            at(line("1", "ResponseComplete", "delete", ""), 2),
+        ];
+        let log = read(&text.join("\n"))?;
+        assert_eq!((log.events.len(), log.again.len()), (1, 2));
         Ok(())
     }
 

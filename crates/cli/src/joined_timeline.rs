@@ -3,18 +3,23 @@
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::Result;
 use api::body::{CallBody, List, Lookup, Timeline};
-use audit::{AuditLog, EventFilter, OwnRecord, join};
+use audit::{AuditLog, Event, EventFilter, OwnRecord, join};
 use jiff::Timestamp;
+use ledger::RequestRecord;
 use serde::Serialize;
 
 use crate::client::Client;
 
 /// What [`api`] takes in one question.
 const LOOKUP_MAX: usize = 1_000;
+
+/// The clocks of the two sides may differ by so much.
+const CLOCKS_APART: Duration = Duration::from_secs(1);
 
 /// Both sides of each call.
 pub(crate) type JoinedTimeline = audit::JoinedTimeline<OwnCall>;
@@ -60,6 +65,44 @@ impl OwnRecord for OwnCall {
         let granted = ["approved", "running", "done"];
         self.0.hold_events.iter().any(|it| granted.contains(&it.event.as_str()))
     }
+
+    fn code(&self) -> u16 {
+        self.0.code
+    }
+
+    fn is_about(&self, event: &Event) -> bool {
+        let Some(request) = &self.0.request else { return true };
+        match (self.is_probe(), request.dry_run) {
+            // Of a question beside the call, the record says only that it reads.
+            (true, false) => event.is_read(),
+            (true, true) => event.verb == request.verb,
+            (false, _) => event.verb == request.verb && is_to(request, event),
+        }
+    }
+
+    fn has_piece(&self, event: &Event) -> bool {
+        // No longer than until its id was told.
+        let end = Duration::from_micros(self.0.latency_micros).saturating_add(CLOCKS_APART);
+        let within = event.time.duration_since(self.0.time);
+        let is_then = !within.is_negative() && within.unsigned_abs() <= end;
+        let is_of = |it: &RequestRecord| it.verb == "deletecollection" && is_to(it, event);
+        let deletes = matches!(event.verb.as_str(), "delete" | "deletecollection");
+        is_then && deletes && self.0.request.as_ref().is_some_and(is_of)
+    }
+}
+
+/// Whether both are to the same object, or to objects in the same place.
+fn is_to(request: &RequestRecord, event: &Event) -> bool {
+    let object = &event.object_ref;
+    // The API server's log gives an object that is created the name that it gets.
+    let names = [&object.name, &request.name];
+    let is_named = event.verb == "create" || names.iter().any(|it| it.is_empty());
+    object.resource == request.resource
+        && object.api_group == request.api_group
+        && object.subresource == request.subresource
+        // A Namespace is in itself, and in some logs in none.
+        && (object.resource == "namespaces" || object.namespace == request.namespace)
+        && (is_named || object.name == request.name)
 }
 
 /// Reads the logs and asks agent-shield about every call of an agent in them.
@@ -97,7 +140,7 @@ async fn looked_up(client: &Client, log: &AuditLog) -> Result<HashMap<String, Ow
 
 #[cfg(test)]
 mod tests {
-    use audit::{Event, Finding};
+    use audit::Finding;
     use serde_json::json;
 
     use super::*;
