@@ -1,13 +1,15 @@
 //! One pod that its ReplicaSet replaces, while others serve, may go (DEFAULTS Q2): that is how a
 //! crash-looping pod is restarted. Many of them in a short time are a scale-down, and are held.
 
+use std::collections::BTreeSet;
+
 use effects::{
     About, Effect, EffectKind, ObjectRef,
     about::{Deleted, Deletion, PodsGone, Replaced},
 };
 use jiff::Timestamp;
 use ledger::{Action, Call, EffectRecord, Filter};
-use memory::REPLACED_TIME_MAX;
+use memory::{PodsGoing, REPLACED_TIME_MAX};
 use serde_json::Value;
 
 use crate::{budget, call::Write, deletes, pod, remembered::Remembered, view::ClusterView};
@@ -29,24 +31,19 @@ pub(crate) async fn pod(
     if !is_gentle(write) {
         return None;
     }
-    let collection = format!("/api/v1/namespaces/{}/pods", owner.namespace);
-    let (pods, budgets) = tokio::join!(
-        view.all(write, "pods", &collection, ""),
-        budget::all(view, write, &owner.namespace),
-    );
-    let pods = pods?;
-    let ready = others_ready(&pods, pod, &owner);
-    // What an eviction would not do, its delete is not a mere replacement for.
-    if ready < READY_MIN || !budget::lets_go(&budgets?, &pods, pod) {
+    let (audit_id, object) = (write.call.audit_id.as_str(), object(pod));
+    // Before the others are looked at: of two at the same moment, one counts the other's pod as gone.
+    let going = remembered.recent.pod_goes(&owner, &object.uid, audit_id, Timestamp::now());
+    let PodsGoing { mut calls, uids } = going.await.ok()?;
+    let Some(ready) = ready_beside(view, write, pod, &owner, &uids).await else {
+        let _ = remembered.recent.pod_stays(audit_id).await;
         return None;
-    }
-    let audit_id = write.call.audit_id.as_str();
-    let mut calls = remembered.recent.pod_goes(&owner, audit_id, Timestamp::now()).await.ok()?;
+    };
     let known = calls_before(remembered, &owner).await.ok()??;
     calls.extend(known.into_iter().filter(|id| id != audit_id));
     calls.sort();
     calls.dedup();
-    let object = ObjectRef { resource: "pods".to_owned(), ..object(pod) };
+    let object = ObjectRef { resource: "pods".to_owned(), ..object };
     if calls.len() + 1 < PODS_MAX {
         let replaced = Replaced { owner: (&owner).into(), ready };
         let about = About::Deletion(Deletion::of(Deleted::Replaced(replaced)));
@@ -58,6 +55,26 @@ pub(crate) async fn pod(
     let mut effects = effects::of_delete(write.attributes(), std::slice::from_ref(pod));
     effects.push(Effect { kind: EffectKind::ScaleDown, object: owner, about });
     Some(effects)
+}
+
+/// How many others are ready where that is enough, and an eviction would let the pod go, too; `going` are
+/// uids of pods that others let go.
+async fn ready_beside(
+    view: &ClusterView,
+    write: &Write,
+    pod: &Value,
+    owner: &ObjectRef,
+    going: &BTreeSet<String>,
+) -> Option<usize> {
+    let collection = format!("/api/v1/namespaces/{}/pods", owner.namespace);
+    let (pods, budgets) = tokio::join!(
+        view.all(write, "pods", &collection, ""),
+        budget::all(view, write, &owner.namespace),
+    );
+    let mut pods = pods?;
+    pods.retain(|it| !going.contains(&object(it).uid));
+    let ready = others_ready(&pods, pod, owner);
+    (ready >= READY_MIN && budget::lets_go(&budgets?, &pods, pod)).then_some(ready)
 }
 
 /// Ready pods of the same ReplicaSet, without this one.

@@ -8,7 +8,7 @@ use ledger::{StoreError, Task, WindowRecord};
 use parking_lot::{Mutex, MutexGuard};
 use policy::Past;
 
-use crate::{Memory, namespaces::Namespaces, replaced::Replaced, window::Window};
+use crate::{Memory, PodsGoing, namespaces::Namespaces, replaced::Replaced, window::Window};
 
 /// Everything in memory, bounded. Share it to share what is remembered.
 #[derive(Debug, Default)]
@@ -67,10 +67,11 @@ impl Memory for InProcess {
     fn pod_goes(
         &self,
         owner: &ObjectRef,
+        pod_uid: &str,
         audit_id: &str,
         now: Timestamp,
-    ) -> Task<'_, Result<Vec<String>, StoreError>> {
-        known(lock(&self.replaced).join(owner, audit_id, now))
+    ) -> Task<'_, Result<PodsGoing, StoreError>> {
+        known(lock(&self.replaced).join(owner, pod_uid, audit_id, now))
     }
 
     fn pod_stays(&self, audit_id: &str) -> Task<'_, Result<(), StoreError>> {

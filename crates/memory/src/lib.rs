@@ -11,7 +11,7 @@ mod namespaces;
 mod replaced;
 mod window;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use effects::{Effect, NamespaceClass, ObjectRef};
 pub use in_process::InProcess;
@@ -23,6 +23,15 @@ use policy::Past;
 pub const WINDOW_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Pods that were let go are remembered for so long.
 pub const REPLACED_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// What other calls let go within [`REPLACED_TIME_MAX`].
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PodsGoing {
+    /// Audit ids of those that let a pod of the same owner go.
+    pub calls: Vec<String>,
+    /// Uids of pods of the same namespace that go, or have gone: a list may show them as ready still.
+    pub uids: BTreeSet<String>,
+}
 
 /// What is remembered of all agents.
 pub trait Memory: Send + Sync {
@@ -71,17 +80,18 @@ pub trait Memory: Send + Sync {
         now: Timestamp,
     ) -> Task<'_, Result<Option<WindowRecord>, StoreError>>;
 
-    /// A pod of this owner goes with this call, from now on: the other calls that let one of the same
-    /// owner go lately come back, so that requests at the same moment count each other.
+    /// A pod of this owner goes with this call, from now on: what other calls let go lately comes back, so
+    /// that requests at the same moment count each other.
     ///
     /// # Errors
     /// [`StoreError`] where that is not known.
     fn pod_goes(
         &self,
         owner: &ObjectRef,
+        pod_uid: &str,
         audit_id: &str,
         now: Timestamp,
-    ) -> Task<'_, Result<Vec<String>, StoreError>>;
+    ) -> Task<'_, Result<PodsGoing, StoreError>>;
 
     /// It does not go: it is held, or a person has agreed to it.
     ///

@@ -628,10 +628,21 @@ async fn remembers_for_a_time() {
     for (name, stores, _dir) in every() {
         let memory = &stores.memory;
         let owner = ObjectRef { name: "rs".into(), ..ObjectRef::default() };
-        assert!(memory.pod_goes(&owner, "1", now()).await.expect("known").is_empty(), "{name}");
-        assert_eq!(memory.pod_goes(&owner, "2", now()).await.expect("known"), ["1"], "{name}");
+        assert!(
+            memory.pod_goes(&owner, "u1", "1", now()).await.expect("known").calls.is_empty(),
+            "{name}"
+        );
+        assert_eq!(
+            memory.pod_goes(&owner, "u2", "2", now()).await.expect("known").calls,
+            ["1"],
+            "{name}"
+        );
         memory.pod_stays("1").await.expect("stays");
-        assert_eq!(memory.pod_goes(&owner, "3", now()).await.expect("known"), ["2"], "{name}");
+        assert_eq!(
+            memory.pod_goes(&owner, "u3", "3", now()).await.expect("known").calls,
+            ["2"],
+            "{name}"
+        );
         assert_eq!(memory.namespace("prod").await.expect("known"), None, "{name}");
         let class = NamespaceClass::cluster_scoped();
         memory.saw_namespace("prod", class.clone());
