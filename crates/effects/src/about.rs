@@ -668,6 +668,8 @@ pub enum Power {
     DataOf(String),
     /// A connection to an address that is in no known network of pods.
     Connection(String),
+    /// A host to which the kubelet of its node connects for it.
+    KubeletConnection(String),
     /// An address of a pod, to which others connect: the field and what it becomes.
     PodAddress(String),
     /// Whatever the other end of a connection may do, which is not known.
@@ -702,6 +704,7 @@ impl Power {
             Self::VolumeSource(it) => ("volumeSource", it.clone()),
             Self::DataOf(it) => ("dataOf", it.clone()),
             Self::Connection(it) => ("connection", it.clone()),
+            Self::KubeletConnection(it) => ("kubeletConnection", it.clone()),
             Self::PodAddress(it) => ("podAddress", it.clone()),
             Self::OtherEnd => ("otherEnd", String::new()),
         }

@@ -647,6 +647,9 @@ pub(crate) fn power(power: &Power) -> String {
         Power::Connection(address) => {
             format!("a connection to {address}, which is in no known network of pods")
         }
+        Power::KubeletConnection(host) => {
+            format!("connections of its node's kubelet to {host}")
+        }
         Power::PodAddress(field) => {
             format!("the address by which others reach the pod: {field}")
         }

@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::{about::Power, diff::is_token_volume, routing, template, volumes};
 
+/// What the kubelet does for a container.
+const HANDLERS: [&str; 5] =
+    ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle/postStart", "lifecycle/preStop"];
+
 /// The powers that an object takes. The empty set: none that is known. The
 /// service account of its pods is [`account`]'s.
 pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Power> {
@@ -152,6 +156,14 @@ fn container_powers(container: &Value, powers: &mut BTreeSet<Power>) {
             }
         }
     }
+    // The kubelet connects, from its node and past network policies; without a host, to the pod itself.
+    for action in HANDLERS {
+        for host in ["httpGet/host", "tcpSocket/host"] {
+            if let Some(host) = text(container, &format!("/{action}/{host}")) {
+                powers.insert(Power::KubeletConnection(host.to_owned()));
+            }
+        }
+    }
     if text(container, "/securityContext/procMount").is_some_and(|it| it != "Default") {
         powers.insert(Power::ProcMount);
     }
@@ -210,9 +222,23 @@ mod tests {
         let pod = |spec: Value| ("pods", json!({ "spec": spec }));
         let deployment =
             |spec: Value| ("deployments", json!({ "spec": { "template": { "spec": spec } } }));
-        let table: [((&str, Value), &str); 14] = [
+        let table: [((&str, Value), &str); 16] = [
             (pod(json!({"containers": [{"name": "c", "image": "x"}]})), ""),
             (pod(json!({"serviceAccountName": "sa1"})), ""),
+            (
+                pod(
+                    json!({"containers": [{"livenessProbe": {"httpGet": {"path": "/", "port": 80}}}]}),
+                ),
+                "",
+            ),
+            (
+                deployment(json!({"containers": [{
+                    "livenessProbe": {"tcpSocket": {"host": "db.prod", "port": 5432}},
+                    "lifecycle": {"postStart": {"httpGet": {"host": "169.254.169.254", "path": "/"}}},
+                }]})),
+                "connections of its node's kubelet to 169.254.169.254, \
+                 connections of its node's kubelet to db.prod",
+            ),
             (
                 pod(json!({"serviceAccountName": "sa1", "volumes": [
                     {"name": "kube-api-access-x7k2p", "projected": {"sources": [{"serviceAccountToken": {}}]}},
