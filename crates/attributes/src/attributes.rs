@@ -36,6 +36,11 @@ pub struct Attributes {
     pub parts: Vec<String>,
     /// The `Content-Type` as sent, if there was one.
     pub content_type: Option<String>,
+    /// Whether a GET asks for a connection of its own, where neither its path names one nor the API server
+    /// alone would speak on it: what is said there is the client's to choose.
+    pub is_upgrade: bool,
+    /// Whether its connection should become another one, whatever the request is.
+    pub asks_upgrade: bool,
 }
 
 /// Decoded query pairs in order; keys are case-sensitive, the first of duplicates counts.
@@ -70,10 +75,52 @@ impl Attributes {
     }
 
     /// Whether the request opens a way into a pod, service or node, whatever its method is: exec
-    /// and port-forward over WebSocket are GETs.
+    /// and port-forward over WebSocket are GETs. So is every other upgrade.
     pub fn is_connect(&self) -> bool {
         self.is_resource_request
-            && (self.verb == "proxy" || CONNECTS.contains(&self.subresource.as_str()))
+            && (self.is_upgrade || self.has_connect_path())
+            && !self.reads_kubelet()
+    }
+
+    /// Whether it is one of the kubelet's pages that dashboards and triage read through the API server, and
+    /// nothing else at that node: written plainly, by the node's bare name (k8s.io/kubernetes,
+    /// pkg/kubelet/server/server.go). What runs code there, and the node's own files below `logs/`, is not
+    /// among them.
+    pub fn reads_kubelet(&self) -> bool {
+        let is_plain = self.method == "GET"
+            && !self.asks_upgrade
+            && self.verb == "get"
+            && self.api_prefix == "api"
+            && self.namespace.is_empty()
+            && !self.target.split('?').next().unwrap_or_default().contains('%');
+        let parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
+        let ["nodes", node, "proxy", page @ ..] = parts.as_slice() else { return false };
+        let is_name =
+            |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(&it);
+        is_plain
+            && node.bytes().all(is_name)
+            && matches!(
+                page,
+                ["stats", "summary"]
+                    | ["metrics"]
+                    | ["metrics", "cadvisor" | "resource" | "probes"]
+                    | ["healthz" | "configz" | "pods" | "runningpods"]
+                    | ["containerLogs", _, _, _]
+            )
+    }
+
+    /// Whether the path alone says that the request opens a way into something.
+    pub(crate) fn has_connect_path(&self) -> bool {
+        self.verb == "proxy" || CONNECTS.contains(&self.subresource.as_str())
+    }
+
+    /// Whether the API server answers with a stream, on a WebSocket too if it is asked for one: a watch,
+    /// or the log of a pod (k8s.io/apiserver, pkg/endpoints/handlers/watch.go and
+    /// pkg/endpoints/handlers/responsewriters `StreamObject`). The client then only listens.
+    pub fn streams(&self) -> bool {
+        let is_log = self.api_group.is_empty()
+            && (self.resource.as_str(), self.subresource.as_str()) == ("pods", "log");
+        self.is_resource_request && (self.verb == "watch" || self.verb == "get" && is_log)
     }
 }
 

@@ -47,10 +47,14 @@ const LOOK_ALIKES: [&str; 5] =
     ["impersonate", "x_remote", "x_forwarded", "audit_id", "authorization"];
 
 /// What exec, attach, port-forward and proxied connections are upgraded to.
-const UPGRADES: [&str; 2] = ["websocket", "SPDY/3.1"];
+const UPGRADES: [(&str, Upgrade); 2] =
+    [("websocket", Upgrade::WebSocket), ("SPDY/3.1", Upgrade::Spdy)];
 
-const UPGRADE_HEADERS: [&str; 6] = [
+/// The API server takes no WebSocket for a watch without an `Origin` (golang.org/x/net/websocket,
+/// `checkOrigin`).
+const UPGRADE_HEADERS: [&str; 7] = [
     "upgrade",
+    "origin",
     "sec-websocket-key",
     "sec-websocket-version",
     "sec-websocket-protocol",
@@ -61,6 +65,15 @@ const UPGRADE_HEADERS: [&str; 6] = [
 /// Begins a WebSocket subprotocol that is a token (k8s.io/apiserver,
 /// pkg/authentication/request/websocket).
 const SUBPROTOCOL_TOKEN: &[u8] = b"base64url.bearer.authorization.k8s.io.";
+
+/// What a connection may become.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Upgrade {
+    /// RFC 6455.
+    WebSocket,
+    /// SPDY/3.1.
+    Spdy,
+}
 
 /// What an agent shows of itself.
 #[derive(Clone, Eq, PartialEq)]
@@ -183,12 +196,18 @@ pub fn upstream_headers(headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
+/// What a request asks its connection to become; `None` where that is nothing that the API server knows.
+pub fn upgrade_of(headers: &HeaderMap) -> Option<Upgrade> {
+    let wanted = headers.get(header::UPGRADE)?.as_bytes();
+    let known = UPGRADES.iter().find(|(name, _)| wanted.eq_ignore_ascii_case(name.as_bytes()));
+    known.map(|(_, upgrade)| *upgrade)
+}
+
 /// What of the headers of an upgrade goes upstream besides [`upstream_headers`]; empty where the
 /// request asks for none that the API server knows (WebSocket, SPDY/3.1).
 pub fn upgrade_headers(headers: &HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::new();
-    let wanted = headers.get(header::UPGRADE).map(HeaderValue::as_bytes).unwrap_or_default();
-    if !UPGRADES.iter().any(|it| wanted.eq_ignore_ascii_case(it.as_bytes())) {
+    if upgrade_of(headers).is_none() {
         return passed;
     }
     for (name, value) in headers {

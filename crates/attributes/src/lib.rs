@@ -119,6 +119,95 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_upgrade_is_a_connection_unless_the_client_only_listens() {
+        let asks = |upgrade: &'static str| {
+            HeaderMap::from_iter([(http::header::UPGRADE, http::HeaderValue::from_static(upgrade))])
+        };
+        // Method, target, upgrade, whether it is a read, and whether it is a connection.
+        let table = [
+            ("GET", "/api/v1/pods?watch=1", "websocket", (true, false)),
+            ("GET", "/api/v1/watch/pods", "WebSocket", (true, false)),
+            ("GET", "/apis/example.com/v1/things?watch=true", "websocket", (true, false)),
+            ("GET", "/api/v1/namespaces/d/pods/p/log", "websocket", (true, false)),
+            ("GET", "/api/v1/pods?watch=1", "SPDY/3.1", (false, true)),
+            ("GET", "/api/v1/pods?watch=1", "h2c", (true, false)),
+            ("GET", "/api/v1/pods", "websocket", (false, true)),
+            ("GET", "/apis/example.com/v1/namespaces/d/pods/p/log", "websocket", (false, true)),
+            (
+                "GET",
+                "/apis/example.com/v1/namespaces/d/machines/m/console",
+                "websocket",
+                (false, true),
+            ),
+            ("GET", "/api/v1/namespaces/d/pods/p/exec", "websocket", (false, true)),
+            ("GET", "/version", "websocket", (true, false)),
+            // The API server ignores it there.
+            ("DELETE", "/api/v1/namespaces/d/pods/p", "websocket", (false, false)),
+        ];
+        for (method, target, upgrade, want) in table {
+            let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+            let attributes = read(&method, target, &asks(upgrade));
+            let got = attributes.map(|it| (it.is_read(), it.is_connect()));
+            assert_eq!(got, Ok(want), "{method} {target} {upgrade}");
+        }
+    }
+
+    #[test]
+    fn of_a_kubelet_only_plain_pages_are_read() {
+        let read_with = |method: &str, target: &str, headers: &HeaderMap| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+            read(&method, target, headers).map(|it| it.is_read() && !it.is_connect())
+        };
+        let node = "/api/v1/nodes/n1.example.com/proxy";
+        for page in [
+            "stats/summary",
+            "metrics",
+            "metrics/",
+            "metrics/cadvisor",
+            "metrics/resource/",
+            "metrics/probes?x=%2F",
+            "healthz",
+            "configz",
+            "pods",
+            "pods/",
+            "runningpods/",
+            "containerLogs/shop/web/c?follow=true&tailLines=10",
+        ] {
+            let got = read_with("GET", &format!("{node}/{page}"), &HeaderMap::new());
+            assert_eq!(got, Ok(true), "{page}");
+        }
+        let held = [
+            ("GET", format!("{node}/run/shop/web/c")),
+            ("GET", format!("{node}/exec/shop/web/c?command=id")),
+            ("GET", format!("{node}/logs/")),
+            ("GET", format!("{node}/logs/kube-apiserver/audit.log")),
+            ("GET", format!("{node}/containerLogs/shop/web")),
+            ("GET", format!("{node}/containerLogs/shop/web/c/d")),
+            ("GET", format!("{node}/metrics/slis")),
+            ("GET", format!("{node}/debug/pprof/heap")),
+            ("GET", format!("{node}/checkpoint/shop/web/c")),
+            ("GET", node.to_owned()),
+            ("HEAD", format!("{node}/metrics")),
+            ("POST", format!("{node}/metrics")),
+            ("GET", "/api/v1/nodes/https:n1:10250/proxy/metrics".to_owned()),
+            ("GET", "/api/v1/nodes/n1:10255/proxy/metrics".to_owned()),
+            ("GET", "/api/v1/proxy/nodes/n1/metrics".to_owned()),
+            ("GET", "/api/v1/namespaces/shop/nodes/n1/proxy/metrics".to_owned()),
+            ("GET", "/apis/example.com/v1/nodes/n1/proxy/metrics".to_owned()),
+        ];
+        for (method, target) in &held {
+            assert_eq!(
+                read_with(method, target, &HeaderMap::new()),
+                Ok(false),
+                "{method} {target}"
+            );
+        }
+        let upgrade = (http::header::UPGRADE, http::HeaderValue::from_static("websocket"));
+        let target = format!("{node}/containerLogs/shop/web/c");
+        assert_eq!(read_with("GET", &target, &HeaderMap::from_iter([upgrade])), Ok(false));
+    }
+
     proptest! {
         #[test]
         fn never_panics_and_keeps_the_target(target in "/(api|apis)?[ -~]{0,60}") {

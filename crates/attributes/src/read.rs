@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use crate::{
     attributes::{Attributes, Query},
     error::AttributesError,
+    headers::{self, Upgrade},
     selector::{self, Selected},
 };
 
@@ -67,6 +68,16 @@ pub fn read(
     };
     read_resource(method, &path, &mut attributes)?;
     attributes.path = path;
+    let upgrade = headers::upgrade_of(headers);
+    attributes.asks_upgrade = upgrade.is_some();
+    attributes.is_upgrade = attributes.is_resource_request
+        && method == Method::GET
+        && !attributes.has_connect_path()
+        && match upgrade {
+            None => false,
+            Some(Upgrade::WebSocket) => !attributes.streams(),
+            Some(Upgrade::Spdy) => true,
+        };
     Ok(attributes)
 }
 

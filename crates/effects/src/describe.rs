@@ -420,6 +420,7 @@ fn unknown(why: &Unknown) -> String {
             "it deletes also what cannot be read, past finalizers and admission"
         }
         Unknown::NamespaceStillThere => "there is such a namespace still",
+        Unknown::Upgrade => "opens a connection, and what is said on it is not known",
     };
     plain.to_owned()
 }

@@ -99,6 +99,10 @@ pub fn plan(attributes: &Attributes, is_dry_run: bool) -> Plan {
         let about = unknown_write(a, Unknown::NoResource(a.path.clone()));
         return with(Route::Blind, EffectKind::Unknown, about);
     }
+    if a.is_upgrade {
+        let about = unknown_write(a, Unknown::Upgrade);
+        return with(Route::Blind, EffectKind::Unknown, about);
+    }
     if a.is_connect() {
         return connect(a);
     }

@@ -12,6 +12,26 @@ use crate::{about::Power, diff::is_token_volume, routing, template, volumes};
 const HANDLERS: [&str; 5] =
     ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle/postStart", "lifecycle/preStop"];
 
+/// Capabilities that give a container nothing outside its pod: those that the baseline Pod Security Standard
+/// lets it add, which a plain pod has from its runtime, and the tracing of its own pod's processes, which
+/// `kubectl debug` asks for. In a pod that shares its node's processes, that is a power of its own.
+const OWN_CAPABILITIES: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+];
+
 /// The powers that an object takes. The empty set: none that is known. The
 /// service account of its pods is [`account`]'s.
 pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Power> {
@@ -149,11 +169,10 @@ fn container_powers(container: &Value, powers: &mut BTreeSet<Power>) {
         powers.insert(Power::Privileged);
     }
     for capability in items(container, "/securityContext/capabilities/add") {
-        match capability.as_str() {
-            None | Some("NET_BIND_SERVICE") => {}
-            Some(capability) => {
-                powers.insert(Power::Capability(capability.to_owned()));
-            }
+        if let Some(capability) = capability.as_str()
+            && !OWN_CAPABILITIES.contains(&capability)
+        {
+            powers.insert(Power::Capability(capability.to_owned()));
         }
     }
     // The kubelet connects, from its node and past network policies; without a host, to the pod itself.

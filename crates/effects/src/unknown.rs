@@ -49,6 +49,8 @@ pub enum Unknown {
     UnsafeDelete,
     /// A namespace of this name is there still.
     NamespaceStillThere,
+    /// A connection is asked for that only whoever serves the resource understands.
+    Upgrade,
 }
 
 /// Why the live object is not shown.
@@ -97,6 +99,7 @@ impl Unknown {
             Self::OptionsUnreadable(_) => "optionsUnreadable",
             Self::UnsafeDelete => "unsafeDelete",
             Self::NamespaceStillThere => "namespaceStillThere",
+            Self::Upgrade => "upgrade",
         }
     }
 

@@ -15,4 +15,7 @@ pub enum FrameError {
     /// A stream that does not say to which port it leads.
     #[error("a stream was opened that does not name one port")]
     NoPort,
+    /// Data on a connection where the client has nothing to say.
+    #[error("the client sent data where only the API server speaks")]
+    Data,
 }

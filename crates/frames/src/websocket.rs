@@ -33,6 +33,11 @@ impl WebSocket {
         !self.head.is_empty()
     }
 
+    /// Whether the frame whose head was read last is one of data.
+    pub(crate) fn is_data(&self) -> bool {
+        self.is_data
+    }
+
     /// Reads the next of some bytes, of which there must be one.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Read, FrameError> {
         if self.left == 0 {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use frames::{FrameError, PortGuard, Wire};
+use frames::{FrameError, PortGuard, SilenceGuard, Wire};
 
 fn session(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sessions").join(name);
@@ -144,5 +144,38 @@ fn a_wire_is_known_by_what_was_agreed_on() {
     ];
     for (upgrade, protocol, want) in table {
         assert_eq!(Wire::of(upgrade, protocol), want, "{upgrade} {protocol}");
+    }
+}
+
+#[test]
+fn who_only_listens_may_say_that_they_live_or_leave() {
+    let frame = |opcode: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).expect("a short payload");
+        [&[0x80 | opcode, 0x80 | length, 1, 2, 3, 4][..], payload].concat()
+    };
+    let [ping, pong, close] = [frame(9, b"1"), frame(10, b""), frame(8, &[3, 232])];
+    let (text, empty, more) = (frame(1, b"exec"), frame(2, b""), frame(0, b""));
+    let table = [
+        ("nothing", vec![], None),
+        ("signs of life", [ping.clone(), pong, ping.clone(), close].concat(), None),
+        ("text", [ping.clone(), text].concat(), Some(FrameError::Data)),
+        ("no bytes of data", [ping.clone(), empty].concat(), Some(FrameError::Data)),
+        ("more of what never began", [ping.clone(), more].concat(), Some(FrameError::Data)),
+        (
+            "another request",
+            b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            Some(FrameError::Malformed("an extension that was not agreed on")),
+        ),
+    ];
+    for (what, bytes, want) in table {
+        for piece in [1, 3, 1_000] {
+            let (mut guard, mut passed) = (SilenceGuard::default(), Vec::new());
+            let mut pieces = bytes.chunks(piece);
+            let error = pieces.find_map(|it| guard.pass(it, &mut passed).err());
+            assert_eq!(error, want, "{what} in pieces of {piece}");
+            let may_pass = if want.is_none() { bytes.as_slice() } else { ping.as_slice() };
+            assert!(may_pass.starts_with(&passed), "{what} in pieces of {piece}: {passed:?}");
+            assert!(want.is_some() || passed == bytes, "{what} in pieces of {piece}");
+        }
     }
 }

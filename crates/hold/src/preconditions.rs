@@ -21,12 +21,13 @@ pub struct Pinned {
 }
 
 /// Adds uid and resourceVersion where the format has a place for them; otherwise the agent's own
-/// bytes, marked as not pinned.
+/// bytes, marked as not pinned. A delete without a version is of whatever the object has become.
 pub(crate) fn add(request: &Request<'_>, uid: &str, resource_version: &str) -> Pinned {
-    let pinned = match request.attributes.verb.as_str() {
-        _ if uid.is_empty() || resource_version.is_empty() => None,
-        "delete" => pinned_delete(request, uid, resource_version),
-        "patch" | "update" => pinned_change(request, resource_version),
+    let version = Some(resource_version).filter(|it| !it.is_empty());
+    let pinned = match (request.attributes.verb.as_str(), version) {
+        _ if uid.is_empty() => None,
+        ("delete", version) => pinned_delete(request, uid, version),
+        ("patch" | "update", Some(version)) => pinned_change(request, version),
         _ => None,
     };
     pinned.unwrap_or_else(|| Pinned {
@@ -36,9 +37,9 @@ pub(crate) fn add(request: &Request<'_>, uid: &str, resource_version: &str) -> P
     })
 }
 
-fn pinned_delete(request: &Request<'_>, uid: &str, resource_version: &str) -> Option<Pinned> {
+fn pinned_delete(request: &Request<'_>, uid: &str, version: Option<&str>) -> Option<Pinned> {
     let options = request.delete_options()?;
-    let body = options.pinned(uid, Some(resource_version)).ok()?;
+    let body = options.pinned(uid, version).ok()?;
     Some(Pinned {
         body: Bytes::from(body),
         content_type: Some("application/json"),

@@ -14,7 +14,7 @@ use payload::{MediaType, Redactor};
 use serde_json::Value;
 use upstream::{Outgoing, RunAs};
 
-use crate::weight::Weight;
+use crate::{silence::Silence, weight::Weight};
 
 /// Longest client-written text that is kept of a header.
 const HEADER_TEXT_MAX: usize = 256;
@@ -142,6 +142,8 @@ pub struct Write {
     pub class: NamespaceClass,
     /// How much is read to judge it.
     pub weight: Weight,
+    /// Whether the API server left something unanswered that judging it needs.
+    pub silence: Silence,
 }
 
 impl Write {
@@ -251,6 +253,7 @@ mod tests {
             is_dry_run: false,
             class: NamespaceClass::cluster_scoped(),
             weight: Weight::default(),
+            silence: Silence::default(),
         }
     }
 

@@ -20,9 +20,11 @@ pub(crate) enum DryRun {
 pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -> DryRun {
     let answer = match view.ask(write, probe.at_most(write.weight.values_max()), true).await {
         Ok(answer) => answer,
-        Err(error) => return DryRun::Nothing(Unknown::Unanswered(Unknown::bounded(&error))),
+        Err(error) => {
+            write.silence.hear(&error);
+            return DryRun::Nothing(Unknown::Unanswered(Unknown::bounded(&error.to_string())));
+        }
     };
-    let is_eviction = write.attributes().subresource == "eviction";
     let message = message_of(answer.json.as_ref());
     let kept = || kept(view, write, message);
     match answer.status.as_u16() {
@@ -31,9 +33,9 @@ pub(crate) async fn of_change(view: &ClusterView, write: &Write, probe: Probe) -
         400 if message.to_lowercase().contains("dry") => {
             DryRun::Nothing(Unknown::DryRunRefused(kept()))
         }
-        400 | 401 | 403 | 404 | 409 | 422 => DryRun::Answered(Box::new(answer)),
-        // A disruption budget refuses with 429; elsewhere 429 only means that the server is busy.
-        429 if is_eviction => DryRun::Answered(Box::new(answer)),
+        // Nobody approves what cannot run: an answer of the API server answers, that of a webhook which is
+        // down too.
+        400..=599 => DryRun::Answered(Box::new(answer)),
         code => DryRun::Nothing(Unknown::DryRunFailed(code, kept())),
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     seats::Seats,
     seen::{Previewed, Seen},
     shown,
+    silence::NoAnswer,
     view::ClusterView,
 };
 
@@ -72,6 +73,9 @@ pub enum JudgeError {
     /// It took too long.
     #[error("it was not judged within {} seconds", .0.as_secs())]
     Late(Duration),
+    /// What would tell what it does was not answered.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 impl Judge {
@@ -128,7 +132,14 @@ impl Judge {
     ) -> Result<Judged, JudgeError> {
         let judged = self.judge_in_turn(write, count_time);
         let within = tokio::time::timeout(self.judge_time_max, judged);
-        within.await.map_err(|_| JudgeError::Late(self.judge_time_max))?.map_err(Into::into)
+        let judged = within.await.map_err(|_| JudgeError::Late(self.judge_time_max))??;
+        match (&judged, write.silence.noted()) {
+            // Nobody need look at what cannot run now; what is denied stays denied.
+            (Judged::Decided(it), Some(no_answer)) if it.verdict.decision() != Decision::Deny => {
+                Err(no_answer.into())
+            }
+            _ => Ok(judged),
+        }
     }
 
     /// Beside others; where that turns out to be too large for it, once more on its own.
@@ -220,6 +231,7 @@ impl Judge {
         let previewer = Previewer { view, remembered, redactor, write, inert_keys, pod_networks };
         match route {
             Route::Review | Route::DryRun => Ok(Seen::default()),
+            Route::Blind if attributes.is_upgrade => previewer.blind().await,
             Route::Read | Route::Blind if attributes.is_connect() => previewer.connect().await,
             Route::Blind if is_custom_scale(attributes) => previewer.custom_scale().await,
             Route::Read | Route::Blind => previewer.blind().await,

@@ -38,6 +38,7 @@ mod seen;
 mod selected;
 mod selector;
 mod shown;
+mod silence;
 mod view;
 mod weight;
 
@@ -49,5 +50,6 @@ pub use judge::{Judge, JudgeError, Settings};
 pub use judgement::{Judged, Judgement};
 pub use refusal::Refusal;
 pub use remembered::Remembered;
+pub use silence::{NoAnswer, Silence};
 pub use view::{ClusterView, ProbeLog};
 pub use weight::Weight;

@@ -61,11 +61,27 @@ impl ClusterView {
         }
     }
 
+    /// Whether nobody but the API server answers a request; not known counts as no.
+    pub async fn is_answered_by_api_server(&self, attributes: &Attributes) -> bool {
+        let Attributes { api_group, api_version, .. } = attributes;
+        match self.own.serves_itself(api_group, api_version).await {
+            Ok(itself) => itself.unwrap_or(false),
+            Err(error) => {
+                tracing::warn!(%error, api_group, api_version, "nobody knows who serves this");
+                false
+            }
+        }
+    }
+
     /// Reads an object as the agent who sent a write.
     ///
     /// # Errors
     /// Why no whole answer came; an error status is an answer.
-    pub async fn read_as_agent(&self, write: &Write, target: &str) -> Result<ProbeAnswer, String> {
+    pub async fn read_as_agent(
+        &self,
+        write: &Write,
+        target: &str,
+    ) -> Result<ProbeAnswer, ProbeError> {
         self.ask(write, Probe::get(target).at_most(write.weight.values_max()), false).await
     }
 
@@ -80,7 +96,10 @@ impl ClusterView {
             },
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Live::IsNot,
             Ok(answer) => HiddenRead::Refused(answer.status.as_u16()),
-            Err(error) => HiddenRead::Unanswered(Unknown::bounded(&error)),
+            Err(error) => {
+                write.silence.hear(&error);
+                HiddenRead::Unanswered(Unknown::bounded(&error.to_string()))
+            }
         };
         // INVARIANT: the proxy's own rights never read a Secret.
         let is_secret = write.attributes().resource == "secrets";
@@ -106,7 +125,7 @@ impl ClusterView {
         let hidden = match self.ask(write, probe, false).await {
             Ok(answer) if answer.status.is_success() => return answer.json,
             Ok(answer) => answer.status.to_string(),
-            Err(error) => error,
+            Err(error) => error.to_string(),
         };
         if resource == "secrets" {
             tracing::debug!(target, %hidden, "the agent does not see Secrets");
@@ -147,7 +166,7 @@ impl ClusterView {
         write: &Write,
         probe: Probe,
         is_dry_run: bool,
-    ) -> Result<ProbeAnswer, String> {
+    ) -> Result<ProbeAnswer, ProbeError> {
         let audit_id = uuid::Uuid::new_v4().to_string();
         let user_agent = write.call.headers.get(header::USER_AGENT).cloned();
         // The API server's audit log has the probe under the agent's name: the ledger must explain it.
@@ -169,7 +188,7 @@ impl ClusterView {
                 record.end(0, Outcome::Unknown, 0);
             }
         }
-        answer.map_err(|error| error.to_string())
+        answer
     }
 
     fn entry_of_probe(&self, write: &Write, audit_id: &str, is_dry_run: bool) -> Entry {

@@ -380,6 +380,50 @@ mod tests {
         );
     }
 
+    #[test]
+    fn shows_which_secret_is_meant_and_not_what_it_is() {
+        let shown = [
+            (
+                "ingresses",
+                json!({"spec": {"tls": [{"hosts": ["shop.example.com"], "secretName": "shop-tls"}]}}),
+            ),
+            (
+                "pods",
+                json!({"spec": {"volumes": [{"name": "v", "secret": {"secretName": "db-password"}}],
+                "imagePullSecrets": [{"name": "registry-token"}]}}),
+            ),
+            (
+                "pods",
+                json!({"spec": {"containers": [{"name": "c", "env": [{"name": "DB_PASSWORD",
+                "valueFrom": {"secretKeyRef": {"name": "db-credentials", "key": "password"}}}]}]}}),
+            ),
+            (
+                "pods",
+                json!({"spec": {"containers": [{"env": [{"name": "DB_PASSWORD_FILE", "value": "/run/db"}],
+                "args": ["--token-file", "/run/token", "--password-path=/run/p"]}]}}),
+            ),
+            (
+                "persistentvolumes",
+                json!({"spec": {"azureFile": {"secretName": "share", "secretNamespace": "shop"}}}),
+            ),
+            (
+                "ingresses",
+                json!([{"op": "replace", "path": "/spec/tls/0/secretName", "value": "other-tls"}]),
+            ),
+        ];
+        for (resource, object) in shown {
+            assert_eq!(redacted(resource, object.clone()), object.to_string());
+        }
+        for hidden in [
+            json!({"spec": {"secretKey": "hunter2"}}),
+            json!({"spec": {"password": "hunter2"}}),
+            json!({"spec": {"args": ["--token", "hunter2", "--token-file=/run/token"]}}),
+            json!([{"op": "add", "path": "/spec/password", "value": "hunter2"}]),
+        ] {
+            assert!(!redacted("widgets", hidden.clone()).contains("hunter2"), "{hidden}");
+        }
+    }
+
     fn read_by_a_person(text: &str) -> String {
         let mut value = json!({"spec": {"command": ["sh", "-c", text]}});
         Redactor::new(b"key").redact_object("pods", &mut value);

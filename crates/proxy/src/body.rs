@@ -4,21 +4,72 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use status::Status;
+use tokio::runtime::Handle;
 use upstream::{Body, BodyError};
 
 use crate::{bounds::Bounds, error::ProxyError, in_flight::Taken, timeouts::Busy};
 
+/// Of a body whose request has been answered, so much is read and discarded, for so long.
+const DISCARDED_BYTES_MAX: usize = 64 << 20;
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// A body of bytes that are already here.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// The body of a request. Whoever answers early lets go of it: what its client still sends is read on for a
+/// while and discarded, or the connection would end under a client that writes and has not read its answer.
+pub(crate) struct Inbound {
+    body: Option<Incoming>,
+    /// Whether its client waits to be told to continue: it sends nothing after another answer.
+    waits: bool,
+}
+
+impl Inbound {
+    /// The request with its body.
+    pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
+        // In HTTP/2 it would have to be told by a stream that ends early.
+        let waits =
+            request.version() < Version::HTTP_2 && request.headers().contains_key(header::EXPECT);
+        request.map(|body| Self { body: Some(body), waits })
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream())
+        else {
+            return;
+        };
+        if let Ok(runtime) = Handle::try_current() {
+            // Nobody need wait for it: it stores nothing, and ends with its connection.
+            runtime.spawn(discard(body));
+        }
+    }
+}
+
+/// Reads what is left of a body, within bounds.
+async fn discard(mut body: Incoming) {
+    let read = async {
+        let mut bytes = 0_usize;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes = bytes.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+            if bytes > DISCARDED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIME_MAX, read).await;
 }
 
 /// Waits for the whole body of a request. Trailers are read and dropped: nothing of them is meant
@@ -27,13 +78,13 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 /// # Errors
 /// [`ProxyError`] where it is too large, too slow, too much beside all others, or cut.
 pub(crate) async fn collect(
-    mut body: Incoming,
+    mut inbound: Inbound,
     bounds: &Bounds,
     taken: &mut Taken,
 ) -> Result<Bytes, ProxyError> {
-    if body.is_end_stream() {
+    let Some(body) = inbound.body.as_mut().filter(|body| !body.is_end_stream()) else {
         return Ok(Bytes::new());
-    }
+    };
     // Refused by its announced length, before the client is told to continue and send it.
     if body.size_hint().lower() > bounds.body_bytes_max as u64 {
         return Err(ProxyError::TooLarge { max: bounds.body_bytes_max });

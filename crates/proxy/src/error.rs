@@ -5,7 +5,7 @@ use std::time::Duration;
 use attributes::AttributesError;
 use authn::{CertificateError, TokenError};
 use hold::{Denial, HoldId};
-use judge::{JudgeError, Refusal};
+use judge::{JudgeError, NoAnswer, Refusal};
 use ledger::StoreError;
 use status::Status;
 use upstream::SendError;
@@ -170,6 +170,11 @@ pub(crate) enum ProxyError {
     /// Nothing left.
     #[error("agent-shield cannot reach the API server; the request was not sent")]
     Unsent,
+    /// It was asked, and did not answer.
+    #[error(
+        "agent-shield got no answer from the API server; nothing was sent that changes anything"
+    )]
+    Silent,
     /// The record cannot be written, so nothing is done.
     #[error("agent-shield cannot record this request, so it does not forward it: {0}")]
     Unrecorded(#[from] StoreError),
@@ -220,9 +225,11 @@ impl From<&ProxyError> for Status {
             E::Pending { retry, .. } => Self::failure(429, "TooManyRequests").retry(*retry),
             E::Broken => Self::failure(500, "InternalError"),
             E::Redirect => Self::failure(502, "BadGateway"),
-            E::Unidentified(_) | E::Unrecorded(_) | E::Unsent => {
-                Self::failure(503, "ServiceUnavailable")
+            E::Unrecorded(_) => Self::failure(503, "ServiceUnavailable"),
+            E::Unidentified(_) | E::Unsent => {
+                Self::failure(503, "ServiceUnavailable").retry(BUSY_RETRY)
             }
+            E::Silent => Self::failure(504, "Timeout").retry(BUSY_RETRY),
             // It may have run, so the status must be one that no client retries.
             E::OutcomeUnknown { .. } => Self::failure(504, "Timeout"),
         }
@@ -244,6 +251,8 @@ impl From<JudgeError> for ProxyError {
         match error {
             JudgeError::Store(error) => Self::Unrecorded(error),
             JudgeError::Late(max) => Self::JudgedSlowly { max },
+            JudgeError::NoAnswer(NoAnswer::Unreachable) => Self::Unsent,
+            JudgeError::NoAnswer(NoAnswer::Silent) => Self::Silent,
         }
     }
 }
@@ -259,7 +268,7 @@ impl ProxyError {
     pub(crate) fn sent(error: &SendError, audit_id: &str) -> Self {
         match error {
             SendError::Unsent(_) => Self::Unsent,
-            SendError::Unknown(_) | SendError::Stale(_) => {
+            SendError::Unknown(_) | SendError::Stale(_) | SendError::Silent => {
                 Self::OutcomeUnknown { audit_id: audit_id.to_owned() }
             }
         }

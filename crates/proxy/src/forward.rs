@@ -8,7 +8,7 @@ use upstream::{ApiServer, Body, Outgoing, SendError};
 
 use crate::{
     inbound::InboundWrite,
-    tunnel::{Opening, Tunnels},
+    tunnel::{Asked, Tunnels},
 };
 
 /// Sends writes.
@@ -57,9 +57,12 @@ impl Forward {
             let answer = self.api.forward_within(self.write_time_max, permit, outgoing).await?;
             return Ok(Sent::Answered(answer));
         };
-        Ok(match self.tunnels.open(permit, write, upgrade, outgoing).await? {
-            Opening::Opened(answer) => Sent::Opened(answer),
-            Opening::Answered(answer) => Sent::Answered(answer),
-        })
+        match self.tunnels.ask(permit, write.attributes(), upgrade, outgoing).await? {
+            Asked::Open(answer, session) => {
+                self.tunnels.run(*session, write).await;
+                Ok(Sent::Opened(answer))
+            }
+            Asked::Answered(answer) => Ok(Sent::Answered(answer)),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! An agent's end of a port-forward, of which nothing passes that is not understood.
+//! An agent's end of a session that is read along, of which nothing passes that is not understood: a
+//! port-forward, and a stream on which the agent only listens.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +9,7 @@ use std::{
 };
 
 use attributes::Attributes;
-use frames::{FrameError, PortGuard, Wire};
+use frames::{FrameError, PortGuard, SilenceGuard, Wire};
 use http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -17,18 +18,38 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// The API server agreed on something whose ports cannot be read.
 pub(crate) struct UnknownWire;
 
-/// What guards a session; `None` for one that is no port-forward. `answer` are the headers of the 101.
+/// What reads along with an agent.
+pub(crate) enum Guard {
+    /// Of a port-forward: it opens approved ports.
+    Ports(PortGuard),
+    /// Of a watch or a log: it only listens.
+    Silence(SilenceGuard),
+}
+
+impl Guard {
+    fn pass(&mut self, bytes: &[u8], passed: &mut Vec<u8>) -> Result<(), FrameError> {
+        match self {
+            Self::Ports(guard) => guard.pass(bytes, passed),
+            Self::Silence(guard) => guard.pass(bytes, passed),
+        }
+    }
+}
+
+/// What guards a session; `None` for one that may say anything. `answer` are the headers of the 101.
 pub(crate) fn of(
     attributes: &Attributes,
     answer: &HeaderMap,
-) -> Result<Option<PortGuard>, UnknownWire> {
-    if attributes.subresource != "portforward" {
+) -> Result<Option<Guard>, UnknownWire> {
+    if attributes.is_read() {
+        return Ok(Some(Guard::Silence(SilenceGuard::default())));
+    }
+    if attributes.is_upgrade || attributes.subresource != "portforward" {
         return Ok(None);
     }
     let text = |name| answer.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let (upgrade, protocol) = (text(header::UPGRADE), text(header::SEC_WEBSOCKET_PROTOCOL));
     let wire = Wire::of(upgrade, protocol).ok_or(UnknownWire)?;
-    Ok(Some(PortGuard::new(wire, approved(attributes))))
+    Ok(Some(Guard::Ports(PortGuard::new(wire, approved(attributes)))))
 }
 
 /// The ports that the request names, as the API server reads them; `None` where it names none.
@@ -48,21 +69,21 @@ pub(crate) fn refusal(error: &io::Error) -> Option<String> {
 /// A stream, of which the guard reads along what comes from it.
 pub(crate) struct Guarded<S> {
     stream: S,
-    guard: Option<PortGuard>,
+    guard: Option<Guard>,
     /// What may go on, and how much of it has.
     passed: Vec<u8>,
     given: usize,
 }
 
 impl<S> Guarded<S> {
-    pub(crate) fn new(stream: S, guard: Option<PortGuard>) -> Self {
+    pub(crate) fn new(stream: S, guard: Option<Guard>) -> Self {
         Self { stream, guard, passed: Vec::new(), given: 0 }
     }
 
     /// `, with ports 80 and 443`, for the record.
     pub(crate) fn opened(&self) -> String {
-        let ports = self.guard.iter().flat_map(|it| it.opened());
-        let ports: Vec<String> = ports.map(ToString::to_string).collect();
+        let Some(Guard::Ports(guard)) = &self.guard else { return String::new() };
+        let ports: Vec<String> = guard.opened().iter().map(ToString::to_string).collect();
         match ports.is_empty() {
             true => String::new(),
             false => format!(" (ports {})", ports.join(", ")),

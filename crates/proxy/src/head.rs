@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use attributes::{Attributes, AuditId, headers::Credential};
 use http::{HeaderMap, Request, Response, Version};
-use hyper::body::Incoming;
 use judge::{Call, decided};
 use ledger::{Action, Entry, Outcome, RequestRecord, Stage};
 use payload::Redactor;
@@ -12,8 +11,13 @@ use status::Status;
 use upstream::{Body, RunAs};
 
 use crate::{
-    body, bounds::Bounds, credentials::Credentials, error::ProxyError, in_flight::InFlight,
-    peer::Peer, recorder::Recorder,
+    body::{self, Inbound},
+    bounds::Bounds,
+    credentials::Credentials,
+    error::ProxyError,
+    in_flight::InFlight,
+    peer::Peer,
+    recorder::Recorder,
 };
 
 /// Longest method that is recorded: HTTP has no bound for them.
@@ -34,7 +38,7 @@ impl HeadReader {
         peer: &Peer,
         received: Instant,
         audit_id: &AuditId,
-        request: &Request<Incoming>,
+        request: &Request<Inbound>,
     ) -> Result<(Call, InFlight), ProxyError> {
         let headers = request.headers();
         let bounds = &self.bounds;
@@ -62,7 +66,7 @@ impl HeadReader {
         source: SocketAddr,
         received: Instant,
         audit_id: &AuditId,
-        request: &Request<Incoming>,
+        request: &Request<Inbound>,
         error: &ProxyError,
     ) -> Response<Body> {
         let call = Call {

@@ -24,7 +24,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    body::{self, Guarded},
+    body::{self, Guarded, Inbound},
     error::ProxyError,
     peer::Peer,
     proxy::Proxy,
@@ -144,6 +144,7 @@ async fn connection(proxy: Arc<Proxy>, tls: TlsAcceptor, arrival: Arrival) -> Re
         let activity = Arc::clone(&of_service);
         // Begun here and now: what is begun when it is first waited for never begins where the
         // connection ends together with the head, and leaves no record.
+        let request = Inbound::of(request);
         let served = (!turned_away).then(|| Arc::clone(&proxy).serve(&peer, request));
         // Boxed, as hyper reserves the space of this future on every idle connection.
         Box::pin(async move {

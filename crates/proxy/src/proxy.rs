@@ -6,7 +6,6 @@ use arc_swap::ArcSwap;
 use attributes::AuditId;
 use authn::{Certificates, Tokens};
 use http::{Request, Response};
-use hyper::body::Incoming;
 use judge::{Call, ClusterView, Judge, Remembered};
 use memory::Memory;
 use payload::Redactor;
@@ -20,7 +19,7 @@ use tokio_util::{
 use upstream::{ApiServer, Body, ControlClient, Namespaces};
 
 use crate::{
-    body,
+    body::{self, Inbound},
     bounds::Bounds,
     credentials::Credentials,
     error::ProxyError,
@@ -126,6 +125,7 @@ impl Proxy {
             redactor: redactor.clone(),
             bodies: bodies.clone(),
             bounds: bounds.clone(),
+            tunnels: Arc::clone(&forward.tunnels),
         };
         let writes = Writes {
             judge,
@@ -170,20 +170,23 @@ impl Proxy {
     pub(crate) fn serve(
         self: Arc<Self>,
         peer: &Peer,
-        request: Request<Incoming>,
+        request: Request<Inbound>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
         let received = self.receive(peer, request);
         async move {
             match received {
                 Received::Refused(answer) => answer,
                 Received::Read(record, body) => record.answer(body).await,
+                Received::Stream(record, upgrade, body) => {
+                    self.stream(*record, upgrade, body).await
+                }
                 Received::Write(write) => self.write(*write).await,
             }
         }
     }
 
     /// Reads the head of a request, and begins its record.
-    fn receive(&self, peer: &Peer, mut request: Request<Incoming>) -> Received {
+    fn receive(&self, peer: &Peer, mut request: Request<Inbound>) -> Received {
         let received = Instant::now();
         let audit_id = AuditId::new(uuid::Uuid::now_v7().to_string());
         let refuse = |error: &ProxyError| {
@@ -198,8 +201,13 @@ impl Proxy {
             return Received::Refused(refuse(&ProxyError::TooManyRequests { max }));
         };
         if call.attributes.is_read() {
-            let record = Arc::clone(&self.reads).begin(call, guard);
-            return Received::Read(Box::new(record), request.into_body());
+            let streams = call.attributes.streams();
+            let upgrade = streams.then(|| Upgrade::of(&mut request)).flatten();
+            let record = Box::new(Arc::clone(&self.reads).begin(call, guard));
+            return match upgrade {
+                Some(upgrade) => Received::Stream(record, Box::new(upgrade), request.into_body()),
+                None => Received::Read(record, request.into_body()),
+            };
         }
         // Only connects upgrade: the API server ignores an upgrade that a DELETE asks for.
         let upgrade = match call.attributes.is_connect() {
@@ -209,6 +217,25 @@ impl Proxy {
         let record = self.writes.begin(&call);
         let body = request.into_body();
         Received::Write(Box::new(ReceivedWrite { call, guard, record, upgrade, body }))
+    }
+
+    /// A watch or a log on a WebSocket: a read if the API server itself answers it. Whoever else does may make
+    /// anything of the connection.
+    async fn stream(
+        &self,
+        record: ReadRecord,
+        upgrade: Box<Upgrade>,
+        body: Inbound,
+    ) -> Response<Body> {
+        if record.is_answered_by_api_server().await {
+            return record.listen(&upgrade, body).await;
+        }
+        // INVARIANT: the call is only taken when the record is published, at the end.
+        let Some((call, guard)) = record.into_connect() else {
+            return body::status_response(&Status::from(&ProxyError::Broken));
+        };
+        let record = self.writes.begin(&call);
+        self.write(ReceivedWrite { call, guard, record, upgrade: Some(*upgrade), body }).await
     }
 
     async fn write(&self, write: ReceivedWrite) -> Response<Body> {
@@ -230,7 +257,9 @@ impl Proxy {
 enum Received {
     /// It was refused, and is recorded.
     Refused(Response<Body>),
-    Read(Box<ReadRecord>, Incoming),
+    Read(Box<ReadRecord>, Inbound),
+    /// A read that asks for a WebSocket.
+    Stream(Box<ReadRecord>, Box<Upgrade>, Inbound),
     Write(Box<ReceivedWrite>),
 }
 
@@ -239,7 +268,7 @@ struct ReceivedWrite {
     guard: RequestGuard,
     record: Arc<WriteRecord>,
     upgrade: Option<Upgrade>,
-    body: Incoming,
+    body: Inbound,
 }
 
 /// What judges, asking as agents and as the proxy.

@@ -24,7 +24,9 @@ use crate::{
     warning,
 };
 
-/// Sent again after a 409 for so many times, then it goes back to the queue.
+/// Sent again after a 409 for so many times, then it goes back to the queue. What is written so often is
+/// mostly written in its status: the last try of a delete is of the object that was looked at a moment
+/// before, whatever version of it that is.
 const RUN_TRIES: usize = 5;
 /// Answers of approved requests are read whole, up to here, so that they can be given again.
 pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -60,8 +62,9 @@ pub(crate) struct Runner {
 impl Runner {
     /// Looks once more, spends the approval, sends, and keeps the answer.
     pub(crate) async fn run(self: Arc<Self>, mut hold: Hold, write: Arc<InboundWrite>) -> Run {
-        for _ in 0..RUN_TRIES {
-            hold = match self.try_once(hold, &write).await {
+        for tried in 1..=RUN_TRIES {
+            let is_last = tried == RUN_TRIES;
+            hold = match self.try_once(hold, &write, is_last).await {
                 Ok(Try::Ended(run)) => return run,
                 Ok(Try::Refused(hold)) => *hold,
                 Err(error) => return Run::Failed(error),
@@ -78,7 +81,12 @@ impl Runner {
         run.unwrap_or_else(Run::Failed)
     }
 
-    async fn try_once(&self, hold: Hold, write: &Arc<InboundWrite>) -> Result<Try, ProxyError> {
+    async fn try_once(
+        &self,
+        hold: Hold,
+        write: &Arc<InboundWrite>,
+        is_last: bool,
+    ) -> Result<Try, ProxyError> {
         let mut judgement = match self.judge.judge_again(write).await? {
             Judged::Decided(judgement) => judgement,
             Judged::Answered(answer) => {
@@ -108,6 +116,9 @@ impl Runner {
             // INVARIANT: a request that rules could not count is not sent.
             self.unspend(hold).await?;
             return Err(error.into());
+        }
+        if is_last && write.attributes().verb == "delete" {
+            judgement.preview.resource_version.clear();
         }
         match is_each_sent(write, &judgement) {
             true => self.send_each(hold, spent, write, &judgement.preview.targets).await,

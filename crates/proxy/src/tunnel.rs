@@ -1,6 +1,7 @@
 //! Upgraded connections: judged and held like any call, and spliced only after upstream's 101.
 
 use std::{
+    future::Future,
     pin::Pin,
     sync::{
         Arc,
@@ -10,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frames::PortGuard;
+use attributes::Attributes;
 use hold::Permit;
 use http::{HeaderValue, Response, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -27,7 +28,7 @@ use upstream::{ApiServer, Body, Outgoing, SendError, Upgrading};
 use crate::{
     body,
     error::ProxyError,
-    guarded::{self, Guarded},
+    guarded::{self, Guard, Guarded},
     inbound::InboundWrite,
     recorder::Recorder,
     upgrade::Upgrade,
@@ -39,85 +40,32 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(3);
 const SWITCH_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What came of asking upstream.
-pub(crate) enum Opening {
-    /// The agent is answered 101, and the tunnel runs.
-    Opened(Response<Body>),
+pub(crate) enum Asked {
+    /// What the agent is answered with, and the session that begins with it.
+    Open(Response<Body>, Box<Session>),
     /// Any other answer.
     Answered(Response<Body>),
 }
 
-/// The two ends of a tunnel, and what is written down about it.
-struct Tunnel {
+/// The two ends of a tunnel.
+pub(crate) struct Session {
     client: OnUpgrade,
     upstream: Upgraded,
-    write: Arc<InboundWrite>,
-    /// Of a port-forward: which ports it opens.
-    guard: Option<PortGuard>,
+    guard: Option<Guard>,
 }
 
-/// Opens tunnels, and carries them until they end.
-pub(crate) struct Tunnels {
-    pub(crate) api: ApiServer,
-    pub(crate) recorder: Recorder,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stopping: CancellationToken,
-    pub(crate) write_time_max: Duration,
-    /// A session is cut after so long.
-    pub(crate) session_time_max: Duration,
+/// How a session ended.
+pub(crate) struct Carried {
+    /// For the record.
+    pub(crate) note: String,
+    /// Bytes to the agent.
+    pub(crate) bytes: u64,
 }
 
-impl Tunnels {
-    /// Asks upstream for the upgrade, spending the right to do so.
-    pub(crate) async fn open(
-        self: &Arc<Self>,
-        permit: Permit,
-        write: &Arc<InboundWrite>,
-        upgrade: &Upgrade,
-        mut outgoing: Outgoing,
-    ) -> Result<Opening, SendError> {
-        outgoing.headers.extend(upgrade.headers.clone());
-        let asked = self.api.upgrade(permit, outgoing);
-        let time_max = self.write_time_max;
-        let upgrading = match tokio::time::timeout(time_max, asked).await {
-            Ok(upgrading) => upgrading?,
-            Err(elapsed) => return Err(SendError::Unknown(Box::new(elapsed))),
-        };
-        let (head, upstream) = match upgrading {
-            Upgrading::Open(head, upstream) => (head, upstream),
-            Upgrading::Refused(answer) if answer.status().is_redirection() => {
-                // A redirect would lead the agent's credential, or its tunnel, somewhere else.
-                let status = status::Status::from(&ProxyError::Redirect);
-                return Ok(Opening::Answered(body::status_response(&status)));
-            }
-            Upgrading::Refused(answer) => return Ok(Opening::Answered(answer)),
-        };
-        let Ok(guard) = guarded::of(write.attributes(), &head.headers) else {
-            let why = "the API server agreed on a protocol whose ports cannot be read";
-            return Err(SendError::Unknown(why.into()));
-        };
-        let Some(client) = upgrade.take() else {
-            return Err(SendError::Unknown("the agent's side was upgraded already".into()));
-        };
-        let mut started = write.call.entry(Stage::ResponseStarted);
-        started.response = Some(write.call.response(101, Outcome::Answered, 0));
-        self.recorder.append_outcome(started).await;
-        let tunnel = Tunnel { client, upstream, write: Arc::clone(write), guard };
-        self.tasks.spawn(Arc::clone(self).carry(tunnel));
-        let mut answer = Response::new(body::full(""));
-        *answer.status_mut() = head.status;
-        let to = head.headers.get(header::UPGRADE).cloned();
-        *answer.headers_mut() = attributes::headers::downstream_headers(head.headers);
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        if let Some(to) = to {
-            answer.headers_mut().insert(header::UPGRADE, to);
-        }
-        Ok(Opening::Opened(answer))
-    }
-
-    /// Carries bytes both ways until one side ends, its time is over, or the proxy stops.
-    async fn carry(self: Arc<Self>, tunnel: Tunnel) {
-        let Tunnel { client, upstream, write, guard } = tunnel;
+impl Session {
+    /// Carries bytes both ways until one side ends, or `cut` says why it must.
+    pub(crate) async fn carry(self, cut: impl Future<Output = &'static str>) -> Carried {
+        let Self { client, upstream, guard } = self;
         let opened = Instant::now();
         let (up, down) = (Arc::default(), Arc::default());
         let one_ended = Arc::new(Notify::new());
@@ -136,30 +84,117 @@ impl Tunnels {
                             None => "broke off".to_owned(),
                         },
                     },
-                    () = tokio::time::sleep(self.session_time_max) => {
-                        "was cut: its time was over".to_owned()
-                    }
                     // Neither WebSocket nor SPDY works over half a connection.
                     () = async {
                         one_ended.notified().await;
                         tokio::time::sleep(LINGER_TIME_MAX).await;
                     } => "ended".to_owned(),
-                    _ = self.queue.until_frozen(&write.user.username) => {
-                        "was cut: the agent was frozen".to_owned()
-                    }
-                    () = self.stopping.cancelled() => "was cut: agent-shield stopped".to_owned(),
+                    why = cut => format!("was cut: {why}"),
                 };
                 format!("{ended}{}", client.stream.opened())
             }
             Ok(Err(_)) | Err(_) => "never began: the agent had gone".to_owned(),
         };
         let (up, down) = (up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
-        let Some(mut entry) = write.record.end(101, Outcome::Answered, down) else { return };
         let seconds = opened.elapsed().as_secs_f32();
-        entry.note = Some(format!(
+        let note = format!(
             "the session {ended} after {seconds:.1} s: {up} bytes from the agent, {down} bytes to it"
-        ));
-        self.recorder.append_outcome(entry).await;
+        );
+        Carried { note, bytes: down }
+    }
+}
+
+/// Opens tunnels, and carries them until they end.
+pub(crate) struct Tunnels {
+    pub(crate) api: ApiServer,
+    pub(crate) recorder: Recorder,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) write_time_max: Duration,
+    /// A session is cut after so long.
+    pub(crate) session_time_max: Duration,
+}
+
+impl Tunnels {
+    /// Asks upstream for the upgrade, spending the right to do so.
+    pub(crate) async fn ask(
+        &self,
+        permit: Permit,
+        attributes: &Attributes,
+        upgrade: &Upgrade,
+        mut outgoing: Outgoing,
+    ) -> Result<Asked, SendError> {
+        outgoing.headers.extend(upgrade.headers.clone());
+        let asked = self.api.upgrade(permit, outgoing);
+        let time_max = self.write_time_max;
+        let upgrading = match tokio::time::timeout(time_max, asked).await {
+            Ok(upgrading) => upgrading?,
+            Err(elapsed) => return Err(SendError::Unknown(Box::new(elapsed))),
+        };
+        let (head, upstream) = match upgrading {
+            Upgrading::Open(head, upstream) => (head, upstream),
+            Upgrading::Refused(answer) if answer.status().is_redirection() => {
+                // A redirect would lead the agent's credential, or its tunnel, somewhere else.
+                let status = status::Status::from(&ProxyError::Redirect);
+                return Ok(Asked::Answered(body::status_response(&status)));
+            }
+            Upgrading::Refused(answer) => return Ok(Asked::Answered(answer)),
+        };
+        let Ok(guard) = guarded::of(attributes, &head.headers) else {
+            let why = "the API server agreed on a protocol whose ports cannot be read";
+            return Err(SendError::Unknown(why.into()));
+        };
+        let Some(client) = upgrade.take() else {
+            return Err(SendError::Unknown("the agent's side was upgraded already".into()));
+        };
+        let mut answer = Response::new(body::full(""));
+        *answer.status_mut() = head.status;
+        let to = head.headers.get(header::UPGRADE).cloned();
+        *answer.headers_mut() = attributes::headers::downstream_headers(head.headers);
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        if let Some(to) = to {
+            answer.headers_mut().insert(header::UPGRADE, to);
+        }
+        Ok(Asked::Open(answer, Box::new(Session { client, upstream, guard })))
+    }
+
+    /// Carries the session of a write, until its agent is frozen or its time is over.
+    pub(crate) async fn run(self: &Arc<Self>, session: Session, write: &Arc<InboundWrite>) {
+        let mut started = write.call.entry(Stage::ResponseStarted);
+        started.response = Some(write.call.response(101, Outcome::Answered, 0));
+        self.recorder.append_outcome(started).await;
+        let (tunnels, write) = (Arc::clone(self), Arc::clone(write));
+        self.tasks.spawn(async move {
+            let carried = session.carry(async {
+                tokio::select! {
+                    why = tunnels.over() => why,
+                    _ = tunnels.queue.until_frozen(&write.user.username) => "the agent was frozen",
+                }
+            });
+            let Carried { note, bytes } = carried.await;
+            let Some(mut entry) = write.record.end(101, Outcome::Answered, bytes) else { return };
+            entry.note = Some(note);
+            tunnels.recorder.append_outcome(entry).await;
+        });
+    }
+
+    /// Carries the session of a read; `ended` records it.
+    pub(crate) fn listen(
+        self: &Arc<Self>,
+        session: Session,
+        ended: impl FnOnce(Carried) + Send + 'static,
+    ) {
+        let tunnels = Arc::clone(self);
+        self.tasks.spawn(async move { ended(session.carry(tunnels.over()).await) });
+    }
+
+    /// Waits until any session has to end, and says why.
+    async fn over(&self) -> &'static str {
+        tokio::select! {
+            () = tokio::time::sleep(self.session_time_max) => "its time was over",
+            () = self.stopping.cancelled() => "agent-shield stopped",
+        }
     }
 }
 

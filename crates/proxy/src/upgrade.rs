@@ -1,8 +1,10 @@
 //! The agent's side of an upgrade that it asks for.
 
 use http::{HeaderMap, Request};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
+
+use crate::body::Inbound;
 
 /// An upgrade that was asked for.
 pub(crate) struct Upgrade {
@@ -14,7 +16,7 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     /// What a request asks for; `None` where that is nothing that the API server knows.
-    pub(crate) fn of(request: &mut Request<Incoming>) -> Option<Self> {
+    pub(crate) fn of(request: &mut Request<Inbound>) -> Option<Self> {
         let headers = attributes::headers::upgrade_headers(request.headers());
         if headers.is_empty() {
             return None;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use hold::Permit;
 use http::{Response, header};
-use hyper::body::Incoming;
 use judge::{Call, Judge, Judged, Judgement, Write, decided};
 use ledger::{Action, DecisionRecord, Outcome};
 use payload::Redactor;
@@ -15,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use upstream::Body;
 
 use crate::{
-    body,
+    body::{self, Inbound},
     bounds::Bounds,
     credentials::Credentials,
     error::ProxyError,
@@ -55,7 +54,7 @@ impl Writes {
         call: Call,
         record: Arc<WriteRecord>,
         upgrade: Option<Upgrade>,
-        body: Incoming,
+        body: Inbound,
     ) -> Response<Body> {
         let write = match self.buffer(call, Arc::clone(&record), upgrade, body).await {
             Ok(write) => Arc::new(write),
@@ -97,7 +96,7 @@ impl Writes {
         call: Call,
         record: Arc<WriteRecord>,
         upgrade: Option<Upgrade>,
-        body: Incoming,
+        body: Inbound,
     ) -> Result<InboundWrite, ProxyError> {
         let user = self.credentials.user_of(&call).await?;
         record.is_of(&user);
@@ -116,8 +115,8 @@ impl Writes {
             &body,
             attributes.query.first("dryRun"),
         );
-        let write =
-            Write { call, user, body, media, is_dry_run, class, weight: judge::Weight::default() };
+        let (weight, silence) = (judge::Weight::default(), judge::Silence::default());
+        let write = Write { call, user, body, media, is_dry_run, class, weight, silence };
         record.is_whole(&write, &self.redactor);
         Ok(InboundWrite { write, upgrade, record, _taken: taken })
     }

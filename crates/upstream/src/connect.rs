@@ -26,6 +26,11 @@ pub(crate) type Sender = http1::SendRequest<Full<Bytes>>;
 pub(crate) type Connection = http1::Connection<TokioIo<TlsStream<Tcp>>, Full<Bytes>>;
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// It took a connection, and said nothing on it.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server took a connection, and said nothing for {} seconds", .0.as_secs())]
+pub(crate) struct Speechless(Duration);
+
 /// Where the API server is, and whom its TLS believes.
 pub(crate) struct Connector {
     pub(crate) host: String,
@@ -63,9 +68,13 @@ impl Connector {
             let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;
-            tls.connect(self.server_name.clone(), Tcp { stream, _room: room }).await
+            Ok::<_, io::Error>(Tcp { stream, _room: room })
         });
-        Ok(connected.await??)
+        let shaken = tls.connect(self.server_name.clone(), connected.await??);
+        match tokio::time::timeout(CONNECT_TIME_MAX, shaken).await {
+            Ok(shaken) => Ok(shaken?),
+            Err(_) => Err(Box::new(Speechless(CONNECT_TIME_MAX))),
+        }
     }
 }
 

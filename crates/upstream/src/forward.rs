@@ -40,7 +40,7 @@ use hold::Permit;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
-use crate::{ApiServer, Body, BodyError, RunAs, SendError};
+use crate::{ApiServer, Body, BodyError, RunAs, SendError, pool::Repeat};
 
 /// What leaves: the agent's target byte for byte, its allow-listed headers, its credential, and
 /// its body (or the pinned one).
@@ -62,8 +62,7 @@ pub struct Outgoing {
 pub type Answer = Response<Body>;
 
 impl ApiServer {
-    /// Forwards one request, spending the right to do so. Waits without limit for the head of a
-    /// read's answer: how long a client waits is the client's choice.
+    /// Forwards one request, spending the right to do so. It is sent once, whatever becomes of it.
     ///
     /// # Errors
     /// [`SendError`]: unsent, or unknown.
@@ -72,7 +71,22 @@ impl ApiServer {
     /// As `ApiServer::send`.
     pub async fn forward(&self, permit: Permit, outgoing: Outgoing) -> Result<Answer, SendError> {
         let audit_id = spend(permit, &outgoing)?;
-        self.deliver(outgoing, audit_id.as_str()).await
+        self.deliver(outgoing, audit_id.as_str(), Repeat::Never).await
+    }
+
+    /// Like [`ApiServer::forward`], for a read: asked a second time where a kept connection seems dead, and
+    /// given up where the head of its answer does not come within `time_max`.
+    ///
+    /// # Errors
+    /// [`SendError`]: no answer came.
+    pub async fn forward_read(
+        &self,
+        time_max: Duration,
+        permit: Permit,
+        outgoing: Outgoing,
+    ) -> Result<Answer, SendError> {
+        let audit_id = spend(permit, &outgoing)?;
+        self.deliver(outgoing, audit_id.as_str(), Repeat::Harmless(Some(time_max))).await
     }
 
     /// Like [`ApiServer::forward`], for a read whose answer may stream for hours: on a connection that
@@ -92,7 +106,7 @@ impl ApiServer {
                 return Ok(answer.map(|body| body.map_err(BodyError::new).boxed_unsync()));
             }
         }
-        self.deliver(outgoing, audit_id.as_str()).await
+        self.deliver(outgoing, audit_id.as_str(), Repeat::Harmless(None)).await
     }
 
     /// Picks the road: by token or none, or in the agent's name.
@@ -100,15 +114,22 @@ impl ApiServer {
         &self,
         outgoing: Outgoing,
         audit_id: &str,
+        repeat: Repeat,
     ) -> Result<Answer, SendError> {
         let run_as = outgoing.run_as.clone();
         let request = self.request(outgoing, audit_id)?;
         let answer = match run_as {
             RunAs::Impersonated(user) => {
-                Box::pin(self.impersonating().send(&user, request)).await?
+                let answer = Box::pin(self.impersonating().send(&user, request));
+                match repeat.time_max() {
+                    Some(max) => {
+                        tokio::time::timeout(max, answer).await.map_err(|_| SendError::Silent)??
+                    }
+                    None => answer.await?,
+                }
             }
             RunAs::Nobody | RunAs::Bearer(_) => {
-                let answer = self.send(request).await?;
+                let answer = self.send(request, repeat).await?;
                 answer.map(|body| body.map_err(BodyError::new).boxed_unsync())
             }
         };

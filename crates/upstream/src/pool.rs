@@ -6,7 +6,7 @@
 //! mostly share a thread, and nobody wakes another.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    connect::{Connection, Connector, Failure, Sender},
+    connect::{Connection, Connector, Failure, Sender, Speechless},
     impersonate::Impersonating,
     send_error::SendError,
     shared::{Shared, SharedBody},
@@ -41,6 +41,39 @@ const IDLE_MAX: usize = 64;
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// An idle connection older than this is not trusted; the API server closes them after 90 s.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// The same for what is sent once and never again, so that it is not known to have run where nothing answers.
+const IDLE_TIME_MAX_ONCE: Duration = Duration::from_secs(1);
+/// A kept connection that has said nothing for so long may be dead.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Questions at a time that are asked a second time for that, as the API server may only be slow.
+const SECOND_TIMES_MAX: usize = 8;
+
+/// What may be done about a request that gets no answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Repeat {
+    /// Nothing: it may have run.
+    Never,
+    /// It changes nothing, and may be asked again; after so long it has no answer.
+    Harmless(Option<Duration>),
+}
+
+impl Repeat {
+    /// How long an answer may take.
+    pub(crate) fn time_max(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Harmless(max) => max,
+        }
+    }
+
+    /// The same, after some of its time has gone.
+    fn after(self, gone: Duration) -> Self {
+        match self {
+            Self::Never => Self::Never,
+            Self::Harmless(max) => Self::Harmless(max.map(|it| it.saturating_sub(gone))),
+        }
+    }
+}
 
 /// The API server as agents' requests reach it.
 #[derive(Clone)]
@@ -53,6 +86,7 @@ struct Inner {
     prefix: String,
     connector: Connector,
     idle: [Mutex<Vec<(Sender, Instant)>>; SHELVES],
+    second_times: Semaphore,
     shared: Shared,
 }
 
@@ -130,6 +164,7 @@ impl ApiServer {
                 room: Arc::new(Semaphore::new(connections_max)),
             },
             idle: Default::default(),
+            second_times: Semaphore::new(SECOND_TIMES_MAX),
             shared: Shared::default(),
         })))
     }
@@ -175,24 +210,46 @@ impl ApiServer {
     /// Sends one request and waits for the head of its answer.
     ///
     /// A kept connection that turns out dead before the request was written is replaced; nothing
-    /// that may have been written is ever sent again.
+    /// that may have been written is ever sent again, but for what changes nothing: if a kept connection
+    /// stays silent, that is asked on a new one too, and the first answer counts.
     ///
     /// # Errors
-    /// [`SendError::Unsent`] where nothing was written, otherwise [`SendError::Stale`] for a kept
-    /// connection and [`SendError::Unknown`] for a new one.
+    /// [`SendError::Unsent`] where nothing was written, [`SendError::Silent`] where what changes nothing got
+    /// no answer in its time, otherwise [`SendError::Stale`] for a kept connection and
+    /// [`SendError::Unknown`] for a new one.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the request may have run: spawn what mutates.
     pub(crate) async fn send(
         &self,
         mut request: Request<Full<Bytes>>,
+        repeat: Repeat,
     ) -> Result<Response<PooledBody>, SendError> {
         let shelf = thread_number() % SHELVES;
-        while let Some(mut sender) = self.kept(shelf) {
+        let idle_max = match repeat {
+            Repeat::Never => IDLE_TIME_MAX_ONCE,
+            Repeat::Harmless(_) => IDLE_TIME_MAX,
+        };
+        let silence_max = repeat.time_max().map_or(SILENCE_MAX, |it| it.min(SILENCE_MAX));
+        while let Some(mut sender) = self.kept(shelf, idle_max) {
             if sender.ready().await.is_err() {
                 continue;
             }
-            match sender.try_send_request(request).await {
+            let again = matches!(repeat, Repeat::Harmless(_)).then(|| request.clone());
+            let mut answered = pin!(sender.try_send_request(request));
+            let answered = match again {
+                None => answered.await,
+                Some(again) => match tokio::time::timeout(silence_max, answered.as_mut()).await {
+                    Ok(answered) => answered,
+                    Err(_) => tokio::select! {
+                        answered = answered => answered,
+                        second = Box::pin(self.ask_again(again, shelf, repeat.after(silence_max))) => {
+                            return second;
+                        }
+                    },
+                },
+            };
+            match answered {
                 Ok(response) => return Ok(self.pooled(response, sender, shelf)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
@@ -201,22 +258,64 @@ impl ApiServer {
             }
         }
         // Apart from the future of every request, which would be several times as large.
-        let mut sender = Box::pin(self.connect()).await.map_err(SendError::Unsent)?;
-        match sender.try_send_request(request).await {
-            Ok(response) => Ok(self.pooled(response, sender, shelf)),
-            Err(mut error) => match error.take_message() {
-                Some(_) => Err(SendError::Unsent(Box::new(error.into_error()))),
-                None => Err(SendError::Unknown(Box::new(error.into_error()))),
-            },
+        Box::pin(self.send_anew(request, shelf, repeat)).await
+    }
+
+    /// Asks what a kept connection does not answer. Where a new one does, the others are as old as that one.
+    async fn ask_again(
+        &self,
+        request: Request<Full<Bytes>>,
+        shelf: usize,
+        repeat: Repeat,
+    ) -> Result<Response<PooledBody>, SendError> {
+        let _one = self.0.second_times.acquire().await;
+        let answer = self.send_anew(request, shelf, repeat).await?;
+        tracing::info!("a kept connection to the API server is dead: all of them are given up");
+        self.0.idle.iter().for_each(|shelf| shelf.lock().clear());
+        Ok(answer)
+    }
+
+    async fn send_anew(
+        &self,
+        request: Request<Full<Bytes>>,
+        shelf: usize,
+        repeat: Repeat,
+    ) -> Result<Response<PooledBody>, SendError> {
+        let answered = async {
+            let mut sender =
+                self.connect().await.map_err(|why| match why.downcast::<Speechless>() {
+                    Ok(_) if matches!(repeat, Repeat::Harmless(_)) => SendError::Silent,
+                    Ok(silent) => SendError::Unsent(silent),
+                    Err(why) => SendError::Unsent(why),
+                })?;
+            match sender.try_send_request(request).await {
+                Ok(response) => Ok(self.pooled(response, sender, shelf)),
+                Err(mut error) => match error.take_message() {
+                    Some(_) => Err(SendError::Unsent(Box::new(error.into_error()))),
+                    None => Err(SendError::Unknown(Box::new(error.into_error()))),
+                },
+            }
+        };
+        match repeat.time_max() {
+            None => answered.await,
+            Some(max) => {
+                tokio::time::timeout(max, answered).await.unwrap_or(Err(SendError::Silent))
+            }
         }
     }
 
-    fn kept(&self, shelf: usize) -> Option<Sender> {
+    /// The connection that was used last, if it was so within `idle_max`.
+    fn kept(&self, shelf: usize, idle_max: Duration) -> Option<Sender> {
         let mut idle = self.shelf(shelf).lock();
         while let Some((sender, since)) = idle.pop() {
-            if !sender.is_closed() && since.elapsed() < IDLE_TIME_MAX {
+            if sender.is_closed() || since.elapsed() > IDLE_TIME_MAX {
+                continue;
+            }
+            if since.elapsed() < idle_max {
                 return Some(sender);
             }
+            idle.push((sender, since));
+            return None;
         }
         None
     }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use crate::{ApiServer, Outgoing, RunAs, SendError};
+use crate::{ApiServer, Outgoing, RunAs, SendError, pool::Repeat};
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -20,6 +20,9 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// takes.
 pub(crate) const VALUES_MAX: usize = 500_000;
 const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Of a dry run: the API server gives up on a write, and on the webhooks that it asks, after 34 s
+/// (k8s.io/apiserver, pkg/endpoints/handlers `requestTimeoutUpperBound`).
+const DRY_RUN_TIME_MAX: Duration = Duration::from_secs(35);
 
 /// A request that cannot change anything.
 pub struct Probe {
@@ -50,9 +53,9 @@ pub enum ProbeError {
     /// Neither sent nor answered, or broken half way: a probe may be asked again.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// No answer in ten seconds.
-    #[error("the API server did not answer the dry run in time")]
-    Timeout,
+    /// No answer in its time.
+    #[error("the API server did not answer within {} seconds", .0.as_secs())]
+    Timeout(Duration),
     /// More than 16 MiB, or cut off.
     #[error("the API server's answer to the dry run could not be read")]
     Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -185,8 +188,13 @@ impl ApiServer {
             run_as,
             body: probe.body,
         };
-        tokio::time::timeout(PROBE_TIME_MAX, async {
-            let (head, body) = self.deliver(outgoing, audit_id).await?.into_parts();
+        let time_max = match outgoing.method {
+            Method::GET => PROBE_TIME_MAX,
+            _ => DRY_RUN_TIME_MAX,
+        };
+        tokio::time::timeout(time_max, async {
+            let repeat = Repeat::Harmless(None);
+            let (head, body) = self.deliver(outgoing, audit_id, repeat).await?.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let bytes = body.map_err(ProbeError::Answer)?.to_bytes();
             if values(&bytes) > probe.values_max {
@@ -196,7 +204,7 @@ impl ApiServer {
             Ok(ProbeAnswer { status: head.status, headers: head.headers, bytes, json })
         })
         .await
-        .map_err(|_| ProbeError::Timeout)?
+        .map_err(|_| ProbeError::Timeout(time_max))?
     }
 }
 

@@ -48,7 +48,7 @@ const API_SERVERS: Right = Right {
 
 /// Every right that agent-shield uses in any case. Impersonation comes on top for agents with client
 /// certificates, and only for the names that a deployment lists.
-pub const RIGHTS: [Right; 15] = [
+pub const RIGHTS: [Right; 16] = [
     Right {
         verb: "create",
         group: "authentication.k8s.io",
@@ -103,6 +103,13 @@ pub const RIGHTS: [Right; 15] = [
         group: "networking.k8s.io",
         resource: "networkpolicies",
         without: "every change of a namespace's labels is held, since nobody knows who is let in by them",
+        ..CLUSTER
+    },
+    Right {
+        verb: "get",
+        group: "apiregistration.k8s.io",
+        resource: "apiservices",
+        without: "a watch or a log by WebSocket is held, since nobody knows who would answer it",
         ..CLUSTER
     },
     Right { verb: "get", group: "discovery.k8s.io", resource: "endpointslices", ..API_SERVERS },

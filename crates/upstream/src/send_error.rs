@@ -13,4 +13,7 @@ pub enum SendError {
     /// closed it meanwhile, so a read may be sent once more, and nothing else.
     #[error("a kept connection to the API server broke before an answer came")]
     Stale(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What changes nothing was not answered within its time.
+    #[error("the API server did not answer in time")]
+    Silent,
 }

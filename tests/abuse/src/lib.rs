@@ -3,12 +3,14 @@
 mod client;
 mod frames;
 mod middle;
+mod road;
 
 use std::{fs, io, time::Duration};
 
 pub use client::{BYSTANDER, connect, get, reviews, works};
 pub use frames::{END, Frame, Frames, Kind, WHOLE, field};
 pub use middle::{Middle, Script};
+pub use road::Road;
 use serde_json::Value;
 use testkit::{
     Agent, Cluster, Shield,

@@ -9,7 +9,9 @@ use std::{
 
 use cluster::{Scene, deployment, is_ready, list};
 use serde_json::{Value, json};
-use testkit::{Agent, Cluster, Credential, Shield, own_address, own_range, rbac_own, wait_until};
+use testkit::{
+    Agent, Cluster, Credential, Shield, base64, http::Connection, own_address, own_range, rbac_own, wait_until,
+};
 
 const BOT: &str = "certificate-bot";
 const BOTS: &str = "certificate-bots";
@@ -398,6 +400,23 @@ fn namespace_is_labelled(scene: &Scene, shield: &Shield) -> bool {
     shield.request(&narrow(scene), "PATCH", &target, merge, &body).status == 200
 }
 
+/// A watch on a WebSocket, which is a read where the API server itself answers.
+fn listens_on_a_websocket(scene: &Scene, shield: &Shield) -> bool {
+    let (authorization, key) = (format!("Bearer {}", scene.agent.token), base64(&[7; 16]));
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", key.as_str()),
+        ("Origin", shield.agent_url.as_str()),
+    ];
+    let target = format!("/api/v1/namespaces/{}/configmaps?watch=1", scene.dev);
+    let mut connection = Connection::open(&shield.agent_url, &shield.ca()).expect("a connection");
+    connection.request("GET", &target, &headers, b"").expect("a request");
+    connection.answer().expect("an answer").status == 101
+}
+
 /// An account with a Role in the scene's other namespace.
 const READER: &str = "reader";
 
@@ -409,7 +428,7 @@ const API_SERVER_SLICE: &str =
     "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
 const API_SERVER_SERVICE: &str = "/api/v1/namespaces/default/services/kubernetes";
 
-const USED: [Used; 17] = [
+const USED: [Used; 18] = [
     Used { verb: "create", resource: "tokenreviews", works: |a, b| write(a, b) == 201 },
     Used { verb: "create", resource: "subjectaccessreviews", works: reviewer_lists },
     Used { verb: "get", resource: "namespaces", works: |a, b| write(a, b) == 201 },
@@ -420,6 +439,7 @@ const USED: [Used; 17] = [
     Used { verb: "get", resource: "roles", works: harmless_pod_passes },
     Used { verb: "get", resource: "clusterroles", works: harmless_pod_passes },
     Used { verb: "list", resource: "nodes", works: pod_is_reached },
+    Used { verb: "get", resource: "apiservices", works: listens_on_a_websocket },
     Used { verb: "list", resource: "poddisruptionbudgets", works: pod_is_replaced },
     Used { verb: "list", resource: "networkpolicies", works: namespace_is_labelled },
     Used {

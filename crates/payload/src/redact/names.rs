@@ -18,9 +18,15 @@ const SECRET_WORDS: [&str; 12] = [
 /// Words between the name of a header and the secret.
 const SCHEMES: [&str; 5] = ["bearer", "basic", "token", "digest", "negotiate"];
 
+/// How a name ends whose value only says where a secret is: `secretName`, `PASSWORD_FILE`, `--token-path`.
+const REFERENCES: [&str; 6] = ["name", "namespace", "ref", "file", "path", "dir"];
+
 /// Whether what stands under this name is a secret.
 pub(super) fn is_telling(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
+    if REFERENCES.iter().any(|end| lower.ends_with(end)) {
+        return false;
+    }
     SECRET_WORDS.iter().any(|word| lower.contains(word))
         || lower.ends_with("_key")
         || lower.ends_with("pwd")
