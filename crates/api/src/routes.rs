@@ -91,6 +91,7 @@ async fn authenticate(parts: &Parts, api: &Api) -> Result<User, ApiError> {
         }
         (Some(token), None) => api.tokens.user(&token).await.map_err(|error| match error {
             TokenError::Unauthenticated => ApiError::UnknownCredential,
+            TokenError::NoAnswer(why) => ApiError::Unavailable(why.to_string()),
             TokenError::Unavailable(why) => ApiError::Unavailable(why),
         })?,
     };

@@ -8,7 +8,7 @@ use aws_lc_rs::{
     rand::{SecureRandom, SystemRandom},
 };
 use moka::future::Cache;
-use upstream::{ControlClient, Reviewed};
+use upstream::{ControlClient, NoAnswer, Reviewed};
 
 /// How long an answer counts: a revoked token stops writing after so long.
 const REMEMBERED: Duration = Duration::from_secs(10);
@@ -20,6 +20,9 @@ pub enum TokenError {
     /// The API server does not know it.
     #[error("Unauthorized")]
     Unauthenticated,
+    /// The API server did not answer.
+    #[error("{0}")]
+    NoAnswer(NoAnswer),
     /// Nobody could be asked.
     #[error("the API server could not be asked who this is: {0}")]
     Unavailable(String),
@@ -48,13 +51,16 @@ impl Tokens {
     /// Whose token it is. Concurrent questions about one token are asked once.
     ///
     /// # Errors
-    /// [`TokenError::Unauthenticated`] for an unknown token, [`TokenError::Unavailable`] where
-    /// there was no answer; that is not remembered.
+    /// [`TokenError::Unauthenticated`] for an unknown token; any other where there was no answer, which
+    /// is not remembered.
     pub async fn user(&self, token: &str) -> Result<User, TokenError> {
         let asked = self.own.review_token(token);
         match self.answers.try_get_with(self.digest(token), asked).await {
             Ok(reviewed) => user_of(reviewed),
-            Err(error) => Err(TokenError::Unavailable(error.to_string())),
+            Err(error) => Err(match NoAnswer::to_own(&error) {
+                Some(no_answer) => TokenError::NoAnswer(no_answer),
+                None => TokenError::Unavailable(error.to_string()),
+            }),
         }
     }
 

@@ -40,7 +40,7 @@ impl Judge {
 
     async fn foreseen(&self, write: &Write, asked: &Attributes) -> Option<String> {
         let pack = self.policies();
-        let class = self.view.class_of(asked).await;
+        let (class, _) = self.view.class_of(asked).await;
         let plan = effects::plan(asked, false);
         let now = jiff::Timestamp::now();
         let verdict = match plan.route {

@@ -9,6 +9,7 @@ use hold::Preview;
 use ledger::{Action, ClassRecord, DecisionRecord, StoreError};
 use payload::Redactor;
 use policy::{Decision, Input, Objects, Pack, PolicyDecision};
+use upstream::NoAnswer;
 
 use crate::{
     call::Write,
@@ -26,7 +27,6 @@ use crate::{
     seats::Seats,
     seen::{Previewed, Seen},
     shown,
-    silence::NoAnswer,
     view::ClusterView,
 };
 
@@ -342,7 +342,7 @@ impl Judge {
         attributes: &Attributes,
         user: &User,
     ) -> Result<(DecisionRecord, ClassRecord), Box<Refusal>> {
-        let class = self.view.class_of(attributes).await;
+        let (class, _) = self.view.class_of(attributes).await;
         let verdict = pack.decide_read(attributes, user, &class, jiff::Timestamp::now());
         let action = match verdict.decision() {
             Decision::Allow => Action::Allow,

@@ -50,6 +50,6 @@ pub use judge::{Judge, JudgeError, Settings};
 pub use judgement::{Judged, Judgement};
 pub use refusal::Refusal;
 pub use remembered::Remembered;
-pub use silence::{NoAnswer, Silence};
+pub use silence::Silence;
 pub use view::{ClusterView, ProbeLog};
 pub use weight::Weight;

@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use ledger::{Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage};
 use payload::Redactor;
 use serde_json::Value;
-use upstream::{ApiServer, ControlClient, Namespaces, Probe, ProbeAnswer, ProbeError};
+use upstream::{ApiServer, ControlClient, Namespaces, NoAnswer, Probe, ProbeAnswer, ProbeError};
 
 use crate::{
     accounts::Accounts,
@@ -53,10 +53,11 @@ impl ClusterView {
     }
 
     /// The class of the namespace that a write is in; for a Namespace itself, its own. One that is
-    /// being created has none yet, nor anything in it to protect.
-    pub async fn class_of(&self, attributes: &Attributes) -> NamespaceClass {
+    /// being created has none yet, nor anything in it to protect. With how the API server did not answer,
+    /// if it did not.
+    pub async fn class_of(&self, attributes: &Attributes) -> (NamespaceClass, Option<NoAnswer>) {
         match attributes.namespace.as_str() {
-            "" => NamespaceClass::cluster_scoped(),
+            "" => (NamespaceClass::cluster_scoped(), None),
             name => self.namespaces.class(name).await,
         }
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use attributes::AttributesError;
 use authn::{CertificateError, TokenError};
 use hold::{Denial, HoldId};
-use judge::{JudgeError, NoAnswer, Refusal};
+use judge::{JudgeError, Refusal};
 use ledger::StoreError;
 use status::Status;
-use upstream::SendError;
+use upstream::{NoAnswer, SendError};
 
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// People decide more slowly than requests end.
@@ -241,6 +241,7 @@ impl From<TokenError> for ProxyError {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Unauthenticated => Self::Unauthenticated,
+            TokenError::NoAnswer(no_answer) => no_answer.into(),
             TokenError::Unavailable(why) => Self::Unidentified(why),
         }
     }
@@ -251,8 +252,16 @@ impl From<JudgeError> for ProxyError {
         match error {
             JudgeError::Store(error) => Self::Unrecorded(error),
             JudgeError::Late(max) => Self::JudgedSlowly { max },
-            JudgeError::NoAnswer(NoAnswer::Unreachable) => Self::Unsent,
-            JudgeError::NoAnswer(NoAnswer::Silent) => Self::Silent,
+            JudgeError::NoAnswer(no_answer) => no_answer.into(),
+        }
+    }
+}
+
+impl From<NoAnswer> for ProxyError {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Unreachable => Self::Unsent,
+            NoAnswer::Silent => Self::Silent,
         }
     }
 }

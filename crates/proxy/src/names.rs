@@ -211,7 +211,7 @@ impl Namer {
                 entry.note = Some(format!("{noted}not authenticated: {error}"));
                 match error {
                     TokenError::Unauthenticated => self.nobodies.tell(entry, Instant::now()),
-                    TokenError::Unavailable(_) => Some(entry),
+                    TokenError::NoAnswer(_) | TokenError::Unavailable(_) => Some(entry),
                 }
             }
         };

@@ -105,7 +105,7 @@ impl Writes {
         }
         let mut taken = self.bodies.taken();
         let body = body::collect(body, &self.bounds, &mut taken).await?;
-        let class = self.judge.view.class_of(&call.attributes).await;
+        let (class, no_answer) = self.judge.view.class_of(&call.attributes).await;
         let attributes = &call.attributes;
         let media = payload::media_type(attributes.content_type.as_deref());
         let is_dry_run = payload::is_dry_run(
@@ -115,7 +115,7 @@ impl Writes {
             &body,
             attributes.query.first("dryRun"),
         );
-        let (weight, silence) = (judge::Weight::default(), judge::Silence::default());
+        let (weight, silence) = (judge::Weight::default(), judge::Silence::since(no_answer));
         let write = Write { call, user, body, media, is_dry_run, class, weight, silence };
         record.is_whole(&write, &self.redactor);
         Ok(InboundWrite { write, upgrade, record, _taken: taken })

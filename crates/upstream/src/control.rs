@@ -21,10 +21,12 @@ use serde_json::Value;
 
 use crate::{
     access::Access,
+    own_client,
     probe::{ProbeError, VALUES_MAX, values},
     rights::Right,
 };
 
+/// The answer to a question of the proxy's own.
 const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The proxy's own client.
@@ -49,7 +51,7 @@ impl ControlClient {
     /// # Errors
     /// [`kube::Error`] where the credential cannot be used.
     pub fn new(config: kube::Config) -> Result<Self, Box<kube::Error>> {
-        Ok(Self { client: Client::try_from(config)? })
+        Ok(Self { client: own_client::of(config)? })
     }
 
     /// The client itself, for watches.

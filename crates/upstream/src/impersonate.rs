@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use kube::Client;
 
-use crate::{Body, BodyError, send_error::SendError};
+use crate::{Body, BodyError, own_client, send_error::SendError};
 
 /// The group that the API server adds to whoever is impersonated.
 const AUTHENTICATED: &str = "system:authenticated";
@@ -30,7 +30,7 @@ impl Impersonating {
         config.headers.clear();
         config.auth_info.impersonate = None;
         config.auth_info.impersonate_groups = None;
-        Ok(Self(Client::try_from(config)?))
+        Ok(Self(own_client::of(config)?))
     }
 
     /// # Errors
@@ -79,7 +79,7 @@ fn impersonate(headers: &mut HeaderMap, user: &User) -> Result<(), SendError> {
 }
 
 /// Whether an error says that nothing was written: no connection, or no credential to write.
-fn never_left(error: &kube::Error) -> bool {
+pub(crate) fn never_left(error: &kube::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {

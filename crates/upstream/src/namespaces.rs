@@ -12,7 +12,7 @@ use kube::{
 };
 use memory::Memory;
 
-use crate::control::ControlClient;
+use crate::{control::ControlClient, no_answer::NoAnswer};
 
 type Meta = PartialObjectMeta<Namespace>;
 
@@ -61,20 +61,23 @@ impl Namespaces {
 
     /// The class of one namespace for judging a write in it. A fresh GET decides; the watch may
     /// only add strictness, so a label that somebody takes away counts until the watch agrees.
-    /// What cannot be looked up is protected and production.
-    pub async fn class(&self, name: &str) -> NamespaceClass {
+    /// What cannot be looked up is protected and production; with how the API server did not answer, if
+    /// that is why.
+    pub async fn class(&self, name: &str) -> (NamespaceClass, Option<NoAnswer>) {
         let watched = self.known(name);
-        let fresh = match self.own.namespace_labels(name).await {
-            Ok(labels) => self.of(name, labels.as_ref()),
+        let (fresh, no_answer) = match self.own.namespace_labels(name).await {
+            Ok(labels) => (self.of(name, labels.as_ref()), None),
             Err(error) => {
                 tracing::warn!(namespace = name, %error, "a namespace could not be looked up");
-                NamespaceClass::unknown("could not be looked up")
+                let class = NamespaceClass::unknown("could not be looked up");
+                (class, NoAnswer::to_own(&error))
             }
         };
-        match watched {
+        let class = match watched {
             Some(watched) => stricter(fresh, watched),
             None => fresh,
-        }
+        };
+        (class, no_answer)
     }
 
     /// The class of one namespace by the watch alone; `None` where it knows none.

@@ -67,6 +67,13 @@ fn dead_kept_connections_are_noticed() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(took < PATIENCE, "{took:?}");
     }
+    // What was in use a moment ago may be used again; what gets no answer then says so.
+    let (answer, took) = write(&scene, &shield);
+    assert!(matches!(answer.status, 201 | 503 | 504), "{}", answer.text());
+    assert!(took < PATIENCE, "{took:?}");
+    let (answer, _) = write(&scene, &shield);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    nothing_is_held(&scene, &shield);
 }
 
 #[test]

@@ -1,0 +1,37 @@
+//! That the API server gave no answer, and how.
+
+use crate::{impersonate::never_left, probe::ProbeError, send_error::SendError};
+
+/// How the API server did not answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoAnswer {
+    /// It cannot be reached.
+    #[error("the API server cannot be reached")]
+    Unreachable,
+    /// It was asked, and said nothing, or broke off.
+    #[error("the API server does not answer")]
+    Silent,
+}
+
+impl NoAnswer {
+    /// To a question of an agent; `None` where there was an answer, which was too large or no use.
+    pub fn to_probe(error: &ProbeError) -> Option<Self> {
+        match error {
+            ProbeError::Send(SendError::Unsent(_)) => Some(Self::Unreachable),
+            ProbeError::Send(_) | ProbeError::Timeout(_) => Some(Self::Silent),
+            ProbeError::Answer(_) | ProbeError::TooMany(_) => None,
+        }
+    }
+
+    /// To a question of the proxy's own; `None` where there was an answer, which was an error or no use.
+    pub fn to_own(error: &kube::Error) -> Option<Self> {
+        match error {
+            kube::Error::Service(error) if error.is::<ProbeError>() => None,
+            kube::Error::HyperError(_) | kube::Error::Service(_) if never_left(error) => {
+                Some(Self::Unreachable)
+            }
+            kube::Error::HyperError(_) | kube::Error::Service(_) => Some(Self::Silent),
+            _ => None,
+        }
+    }
+}
