@@ -87,6 +87,26 @@ impl Attributes {
     /// pkg/kubelet/server/server.go). What runs code there, and the node's own files below `logs/`, is not
     /// among them.
     pub fn reads_kubelet(&self) -> bool {
+        self.kubelet_page().is_some_and(|page| {
+            matches!(
+                page.as_slice(),
+                ["stats", "summary"]
+                    | ["metrics"]
+                    | ["metrics", "cadvisor" | "resource" | "probes"]
+                    | ["healthz" | "configz" | "pods" | "runningpods"]
+                    | ["containerLogs", _, _, _]
+            )
+        })
+    }
+
+    /// Whether it reads a node's logs by its kubelet: files below `/var/log`, among them perhaps the API
+    /// server's audit log, or by its query those of a service.
+    pub fn reads_node_logs(&self) -> bool {
+        self.kubelet_page().is_some_and(|page| matches!(page.as_slice(), ["logs", ..]))
+    }
+
+    /// The path below `nodes/NAME/proxy/` of a plain GET.
+    fn kubelet_page(&self) -> Option<Vec<&str>> {
         let is_plain = self.method == "GET"
             && !self.asks_upgrade
             && self.verb == "get"
@@ -94,19 +114,10 @@ impl Attributes {
             && self.namespace.is_empty()
             && !self.target.split('?').next().unwrap_or_default().contains('%');
         let parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
-        let ["nodes", node, "proxy", page @ ..] = parts.as_slice() else { return false };
+        let ["nodes", node, "proxy", page @ ..] = parts.as_slice() else { return None };
         let is_name =
             |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(&it);
-        is_plain
-            && node.bytes().all(is_name)
-            && matches!(
-                page,
-                ["stats", "summary"]
-                    | ["metrics"]
-                    | ["metrics", "cadvisor" | "resource" | "probes"]
-                    | ["healthz" | "configz" | "pods" | "runningpods"]
-                    | ["containerLogs", _, _, _]
-            )
+        (is_plain && node.bytes().all(is_name)).then(|| page.to_vec())
     }
 
     /// Whether the path alone says that the request opens a way into something.

@@ -41,7 +41,7 @@ impl Judge {
     async fn foreseen(&self, write: &Write, asked: &Attributes) -> Option<String> {
         let pack = self.policies();
         let (class, _) = self.view.class_of(asked).await;
-        let plan = effects::plan(asked, false);
+        let plan = pack.amend(asked, effects::plan(asked, false));
         let now = jiff::Timestamp::now();
         let verdict = match plan.route {
             Route::Read => pack.decide_read(asked, &write.user, &class, now),

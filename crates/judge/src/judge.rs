@@ -169,7 +169,7 @@ impl Judge {
         // The whole judgement uses one set of policies, even if somebody swaps it meanwhile.
         let pack = self.policies.load_full();
         let attributes = write.attributes();
-        let plan = effects::plan(attributes, write.is_dry_run);
+        let plan = pack.amend(attributes, effects::plan(attributes, write.is_dry_run));
         // Reviews and dry runs store nothing, so rules about writes do not apply to them.
         let is_write = plan.route.stores();
         let (first, moment, _) = self.decide(&pack, write, is_write, &plan.effects, None).await?;

@@ -225,7 +225,7 @@ impl Case {
         let now = self
             .now
             .unwrap_or_else(|| Timestamp::from_second(NEW_YEAR_2026 * 60 * 60).unwrap_or_default());
-        let plan = effects::plan(&attributes, false);
+        let plan = pack.amend(&attributes, effects::plan(&attributes, false));
         let (old, new) = (self.old_object.as_ref(), self.object.as_ref());
         let mut found = match (plan.route, new) {
             (Route::PreviewDelete, _) => {

@@ -379,6 +379,16 @@ pub struct SettingsSpec {
     /// Rules that do not count.
     #[serde(default)]
     pub disabled: Vec<Disabled>,
+    /// Lets logs of nodes be read.
+    pub node_logs: Option<NodeLogs>,
+}
+
+/// Files below a node's `/var/log`, and the logs of its services, may be read by its kubelet.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeLogs {
+    /// Why, and who agreed.
+    pub reason: Spanned<String>,
 }
 
 /// A rule that does not count.

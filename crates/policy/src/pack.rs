@@ -35,6 +35,7 @@ pub struct Pack {
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) disabled: Vec<RuleName>,
     pub(crate) inert_keys: BTreeSet<String>,
+    pub(crate) node_logs: bool,
     pub(crate) digest: String,
     table: Table,
     pub(crate) guarded: Guarded,
@@ -215,6 +216,14 @@ impl Pack {
     /// Labels and annotations that settings say nothing acts on.
     pub fn inert_keys(&self) -> &BTreeSet<String> {
         &self.inert_keys
+    }
+
+    /// The plan of a request, but for what settings let pass: reading the logs of nodes.
+    pub fn amend(&self, attributes: &Attributes, plan: Plan) -> Plan {
+        match self.node_logs && attributes.reads_node_logs() {
+            true => Plan { route: Route::Review, effects: Vec::new() },
+            false => plan,
+        }
     }
 
     /// Its policies by name, with their descriptions.

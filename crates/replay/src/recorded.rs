@@ -159,6 +159,7 @@ impl Recorded {
             }),
         };
         let plan = effects::plan(&self.attributes, self.is_dry_run);
+        let plan = pack.amend(&self.attributes, plan);
         let input = Input {
             attributes: &self.attributes,
             user: &self.user,

@@ -9,7 +9,7 @@ use std::{
 
 use cluster::{Scene, deployment};
 use serde_json::json;
-use testkit::Shield;
+use testkit::{Shield, http};
 
 const MERGE: Option<&str> = Some("application/merge-patch+json");
 
@@ -92,5 +92,33 @@ fn a_key_that_settings_call_inert_is_a_note() {
         let answer = shield.request(&scene.agent, "PATCH", &web, MERGE, body.as_bytes());
         let want = if passes { 200 } else { 429 };
         assert_eq!(answer.status, want, "{patch}: {}", answer.text());
+    }
+}
+
+#[test]
+fn logs_of_a_node_are_read_where_settings_say_so() {
+    let scene = Scene::new("node-logs");
+    let dir = scene.cluster.dir().join(scene.cluster.unique("node-logs"));
+    fs::create_dir_all(&dir).expect("a directory");
+    let settings = "apiVersion: agent-shield.io/v1alpha1\nkind: PolicySettings\n\
+        metadata: {name: settings}\nspec: {nodeLogs: {reason: agreed}}\n";
+    fs::write(dir.join("settings.yaml"), settings).expect("a file");
+    let dir = dir.display().to_string();
+    let shield = Shield::start(scene.cluster, &["--policy", &dir, "--hold-open", "1s"]);
+    let authorization = format!("Bearer {}", scene.agent.token);
+    let headers = [("Authorization", authorization.as_str())];
+    let denied = |answer: &http::Answer| answer.text().contains("by rule proxy-to-node");
+    let table = [("logs/", true), ("logs/?query=kubelet", true), ("run/a/b/c", false)];
+    for (path, is_let) in table {
+        let target = format!("/api/v1/nodes/n1/proxy/{path}");
+        let get = |shield: &Shield| shield.request(&scene.agent, "GET", &target, None, b"");
+        assert!(denied(&get(&scene.shield)), "without the setting: {path}");
+        let answer = get(&shield);
+        assert_eq!(denied(&answer), !is_let, "{path}: {}", answer.text());
+        if is_let {
+            let (server, ca) = (scene.cluster.server(), scene.cluster.ca());
+            let direct = http::request(server, &ca, "GET", &target, &headers, b"");
+            assert_eq!(answer.status, direct.expect("an answer").status, "{path}");
+        }
     }
 }

@@ -80,6 +80,7 @@ impl Compiler<'_> {
                 self.check_loosens(file, &disabled.rule);
             }
             self.inert_keys(settings, file);
+            self.node_logs(settings, file);
         }
     }
 
@@ -92,6 +93,14 @@ impl Compiler<'_> {
             }
             self.pack.inert_keys.insert(key.value.clone());
         }
+    }
+
+    fn node_logs(&mut self, settings: &PolicySettings, file: &File) {
+        let Some(given) = &settings.spec.node_logs else { return };
+        if given.reason.value.trim().is_empty() {
+            self.report(file, given.reason.referenced, "letting node logs be read needs a reason");
+        }
+        self.pack.node_logs = true;
     }
 
     /// Whether settings disable a rule, by its whole name.
