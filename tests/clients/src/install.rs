@@ -64,9 +64,16 @@ pub fn javascript() -> Result<Command> {
 /// # Errors
 /// Where there is no JDK or Maven, or what it needs cannot be had.
 pub fn java() -> Result<Command> {
-    let dir = installed("java", JAVA)?;
-    let mut command = Command::new("java");
-    command.arg("-cp").arg(format!("{0}/classes:{0}/lib/*", dir.display())).arg("Client");
+    Ok(java_in(&installed("java", JAVA)?))
+}
+
+/// A program with fabric8's Java client and the HTTP client that this factory makes.
+///
+/// # Errors
+/// Where there is no JDK or Maven, or what it needs cannot be had.
+pub fn fabric8(factory: &str) -> Result<Command> {
+    let mut command = java_in(&installed("fabric8", JAVA)?);
+    command.arg(factory);
     Ok(command)
 }
 
@@ -76,6 +83,23 @@ pub fn java() -> Result<Command> {
 /// Where there is no Go, or it does not build.
 pub fn go() -> Result<Command> {
     Ok(Command::new(installed("go", GO)?.join("client")))
+}
+
+fn java_in(dir: &Path) -> Command {
+    let mut command = Command::new("java");
+    command.arg("-cp").arg(format!("{0}/classes:{0}/lib/*", dir.display())).arg("Client");
+    command
+}
+
+/// What drives the MCP server of an npm package, from npm too, by calls on its standard input.
+///
+/// # Errors
+/// Where there is no Node.js, or its packages cannot be had.
+pub fn mcp(server: &str) -> Result<Command> {
+    let dir = installed("mcp", JAVASCRIPT)?;
+    let mut command = Command::new("node");
+    command.arg(dir.join("drive.mjs")).arg(dir.join("node_modules/.bin").join(server));
+    Ok(command)
 }
 
 /// The folder of one client: its sources, and what its steps made of them.

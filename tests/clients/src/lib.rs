@@ -2,6 +2,8 @@
 //! API server itself and once for what goes through agent-shield, and a reviewer who decides.
 
 pub mod install;
+pub mod kubelet;
+pub mod plain;
 pub mod wire;
 
 use std::{
@@ -116,12 +118,20 @@ impl Stage {
     ///
     /// # Panics
     /// Where it does not start.
-    pub fn start(&self, place: &Place, mut command: Command) -> Child {
+    pub fn start(&self, place: &Place, command: Command) -> Child {
+        self.start_with(place, Stdio::null(), command)
+    }
+
+    /// The same with this standard input.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn start_with(&self, place: &Place, stdin: Stdio, mut command: Command) -> Child {
         command
             .env("KUBECONFIG", &place.kubeconfig)
             .env("NAMESPACE", &place.namespace)
             .env("HOME", self.scene.shield.data_dir())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -178,10 +188,18 @@ impl Stage {
     /// # Panics
     /// Where it does not.
     pub fn check_program(&self, command: &dyn Fn() -> Command) {
+        self.check_transcript(TRANSCRIPT, command);
+    }
+
+    /// The same of a program that prints this.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn check_transcript(&self, transcript: &str, command: &dyn Fn() -> Command) {
         let direct = self.start(&self.direct, command()).wait_with_output().expect("its output");
         let expected = String::from_utf8_lossy(&direct.stdout).into_owned();
         assert!(direct.status.success(), "directly: {}", said(&direct));
-        assert_eq!(expected, TRANSCRIPT, "directly: {}", said(&direct));
+        assert_eq!(expected, transcript, "directly: {}", said(&direct));
 
         let child = self.start(&self.shielded, command());
         let denied = self.review(&self.shielded, "deny", child);
@@ -203,7 +221,7 @@ impl Stage {
     }
 
     /// Another place behind agent-shield.
-    fn fresh(&self) -> Place {
+    pub fn fresh(&self) -> Place {
         let place = Place {
             namespace: self.scene.cluster.unique("fresh"),
             node: self.scene.cluster.unique("node"),
@@ -215,7 +233,7 @@ impl Stage {
 }
 
 /// What every program prints.
-const TRANSCRIPT: &str = "\
+pub const TRANSCRIPT: &str = "\
 list: leaving web
 missing: 404 NotFound
 watch: ADDED note

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clients::{Place, Stage, install};
+use clients::{Place, Stage, install, plain::is_passing};
 use rustix::process::{Pid, Signal};
 use testkit::{
     http::Answer,
@@ -237,58 +237,17 @@ impl Kubectl {
         assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), writes.len(), wrong.join("\n"));
     }
 
-    /// How a command ended and what it printed, without what is another in each place and moment: names
-    /// of the place, numbers (ages, ports, versions), random endings of pods' names, uids, how a rollout
-    /// was waited for, and the warning that names who approved, which is ours by design.
+    /// How a command ended and what it printed, without what is another in each place and moment.
     fn plain(&self, output: &Output) -> String {
         let mut text = format!("exit {:?}\n", output.status.code());
+        let places = self.places();
         for (name, bytes) in [("out", &output.stdout), ("err", &output.stderr)] {
             let said = String::from_utf8_lossy(bytes);
-            for line in said.lines().filter(|line| !passing(line)) {
-                text.push_str(&format!("{name}: {}\n", self.plain_line(line)));
+            for line in said.lines().filter(|line| !is_passing(line)) {
+                text.push_str(&format!("{name}: {}\n", self.stage.plain_line(&places, line)));
             }
         }
         text
-    }
-
-    fn plain_line(&self, line: &str) -> String {
-        let mut line = line.to_owned();
-        for (place, server) in [
-            (&self.stage.direct, testkit::cluster().server()),
-            (&self.stage.shielded, self.stage.scene.shield.agent_url.as_str()),
-        ] {
-            line = line.replace(server, "SERVER");
-            for name in [&place.namespace, &place.node] {
-                line = line.replace(name.as_str(), "NAME");
-            }
-        }
-        let words: Vec<String> = line.split_whitespace().map(plain_word).collect();
-        words.join(" ")
-    }
-}
-
-/// Whether a line depends on the moment, or is of agent-shield by design.
-fn passing(line: &str) -> bool {
-    let rollout = "Waiting for deployment \"web\" rollout to finish: ";
-    // An access review is told of what RBAC does not know.
-    let forewarning = line.starts_with("Warning: ")
-        && ["person's approval", "a person may have to approve"].iter().any(|it| line.contains(it));
-    line.starts_with("Warning: approved by ") || line.starts_with(rollout) || forewarning
-}
-
-/// A word with each number as `0`, and without a random ending.
-fn plain_word(word: &str) -> String {
-    let mut plain = String::new();
-    for char in word.chars() {
-        match char.is_ascii_digit() {
-            true if plain.ends_with('0') => {}
-            true => plain.push('0'),
-            false => plain.push(char),
-        }
-    }
-    match plain.find("web-") {
-        Some(at) => plain[..at + 4].to_owned(),
-        None => plain,
     }
 }
 
