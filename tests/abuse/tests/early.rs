@@ -19,7 +19,8 @@ fn who_writes_first_reads_the_answer() {
     let large = "a".repeat(70_000);
     let json = ("Content-Type", "application/json");
     let (known, unknown) = (("Authorization", own.as_str()), ("Authorization", "Bearer made-up"));
-    let table: [(String, Vec<(&str, &str)>, u16); 5] = [
+    type Row<'a> = (String, Vec<(&'a str, &'a str)>, u16);
+    let table: [Row<'_>; 5] = [
         (maps.clone(), vec![known, json], 413),
         (maps.clone(), vec![unknown, json], 401),
         (format!("{maps}?timeout=1s&timeout=2s"), vec![known, json], 400),
