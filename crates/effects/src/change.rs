@@ -19,7 +19,7 @@ use crate::{
     applied,
     diff::{leaves, segments},
     effect::{Change, Effect},
-    keys::{Keys, Map},
+    keys::{self, Keys, Map},
     known::Known,
     lease, lifetime,
     namespace::{ClassConfig, NamespaceClass},
@@ -287,8 +287,10 @@ impl Comparison<'_> {
         for key in template::granting(self.keys, &self.object.resource, self.new) {
             self.found.add(EffectKind::GrantAccess, Part::Grants(key.clone()));
         }
-        for key in keys_of(self.new).filter(|key| inert && self.keys.marks(key)) {
-            self.found.add(EffectKind::ChangeTrigger, Part::Mark(key.clone()));
+        for (map, key) in keys::of(self.new).filter(|_| inert) {
+            if self.keys.marks(&self.object.resource, map, key) {
+                self.found.add(EffectKind::ChangeTrigger, Part::Mark(key.clone()));
+            }
         }
         self.record(None);
         inert &= self.found.kinds.is_empty();
@@ -300,7 +302,7 @@ impl Comparison<'_> {
         }
         self.credential();
         self.powers(None, true);
-        let routing = routing::of_annotations(&self.object.resource, self.new);
+        let routing = routing::of_annotations(self.keys, &self.object.resource, self.new);
         self.found.borrows(routing);
     }
 
@@ -329,8 +331,8 @@ impl Comparison<'_> {
             self.found.add(kind, part);
         }
         self.found.others.extend(lifetime::of(&self.object, &changes));
-        self.found.borrows(relay::written(&self.object.resource, &changes));
-        self.found.borrows(routing::by_annotations(&self.object.resource, &changes));
+        self.found.borrows(relay::written(resource, &changes));
+        self.found.borrows(routing::by_annotations(keys, resource, &changes));
         self.powers(Some(old), template::runs_other_code(keys, resource, &changes));
         let paths =
             || changes.iter().map(|it| it.path.clone()).take(PATHS_MAX).collect::<Vec<String>>();
@@ -440,7 +442,7 @@ impl Comparison<'_> {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
             ["metadata", "annotations", applied::KEY] => {} // Judged with what it belongs to.
-            ["metadata", map @ ("labels" | "annotations"), key] => self.label(map, key, change),
+            ["metadata", map @ ("labels" | "annotations"), key] => self.label(map, key),
             // An empty map that comes or goes.
             ["metadata", "labels" | "annotations" | "finalizers" | "ownerReferences"]
                 if is_empty(change.old.as_ref()) && is_empty(change.new.as_ref()) => {}
@@ -507,9 +509,9 @@ impl Comparison<'_> {
         }
     }
 
-    fn label(&mut self, map: &str, key: &str, change: &Change) {
+    fn label(&mut self, map: &str, key: &str) {
         let (resource, of) = (self.object.resource.as_str(), Map::called(map));
-        if change.new.is_some() && self.keys.grants(resource, of, key) {
+        if self.keys.grants(resource, of, key) {
             return self.found.add(EffectKind::GrantAccess, Part::Grants(key.to_owned()));
         }
         let kind = match self.keys.acts(resource, of, key) {
@@ -567,14 +569,6 @@ impl Comparison<'_> {
     fn text(&self, path: &str) -> Option<&str> {
         self.new.pointer(path).and_then(Value::as_str).filter(|it| !it.is_empty())
     }
-}
-
-/// The keys of its labels and annotations.
-fn keys_of(object: &Value) -> impl Iterator<Item = &String> {
-    ["/metadata/labels", "/metadata/annotations"]
-        .into_iter()
-        .filter_map(|path| object.pointer(path)?.as_object())
-        .flat_map(serde_json::Map::keys)
 }
 
 fn is_empty(value: Option<&Value>) -> bool {

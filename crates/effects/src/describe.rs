@@ -464,16 +464,11 @@ fn part(part: &Part, effect: &Effect) -> String {
         Part::Label(key) => marked("label", key, effect),
         Part::Annotation(key) => marked("annotation", key, effect),
         Part::Mark(key) => {
-            let why =
-                triggers::on_create(key).or_else(|| triggers::annotation(&object.resource, key));
-            format!(
-                "{key}: {}",
-                why.or_else(|| triggers::label(&object.resource, key)).unwrap_or(NOT_INERT)
-            )
+            format!("{key}: {}", triggers::known(&object.resource, key).unwrap_or(NOT_INERT))
         }
         Part::Record(it) => format!("a tool acts on what is in it: {}", record(it)),
         Part::Grants(key) => {
-            format!("{key} on {}: gives rights to whoever may use it", named(object))
+            format!("{key} on {}: gives rights to whoever may use it, or takes them", named(object))
         }
         Part::AppliedRecord => "the record of kubectl apply".to_owned(),
         Part::ForeignAppliedRecord => {
@@ -515,8 +510,8 @@ fn environment(environment: &Environment) -> String {
     let Environment { users, more, unknown } = environment;
     match (unknown, more) {
         (true, _) => "who reads what comes could not be seen".to_owned(),
-        (false, 0) => format!("read whole by {}", listed(users)),
-        (false, more) => format!("read whole by {} and {more} more", listed(users)),
+        (false, 0) => format!("read by {}", listed(users)),
+        (false, more) => format!("read by {} and {more} more", listed(users)),
     }
 }
 
@@ -561,8 +556,10 @@ fn created(prefix: &str, object: &ObjectRef) -> String {
 fn marked(what: &str, key: &str, effect: &Effect) -> String {
     let resource = effect.object.resource.as_str();
     let acts = match (effect.kind, what) {
-        (EffectKind::ChangeTrigger, "label") => triggers::label(resource, key),
-        (EffectKind::ChangeTrigger, _) => triggers::annotation(resource, key),
+        (EffectKind::ChangeTrigger, "label") => {
+            triggers::known(resource, key).or_else(|| triggers::selected(resource))
+        }
+        (EffectKind::ChangeTrigger, _) => triggers::known(resource, key),
         _ => None,
     };
     match (acts, effect.kind) {
@@ -601,8 +598,8 @@ fn was_is(change: &FieldChange) -> String {
 fn hazard(hazard: &Hazard) -> String {
     match hazard {
         Hazard::Annotation(key) => {
-            let why = triggers::template_annotation(key)
-                .unwrap_or("is not known to do no more than a restart");
+            let why =
+                triggers::known("pods", key).unwrap_or("is not known to do no more than a restart");
             format!("template annotation {key} {why}")
         }
         Hazard::DoesNotRoll => "it is not a workload that rolls".to_owned(),

@@ -44,7 +44,7 @@ pub use describe::describe;
 pub use diff::{diff, normalised};
 pub use digest::digest_input;
 pub use effect::{Change, Effect};
-pub use keys::why_not_inert;
+pub use keys::{is_bookkeeping, why_not_inert};
 pub use kind::{EffectKind, UnknownKind};
 pub use known::Known;
 pub use legacy::about_of_sentence;

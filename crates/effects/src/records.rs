@@ -4,7 +4,12 @@
 use attributes::Attributes;
 use serde_json::Value;
 
-use crate::{about::Record, builtin::Builtin, keys::Keys};
+use crate::{
+    about::Record,
+    builtin::Builtin,
+    keys::{self, Keys, Map},
+    triggers,
+};
 
 /// Types of Secrets that hold what their users put there.
 const PLAIN_TYPES: [&str; 9] = [
@@ -20,66 +25,51 @@ const PLAIN_TYPES: [&str; 9] = [
 ];
 
 /// Names by which tools find their records, or how these begin where a `-` or `.` ends them.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 40] = [
+    "amazon-vpc-cni",
     "argocd-",
     "aws-auth",
     "cacerts",
+    "calico-config",
+    "cdi-config",
     "cert-manager-",
+    "cilium-config",
     "cluster-autoscaler-",
     "cluster-info",
+    "cluster-monitoring-config",
     "coredns",
     "flux-",
+    "gatekeeper-",
+    "inferenceservice-config",
     "ingress-controller-leader",
     "ingress-nginx-",
     "istio",
     "istio-",
+    "karpenter-global-settings",
     "kube-proxy",
     "kube-root-ca.crt",
     "kubeadm-config",
     "kubelet-config",
+    "kubevirt-config",
+    "kyverno",
+    "kyverno-",
     "linkerd-",
     "local-path-config",
+    "longhorn-default-setting",
     "rook-",
     "sh.helm.release.",
     "sops-",
     "tfplan-",
     "tfstate-",
+    "trivy-operator",
+    "trivy-operator-",
+    "user-workload-monitoring-config",
     "velero-",
     "workflow-controller-configmap",
 ];
 
 /// How the names of tools' records end.
 const NAME_ENDS: [&str; 2] = [".apps.k14s.io", "-ctrl"];
-
-/// Labels without a domain by which tools find their records, and their values.
-const LABELS: [(&str, &str); 4] =
-    [("owner", "helm"), ("OWNER", "TILLER"), ("tfstate", "true"), ("createdBy", "helm")];
-
-/// Marks of tools that deploy, back up or count ordinary objects: what is in these is not theirs.
-const OF_ORDINARY_OBJECTS: [&str; 22] = [
-    "argocd.argoproj.io/compare-options",
-    "argocd.argoproj.io/instance",
-    "argocd.argoproj.io/sync-options",
-    "argocd.argoproj.io/sync-wave",
-    "argocd.argoproj.io/tracking-id",
-    "config.k8s.io/owning-inventory",
-    "helm.toolkit.fluxcd.io/name",
-    "helm.toolkit.fluxcd.io/namespace",
-    "kapp.k14s.io/app",
-    "kapp.k14s.io/association",
-    "kapp.k14s.io/identity",
-    "kustomize.toolkit.fluxcd.io/name",
-    "kustomize.toolkit.fluxcd.io/namespace",
-    "kustomize.toolkit.fluxcd.io/prune",
-    "kustomize.toolkit.fluxcd.io/ssa",
-    "objectset.rio.cattle.io/applied",
-    "objectset.rio.cattle.io/hash",
-    "objectset.rio.cattle.io/id",
-    "objectset.rio.cattle.io/owner-name",
-    "objectset.rio.cattle.io/owner-namespace",
-    "velero.io/backup-name",
-    "velero.io/restore-name",
-];
 
 /// By what an object shows that it is a tool's record; `None` where it shows nothing.
 pub(crate) fn of(attributes: &Attributes, keys: Keys<'_>, object: &Value) -> Option<Record> {
@@ -98,7 +88,7 @@ pub(crate) fn of(attributes: &Attributes, keys: Keys<'_>, object: &Value) -> Opt
     if is_record_name(name) {
         return Some(Record::Name(name.to_owned()));
     }
-    marked(keys, object).or_else(|| owner(object).map(Record::Owner))
+    marked(keys, &attributes.resource, object).or_else(|| owner(object).map(Record::Owner))
 }
 
 fn is_record_name(name: &str) -> bool {
@@ -109,16 +99,16 @@ fn is_record_name(name: &str) -> bool {
     NAMES.iter().any(begins) || NAME_ENDS.iter().any(|it| name.ends_with(it))
 }
 
-fn marked(keys: Keys<'_>, object: &Value) -> Option<Record> {
-    let map = |path| object.pointer(path).and_then(Value::as_object).into_iter().flatten();
-    let (labels, annotations) = (|| map("/metadata/labels"), map("/metadata/annotations"));
-    let of_record = |key: &&String| keys.marks(key) && !OF_ORDINARY_OBJECTS.contains(&key.as_str());
-    let known = |(key, value): &(&String, &Value)| {
-        LABELS.iter().any(|(label, of)| *label == key.as_str() && value.as_str() == Some(of))
+fn marked(keys: Keys<'_>, resource: &str, object: &Value) -> Option<Record> {
+    let is_looked_for = |key: &str| {
+        let value = object.pointer("/metadata/labels").and_then(|it| it.get(key)?.as_str());
+        value.is_some_and(|value| triggers::is_looked_for(key, value))
     };
-    let by_label = labels().find(known).map(|(key, _)| key);
-    let by_key = || labels().chain(annotations).map(|(key, _)| key).find(of_record);
-    by_label.or_else(by_key).map(|key| Record::Key(key.clone()))
+    let is_of_record = |(map, key): &(Map, &String)| keys.is_of_record(resource, *map, key);
+    let by_value = keys::of(object).find(|(map, key)| *map == Map::Labels && is_looked_for(key));
+    by_value
+        .or_else(|| keys::of(object).find(is_of_record))
+        .map(|(_, key)| Record::Key(key.clone()))
 }
 
 /// The custom resource that controls it: its operator's own state.
@@ -159,6 +149,12 @@ mod tests {
             ("configmaps", object("app", json!({"kapp.k14s.io/is-app": ""})), true),
             ("configmaps", object("app", json!({"owner": "helm"})), true),
             ("configmaps", object("app", json!({"owner": "payments"})), false),
+            ("configmaps", object("app", json!({"team": "payments", "tier": "db"})), false),
+            ("configmaps", object("app", json!({"app.kubernetes.io/part-of": "shop"})), false),
+            ("secrets", object("app", json!({"app.kubernetes.io/part-of": "argocd"})), true),
+            ("configmaps", object("app", json!({"grafana_dashboard": "1"})), true),
+            ("configmaps", object("app", json!({"web-jenkins-config": "true"})), true),
+            ("secrets", object("app", json!({"istio/multiCluster": "true"})), true),
             ("configmaps", object("argocd-rbac-cm", json!({})), true),
             ("configmaps", object("istiox", json!({})), false),
             ("secrets", object("sh.helm.release.v1.web.v2", json!({})), true),

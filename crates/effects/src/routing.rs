@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{about::Power, diff::segments, effect::Change};
+use crate::{
+    about::Power,
+    diff::segments,
+    effect::Change,
+    keys::{Keys, Map},
+};
 
 /// Annotations with a domain that take no name, address, code or object of others: exact keys, never a
 /// prefix. Any other is an order to some controller that routes for all namespaces.
@@ -150,22 +155,24 @@ fn of_service(object: &Value, powers: &mut BTreeSet<Power>) {
 }
 
 /// What the annotations of a new Ingress or Service take.
-pub(crate) fn of_annotations(resource: &str, object: &Value) -> Vec<Power> {
+pub(crate) fn of_annotations(keys: Keys<'_>, resource: &str, object: &Value) -> Vec<Power> {
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-    let keys = annotations.into_iter().flatten().map(|(key, _)| key.as_str());
-    keys.filter(|key| takes(resource, key)).map(power).collect()
+    let set = annotations.into_iter().flatten().map(|(key, _)| key.as_str());
+    set.filter(|key| takes(keys, resource, key)).map(power).collect()
 }
 
 /// What annotations take that an Ingress or Service gets, or that get another value.
-pub(crate) fn by_annotations(resource: &str, changes: &[Change]) -> Vec<Power> {
+pub(crate) fn by_annotations(keys: Keys<'_>, resource: &str, changes: &[Change]) -> Vec<Power> {
     let set = changes.iter().filter(|it| it.new.is_some());
     let of_annotations = set.filter(|it| it.path.starts_with("/metadata/annotations/"));
-    let keys = of_annotations.filter_map(|it| segments(&it.path).pop());
-    keys.filter(|key| takes(resource, key)).map(Power::Routing).collect()
+    let set = of_annotations.filter_map(|it| segments(&it.path).pop());
+    set.filter(|key| takes(keys, resource, key)).map(Power::Routing).collect()
 }
 
-fn takes(resource: &str, key: &str) -> bool {
-    matches!(resource, "ingresses" | "services") && key.contains('/') && !INERT.contains(&key)
+fn takes(keys: Keys<'_>, resource: &str, key: &str) -> bool {
+    matches!(resource, "ingresses" | "services")
+        && keys.acts(resource, Map::Annotations, key)
+        && !INERT.contains(&key)
 }
 
 fn power(key: &str) -> Power {
@@ -216,6 +223,8 @@ mod tests {
 
     #[test]
     fn lets_pass_what_takes_nothing() {
+        let own = BTreeSet::from(["example.com/team".to_owned()]);
+        let keys = Keys::new(&own);
         let table = [
             ("ingresses", "nginx.ingress.kubernetes.io/server-alias", true),
             ("ingresses", "nginx.ingress.kubernetes.io/configuration-snippet", true),
@@ -227,17 +236,21 @@ mod tests {
             ("services", "something.new/owns", true),
             ("services", "prometheus.io/scrape", false),
             ("services", "note", false),
+            ("services", "a8r.io/owner", false),
+            ("services", "example.com/team", false),
+            ("services", "example.com/teams", true),
+            ("services", "com.example.owns", true),
             ("configmaps", "something.new/owns", false),
         ];
         for (resource, key, want) in table {
             let object = json!({"metadata": {"annotations": {key: "v"}}});
-            assert_eq!(of_annotations(resource, &object).len(), usize::from(want), "{key}");
+            assert_eq!(of_annotations(keys, resource, &object).len(), usize::from(want), "{key}");
             let path = format!("/metadata/annotations/{}", key.replace('/', "~1"));
             let set = Change { path, old: None, new: Some(json!("v")) };
-            let found = by_annotations(resource, std::slice::from_ref(&set));
+            let found = by_annotations(keys, resource, std::slice::from_ref(&set));
             assert_eq!(found.len(), usize::from(want), "{key}");
             let taken_away = Change { old: set.new.clone(), new: None, ..set };
-            assert_eq!(by_annotations(resource, &[taken_away]).len(), 0, "{key}");
+            assert_eq!(by_annotations(keys, resource, &[taken_away]).len(), 0, "{key}");
         }
         assert!(INERT.is_sorted());
     }

@@ -9,9 +9,11 @@ use crate::{
     about::{Container, ContainerAdded, ContainerChange, FieldChange, Hazard, Part},
     diff::segments,
     effect::Change,
-    keys::{Keys, Map},
+    keys::{self, Keys, Map},
 };
 
+/// What a template makes: its keys mean what they mean on one.
+const POD: &str = "pods";
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// The path inside a pod template (or a pod), for a path of an object that has one.
@@ -55,22 +57,13 @@ fn metadata<'a>(resource: &str, object: &'a Value) -> Option<&'a Value> {
 
 /// The keys of a new object that give rights, also those of the pods that it makes.
 pub(crate) fn granting<'o>(
-    keys: Keys<'_>,
-    resource: &str,
+    keys: Keys<'o>,
+    resource: &'o str,
     object: &'o Value,
 ) -> impl Iterator<Item = &'o String> {
-    let of = |metadata: Option<&'o Value>, resource: String| {
-        [(Map::Labels, "labels"), (Map::Annotations, "annotations")].into_iter().flat_map(
-            move |(map, name)| {
-                let resource = resource.clone();
-                let found = metadata.and_then(|it| it.get(name)).and_then(Value::as_object);
-                let found = found.into_iter().flat_map(serde_json::Map::keys);
-                found.filter(move |key| keys.grants(&resource, map, key))
-            },
-        )
-    };
-    let own = of(object.get("metadata"), resource.to_owned());
-    own.chain(of(metadata(resource, object), "pods".to_owned()))
+    let own = keys::of(object).filter(move |(map, key)| keys.grants(resource, *map, key));
+    let of_pods = keys::in_metadata(metadata(resource, object));
+    own.chain(of_pods.filter(move |(map, key)| keys.grants(POD, *map, key))).map(|(_, key)| key)
 }
 
 fn has_template(resource: &str) -> bool {
@@ -102,7 +95,7 @@ pub(crate) fn changed(
         let Some(inside) = within(resource, &segments) else { continue };
         let found_here = match inside.as_slice() {
             ["metadata", map @ ("labels" | "annotations"), key]
-                if change.new.is_some() && keys.grants("pods", Map::called(map), key) =>
+                if keys.grants(POD, Map::called(map), key) =>
             {
                 Some((EffectKind::GrantAccess, Part::Grants((*key).to_owned())))
             }
@@ -153,13 +146,14 @@ fn containers<'a>(resource: &str, object: &'a Value) -> HashSet<(&'static str, &
     CONTAINERS.into_iter().flat_map(named).collect()
 }
 
-/// Whether what runs in pods differs: not by labels or a restart, nor by how much it may use.
+/// Whether what runs in pods differs: not by labels that sort or a restart, nor by how much it may use.
 pub(crate) fn runs_other_code(keys: Keys<'_>, resource: &str, changes: &[Change]) -> bool {
     changes.iter().any(|change| {
         let segments = segments(&change.path);
         match within(resource, &segments).as_deref() {
             None => false,
             Some(["metadata", "annotations", key]) => keys.changes_template(key),
+            Some(["metadata", "labels", key]) => keys.marks(POD, Map::Labels, key),
             Some(["metadata", ..] | ["spec", "resources", ..]) => false,
             Some(["spec", list, _, field, ..]) if CONTAINERS.contains(list) => {
                 !matches!(*field, "resources" | "resizePolicy")

@@ -1,125 +1,157 @@
-//! Labels and annotations that some controller is known to act on, and how. What is in no list here
-//! acts all the same unless [`crate::keys`] knows that it does not: these tell people why.
+//! The labels and annotations that something is known to act on: one table for both, on objects and in pod
+//! templates. What is not in it acts all the same unless [`crate::keys`] knows that it does not; the table
+//! tells people why, and has the keys without a domain.
 
-/// Keys, or prefixes that end in `/`, `-` or `.`, and what they do, on any kind of object.
-const ANNOTATIONS: &[(&str, &str)] = &[
-    ("deprecated.deployment.rollback.to", "rolls the deployment back"),
-    ("deployment.kubernetes.io/", "belongs to the deployment controller"),
-    ("autoscaling.alpha.kubernetes.io/", "rewrites the autoscaler's spec"),
-    ("autoscaling.keda.sh/", "pauses or sets an autoscaler"),
-    ("scaledobject.keda.sh/", "pauses or sets an autoscaler"),
-    ("batch.kubernetes.io/", "belongs to the job controller"),
-    ("downscaler/", "scales the workload down"),
-    ("kube-downscaler/", "scales the workload down"),
-    ("janitor/", "deletes the object later"),
-    ("k8s-ttl-controller.twin.sh/", "deletes the object later"),
-    ("cleanup.kyverno.io/", "deletes the object later"),
-    ("hnc.x-k8s.io/", "copies or deletes objects of other namespaces"),
-    ("cnpg.io/", "hibernates or fences a database"),
-    ("argocd.argoproj.io/", "decides what is synced or pruned"),
-    ("rollout.argoproj.io/", "belongs to the rollout controller"),
-    ("kustomize.toolkit.fluxcd.io/", "decides what is reconciled or pruned"),
-    ("helm.toolkit.fluxcd.io/", "decides what is reconciled or pruned"),
-    ("reconcile.fluxcd.io/", "decides what is reconciled or pruned"),
-    ("helm.sh/", "decides what helm runs or an uninstall deletes"),
-    ("meta.helm.sh/", "decides which release owns the object"),
-    ("objectset.rio.cattle.io/", "decides which release owns the object"),
-    ("config.kubernetes.io/", "decides what the next apply removes"),
-    ("control-plane.alpha.kubernetes.io/leader", "decides who leads"),
-    ("service.beta.kubernetes.io/", "changes the load balancer"),
-    ("service.alpha.kubernetes.io/", "changes how traffic is routed"),
-    ("service.kubernetes.io/", "changes how traffic is routed"),
-    ("cloud.google.com/", "changes the load balancer"),
-    ("networking.gke.io/", "changes the load balancer"),
-    ("alb.ingress.kubernetes.io/", "changes the load balancer"),
-    ("ingress.kubernetes.io/", "changes how traffic is routed"),
-    ("nginx.ingress.kubernetes.io/", "changes how traffic is routed"),
-    ("traefik.ingress.kubernetes.io/", "changes how traffic is routed"),
-    ("haproxy.org/", "changes how traffic is routed"),
-    ("kubernetes.io/ingress.class", "changes who routes the traffic"),
-    ("ingressclass.kubernetes.io/", "changes who routes the traffic"),
-    ("external-dns.alpha.kubernetes.io/", "changes names in DNS"),
-    ("cert-manager.io/", "changes certificates"),
-    ("acme.cert-manager.io/", "changes certificates"),
-    ("endpoints.kubernetes.io/", "changes how traffic is routed"),
-    ("storageclass.kubernetes.io/", "changes where new volumes come from"),
-    ("storageclass.beta.kubernetes.io/", "changes where new volumes come from"),
-    ("snapshot.storage.kubernetes.io/", "belongs to the snapshot controller"),
-    ("volume.beta.kubernetes.io/", "belongs to the volume controller"),
-    ("pv.kubernetes.io/", "belongs to the volume controller"),
-    ("volume.kubernetes.io/", "belongs to the volume controller"),
-    ("controller.kubernetes.io/pod-deletion-cost", "decides which pods go first"),
-    ("cluster-autoscaler.kubernetes.io/", "decides which nodes are drained"),
-    ("karpenter.sh/", "decides which nodes are drained"),
-    ("descheduler.alpha.kubernetes.io/", "decides which pods are evicted"),
-    ("scheduler.alpha.kubernetes.io/", "changes where pods run"),
-    ("kubernetes.io/service-account.", "turns a Secret into a credential"),
-    ("reloader.stakater.com/", "restarts workloads"),
-    ("secret.reloader.stakater.com/", "restarts workloads"),
-    ("configmap.reloader.stakater.com/", "restarts workloads"),
-    ("crossplane.io/", "changes what is made outside the cluster"),
-    ("cnrm.cloud.google.com/", "changes what is made outside the cluster"),
-    ("velero.io/", "changes what a backup runs or keeps"),
-    ("backup.velero.io/", "changes what a backup runs or keeps"),
-    ("pre.hook.backup.velero.io/", "runs code in pods"),
-    ("post.hook.backup.velero.io/", "runs code in pods"),
+/// A key, or a prefix that ends in `/`, `-`, `_` or `.`; on which kinds it means something; what it does.
+/// A key of a pod template is one of the pods that are made by it.
+type Row = (&'static str, &'static [&'static str], &'static str);
+
+const ANY: &[&str] = &[];
+const DATA: &[&str] = &["configmaps", "secrets"];
+const PODS: &[&str] = &["pods"];
+const MESH: &[&str] = &["namespaces", "pods"];
+const NODES: &[&str] = &["nodes"];
+const NAMESPACES: &[&str] = &["namespaces"];
+const ACCOUNTS: &[&str] = &["serviceaccounts"];
+
+const GRANTS: &str = "decides which rights outside the cluster come with it";
+const PROJECT: &str = "decides who may use the namespace";
+
+/// Keys by which whoever may use the object gets rights, or loses them.
+const GRANTING: &[Row] = &[
+    ("eks.amazonaws.com/audience", ACCOUNTS, GRANTS),
+    ("eks.amazonaws.com/role-arn", ACCOUNTS, GRANTS),
+    ("iam.gke.io/gcp-service-account", ACCOUNTS, GRANTS),
+    ("azure.workload.identity/client-id", ACCOUNTS, GRANTS),
+    ("azure.workload.identity/tenant-id", ACCOUNTS, GRANTS),
+    ("pod-identity.alibabacloud.com/role-name", ACCOUNTS, GRANTS),
+    ("vault.hashicorp.com/alias-metadata-", ACCOUNTS, GRANTS),
+    ("field.cattle.io/projectId", NAMESPACES, PROJECT),
+    ("iam.amazonaws.com/allowed-roles", NAMESPACES, GRANTS),
+    ("iam.amazonaws.com/permitted", NAMESPACES, GRANTS),
+    ("aadpodidbinding", PODS, GRANTS),
+    ("iam.amazonaws.com/role", PODS, GRANTS),
+    ("k8s.aliyun.com/ram-role-name", PODS, GRANTS),
 ];
 
-/// Label keys, or prefixes, and what they do.
-const LABELS: &[(&str, &str)] = &[
-    ("cleanup.kyverno.io/", "deletes the object later"),
-    ("service.kubernetes.io/", "changes who routes the service"),
-    ("kubernetes.io/service-name", "changes which service the endpoints are of"),
-    ("endpointslice.kubernetes.io/", "changes who manages the endpoints"),
-    ("endpoints.kubernetes.io/", "changes who manages the endpoints"),
-    ("node-role.kubernetes.io/", "changes what runs on the node"),
-    ("node.kubernetes.io/", "changes what runs on the node"),
-    ("pod-security.kubernetes.io/", "changes what pods may do"),
-    ("kubernetes.io/metadata.name", "is what selectors know the namespace by"),
-    ("app.kubernetes.io/managed-by", "decides which tool owns the object"),
-    ("app.kubernetes.io/instance", "decides which tool owns the object"),
-    ("argocd.argoproj.io/", "decides what is synced or pruned"),
-    ("kustomize.toolkit.fluxcd.io/", "decides what is reconciled or pruned"),
-    ("helm.toolkit.fluxcd.io/", "decides what is reconciled or pruned"),
-    ("objectset.rio.cattle.io/", "decides which release owns the object"),
-    ("hnc.x-k8s.io/", "copies or deletes objects of other namespaces"),
-    ("kueue.x-k8s.io/", "suspends the workload until a queue admits it"),
-    ("istio-injection", "changes what runs beside the pods"),
-    ("istio.io/", "changes what runs beside the pods"),
-    ("topology.istio.io/", "changes how traffic is routed"),
+const ACTING: &[Row] = &[
+    ("argocd.argoproj.io/secret-type", ANY, "gives Argo CD a cluster or a repository"),
+    ("replicator.v1.mittwald.de/", ANY, "is copied to other namespaces"),
+    ("reflector.v1.k8s.emberstack.com/", ANY, "is copied to other namespaces"),
+    ("hnc.x-k8s.io/", ANY, "copies or deletes objects of other namespaces"),
+    ("deprecated.deployment.rollback.to", ANY, "rolls the deployment back"),
+    ("deployment.kubernetes.io/", ANY, "belongs to the deployment controller"),
+    ("autoscaling.alpha.kubernetes.io/", ANY, "rewrites the autoscaler's spec"),
+    ("autoscaling.keda.sh/", ANY, "pauses or sets an autoscaler"),
+    ("scaledobject.keda.sh/", ANY, "pauses or sets an autoscaler"),
+    ("batch.kubernetes.io/", ANY, "belongs to the job controller"),
+    ("downscaler/", ANY, "scales the workload down"),
+    ("kube-downscaler/", ANY, "scales the workload down"),
+    ("janitor/", ANY, "deletes the object later"),
+    ("k8s-ttl-controller.twin.sh/", ANY, "deletes the object later"),
+    ("cleanup.kyverno.io/", ANY, "deletes the object later"),
+    ("cnpg.io/", ANY, "hibernates or fences a database"),
+    ("argocd.argoproj.io/", ANY, "decides what is synced or pruned"),
+    ("rollout.argoproj.io/", ANY, "belongs to the rollout controller"),
+    ("kustomize.toolkit.fluxcd.io/", ANY, "decides what is reconciled or pruned"),
+    ("helm.toolkit.fluxcd.io/", ANY, "decides what is reconciled or pruned"),
+    ("reconcile.fluxcd.io/", ANY, "decides what is reconciled or pruned"),
+    ("helm.sh/", ANY, "decides what helm runs or an uninstall deletes"),
+    ("meta.helm.sh/", ANY, "decides which release owns the object"),
+    ("objectset.rio.cattle.io/", ANY, "decides which release owns the object"),
+    ("config.kubernetes.io/", ANY, "decides what the next apply removes"),
+    ("control-plane.alpha.kubernetes.io/leader", ANY, "decides who leads"),
+    ("service.beta.kubernetes.io/", ANY, "changes the load balancer"),
+    ("service.alpha.kubernetes.io/", ANY, "changes how traffic is routed"),
+    ("service.kubernetes.io/", ANY, "changes how traffic is routed"),
+    ("cloud.google.com/", ANY, "changes the load balancer"),
+    ("networking.gke.io/", ANY, "changes the load balancer"),
+    ("alb.ingress.kubernetes.io/", ANY, "changes the load balancer"),
+    ("ingress.kubernetes.io/", ANY, "changes how traffic is routed"),
+    ("nginx.ingress.kubernetes.io/", ANY, "changes how traffic is routed"),
+    ("traefik.ingress.kubernetes.io/", ANY, "changes how traffic is routed"),
+    ("haproxy.org/", ANY, "changes how traffic is routed"),
+    ("kubernetes.io/ingress.class", ANY, "changes who routes the traffic"),
+    ("ingressclass.kubernetes.io/", ANY, "changes who routes the traffic"),
+    ("external-dns.alpha.kubernetes.io/", ANY, "changes names in DNS"),
+    ("cert-manager.io/", ANY, "changes certificates"),
+    ("acme.cert-manager.io/", ANY, "changes certificates"),
+    ("endpoints.kubernetes.io/", ANY, "changes how traffic is routed"),
+    ("storageclass.kubernetes.io/", ANY, "changes where new volumes come from"),
+    ("storageclass.beta.kubernetes.io/", ANY, "changes where new volumes come from"),
+    ("snapshot.storage.kubernetes.io/", ANY, "belongs to the snapshot controller"),
+    ("volume.beta.kubernetes.io/", ANY, "belongs to the volume controller"),
+    ("pv.kubernetes.io/", ANY, "belongs to the volume controller"),
+    ("volume.kubernetes.io/", ANY, "belongs to the volume controller"),
+    ("controller.kubernetes.io/pod-deletion-cost", ANY, "decides which pods go first"),
+    ("cluster-autoscaler.kubernetes.io/", ANY, "decides which nodes are drained"),
+    ("karpenter.sh/", ANY, "decides which nodes are drained"),
+    ("descheduler.alpha.kubernetes.io/", ANY, "decides which pods are evicted"),
+    ("scheduler.alpha.kubernetes.io/", ANY, "changes where pods run"),
+    ("kubernetes.io/service-account.", ANY, "turns a Secret into a credential"),
+    ("reloader.stakater.com/", ANY, "restarts workloads"),
+    ("secret.reloader.stakater.com/", ANY, "restarts workloads"),
+    ("configmap.reloader.stakater.com/", ANY, "restarts workloads"),
+    ("crossplane.io/", ANY, "changes what is made outside the cluster"),
+    ("cnrm.cloud.google.com/", ANY, "changes what is made outside the cluster"),
+    ("velero.io/", ANY, "changes what a backup runs or keeps"),
+    ("backup.velero.io/", ANY, "changes what a backup runs or keeps"),
+    ("pre.hook.backup.velero.io/", ANY, "runs code in pods"),
+    ("post.hook.backup.velero.io/", ANY, "runs code in pods"),
+    ("kubernetes.io/service-name", ANY, "changes which service the endpoints are of"),
+    ("endpointslice.kubernetes.io/", ANY, "changes who manages the endpoints"),
+    ("node-role.kubernetes.io/", ANY, "changes what runs on the node"),
+    ("node.kubernetes.io/", ANY, "changes what runs on the node"),
+    ("pod-security.kubernetes.io/", ANY, "changes what pods may do"),
+    ("kubernetes.io/metadata.name", ANY, "is what selectors know the namespace by"),
+    ("app.kubernetes.io/managed-by", ANY, "decides which tool owns the object"),
+    ("app.kubernetes.io/instance", ANY, "decides which tool owns the object"),
+    ("kueue.x-k8s.io/", ANY, "suspends the workload until a queue admits it"),
+    ("istio-injection", ANY, "changes what runs beside the pods"),
+    ("istio.io/", ANY, "changes what runs beside the pods"),
+    ("topology.istio.io/", ANY, "changes how traffic is routed"),
+    ("sidecar.istio.io/", MESH, "changes what runs beside the containers"),
+    ("proxy.istio.io/", MESH, "changes what runs beside the containers"),
+    ("inject.istio.io/", MESH, "changes what runs beside the containers"),
+    ("traffic.sidecar.istio.io/", MESH, "changes how traffic is routed"),
+    ("linkerd.io/", MESH, "changes what runs beside the containers"),
+    ("config.linkerd.io/", MESH, "changes what runs beside the containers"),
+    ("dapr.io/", MESH, "changes what runs beside the containers"),
+    ("vault.hashicorp.com/", PODS, "changes what runs beside the containers"),
+    ("consul.hashicorp.com/", MESH, "changes what runs beside the containers"),
+    ("instrumentation.opentelemetry.io/", MESH, "changes what runs beside the containers"),
+    ("sidecar.opentelemetry.io/", MESH, "changes what runs beside the containers"),
+    ("admission.datadoghq.com/", MESH, "changes what runs beside the containers"),
+    ("container.apparmor.security.beta.kubernetes.io/", PODS, "changes what the containers may do"),
+    ("seccomp.security.alpha.kubernetes.io/", PODS, "changes what the containers may do"),
+    ("container.seccomp.security.alpha.kubernetes.io/", PODS, "changes what the containers may do"),
+    ("io.kubernetes.cri-o.", PODS, "changes what the containers may do"),
+    ("k8s.v1.cni.cncf.io/", PODS, "changes the pods' network"),
+    ("cni.projectcalico.org/", PODS, "changes the pods' network"),
+    ("kubernetes.io/ingress-bandwidth", PODS, "changes the pods' network"),
+    ("kubernetes.io/egress-bandwidth", PODS, "changes the pods' network"),
+    ("istio/", DATA, "gives Istio a cluster or its keys"),
+    ("grafana_", DATA, "is loaded by Grafana"),
+    ("k8s-sidecar-target-directory", DATA, "decides where a sidecar writes it"),
+    ("sealedsecrets.bitnami.com/", DATA, "opens sealed Secrets, or lets them be replaced"),
+    ("openpolicyagent.org/", DATA, "is a policy that decides what others may do"),
+    ("jenkins.io/", DATA, "gives Jenkins a credential"),
+    ("multicluster.linkerd.io/", ANY, "gives Linkerd a cluster, or decides what it mirrors"),
+    ("mirror.linkerd.io/", ANY, "gives Linkerd a cluster, or decides what it mirrors"),
+    ("com.openfaas.", ANY, "scales the workload, also to zero"),
+    ("io.katacontainers.", PODS, "changes what the containers run on"),
+    ("flannel.alpha.coreos.com/", NODES, "changes the node's network"),
+    ("projectcalico.org/", NODES, "changes the node's network"),
+    ("machineconfiguration.openshift.io/", NODES, "drains and restarts the node"),
 ];
 
-/// Annotations of a pod template that change what runs in its pods, beside those above.
-const TEMPLATE: &[(&str, &str)] = &[
-    ("sidecar.istio.io/", "changes what runs beside the containers"),
-    ("proxy.istio.io/", "changes what runs beside the containers"),
-    ("inject.istio.io/", "changes what runs beside the containers"),
-    ("traffic.sidecar.istio.io/", "changes how traffic is routed"),
-    ("linkerd.io/", "changes what runs beside the containers"),
-    ("config.linkerd.io/", "changes what runs beside the containers"),
-    ("dapr.io/", "changes what runs beside the containers"),
-    ("vault.hashicorp.com/", "changes what runs beside the containers"),
-    ("consul.hashicorp.com/", "changes what runs beside the containers"),
-    ("instrumentation.opentelemetry.io/", "changes what runs beside the containers"),
-    ("sidecar.opentelemetry.io/", "changes what runs beside the containers"),
-    ("admission.datadoghq.com/", "changes what runs beside the containers"),
-    ("container.apparmor.security.beta.kubernetes.io/", "changes what the containers may do"),
-    ("seccomp.security.alpha.kubernetes.io/", "changes what the containers may do"),
-    ("container.seccomp.security.alpha.kubernetes.io/", "changes what the containers may do"),
-    ("io.kubernetes.cri-o.", "changes what the containers may do"),
-    ("k8s.v1.cni.cncf.io/", "changes the pods' network"),
-    ("cni.projectcalico.org/", "changes the pods' network"),
-    ("kubernetes.io/ingress-bandwidth", "changes the pods' network"),
-    ("kubernetes.io/egress-bandwidth", "changes the pods' network"),
-];
-
-/// What makes even a new object of a harmless kind act: credentials that are taken up, copies that
-/// are made elsewhere. Owner tools' own marks are left out, as most new objects carry them.
-const ON_CREATE: &[(&str, &str)] = &[
-    ("argocd.argoproj.io/secret-type", "gives Argo CD a cluster or a repository"),
-    ("replicator.v1.mittwald.de/", "is copied to other namespaces"),
-    ("reflector.v1.k8s.emberstack.com/", "is copied to other namespaces"),
-    ("hnc.x-k8s.io/", "copies or deletes objects of other namespaces"),
+/// Labels by whose value a tool finds its ConfigMaps and Secrets, where others use the key, too.
+const VALUES: &[(&str, &str)] = &[
+    ("app.kubernetes.io/part-of", "argocd"),
+    ("createdBy", "helm"),
+    ("owner", "helm"),
+    ("OWNER", "TILLER"),
+    ("tfstate", "true"),
 ];
 
 /// Kinds whose labels something selects by, whatever the key.
@@ -134,43 +166,41 @@ const SELECTED: &[(&str, &str)] = &[
     ("resourceslices", "devices are selected by labels"),
 ];
 
-/// What a change of this annotation on this kind of object is known to set off.
-pub(crate) fn annotation(resource: &str, key: &str) -> Option<&'static str> {
-    find(ANNOTATIONS, key).or_else(|| find(ON_CREATE, key)).or_else(|| match resource {
-        // The annotations of a node in some tool's name are orders to its agent on the node.
-        "nodes" if key.contains('/') => Some("is read by what runs on the node"),
-        _ => None,
-    })
+/// What a change of this key on this kind of object is known to set off; of a pod template, on `pods`.
+pub(crate) fn known(resource: &str, key: &str) -> Option<&'static str> {
+    find(GRANTING, resource, key).or_else(|| find(ACTING, resource, key))
 }
 
-/// Whether something selects objects of this kind by labels, whatever the key.
-pub(crate) fn is_selected(resource: &str) -> bool {
-    SELECTED.iter().any(|(it, _)| *it == resource)
+/// Whether this key is known to give rights on an object of this kind.
+pub(crate) fn gives_rights(resource: &str, key: &str) -> bool {
+    find(GRANTING, resource, key).is_some()
 }
 
-/// What a change of this annotation of a pod template is known to set off, beside a restart.
-pub(crate) fn template_annotation(key: &str) -> Option<&'static str> {
-    find(TEMPLATE, key).or_else(|| annotation("pods", key))
+/// Whether this key is known to give rights on an object of any kind.
+pub(crate) fn gives_rights_somewhere(key: &str) -> bool {
+    GRANTING.iter().any(|(known, ..)| fits(known, key))
 }
 
-/// What a change of this label on this kind of object is known to set off.
-pub(crate) fn label(resource: &str, key: &str) -> Option<&'static str> {
-    find(LABELS, key)
-        .or_else(|| find(ON_CREATE, key))
-        .or_else(|| SELECTED.iter().find(|(it, _)| *it == resource).map(|(_, why)| *why))
+/// By what objects of this kind are selected by labels, whatever the key; `None` where by nothing.
+pub(crate) fn selected(resource: &str) -> Option<&'static str> {
+    SELECTED.iter().find(|(it, _)| *it == resource).map(|(_, why)| *why)
 }
 
-/// What this label or annotation is known to make of a new object that would be inert without it.
-pub(crate) fn on_create(key: &str) -> Option<&'static str> {
-    find(ON_CREATE, key)
+/// Whether a tool finds what it reads by this value of a label.
+pub(crate) fn is_looked_for(label: &str, value: &str) -> bool {
+    VALUES.contains(&(label, value))
 }
 
-fn find(table: &[(&'static str, &'static str)], key: &str) -> Option<&'static str> {
-    let matches = |known: &str| match known.ends_with(['/', '-', '.']) {
+fn find(table: &[Row], resource: &str, key: &str) -> Option<&'static str> {
+    let is_on = |on: &[&str]| on.is_empty() || on.contains(&resource);
+    table.iter().find(|(known, on, _)| fits(known, key) && is_on(on)).map(|(.., does)| *does)
+}
+
+fn fits(known: &str, key: &str) -> bool {
+    match known.ends_with(['/', '-', '_', '.']) {
         true => key.starts_with(known),
         false => key == known,
-    };
-    table.iter().find(|(known, _)| matches(known)).map(|(_, why)| *why)
+    }
 }
 
 #[cfg(test)]
@@ -180,22 +210,39 @@ mod tests {
     #[test]
     fn tells_orders_from_notes() {
         let table = [
-            (annotation("deployments", "note"), false),
-            (annotation("deployments", "kubernetes.io/change-cause"), false),
-            (annotation("deployments", "deprecated.deployment.rollback.to"), true),
-            (annotation("deployments", "downscaler/force-downtime"), true),
-            (annotation("nodes", "note"), false),
-            (annotation("nodes", "flannel.alpha.coreos.com/public-ip"), true),
-            (template_annotation("kubectl.kubernetes.io/restartedAt"), false),
-            (template_annotation("sidecar.istio.io/inject"), true),
-            (label("deployments", "team"), false),
-            (label("pods", "team"), true),
-            (label("deployments", "cleanup.kyverno.io/ttl"), true),
-            (on_create("app.kubernetes.io/managed-by"), false),
-            (on_create("argocd.argoproj.io/secret-type"), true),
+            (known("deployments", "note"), false),
+            (known("deployments", "kubernetes.io/change-cause"), false),
+            (known("deployments", "deprecated.deployment.rollback.to"), true),
+            (known("deployments", "downscaler/force-downtime"), true),
+            (known("deployments", "team"), false),
+            (known("deployments", "cleanup.kyverno.io/ttl"), true),
+            (known("deployments", "velero.io/exclude-from-backup"), true),
+            (known("nodes", "note"), false),
+            (known("nodes", "flannel.alpha.coreos.com/public-ip"), true),
+            (known("pods", "kubectl.kubernetes.io/restartedAt"), false),
+            (known("pods", "sidecar.istio.io/inject"), true),
+            (known("namespaces", "linkerd.io/inject"), true),
+            (known("pods", "linkerd.io/inject"), true),
+            (known("pods", "vault.hashicorp.com/agent-inject"), true),
+            (known("serviceaccounts", "vault.hashicorp.com/agent-inject"), false),
+            (known("configmaps", "grafana_dashboard"), true),
+            (known("deployments", "grafana_dashboard"), false),
+            (known("secrets", "argocd.argoproj.io/secret-type"), true),
+            (selected("pods"), true),
+            (selected("deployments"), false),
         ];
         for (index, (found, want)) in table.into_iter().enumerate() {
             assert_eq!(found.is_some(), want, "row {index}");
+        }
+    }
+
+    #[test]
+    fn every_row_is_the_first_that_fits_it() {
+        for table in [GRANTING, ACTING] {
+            for (key, on, does) in table {
+                let on = on.first().copied().unwrap_or("deployments");
+                assert_eq!(find(table, on, key), Some(*does), "{key}");
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Keys that come to a ConfigMap or Secret are harmless where nobody reads them. A workload that takes it
-//! whole (`envFrom`, a mounted directory) reads whatever comes: that is a change of its environment, and
-//! runs with its next restart.
+//! whole (`envFrom`, a mounted directory) reads whatever comes, and so does a controller that is told its
+//! name: that is a change of its environment, and runs with its next restart at the latest.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use effects::{
     About, Effect, EffectKind,
@@ -10,24 +10,49 @@ use effects::{
 };
 use serde_json::Value;
 
-use crate::{call::Write, pod, seen::Seen, view::ClusterView};
+use crate::{call::Write, pod, readers::Coming, seen::Seen, view::ClusterView};
 
 /// A write waits so long for this, and then counts as the worst.
 const TIME_MAX: Duration = Duration::from_secs(5);
 /// Users that an effect names.
 const NAMED_MAX: usize = 6;
 
-/// What has pods: its path below a namespace, its kind, and where in it a pod's spec is.
-const WORKLOADS: [(&str, &str, &str, &str); 8] = [
-    ("/api/v1", "pods", "pod", "/spec"),
-    ("/apis/apps/v1", "deployments", "deployment", "/spec/template/spec"),
-    ("/apis/apps/v1", "statefulsets", "statefulset", "/spec/template/spec"),
-    ("/apis/apps/v1", "daemonsets", "daemonset", "/spec/template/spec"),
-    ("/apis/apps/v1", "replicasets", "replicaset", "/spec/template/spec"),
-    ("/api/v1", "replicationcontrollers", "replicationcontroller", "/spec/template/spec"),
-    ("/apis/batch/v1", "jobs", "job", "/spec/template/spec"),
-    ("/apis/batch/v1", "cronjobs", "cronjob", "/spec/jobTemplate/spec/template/spec"),
+/// What may read a ConfigMap or Secret of its namespace: its path below a namespace, its plural and its kind.
+struct Reader {
+    api: &'static str,
+    resource: &'static str,
+    kind: &'static str,
+    /// Where in it the pods are that it makes, or is; `None` where there are none.
+    pods: Option<&'static str>,
+}
+
+const fn makes_pods(
+    api: &'static str,
+    resource: &'static str,
+    kind: &'static str,
+    pods: &'static str,
+) -> Reader {
+    Reader { api, resource, kind, pods: Some(pods) }
+}
+
+const WORKLOADS: [Reader; 8] = [
+    makes_pods("/api/v1", "pods", "pod", ""),
+    makes_pods("/apis/apps/v1", "deployments", "deployment", "/spec/template"),
+    makes_pods("/apis/apps/v1", "statefulsets", "statefulset", "/spec/template"),
+    makes_pods("/apis/apps/v1", "daemonsets", "daemonset", "/spec/template"),
+    makes_pods("/apis/apps/v1", "replicasets", "replicaset", "/spec/template"),
+    makes_pods("/api/v1", "replicationcontrollers", "replicationcontroller", "/spec/template"),
+    makes_pods("/apis/batch/v1", "jobs", "job", "/spec/template"),
+    makes_pods("/apis/batch/v1", "cronjobs", "cronjob", "/spec/jobTemplate/spec/template"),
 ];
+const INGRESSES: Reader = Reader {
+    api: "/apis/networking.k8s.io/v1",
+    resource: "ingresses",
+    kind: "ingress",
+    pods: None,
+};
+const ACCOUNTS: Reader =
+    Reader { api: "/api/v1", resource: "serviceaccounts", kind: "serviceaccount", pods: None };
 
 /// Adds to the effects that an environment changes, where keys come that somebody reads, or where nobody
 /// can tell. Only production asks about it.
@@ -42,8 +67,8 @@ pub(crate) async fn weigh(
     if !attributes.api_group.is_empty() || !holds_data || !write.class.production {
         return;
     }
-    let Some(added) = effects.iter().find_map(|it| added(it, seen)) else { return };
-    let found = tokio::time::timeout(TIME_MAX, users(view, write, &added)).await;
+    let Some(coming) = effects.iter().find_map(|it| coming(it, seen)) else { return };
+    let found = tokio::time::timeout(TIME_MAX, users(view, write, &coming)).await;
     let environment = match found.ok().flatten() {
         Some(users) if users.is_empty() => return,
         Some(mut users) => {
@@ -55,18 +80,16 @@ pub(crate) async fn weigh(
     };
     let parts = Parts { parts: vec![Part::Environment(environment)], more: 0 };
     let (kind, about) = (EffectKind::ChangeTemplate, About::Parts(parts));
-    effects.push(Effect { kind, object: added.object, about });
+    effects.push(Effect { kind, object: coming.object, about });
 }
 
-/// An object to which keys come.
-struct Added {
-    object: effects::ObjectRef,
-    /// `None` where there are more than are named.
-    keys: Option<Vec<String>>,
-}
-
-fn added(effect: &Effect, seen: &Seen) -> Option<Added> {
+fn coming(effect: &Effect, seen: &Seen) -> Option<Coming> {
     let object = effect.object.clone();
+    let new = seen.new.as_ref();
+    // What selects it by a label gets it, or loses it, with all that is in it.
+    let labels =
+        keys_at(new, "/metadata/labels").chain(keys_at(seen.live.as_ref(), "/metadata/labels"));
+    let labels = labels.collect();
     match (effect.kind, &effect.about) {
         (EffectKind::AddData, About::Parts(parts)) => {
             let key = |part: &Part| match part {
@@ -74,34 +97,63 @@ fn added(effect: &Effect, seen: &Seen) -> Option<Added> {
                 _ => None,
             };
             let keys = (parts.more == 0).then(|| parts.parts.iter().filter_map(key).collect());
-            Some(Added { object, keys })
+            Some(Coming { object, keys, labels })
+        }
+        (EffectKind::ChangeLabels, About::Parts(parts)) => {
+            let is_label = |part: &Part| matches!(part, Part::Label(_));
+            let is_relabelled = parts.more > 0 || parts.parts.iter().any(is_label);
+            is_relabelled.then_some(Coming { object, keys: Some(BTreeSet::new()), labels })
         }
         // Who waits for an object, or does without it, names it before it is there.
-        (EffectKind::CreateInert | EffectKind::CreateActive, _) if !object.name.is_empty() => {
-            let maps = ["/data", "/stringData", "/binaryData"].into_iter();
-            let maps = maps.filter_map(|path| seen.new.as_ref()?.pointer(path)?.as_object());
-            let keys: Vec<String> = maps.flat_map(serde_json::Map::keys).cloned().collect();
-            (!keys.is_empty()).then_some(Added { object, keys: Some(keys) })
+        (EffectKind::CreateInert | EffectKind::CreateActive, _) => {
+            let data = ["/data", "/stringData", "/binaryData"].into_iter();
+            let keys: BTreeSet<String> = data.flat_map(|path| keys_at(new, path)).collect();
+            (!keys.is_empty()).then_some(Coming { object, keys: Some(keys), labels })
         }
         _ => None,
     }
 }
 
+fn keys_at<'a>(object: Option<&'a Value>, path: &str) -> impl Iterator<Item = String> + use<'a> {
+    let map = object.and_then(|it| it.pointer(path)).and_then(Value::as_object);
+    map.into_iter().flat_map(serde_json::Map::keys).cloned()
+}
+
 /// Who in the namespace reads what comes, as `deployment web`; `None` where not all of them can be seen.
-async fn users(view: &ClusterView, write: &Write, added: &Added) -> Option<Vec<String>> {
+async fn users(view: &ClusterView, write: &Write, coming: &Coming) -> Option<Vec<String>> {
     let namespace = &write.attributes().namespace;
+    let accounts = (coming.object.resource == "secrets").then_some(&ACCOUNTS);
     let mut users = Vec::new();
-    for (api, resource, kind, spec) in WORKLOADS {
+    for reader in WORKLOADS.iter().chain([&INGRESSES]).chain(accounts) {
+        let Reader { api, resource, kind, .. } = reader;
         let collection = format!("{api}/namespaces/{namespace}/{resource}");
         for item in view.all(write, resource, &collection, "").await? {
             let name = item.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             // Its owner says it once, where that is looked at.
-            if !is_of_workload(&item) && item.pointer(spec).is_some_and(|pod| reads(pod, added)) {
+            if !is_of_workload(&item) && reader.reads(&item, coming) {
                 users.push(format!("{kind} {name}"));
             }
         }
     }
     Some(users)
+}
+
+impl Reader {
+    fn reads(&self, object: &Value, coming: &Coming) -> bool {
+        let pods = self.pods.and_then(|path| object.pointer(path));
+        let spec = pods.and_then(|it| it.get("spec"));
+        if spec.is_some_and(|spec| coming.is_selected_by_pod(spec)) {
+            return true;
+        }
+        let is_read = || match self.resource {
+            "serviceaccounts" => coming.is_read_by_account(object),
+            "ingresses" => coming.is_read_by_ingress(object),
+            _ => spec.is_some_and(|spec| coming.is_read_by_pod(spec)),
+        };
+        let metadata = [object.get("metadata"), pods.and_then(|it| it.get("metadata"))];
+        let is_named = || metadata.into_iter().any(|it| coming.is_named_in_annotations(it));
+        coming.has_keys() && (is_read() || is_named())
+    }
 }
 
 /// Whether another of [`WORKLOADS`] made it. What an operator makes of a resource of its own is looked at
@@ -110,145 +162,9 @@ fn is_of_workload(object: &Value) -> bool {
     pod::controller(object).is_some_and(|owner| {
         let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
         let (api, kind) = (text("apiVersion"), text("kind").to_ascii_lowercase());
-        WORKLOADS.iter().any(|(path, _, known, _)| {
-            let version = path.trim_start_matches("/apis/").trim_start_matches("/api/");
-            *known == kind && version == api
+        WORKLOADS.iter().any(|it| {
+            let version = it.api.trim_start_matches("/apis/").trim_start_matches("/api/");
+            it.kind == kind && version == api
         })
     })
-}
-
-/// Whether a pod takes the object whole, or names one of the keys that come.
-fn reads(pod: &Value, added: &Added) -> bool {
-    let containers = ["/containers", "/initContainers", "/ephemeralContainers"];
-    let mut containers = containers.into_iter().flat_map(|list| each(pod, list));
-    let mut volumes = each(pod, "/volumes").iter();
-    containers.any(|it| container_reads(it, added)) || volumes.any(|it| volume_reads(it, added))
-}
-
-fn container_reads(container: &Value, added: &Added) -> bool {
-    let (whole, one) = match added.object.resource.as_str() {
-        "secrets" => ("/secretRef/name", "/valueFrom/secretKeyRef"),
-        _ => ("/configMapRef/name", "/valueFrom/configMapKeyRef"),
-    };
-    let name = Some(added.object.name.as_str());
-    each(container, "/envFrom").iter().any(|it| text(it, whole) == name)
-        || each(container, "/env").iter().filter_map(|it| it.pointer(one)).any(|it| {
-            text(it, "/name") == name && text(it, "/key").is_none_or(|key| added.comes(key))
-        })
-}
-
-fn volume_reads(volume: &Value, added: &Added) -> bool {
-    let (field, name) = match added.object.resource.as_str() {
-        "secrets" => ("/secret", "/secretName"),
-        _ => ("/configMap", "/name"),
-    };
-    let is_it = |source: &Value, name: &str| {
-        let items = each(source, "/items");
-        text(source, name) == Some(&added.object.name)
-            && (items.is_empty()
-                || items.iter().filter_map(|it| text(it, "/key")).any(|key| added.comes(key)))
-    };
-    let sources = each(volume, "/projected/sources").iter();
-    volume.pointer(field).is_some_and(|it| is_it(it, name))
-        || sources.filter_map(|it| it.pointer(field)).any(|it| is_it(it, "/name"))
-        // What a driver makes of a Secret is not known.
-        || (added.object.resource == "secrets" && names(volume, &added.object.name))
-}
-
-/// Whether anything but the sources that Kubernetes itself reads names the Secret.
-fn names(volume: &Value, name: &str) -> bool {
-    let fields = volume.as_object().into_iter().flatten();
-    let others = fields.filter(|(key, _)| !matches!(key.as_str(), "name" | "secret" | "projected"));
-    others.into_iter().any(|(_, source)| {
-        ["/secretName", "/secretRef/name", "/nodePublishSecretRef/name"]
-            .into_iter()
-            .any(|path| text(source, path) == Some(name))
-    })
-}
-
-impl Added {
-    fn comes(&self, key: &str) -> bool {
-        self.keys.as_ref().is_none_or(|keys| keys.iter().any(|it| it == key))
-    }
-}
-
-fn each<'a>(value: &'a Value, path: &str) -> &'a [Value] {
-    value.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
-    value.pointer(path).and_then(Value::as_str)
-}
-
-#[cfg(test)]
-mod tests {
-    use effects::ObjectRef;
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn finds_who_reads_what_comes() {
-        let added = |resource: &str| Added {
-            object: ObjectRef {
-                resource: resource.into(),
-                name: "app".into(),
-                ..ObjectRef::default()
-            },
-            keys: Some(vec!["new".into()]),
-        };
-        let pod = |container: Value, volume: Value| json!({"containers": [container], "volumes": [volume]});
-        let env = |field: &str, key: &str| {
-            pod(
-                json!({"env": [{"name": "A", "valueFrom": {field: {"name": "app", "key": key}}}]}),
-                json!({}),
-            )
-        };
-        let table = [
-            (
-                "configmaps",
-                pod(json!({"envFrom": [{"configMapRef": {"name": "app"}}]}), json!({})),
-                true,
-            ),
-            (
-                "configmaps",
-                pod(json!({"envFrom": [{"secretRef": {"name": "app"}}]}), json!({})),
-                false,
-            ),
-            ("secrets", pod(json!({"envFrom": [{"secretRef": {"name": "app"}}]}), json!({})), true),
-            ("configmaps", env("configMapKeyRef", "old"), false),
-            ("configmaps", env("configMapKeyRef", "new"), true),
-            ("secrets", env("secretKeyRef", "new"), true),
-            ("configmaps", pod(json!({}), json!({"configMap": {"name": "app"}})), true),
-            ("configmaps", pod(json!({}), json!({"configMap": {"name": "other"}})), false),
-            (
-                "configmaps",
-                pod(
-                    json!({}),
-                    json!({"configMap": {"name": "app",
-                "items": [{"key": "old", "path": "x"}]}}),
-                ),
-                false,
-            ),
-            (
-                "configmaps",
-                pod(
-                    json!({}),
-                    json!({"projected": {"sources": [
-                {"configMap": {"name": "app"}}]}}),
-                ),
-                true,
-            ),
-            ("secrets", pod(json!({}), json!({"secret": {"secretName": "app"}})), true),
-            (
-                "secrets",
-                pod(json!({}), json!({"csi": {"nodePublishSecretRef": {"name": "app"}}})),
-                true,
-            ),
-            ("secrets", json!({"imagePullSecrets": [{"name": "app"}]}), false),
-        ];
-        for (resource, pod, want) in table {
-            assert_eq!(reads(&pod, &added(resource)), want, "{resource} {pod}");
-        }
-    }
 }

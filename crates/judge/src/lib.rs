@@ -26,6 +26,7 @@ mod judgement;
 mod own;
 mod pod;
 mod preview;
+mod readers;
 mod recreated_namespace;
 mod refusal;
 mod remembered;

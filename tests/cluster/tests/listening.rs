@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A WebSocket below an answer of 101; otherwise the answer.
 enum Asked {
-    Open(WebSocket),
+    Open(Box<WebSocket>),
     Answered(u16, Value),
 }
 
@@ -40,14 +40,14 @@ fn ask(
     connection.request("GET", target, &headers, b"").expect("a request");
     let answer = connection.answer().expect("an answer");
     match answer.status {
-        101 => Asked::Open(WebSocket(connection)),
+        101 => Asked::Open(Box::new(WebSocket(connection))),
         status => Asked::Answered(status, answer.json()),
     }
 }
 
 fn listen(scene: &Scene, target: &str) -> WebSocket {
     match ask(scene, &scene.shield.agent_url, &scene.shield.ca(), target, &[]) {
-        Asked::Open(socket) => socket,
+        Asked::Open(socket) => *socket,
         Asked::Answered(status, answer) => panic!("{target}: {status}: {answer}"),
     }
 }
