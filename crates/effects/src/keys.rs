@@ -147,6 +147,11 @@ impl<'a> Keys<'a> {
         of_account || is_grant(resource, key)
     }
 
+    /// Whether this key only says whose an object is, or nothing that anybody acts on.
+    pub(crate) fn only_tells(self, key: &str) -> bool {
+        self.is_inert(key) || OF_DEPLOY_TOOLS.contains(&key)
+    }
+
     fn is_inert(self, key: &str) -> bool {
         INERT.contains(&key) || self.inert.contains(key)
     }
@@ -165,8 +170,12 @@ pub fn why_not_inert(key: &str) -> Option<&'static str> {
     if !fits(domain) || !fits(name) {
         return Some("it is not one whole key, as `example.com/name` is");
     }
-    let grants = GRANTS.iter().any(|(_, it)| *it == key);
-    grants.then_some("it gives rights, and an exception must say to whom that is left")
+    gives_rights(key).then_some("it gives rights, and an exception must say to whom that is left")
+}
+
+/// Whether this key is known to give rights on an object of some kind.
+pub(crate) fn gives_rights(key: &str) -> bool {
+    GRANTS.iter().any(|(_, it)| *it == key)
 }
 
 /// Whether this key is known to give rights on an object of this kind.
