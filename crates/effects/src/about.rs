@@ -720,6 +720,122 @@ pub struct Custom {
     /// Empty for the object itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subresource: String,
+    /// How it is known to reach further than its own object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acts: Vec<ActsBy>,
+}
+
+/// How a custom resource reaches further than its own object, and by which of its fields.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActsBy {
+    /// How.
+    pub act: Act,
+    /// The first of the fields that say so, as paths; none where every object of its kind does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+impl ActsBy {
+    /// By these fields, the first of which are kept.
+    pub(crate) fn fields(act: Act, mut fields: Vec<String>) -> Self {
+        let more = fields.len().saturating_sub(PARTS_MAX);
+        fields.truncate(PARTS_MAX);
+        Self { act, fields, more }
+    }
+}
+
+/// How a custom resource reaches further than its own object.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Act {
+    /// It belongs to agent-shield itself.
+    Shield,
+    /// It runs code.
+    Runs,
+    /// It applies, replaces or deletes other objects.
+    Deploys,
+    /// It scales or restarts workloads.
+    Scales,
+    /// It decides what becomes of a database or volume.
+    Data,
+    /// It restores or deletes what backups hold.
+    Backups,
+    /// It drains, replaces or stops nodes.
+    Nodes,
+    /// It makes or deletes things outside the cluster.
+    Outside,
+    /// It routes traffic, or decides who may talk to whom.
+    Traffic,
+    /// It writes Secrets or certificates.
+    Secrets,
+    /// It decides what the API server admits, changes or deletes.
+    Admits,
+    /// It breaks things on purpose.
+    Harms,
+    /// It gives rights.
+    Rights,
+    /// It reaches another namespace or cluster, or an API server.
+    Elsewhere,
+    /// It takes a credential.
+    Credentials,
+    /// It puts back what was there before, or lets another take over.
+    Restores,
+    /// It stops what runs.
+    Stops,
+    /// It deletes something, or decides what is deleted.
+    Deletes,
+}
+
+impl Act {
+    /// Every one of them.
+    pub const ALL: [Self; 18] = [
+        Self::Shield,
+        Self::Runs,
+        Self::Deploys,
+        Self::Scales,
+        Self::Data,
+        Self::Backups,
+        Self::Nodes,
+        Self::Outside,
+        Self::Traffic,
+        Self::Secrets,
+        Self::Admits,
+        Self::Harms,
+        Self::Rights,
+        Self::Elsewhere,
+        Self::Credentials,
+        Self::Restores,
+        Self::Stops,
+        Self::Deletes,
+    ];
+
+    /// Its name, as it is stored and as rules read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shield => "shield",
+            Self::Runs => "runs",
+            Self::Deploys => "deploys",
+            Self::Scales => "scales",
+            Self::Data => "data",
+            Self::Backups => "backups",
+            Self::Nodes => "nodes",
+            Self::Outside => "outside",
+            Self::Traffic => "traffic",
+            Self::Secrets => "secrets",
+            Self::Admits => "admits",
+            Self::Harms => "harms",
+            Self::Rights => "rights",
+            Self::Elsewhere => "elsewhere",
+            Self::Credentials => "credentials",
+            Self::Restores => "restores",
+            Self::Stops => "stops",
+            Self::Deletes => "deletes",
+        }
+    }
 }
 
 /// A way into the cluster through the API server.
@@ -915,6 +1031,13 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn an_act_is_stored_by_its_name() {
+        for act in Act::ALL {
+            assert_eq!(serde_json::to_value(act).ok(), Some(json!(act.as_str())));
+        }
+    }
+
     /// Rows of the ledger and scripts know these spellings.
     #[test]
     fn what_is_stored_keeps_its_names() {
@@ -975,6 +1098,15 @@ mod tests {
                     place: ReachedPlace::ApiServer,
                 })),
                 json!({"connect": {"address": {"address": "10.9.0.1", "place": "apiServer"}}}),
+            ),
+            (
+                About::Custom(Custom {
+                    verb: "create".into(),
+                    subresource: String::new(),
+                    acts: vec![ActsBy::fields(Act::Restores, vec!["/spec/restore".into()])],
+                }),
+                json!({"custom": {"verb": "create",
+                    "acts": [{"act": "restores", "fields": ["/spec/restore"]}]}}),
             ),
             (
                 parts(Part::Power(Power::AnyHostName)),

@@ -2,10 +2,7 @@
 //! kind, and what no kind explains is [`EffectKind::ChangeSpec`]. Nothing is harmless because
 //! nobody thought of it.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashSet},
-};
+use std::collections::BTreeSet;
 
 use attributes::Attributes;
 use serde_json::Value;
@@ -14,11 +11,12 @@ use crate::{
     EffectKind,
     about::{
         About, Before, ClaimsGo, ClaimsOf, ClassChange, Count, Counted, Deleted, Deletion, OldNew,
-        Part, Parts, Power, RunsAs, Taint, VolumeOfClaim,
+        Part, Power, Taint, VolumeOfClaim,
     },
     applied,
     diff::{leaves, segments},
     effect::{Change, Effect},
+    found::{Found, runs_as},
     keys::{self, Keys, Map},
     known::Known,
     lease, lifetime,
@@ -62,7 +60,7 @@ const CREDENTIAL_TYPES: [&str; 2] =
     ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"];
 
 /// Fields of every object that differ between any two writes and order nothing.
-const BOOKKEEPING: [&str; 5] =
+pub(crate) const BOOKKEEPING: [&str; 5] =
     ["resourceVersion", "generation", "managedFields", "creationTimestamp", "selfLink"];
 
 /// Paths that one part names.
@@ -159,25 +157,13 @@ pub fn of_entered(attributes: &Attributes, pod: &Value) -> Vec<Effect> {
     found.effects(&object)
 }
 
-/// Code runs with the rights of a service account: what these are is RBAC's to say.
-fn runs_as(account: &str, of: &ObjectRef) -> Effect {
-    let object = ObjectRef {
-        resource: "serviceaccounts".to_owned(),
-        namespace: of.namespace.clone(),
-        name: account.to_owned(),
-        ..ObjectRef::default()
-    };
-    let about = About::RunsAs(RunsAs { of: of.into(), ..RunsAs::default() });
-    Effect { kind: EffectKind::Borrow, object, about }
-}
-
 fn deleted(object: ObjectRef, what: Deleted) -> Effect {
     Effect { kind: EffectKind::Delete, object, about: About::Deletion(Deletion::of(what)) }
 }
 
 /// The object of a request, with what only the object itself tells. What the server makes up in a
 /// dry run (the uid of a new object, a generated name) is left empty: it differs each time.
-fn object_in(attributes: &Attributes, old: Option<&Value>, new: &Value) -> ObjectRef {
+pub(crate) fn object_in(attributes: &Attributes, old: Option<&Value>, new: &Value) -> ObjectRef {
     let text = |value: &Value, path| {
         value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
@@ -206,48 +192,6 @@ fn claims_go(of: &ObjectRef, when: ClaimsGo) -> Effect {
         ..ObjectRef::default()
     };
     deleted(object, Deleted::ClaimsOf(ClaimsOf { owner: of.into(), when }))
-}
-
-/// Kinds with the parts that were seen of each, so that ten paths of one kind are one effect. Counts
-/// stand each for itself, and so does what is no part of the object.
-#[derive(Default)]
-struct Found {
-    kinds: BTreeMap<EffectKind, Vec<Part>>,
-    seen: HashSet<(EffectKind, Part)>,
-    others: Vec<Effect>,
-}
-
-impl Found {
-    fn add(&mut self, kind: EffectKind, part: Part) {
-        if self.seen.insert((kind, part.clone())) {
-            self.kinds.entry(kind).or_default().push(part);
-        }
-    }
-
-    fn borrows(&mut self, powers: impl IntoIterator<Item = Power>) {
-        for power in powers {
-            self.add(EffectKind::Borrow, Part::Power(power));
-        }
-    }
-
-    fn scaled(&mut self, object: &ObjectRef, counted: Counted, old: i64, new: i64) {
-        let kind = match new.cmp(&old) {
-            Ordering::Less => EffectKind::ScaleDown,
-            Ordering::Greater => EffectKind::ScaleUp,
-            Ordering::Equal => return,
-        };
-        let count = Count { counted, old: Some(old), new: Some(new), before: Before::Same };
-        self.others.push(Effect { kind, object: object.clone(), about: About::Count(count) });
-    }
-
-    fn effects(self, object: &ObjectRef) -> Vec<Effect> {
-        let effect = |(kind, parts): (EffectKind, Vec<Part>)| Effect {
-            kind,
-            object: object.clone(),
-            about: About::Parts(Parts::bounded(parts)),
-        };
-        self.kinds.into_iter().map(effect).chain(self.others).collect()
-    }
 }
 
 struct Comparison<'a> {
@@ -580,14 +524,14 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
-fn owners(object: &Value) -> Vec<String> {
+pub(crate) fn owners(object: &Value) -> Vec<String> {
     each(object, "/metadata/ownerReferences", |owner| {
         let text = |key| owner.get(key).and_then(Value::as_str).unwrap_or_default();
         format!("{} {}", text("kind"), text("name"))
     })
 }
 
-fn finalizers(object: &Value) -> Vec<String> {
+pub(crate) fn finalizers(object: &Value) -> Vec<String> {
     each(object, "/metadata/finalizers", |it| it.as_str().unwrap_or_default().to_owned())
 }
 

@@ -1,6 +1,14 @@
 //! Resources that Kubernetes itself does not serve: what is known of those whose writes reach
 //! further than their own object (DEFAULTS Q16). They run code, delete or restore what others own,
 //! stop workloads, move traffic, or make things outside the cluster, in whatever namespace they lie.
+//! `custom.txt` lists them by group, resource and field; of all others their shape decides.
+
+use std::sync::LazyLock;
+
+use crate::{
+    about::{Act, ActsBy},
+    shape,
+};
 
 /// What is known of an API that is not built in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -8,162 +16,86 @@ pub(crate) enum Custom {
     /// A group that only a part of Kubernetes itself may use: an API that is off by default, or
     /// newer than this table. Not a custom resource.
     OfKubernetes,
-    /// Known to act beyond itself, and how.
-    Acts(&'static str),
-    /// An object of which only its operator knows more.
+    /// Every write to it acts beyond itself, and how.
+    Acts(Act),
+    /// Only its operator knows more, unless a field of it says so.
     Plain,
 }
 
-const RUNS: &str = "runs code in the cluster";
-const DEPLOYS: &str = "applies, replaces or deletes the objects of whole applications";
-const SCALES: &str = "scales or restarts workloads";
-const DATA: &str = "decides what becomes of a database or volume";
-const BACKUP: &str = "restores or deletes what backups hold";
-const NODES: &str = "drains, replaces or stops nodes";
-const OUTSIDE: &str = "makes or deletes things outside the cluster";
-const TRAFFIC: &str = "changes how traffic is routed or who may talk to whom";
-const SECRETS: &str = "writes Secrets or certificates";
-const ADMITS: &str = "decides what the API server admits, changes or deletes";
-const HARMS: &str = "breaks things on purpose";
-const SHIELD: &str = "belongs to agent-shield itself";
+/// One line of `custom.txt`.
+struct Line {
+    group: &'static str,
+    resource: &'static str,
+    field: &'static str,
+    /// None where it is known to be plain.
+    act: Option<Act>,
+}
 
-/// Groups, or suffixes of groups that begin with a dot, and what their objects do.
-const ACTS: &[(&str, &str)] = &[
-    ("agent-shield.io", SHIELD),
-    ("argoproj.io", DEPLOYS),
-    ("tekton.dev", RUNS),
-    (".tekton.dev", RUNS),
-    ("knative.dev", RUNS),
-    (".knative.dev", RUNS),
-    ("kubevirt.io", RUNS),
-    (".kubevirt.io", RUNS),
-    ("batch.volcano.sh", RUNS),
-    ("sparkoperator.k8s.io", RUNS),
-    ("ray.io", RUNS),
-    ("kubeflow.org", RUNS),
-    ("actions.github.com", RUNS),
-    ("actions.summerwind.dev", RUNS),
-    ("ci.openshift.io", RUNS),
-    ("build.openshift.io", RUNS),
-    ("fluxcd.io", DEPLOYS),
-    (".fluxcd.io", DEPLOYS),
-    ("helm.cattle.io", DEPLOYS),
-    ("fleet.cattle.io", DEPLOYS),
-    ("k3s.cattle.io", DEPLOYS),
-    (".cattle.io", DEPLOYS),
-    ("operators.coreos.com", DEPLOYS),
-    ("operator.openshift.io", DEPLOYS),
-    ("config.openshift.io", DEPLOYS),
-    ("apps.openshift.io", SCALES),
-    ("project.openshift.io", DEPLOYS),
-    ("security.openshift.io", ADMITS),
-    ("route.openshift.io", TRAFFIC),
-    ("machine.openshift.io", NODES),
-    ("machineconfiguration.openshift.io", NODES),
-    ("core.oam.dev", DEPLOYS),
-    ("app.k8s.io", DEPLOYS),
-    ("apps.kruise.io", SCALES),
-    ("policy.kruise.io", SCALES),
-    ("flagger.app", SCALES),
-    ("keda.sh", SCALES),
-    (".keda.sh", SCALES),
-    ("autoscaling.k8s.io", SCALES),
-    ("autoscaling.x-k8s.io", NODES),
-    ("kueue.x-k8s.io", SCALES),
-    ("jobset.x-k8s.io", RUNS),
-    ("leaderworkerset.x-k8s.io", RUNS),
-    ("hnc.x-k8s.io", DEPLOYS),
-    ("cluster.x-k8s.io", NODES),
-    (".cluster.x-k8s.io", NODES),
-    ("karpenter.sh", NODES),
-    ("karpenter.k8s.aws", NODES),
-    ("karpenter.azure.com", NODES),
-    ("medik8s.io", NODES),
-    (".medik8s.io", NODES),
-    ("kured.dev", NODES),
-    ("upgrade.cattle.io", NODES),
-    ("crossplane.io", OUTSIDE),
-    (".crossplane.io", OUTSIDE),
-    ("upbound.io", OUTSIDE),
-    (".upbound.io", OUTSIDE),
-    (".cnrm.cloud.google.com", OUTSIDE),
-    (".services.k8s.aws", OUTSIDE),
-    (".azure.com", OUTSIDE),
-    ("infra.contrib.fluxcd.io", OUTSIDE),
-    ("app.terraform.io", OUTSIDE),
-    ("externaldns.k8s.io", OUTSIDE),
-    ("snapshot.storage.k8s.io", DATA),
-    ("groupsnapshot.storage.k8s.io", DATA),
-    ("cnpg.io", DATA),
-    (".cnpg.io", DATA),
-    ("acid.zalan.do", DATA),
-    ("postgres-operator.crunchydata.com", DATA),
-    ("mysql.oracle.com", DATA),
-    (".percona.com", DATA),
-    ("mongodbcommunity.mongodb.com", DATA),
-    ("mongodb.com", DATA),
-    ("kafka.strimzi.io", DATA),
-    ("k8ssandra.io", DATA),
-    (".k8ssandra.io", DATA),
-    ("cassandra.datastax.com", DATA),
-    ("elasticsearch.k8s.elastic.co", DATA),
-    ("redis.redis.opstreelabs.in", DATA),
-    ("rabbitmq.com", DATA),
-    ("minio.min.io", DATA),
-    ("ceph.rook.io", DATA),
-    ("rook.io", DATA),
-    ("longhorn.io", DATA),
-    ("velero.io", BACKUP),
-    ("k8up.io", BACKUP),
-    ("stash.appscode.com", BACKUP),
-    (".kanister.io", BACKUP),
-    ("gateway.networking.k8s.io", TRAFFIC),
-    ("istio.io", TRAFFIC),
-    (".istio.io", TRAFFIC),
-    ("cilium.io", TRAFFIC),
-    ("crd.projectcalico.org", TRAFFIC),
-    ("projectcalico.org", TRAFFIC),
-    ("policy.networking.k8s.io", TRAFFIC),
-    ("linkerd.io", TRAFFIC),
-    (".linkerd.io", TRAFFIC),
-    ("traefik.io", TRAFFIC),
-    ("traefik.containo.us", TRAFFIC),
-    ("projectcontour.io", TRAFFIC),
-    ("configuration.konghq.com", TRAFFIC),
-    ("getambassador.io", TRAFFIC),
-    ("metallb.io", TRAFFIC),
-    ("k8s.cni.cncf.io", TRAFFIC),
-    ("external-secrets.io", SECRETS),
-    (".external-secrets.io", SECRETS),
-    ("bitnami.com", SECRETS),
-    ("secrets.hashicorp.com", SECRETS),
-    ("secrets-store.csi.x-k8s.io", SECRETS),
-    ("cert-manager.io", SECRETS),
-    (".cert-manager.io", SECRETS),
-    ("trust.cert-manager.io", SECRETS),
-    ("kyverno.io", ADMITS),
-    (".kyverno.io", ADMITS),
-    ("gatekeeper.sh", ADMITS),
-    (".gatekeeper.sh", ADMITS),
-    ("policies.kubewarden.io", ADMITS),
-    ("chaos-mesh.org", HARMS),
-    ("litmuschaos.io", HARMS),
-];
+/// What every resource of a group, or every write, is called.
+const ANY: &str = "*";
 
-/// Looks a group up that is not built in.
-pub(crate) fn of(group: &str) -> Custom {
-    let known = ACTS.iter().find(|(it, _)| match it.starts_with('.') {
-        true => group.ends_with(it),
-        false => group == *it,
-    });
-    match known {
-        Some((_, what)) => Custom::Acts(what),
-        // Groups below `k8s.io` are Kubernetes' own; projects beside it live below `x-k8s.io`.
-        None if !group.contains('.') || group == "k8s.io" || group.ends_with(".k8s.io") => {
-            Custom::OfKubernetes
+static TABLE: LazyLock<Vec<Line>> = LazyLock::new(|| {
+    let lines = include_str!("custom.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(read).collect()
+});
+
+fn read(line: &'static str) -> Option<Line> {
+    let mut words = line.split_whitespace();
+    let (group, resource, field) = (words.next()?, words.next()?, words.next()?);
+    let act = words.next()?;
+    let act = Act::ALL.into_iter().find(|it| it.as_str() == act);
+    Some(Line { group, resource, field, act })
+}
+
+/// Looks a resource up that is not built in, by its group and plural name.
+pub(crate) fn of(group: &str, resource: &str) -> Custom {
+    let mut is_known = false;
+    for line in lines(group, resource) {
+        is_known = true;
+        if let (ANY, Some(act)) = (line.field, line.act) {
+            return Custom::Acts(act);
         }
-        None => Custom::Plain,
     }
+    // Groups below `k8s.io` are Kubernetes' own; projects beside it live below `x-k8s.io`.
+    let is_own = !group.contains('.') || group == "k8s.io" || group.ends_with(".k8s.io");
+    match (is_known, is_own, shape::of_resource(resource)) {
+        (false, true, _) => Custom::OfKubernetes,
+        (false, false, Some(act)) => Custom::Acts(act),
+        _ => Custom::Plain,
+    }
+}
+
+/// How every write to it acts, as it is recorded.
+pub(crate) fn acts(known: Custom) -> Vec<ActsBy> {
+    match known {
+        Custom::Acts(act) => vec![ActsBy::fields(act, Vec::new())],
+        Custom::OfKubernetes | Custom::Plain => Vec::new(),
+    }
+}
+
+/// How a field of this resource is known to act, by its path.
+pub(crate) fn field(group: &str, resource: &str, path: &[String]) -> Option<Act> {
+    lines(group, resource).find(|line| covers(line.field, path)).and_then(|line| line.act)
+}
+
+/// The lines of the nearest name: of the resource before those of all others, of the group before
+/// those of its end.
+fn lines(group: &str, resource: &str) -> impl Iterator<Item = &'static Line> {
+    let is_end = |it: &str| it.starts_with('.') && group.ends_with(it);
+    let of = |is_group: &dyn Fn(&str) -> bool, resource: &str| -> Vec<&'static Line> {
+        let is_line = |line: &&Line| is_group(line.group) && line.resource == resource;
+        TABLE.iter().filter(is_line).collect()
+    };
+    let nearest = [resource, ANY].map(|name| of(&|it| it == group, name));
+    let by_end = [resource, ANY].map(|name| of(&is_end, name));
+    nearest.into_iter().chain(by_end).find(|lines| !lines.is_empty()).into_iter().flatten()
+}
+
+/// Whether a path is the field of a line, or within it.
+fn covers(field: &str, path: &[String]) -> bool {
+    let mut keys = path.iter();
+    !matches!(field, ANY | "-")
+        && field.split('.').all(|it| keys.next().is_some_and(|key| it == ANY || it == key))
 }
 
 #[cfg(test)]
@@ -173,18 +105,66 @@ mod tests {
     #[test]
     fn knows_what_reaches_further() {
         let table = [
-            ("ex.io", Custom::Plain),
-            ("myargoproj.io", Custom::Plain),
-            ("argoproj.io", Custom::Acts(DEPLOYS)),
-            ("helm.toolkit.fluxcd.io", Custom::Acts(DEPLOYS)),
-            ("infrastructure.cluster.x-k8s.io", Custom::Acts(NODES)),
-            ("something.x-k8s.io", Custom::Plain),
-            ("lifecycle.k8s.io", Custom::OfKubernetes),
-            ("apps", Custom::OfKubernetes),
-            ("", Custom::OfKubernetes),
+            ("ex.io", "widgets", Custom::Plain),
+            ("ex.io", "databaserestores", Custom::Acts(Act::Restores)),
+            ("ex.io", "prunes", Custom::Acts(Act::Deletes)),
+            ("ex.io", "*", Custom::Plain),
+            ("myargoproj.io", "applications", Custom::Plain),
+            ("argoproj.io", "applications", Custom::Acts(Act::Deploys)),
+            ("argoproj.io", "workflows", Custom::Acts(Act::Runs)),
+            ("argoproj.io", "whatever", Custom::Acts(Act::Deploys)),
+            ("argoproj.io", "*", Custom::Acts(Act::Deploys)),
+            ("helm.toolkit.fluxcd.io", "helmreleases", Custom::Acts(Act::Deploys)),
+            ("infrastructure.cluster.x-k8s.io", "awsmachines", Custom::Acts(Act::Nodes)),
+            ("something.x-k8s.io", "things", Custom::Plain),
+            ("velero.io", "restores", Custom::Acts(Act::Restores)),
+            ("velero.io", "backups", Custom::Acts(Act::Backups)),
+            ("monitoring.coreos.com", "prometheuses", Custom::Acts(Act::Runs)),
+            ("monitoring.coreos.com", "prometheusrules", Custom::Plain),
+            ("monitoring.coreos.com", "servicemonitors", Custom::Plain),
+            ("lifecycle.k8s.io", "evictions", Custom::OfKubernetes),
+            ("sparkoperator.k8s.io", "sparkapplications", Custom::Acts(Act::Runs)),
+            ("apps", "things", Custom::OfKubernetes),
+            ("", "things", Custom::OfKubernetes),
         ];
-        for (group, want) in table {
-            assert_eq!(of(group), want, "{group}");
+        for (group, resource, want) in table {
+            assert_eq!(of(group, resource), want, "{group} {resource}");
         }
+    }
+
+    #[test]
+    fn knows_fields_that_act() {
+        let table = [
+            ("servicemonitors", "spec/endpoints/0/bearerTokenFile", Some(Act::Credentials)),
+            ("servicemonitors", "spec/endpoints/0/port", None),
+            ("servicemonitors", "spec/endpoints", None),
+            ("prometheusrules", "spec/groups/a/rules/0/expr", None),
+            ("probes", "spec/targets/staticConfig/static/0", Some(Act::Elsewhere)),
+        ];
+        for (resource, path, want) in table {
+            let path: Vec<String> = path.split('/').map(str::to_owned).collect();
+            assert_eq!(
+                field("monitoring.coreos.com", resource, &path),
+                want,
+                "{resource} {path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_read_and_stands_in_order() {
+        let text = include_str!("custom.txt");
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(lines.len(), TABLE.len());
+        for (line, read) in lines.iter().zip(TABLE.iter()) {
+            assert_eq!(line.split_whitespace().count(), 4, "{line}");
+            assert_eq!(read.act.is_none(), line.ends_with(" - plain"), "{line}");
+        }
+        let keys = |line: &Line| (line.group.starts_with('.'), line.group, line.resource != ANY);
+        assert!(TABLE.is_sorted_by_key(keys));
+        let mut sorted = lines.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), lines.len(), "a line stands twice");
     }
 }

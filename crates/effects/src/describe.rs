@@ -3,10 +3,12 @@
 //! These sentences decide nothing and are never stored, so that they can be made better at any
 //! time. With the feature `mute` each of them is `x`, and everything else works as before.
 
+use std::iter::{self, repeat};
+
 use crate::{
     EffectKind,
     about::{
-        About, Before, ClaimsGo, ClassChange, ClassMark, Command, Connect, Container,
+        About, Act, ActsBy, Before, ClaimsGo, ClassChange, ClassMark, Command, Connect, Container,
         ContainerChange, Count, Custom, Deleted, Deletion, Environment, FieldChange, FieldsChange,
         FieldsTaken, Hazard, HistoryOf, LeaseChange, LeaseStep, Part, Parts, PodsGone, Power,
         Propagation, ReachedPlace, Record, Right, Rights, RunsAs, Steps, Taint, UnknownWrite,
@@ -211,7 +213,7 @@ fn deletion(deletion: &Deletion, object: &ObjectRef) -> String {
             let (of, when) = (named(&(&it.owner).into()), ClaimsGo::as_str(it.when));
             format!("deletes the claims of the pods that go from {of} ({when}: Delete)")
         }
-        Deleted::Custom => format!("deletes {which}{}", acts(&object.api_group)),
+        Deleted::Custom => format!("deletes {which}{}", of_its_kind(object)),
         Deleted::Evicted => format!("evicts pod {}", place(object)),
         Deleted::Expires(change) => {
             format!("deletes {which}, or what it runs: {} {}", change.field, was_is(change))
@@ -247,11 +249,34 @@ pub(crate) fn propagation(propagation: Option<Propagation>) -> &'static str {
     }
 }
 
-fn acts(api_group: &str) -> String {
-    match custom::of(api_group) {
-        custom::Custom::Acts(what) => format!(", which {what}"),
+fn of_its_kind(object: &ObjectRef) -> String {
+    match custom::of(&object.api_group, &object.resource) {
+        custom::Custom::Acts(act) => format!(", which {}", act_words(act)),
         custom::Custom::Plain => ": what goes with it is not known".to_owned(),
         custom::Custom::OfKubernetes => ": an API that agent-shield does not know".to_owned(),
+    }
+}
+
+fn act_words(act: Act) -> &'static str {
+    match act {
+        Act::Shield => "belongs to agent-shield itself",
+        Act::Runs => "runs code in the cluster",
+        Act::Deploys => "applies, replaces or deletes other objects",
+        Act::Scales => "scales or restarts workloads",
+        Act::Data => "decides what becomes of a database or volume",
+        Act::Backups => "makes, restores or deletes backups",
+        Act::Nodes => "drains, replaces or stops nodes",
+        Act::Outside => "makes or deletes things outside the cluster",
+        Act::Traffic => "changes how traffic is routed or who may talk to whom",
+        Act::Secrets => "writes Secrets or certificates",
+        Act::Admits => "decides what the API server admits, changes or deletes",
+        Act::Harms => "breaks things on purpose",
+        Act::Rights => "gives rights",
+        Act::Elsewhere => "reaches another namespace or cluster, or an API server",
+        Act::Credentials => "takes a credential",
+        Act::Restores => "puts back what was there before, or lets another take over",
+        Act::Stops => "stops what runs",
+        Act::Deletes => "deletes something, or decides what is deleted",
     }
 }
 
@@ -262,7 +287,19 @@ fn custom_write(write: &Custom, object: &ObjectRef) -> String {
         "update" | "patch" => "changes",
         verb => verb,
     };
-    format!("{does} {}{}", target(object, &write.subresource), acts(&object.api_group))
+    let mut sentence = format!("{does} {}", target(object, &write.subresource));
+    if write.acts.iter().all(|it| it.fields.is_empty()) {
+        sentence.push_str(&of_its_kind(object));
+    }
+    let by_fields = write.acts.iter().filter(|it| !it.fields.is_empty());
+    for (ActsBy { act, fields, more }, mark) in by_fields.zip(iter::once(": ").chain(repeat("; ")))
+    {
+        let shown = fields.iter().take(PARTS_SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
+        let hidden = more.saturating_add(fields.len().saturating_sub(PARTS_SHOWN_MAX));
+        let hidden = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
+        sentence.push_str(&format!("{mark}by {shown}{hidden} it {}", act_words(*act)));
+    }
+    sentence
 }
 
 fn connect(connect: &Connect, object: &ObjectRef) -> String {
@@ -411,6 +448,7 @@ fn unknown(why: &Unknown) -> String {
         Unknown::TooManyDifferences => "it differs in more than 10,000 places, and is not compared",
         Unknown::NotThere => "scales what is not there",
         Unknown::AnotherObject => "the object is another one meanwhile",
+        Unknown::BodyUnreadable => "what is sent cannot be read in exactly one way",
         Unknown::RelativePatch => {
             "a JSON patch that copies or moves within the object can mean something else by the time \
              it is sent"

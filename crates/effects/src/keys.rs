@@ -209,6 +209,11 @@ impl<'a> Keys<'a> {
         of_account || triggers::gives_rights(resource, key)
     }
 
+    /// Whether this key only says whose an object is, or nothing that anybody acts on.
+    pub(crate) fn only_tells(self, key: &str) -> bool {
+        self.is_inert(key) || OF_DEPLOY_TOOLS.contains(&key)
+    }
+
     /// Whether nothing acts on this key, whatever object it is on.
     pub(crate) fn is_inert(self, key: &str) -> bool {
         INERT.contains(&key) || self.inert.contains(key)

@@ -13,11 +13,14 @@ mod applied;
 mod builtin;
 mod change;
 mod custom;
+mod custom_write;
 pub mod describe;
 mod diff;
 mod digest;
 mod effect;
 mod field_sets;
+mod found;
+mod inner;
 mod keys;
 mod kind;
 mod known;
@@ -32,6 +35,7 @@ mod powers;
 mod records;
 mod relay;
 mod routing;
+mod shape;
 mod template;
 mod triggers;
 pub mod unknown;
@@ -40,6 +44,7 @@ mod volumes;
 pub use about::About;
 pub use builtin::Builtin;
 pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_workload};
+pub use custom_write::{of_custom, of_custom_patch};
 pub use describe::describe;
 pub use diff::{diff, normalised};
 pub use digest::digest_input;
@@ -52,7 +57,8 @@ pub use namespace::{ClassConfig, NamespaceClass, Sign};
 pub use object::ObjectRef;
 pub use ownership::of_applied_scale;
 pub use plan::{
-    Plan, Route, decides_access, is_builtin, is_builtin_group, object_of, of_refused, plan, unknown,
+    Plan, Route, decides_access, is_builtin, is_builtin_group, object_of, of_refused, plan,
+    unknown, writes_custom,
 };
 pub use relay::{Cidr, Networks, NoCidr, of_proxied, pod_addresses};
 pub use unknown::Unknown;

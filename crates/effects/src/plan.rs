@@ -196,7 +196,8 @@ pub fn decides_access(a: &Attributes) -> bool {
 fn unknown_api(a: &Attributes, known_resource: bool) -> Plan {
     // `status` and `scale` are what every custom resource may have.
     let shaped = !known_resource && matches!(a.subresource.as_str(), "" | "status" | "scale");
-    let kind = match (a.verb.as_str(), custom::of(&a.api_group)) {
+    let known = custom::of(&a.api_group, &a.resource);
+    let kind = match (a.verb.as_str(), known) {
         ("delete" | "deletecollection", _) if shaped && a.subresource.is_empty() => {
             EffectKind::Delete
         }
@@ -210,10 +211,19 @@ fn unknown_api(a: &Attributes, known_resource: bool) -> Plan {
         EffectKind::Delete => About::Deletion(Deletion::of(Deleted::Custom)),
         _ => {
             let (verb, subresource) = (a.verb.clone(), a.subresource.clone());
-            About::Custom(Custom { verb, subresource })
+            About::Custom(Custom { verb, subresource, acts: custom::acts(known) })
         }
     };
     Plan { route: Route::Blind, effects: vec![Effect { kind, object: object_of(a), about }] }
+}
+
+/// Whether it creates or changes an object of an API that Kubernetes itself does not serve, or the
+/// status of one: what such a write says is judged by [`crate::of_custom`].
+pub fn writes_custom(a: &Attributes) -> bool {
+    a.is_resource_request
+        && matches!(a.verb.as_str(), "create" | "update" | "patch")
+        && matches!(a.subresource.as_str(), "" | "status")
+        && !is_builtin(&a.api_group, &a.resource)
 }
 
 /// Whether Kubernetes itself serves this resource; what it does not is an unknown API.

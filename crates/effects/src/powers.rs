@@ -59,7 +59,14 @@ pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Po
 /// there before.
 pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<Power> {
     let mut powers = BTreeSet::new();
-    let Some(pod) = template::pod_spec(resource, object) else { return powers };
+    if let Some(pod) = template::pod_spec(resource, object) {
+        of_pod_code(pod, &mut powers);
+    }
+    powers
+}
+
+/// As [`of_code`], of a pod's own spec.
+fn of_pod_code(pod: &Value, powers: &mut BTreeSet<Power>) {
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         if pod.get(field).and_then(Value::as_bool) == Some(true) {
             powers.insert(Power::HostNamespace(field.to_owned()));
@@ -68,13 +75,22 @@ pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<Power> {
     if let Some(account) = given_token(pod) {
         powers.insert(Power::Token(account.to_owned()));
     }
-    volumes::of_pod(pod, &mut powers);
+    volumes::of_pod(pod, powers);
     for list in ["/containers", "/initContainers", "/ephemeralContainers"] {
         for container in items(pod, list) {
-            container_powers(container, &mut powers);
+            container_powers(container, powers);
         }
     }
-    powers
+}
+
+/// Those of an object within another, of which nobody knows whether it is a pod's spec, a container, a
+/// security context or a volume: it is each of them, as far as it has their fields.
+pub(crate) fn of_inner(object: &Value, namespace: &str, powers: &mut BTreeSet<Power>) {
+    of_pod_code(object, powers);
+    place_powers(object, powers);
+    pods_beside(object, namespace, powers);
+    container_powers(object, powers);
+    context_powers(object, powers);
 }
 
 /// Where and before whom its pods run.
@@ -164,16 +180,8 @@ fn given_token(pod: &Value) -> Option<&str> {
 }
 
 fn container_powers(container: &Value, powers: &mut BTreeSet<Power>) {
-    let is = |path| container.pointer(path).and_then(Value::as_bool) == Some(true);
-    if is("/securityContext/privileged") || is("/securityContext/windowsOptions/hostProcess") {
-        powers.insert(Power::Privileged);
-    }
-    for capability in items(container, "/securityContext/capabilities/add") {
-        if let Some(capability) = capability.as_str()
-            && !OWN_CAPABILITIES.contains(&capability)
-        {
-            powers.insert(Power::Capability(capability.to_owned()));
-        }
+    if let Some(context) = container.get("securityContext") {
+        context_powers(context, powers);
     }
     // The kubelet connects, from its node and past network policies; without a host, to the pod itself.
     for action in HANDLERS {
@@ -183,13 +191,27 @@ fn container_powers(container: &Value, powers: &mut BTreeSet<Power>) {
             }
         }
     }
-    if text(container, "/securityContext/procMount").is_some_and(|it| it != "Default") {
-        powers.insert(Power::ProcMount);
-    }
     for port in items(container, "/ports") {
         if let Some(port) = port.get("hostPort").and_then(Value::as_i64).filter(|port| *port > 0) {
             powers.insert(Power::HostPort(port));
         }
+    }
+}
+
+fn context_powers(context: &Value, powers: &mut BTreeSet<Power>) {
+    let is = |path| context.pointer(path).and_then(Value::as_bool) == Some(true);
+    if is("/privileged") || is("/windowsOptions/hostProcess") {
+        powers.insert(Power::Privileged);
+    }
+    for capability in items(context, "/capabilities/add") {
+        if let Some(capability) = capability.as_str()
+            && !OWN_CAPABILITIES.contains(&capability)
+        {
+            powers.insert(Power::Capability(capability.to_owned()));
+        }
+    }
+    if text(context, "/procMount").is_some_and(|it| it != "Default") {
+        powers.insert(Power::ProcMount);
     }
 }
 

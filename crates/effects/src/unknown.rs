@@ -39,6 +39,8 @@ pub enum Unknown {
     NotThere,
     /// The object is another one meanwhile.
     AnotherObject,
+    /// What is sent cannot be read in exactly one way.
+    BodyUnreadable,
     /// A JSON patch takes values from the object, which may be others by the time it is sent.
     RelativePatch,
     /// What matches a collection could not be listed.
@@ -94,6 +96,7 @@ impl Unknown {
             Self::TooManyDifferences => "tooManyDifferences",
             Self::NotThere => "notThere",
             Self::AnotherObject => "anotherObject",
+            Self::BodyUnreadable => "bodyUnreadable",
             Self::RelativePatch => "relativePatch",
             Self::NotListed => "notListed",
             Self::OptionsUnreadable(_) => "optionsUnreadable",

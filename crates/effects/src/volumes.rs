@@ -51,26 +51,31 @@ const SAID_CHARS_MAX: usize = 300;
 /// Powers that code in a pod has by its volumes.
 pub(crate) fn of_pod(pod: &Value, powers: &mut BTreeSet<Power>) {
     for volume in items(pod, "/volumes") {
-        if let Some(path) = text(volume, "/hostPath/path") {
-            powers.insert(Power::HostPath(path.to_owned()));
+        of_volume(volume, powers);
+    }
+}
+
+/// As [`of_pod`], of one volume.
+pub(crate) fn of_volume(volume: &Value, powers: &mut BTreeSet<Power>) {
+    if let Some(path) = text(volume, "/hostPath/path") {
+        powers.insert(Power::HostPath(path.to_owned()));
+    }
+    // Each is an object; what a custom resource calls a volume may have a size beside its name.
+    let sources = volume.as_object().into_iter().flatten();
+    for (kind, source) in sources.filter(|(key, value)| *key != "name" && value.is_object()) {
+        let is_path = kind == "hostPath" && text(source, "/path").is_some();
+        if !is_path && !INSIDE.contains(&kind.as_str()) {
+            powers.insert(Power::VolumeSource(named(kind, source)));
         }
-        let sources = volume.as_object().into_iter().flatten();
-        for (kind, source) in sources.filter(|(key, value)| *key != "name" && !value.is_null()) {
-            let is_path = kind == "hostPath" && text(source, "/path").is_some();
-            if !is_path && !INSIDE.contains(&kind.as_str()) {
-                powers.insert(Power::VolumeSource(named(kind, source)));
-            }
-        }
-        for source in items(volume, "/projected/sources") {
-            let kinds = source.as_object().into_iter().flatten();
-            let outside = kinds.filter(|(kind, value)| {
-                !value.is_null() && !PROJECTED_INSIDE.contains(&kind.as_str())
-            });
-            powers.extend(outside.map(|(kind, it)| Power::VolumeSource(named(kind, it))));
-        }
-        if let Some(template) = volume.pointer("/ephemeral/volumeClaimTemplate") {
-            of_claim(template, powers);
-        }
+    }
+    for source in items(volume, "/projected/sources") {
+        let kinds = source.as_object().into_iter().flatten();
+        let outside = kinds
+            .filter(|(kind, value)| !value.is_null() && !PROJECTED_INSIDE.contains(&kind.as_str()));
+        powers.extend(outside.map(|(kind, it)| Power::VolumeSource(named(kind, it))));
+    }
+    if let Some(template) = volume.pointer("/ephemeral/volumeClaimTemplate") {
+        of_claim(template, powers);
     }
 }
 
@@ -103,7 +108,20 @@ fn of_claim(claim: &Value, powers: &mut BTreeSet<Power>) {
     if class(claim) == Some("") {
         powers.insert(Power::VolumesBy(NO_CLASS.to_owned()));
     }
-    let Some(claim) = claim.get("spec") else { return };
+    if let Some(spec) = claim.get("spec") {
+        of_claim_spec(spec, powers);
+    }
+}
+
+/// Powers of what has the fields of a claim's spec, wherever it stands.
+pub(crate) fn of_inner_claim(spec: &Value, powers: &mut BTreeSet<Power>) {
+    if spec.get("storageClassName").and_then(Value::as_str) == Some("") {
+        powers.insert(Power::VolumesBy(NO_CLASS.to_owned()));
+    }
+    of_claim_spec(spec, powers);
+}
+
+fn of_claim_spec(claim: &Value, powers: &mut BTreeSet<Power>) {
     if let Some(volume) = text(claim, "/volumeName") {
         powers.insert(Power::Volume(volume.to_owned()));
     }
@@ -179,6 +197,7 @@ mod tests {
             (json!({"projected": {"sources": [{"secret": {}}, {"serviceAccountToken": {}}]}}), ""),
             (json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": []}}}}), ""),
             (json!({}), ""),
+            (json!({"size": "1Gi"}), ""),
             (
                 json!({"nfs": {"server": "10.0.0.9", "path": "/export"}}),
                 "the volume nfs path=/export server=10.0.0.9, which is not the namespace's own",
@@ -191,7 +210,7 @@ mod tests {
                 json!({"csi": {"driver": "d", "volumeAttributes": {"password": "p"}}}),
                 "the volume csi driver=d, which is not the namespace's own",
             ),
-            (json!({"newSource": 1}), "the volume newSource, which is not the namespace's own"),
+            (json!({"newSource": {}}), "the volume newSource, which is not the namespace's own"),
             (json!({"hostPath": {"path": "/"}}), "the path / of its node"),
             (
                 json!({"projected": {"sources": [{"podCertificate": {"signerName": "s"}}]}}),

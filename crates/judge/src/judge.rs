@@ -234,6 +234,7 @@ impl Judge {
             Route::Blind if attributes.is_upgrade => previewer.blind().await,
             Route::Read | Route::Blind if attributes.is_connect() => previewer.connect().await,
             Route::Blind if is_custom_scale(attributes) => previewer.custom_scale().await,
+            Route::Blind if effects::writes_custom(attributes) => previewer.custom_write().await,
             Route::Read | Route::Blind => previewer.blind().await,
             Route::Ordinary | Route::Preview => previewer.change().await,
             Route::PreviewDelete => previewer.delete().await,

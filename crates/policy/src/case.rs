@@ -235,6 +235,10 @@ impl Case {
                 let known = Known::of(&config).with_inert_keys(pack.inert_keys()).at(now);
                 effects::of_change(&attributes, &known, old, new)
             }
+            (Route::Blind, Some(new)) => {
+                let known = Known::of(&config).with_inert_keys(pack.inert_keys()).at(now);
+                effects::of_custom(&attributes, &known, old, new)
+            }
             _ => Vec::new(),
         };
         let mut all = plan.effects;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use effects::{
     About, Effect, EffectKind, ObjectRef,
-    about::{ContainerChange, Deleted, Deletion, OwnerRef, Part, Parts, Whose},
+    about::{ContainerChange, Custom, Deleted, Deletion, OwnerRef, Part, Parts, Whose},
 };
 use expression::{Fields, Type};
 use serde_json::{Map, Value as Json, json};
@@ -56,6 +56,7 @@ pub(crate) fn effect_type(in_words: bool) -> Type {
         ("owner", Type::object("effect.owner", object)),
         ("readyOthers", Type::Int),
         ("fields", Type::list(text())),
+        ("acts", Type::list(text())),
         ("keys", Type::list(text())),
         ("images", Type::list(Type::object("an image", image))),
         ("powers", Type::list(Type::object("a power", power))),
@@ -107,11 +108,11 @@ pub(crate) fn effect_json(effect: &Effect, in_words: bool) -> Json {
             }
             of_parts(parts, &mut set);
         }
+        About::Custom(custom) => of_custom(custom, &mut set),
         About::Lease(lease) => set("due", lease.step.is_due().into()),
         About::Unknown(unknown) => set("reason", unknown.why.as_str().into()),
         // Of these the kind says what rules ask about; and what an account may do is not for agents.
         About::Nothing
-        | About::Custom(_)
         | About::Connect(_)
         | About::Token
         | About::Binding
@@ -121,6 +122,16 @@ pub(crate) fn effect_json(effect: &Effect, in_words: bool) -> Json {
         | About::Said(_) => {}
     }
     Json::Object(fields)
+}
+
+/// How it acts, and by which fields; without them where these are not all.
+fn of_custom(custom: &Custom, set: &mut dyn FnMut(&str, Json)) {
+    let acts: Vec<&str> = custom.acts.iter().map(|it| it.act.as_str()).collect();
+    let fields: Vec<&String> = custom.acts.iter().flat_map(|it| &it.fields).collect();
+    if custom.acts.iter().all(|it| it.more == 0) && !fields.is_empty() {
+        set("fields", json!(fields));
+    }
+    set("acts", json!(acts));
 }
 
 fn of_deletion(deletion: &Deletion, set: &mut dyn FnMut(&str, Json)) {

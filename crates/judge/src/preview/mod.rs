@@ -4,6 +4,7 @@ mod change;
 mod collection;
 mod connect;
 mod custom_scale;
+mod custom_write;
 mod delete;
 mod relay;
 mod unseen;
