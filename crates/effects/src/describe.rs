@@ -12,7 +12,7 @@ use crate::{
         Propagation, ReachedPlace, Record, Right, Rights, RunsAs, Steps, Taint, UnknownWrite,
         VolumeOfClaim, Whose,
     },
-    custom,
+    custom::groups,
     effect::Effect,
     object::ObjectRef,
     triggers,
@@ -248,10 +248,10 @@ pub(crate) fn propagation(propagation: Option<Propagation>) -> &'static str {
 }
 
 fn acts(api_group: &str) -> String {
-    match custom::of(api_group) {
-        custom::Custom::Acts(what) => format!(", which {what}"),
-        custom::Custom::Plain => ": what goes with it is not known".to_owned(),
-        custom::Custom::OfKubernetes => ": an API that agent-shield does not know".to_owned(),
+    match groups::of(api_group) {
+        groups::Custom::Acts(what) => format!(", which {what}"),
+        groups::Custom::Plain => ": what goes with it is not known".to_owned(),
+        groups::Custom::OfKubernetes => ": an API that agent-shield does not know".to_owned(),
     }
 }
 

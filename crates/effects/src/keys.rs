@@ -147,7 +147,8 @@ impl<'a> Keys<'a> {
         of_account || is_grant(resource, key)
     }
 
-    fn is_inert(self, key: &str) -> bool {
+    /// Whether nothing acts on this key, on whatever object it is.
+    pub(crate) fn is_inert(self, key: &str) -> bool {
         INERT.contains(&key) || self.inert.contains(key)
     }
 }

@@ -49,10 +49,11 @@ pub use kind::{EffectKind, UnknownKind};
 pub use known::Known;
 pub use legacy::about_of_sentence;
 pub use namespace::{ClassConfig, NamespaceClass, Sign};
-pub use object::ObjectRef;
+pub use object::{ObjectRef, object_of};
 pub use ownership::of_applied_scale;
 pub use plan::{
-    Plan, Route, decides_access, is_builtin, is_builtin_group, object_of, of_refused, plan, unknown,
+    Plan, Route, decides_access, is_builtin, is_builtin_group, of_refused, plan, plan_stored,
+    unknown,
 };
 pub use relay::{Cidr, Networks, NoCidr, of_proxied, pod_addresses};
 pub use unknown::Unknown;
