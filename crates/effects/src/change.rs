@@ -14,16 +14,18 @@ use crate::{
         Part, Power, Taint, VolumeOfClaim,
     },
     applied,
-    diff::{leaves, segments},
+    builtin::Builtin,
+    custom_write,
+    diff::{BOOKKEEPING, TooMany, leaves, segments},
     effect::{Change, Effect},
     found::{Found, runs_as},
     keys::{self, Keys, Map},
     known::Known,
     lease, lifetime,
     namespace::{ClassConfig, NamespaceClass},
-    object::ObjectRef,
+    object::{ObjectRef, each, finalizers, object_in, object_of, owners},
     ownership,
-    plan::{decides_access, object_of, unknown},
+    plan::{self, decides_access, unknown},
     powers, records, relay, routing, template,
     unknown::Unknown,
 };
@@ -59,10 +61,6 @@ const OF_EVENTS: [&str; 9] = [
 const CREDENTIAL_TYPES: [&str; 2] =
     ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"];
 
-/// Fields of every object that differ between any two writes and order nothing.
-pub(crate) const BOOKKEEPING: [&str; 5] =
-    ["resourceVersion", "generation", "managedFields", "creationTimestamp", "selfLink"];
-
 /// Paths that one part names.
 const PATHS_MAX: usize = 6;
 
@@ -86,7 +84,9 @@ pub fn of_change(
     let keys = Keys::new(known.inert_keys);
     let found = Found::default();
     let mut at = Comparison { attributes, keys, known: *known, object, new, found };
+    let is_custom = Builtin::find(&attributes.api_group, &attributes.resource).is_none();
     match old {
+        _ if is_custom => at.custom(old),
         _ if attributes.subresource == "scale" => at.scale(old),
         Some(old) => at.changed(known.classes, old),
         None => at.created(),
@@ -135,6 +135,7 @@ pub fn of_delete(attributes: &Attributes, objects: &[Value]) -> Vec<Effect> {
             ("", "persistentvolumes") => {
                 text("/spec/claimRef/namespace").map(|it| Deleted::BoundVolume(it.to_owned()))
             }
+            _ if Builtin::find(kind.0, kind.1).is_none() => Some(Deleted::Custom),
             _ => replicas.map(Deleted::Workload),
         };
         let when = ClaimsGo::WhenDeleted;
@@ -159,24 +160,6 @@ pub fn of_entered(attributes: &Attributes, pod: &Value) -> Vec<Effect> {
 
 fn deleted(object: ObjectRef, what: Deleted) -> Effect {
     Effect { kind: EffectKind::Delete, object, about: About::Deletion(Deletion::of(what)) }
-}
-
-/// The object of a request, with what only the object itself tells. What the server makes up in a
-/// dry run (the uid of a new object, a generated name) is left empty: it differs each time.
-pub(crate) fn object_in(attributes: &Attributes, old: Option<&Value>, new: &Value) -> ObjectRef {
-    let text = |value: &Value, path| {
-        value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let mut object = object_of(attributes);
-    object.uid = old.map(|old| text(old, "/metadata/uid")).unwrap_or_default();
-    let generated = old.is_none() && !text(new, "/metadata/generateName").is_empty();
-    if object.name.is_empty() && !generated {
-        object.name = text(new, "/metadata/name");
-    }
-    if object.namespace.is_empty() && attributes.resource != "namespaces" {
-        object.namespace = text(new, "/metadata/namespace");
-    }
-    object
 }
 
 fn deletes_claims(workload: &Value, when: ClaimsGo) -> bool {
@@ -218,6 +201,53 @@ impl Comparison<'_> {
         }
     }
 
+    /// What Kubernetes itself makes of a custom resource. The rest is its operator's to know.
+    fn custom(&mut self, old: Option<&Value>) {
+        match old {
+            _ if self.attributes.subresource == "scale" => self.scale(old),
+            Some(old) => self.metadata(old),
+            None => self.applied_first(),
+        }
+        if old.is_some_and(|old| custom_write::asks_no_operator(&self.known, old, self.new)) {
+            return;
+        }
+        let (a, written) = (self.attributes, plan::written(self.attributes, self.object.clone()));
+        // Of a kind that is known to act, this says how.
+        let says = custom_write::of_custom(a, &self.known, old, self.new);
+        if !says.iter().any(|it| it.kind == written.kind) {
+            self.found.others.push(written);
+        }
+        self.found.others.extend(says);
+    }
+
+    /// What garbage collection, owners of fields, and whoever reads keys make of a change.
+    fn metadata(&mut self, old: &Value) {
+        let changes = leaves(Some(old), Some(self.new), &BOOKKEEPING);
+        self.ownership(old, &changes);
+        let Ok(changes) = changes else {
+            return self.found.others.push(unknown(self.attributes, Unknown::TooManyDifferences));
+        };
+        if let Some((kind, part)) = applied::judge(&changes) {
+            self.found.add(kind, part);
+        }
+        for change in &changes {
+            self.explain_metadata(old, change);
+        }
+    }
+
+    fn applied_first(&mut self) {
+        if let Some(manager) = self.known.applied_by {
+            self.found.add(EffectKind::TakeFields, ownership::created(manager));
+        }
+    }
+
+    fn ownership(&mut self, old: &Value, changes: &Result<Vec<Change>, TooMany>) {
+        let (by, is_noop) = (self.known.applied_by, changes.as_ref().is_ok_and(Vec::is_empty));
+        for part in ownership::changed(self.attributes, by, old, self.new, is_noop) {
+            self.found.add(EffectKind::TakeFields, part);
+        }
+    }
+
     fn created(&mut self) {
         let prefix = match (self.object.name.as_str(), self.text("/metadata/generateName")) {
             ("", Some(prefix)) => prefix.to_owned(),
@@ -241,9 +271,7 @@ impl Comparison<'_> {
         let kind = if inert { EffectKind::CreateInert } else { EffectKind::CreateActive };
         self.found.add(kind, Part::Created(prefix));
         self.lease(None);
-        if let Some(manager) = self.known.applied_by {
-            self.found.add(EffectKind::TakeFields, ownership::created(manager));
-        }
+        self.applied_first();
         self.credential();
         self.powers(None, true);
         let routing = routing::of_annotations(self.keys, &self.object.resource, self.new);
@@ -252,12 +280,9 @@ impl Comparison<'_> {
 
     fn changed(&mut self, class_config: &ClassConfig, old: &Value) {
         let changes = leaves(Some(old), Some(self.new), &BOOKKEEPING);
-        let (by, is_noop) = (self.known.applied_by, changes.as_ref().is_ok_and(Vec::is_empty));
-        for part in ownership::changed(self.attributes, by, old, self.new, is_noop) {
-            self.found.add(EffectKind::TakeFields, part);
-        }
+        self.ownership(old, &changes);
         let Ok(changes) = changes else { return self.changed_beyond_telling(class_config, old) };
-        if is_noop {
+        if changes.is_empty() {
             return;
         }
         self.namespace(class_config, old);
@@ -380,37 +405,15 @@ impl Comparison<'_> {
     fn explain(&mut self, old: &Value, change: &Change) {
         let path = change.path.as_str();
         let segments = segments(path);
-        if template::within(&self.object.resource, &segments).is_some() {
+        if template::within(&self.object.resource, &segments).is_some()
+            || self.explain_metadata(old, change)
+        {
             return;
         }
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
-            ["metadata", "annotations", applied::KEY] => {} // Judged with what it belongs to.
-            ["metadata", map @ ("labels" | "annotations"), key] => self.label(map, key),
-            // An empty map that comes or goes.
-            ["metadata", "labels" | "annotations" | "finalizers" | "ownerReferences"]
-                if is_empty(change.old.as_ref()) && is_empty(change.new.as_ref()) => {}
-            // All of them are named once, however many differ.
-            ["metadata", "ownerReferences", ..]
-                if self.found.kinds.contains_key(&EffectKind::ChangeOwners) => {}
-            ["metadata", "finalizers", ..]
-                if self.found.kinds.contains_key(&EffectKind::ChangeFinalizers) => {}
             ["spec", "taints", ..]
                 if self.is("", "nodes") && self.found.kinds.contains_key(&EffectKind::Taint) => {}
-            ["metadata", "ownerReferences", ..] => {
-                let owners = OldNew { old: owners(old), new: owners(self.new) };
-                self.found.add(EffectKind::ChangeOwners, Part::Owners(owners));
-            }
-            ["metadata", "finalizers", ..] => {
-                let finalizers = OldNew { old: finalizers(old), new: finalizers(self.new) };
-                self.found.add(EffectKind::ChangeFinalizers, Part::Finalizers(finalizers));
-            }
-            ["metadata", "deletionTimestamp"] => {
-                self.found.others.push(deleted(self.object.clone(), Deleted::Named));
-            }
-            ["metadata", "uid"] => {
-                self.found.others.push(unknown(self.attributes, Unknown::AnotherObject));
-            }
             ["spec", _]
                 if self.is("coordination.k8s.io", "leases") && lease::FIELDS.contains(&path) => {}
             [field, ..] if self.object.resource == "events" && OF_EVENTS.contains(field) => {}
@@ -451,6 +454,40 @@ impl Comparison<'_> {
             // Of values only the path is told: they may be secret.
             _ => self.found.add(EffectKind::ChangeSpec, Part::Field(path.to_owned())),
         }
+    }
+
+    /// Explains one differing field, if it is one that every kind of object has.
+    fn explain_metadata(&mut self, old: &Value, change: &Change) -> bool {
+        let segments = segments(&change.path);
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match segments.as_slice() {
+            ["metadata", "annotations", applied::KEY] => {} // Judged with what it belongs to.
+            ["metadata", map @ ("labels" | "annotations"), key] => self.label(map, key),
+            // An empty map that comes or goes.
+            ["metadata", "labels" | "annotations" | "finalizers" | "ownerReferences"]
+                if is_empty(change.old.as_ref()) && is_empty(change.new.as_ref()) => {}
+            // All of them are named once, however many differ.
+            ["metadata", "ownerReferences", ..]
+                if self.found.kinds.contains_key(&EffectKind::ChangeOwners) => {}
+            ["metadata", "finalizers", ..]
+                if self.found.kinds.contains_key(&EffectKind::ChangeFinalizers) => {}
+            ["metadata", "ownerReferences", ..] => {
+                let owners = OldNew { old: owners(old), new: owners(self.new) };
+                self.found.add(EffectKind::ChangeOwners, Part::Owners(owners));
+            }
+            ["metadata", "finalizers", ..] => {
+                let finalizers = OldNew { old: finalizers(old), new: finalizers(self.new) };
+                self.found.add(EffectKind::ChangeFinalizers, Part::Finalizers(finalizers));
+            }
+            ["metadata", "deletionTimestamp"] => {
+                self.found.others.push(deleted(self.object.clone(), Deleted::Named));
+            }
+            ["metadata", "uid"] => {
+                self.found.others.push(unknown(self.attributes, Unknown::AnotherObject));
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn label(&mut self, map: &str, key: &str) {
@@ -524,24 +561,9 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
-pub(crate) fn owners(object: &Value) -> Vec<String> {
-    each(object, "/metadata/ownerReferences", |owner| {
-        let text = |key| owner.get(key).and_then(Value::as_str).unwrap_or_default();
-        format!("{} {}", text("kind"), text("name"))
-    })
-}
-
-pub(crate) fn finalizers(object: &Value) -> Vec<String> {
-    each(object, "/metadata/finalizers", |it| it.as_str().unwrap_or_default().to_owned())
-}
-
 fn taints(object: &Value) -> Vec<Taint> {
     each(object, "/spec/taints", |taint| {
         let text = |key| taint.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         Taint { key: text("key"), effect: text("effect") }
     })
-}
-
-fn each<T>(object: &Value, path: &str, read: impl Fn(&Value) -> T) -> Vec<T> {
-    object.pointer(path).and_then(Value::as_array).into_iter().flatten().map(read).collect()
 }

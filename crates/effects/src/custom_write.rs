@@ -9,19 +9,21 @@ use serde_json::{Map, Value};
 use crate::{
     EffectKind,
     about::{About, Act, ActsBy, Custom, OldNew, Part},
-    change::{BOOKKEEPING, finalizers, object_in, owners},
-    custom,
-    diff::{leaves, segments},
+    applied, custom,
+    diff::{BOOKKEEPING, leaves, segments},
     effect::{Change, Effect},
     found::{Found, runs_as},
     inner::{DEPTH_MAX, Inner},
     keys::Keys,
     known::Known,
-    object::ObjectRef,
+    object::{ObjectRef, finalizers, object_in, owners},
     plan::{unknown, writes_custom},
     shape::{Field, is_of_container},
     unknown::Unknown,
 };
+
+/// Inert on what Kubernetes serves itself but in a pod template; operators restart databases by it.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// Of the path of a field, so much is kept: an agent decides how long its keys are.
 const PATH_CHARS_MAX: usize = 300;
@@ -55,6 +57,35 @@ pub fn of_custom(
         judged.metadata(new);
     }
     judged.effects()
+}
+
+/// Whether a change is one of which no operator makes anything.
+pub(crate) fn asks_no_operator(known: &Known<'_>, old: &Value, new: &Value) -> bool {
+    let changes = leaves(Some(old), Some(new), &BOOKKEEPING);
+    changes.is_ok_and(|changes| changes.iter().all(|it| is_of_no_operator(known, it)))
+}
+
+/// Of keys that are known to be inert, or of what Kubernetes itself acts on, which has an effect of its
+/// own. Operators select their objects by labels as common as `app.kubernetes.io/name`.
+fn is_of_no_operator(known: &Known<'_>, change: &Change) -> bool {
+    let segments = segments(&change.path);
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let is_nothing = |side: &Option<Value>| match side {
+        None => true,
+        Some(value) => value.as_object().is_some_and(Map::is_empty),
+    };
+    match segments.as_slice() {
+        ["metadata", "labels" | "annotations"] => {
+            is_nothing(&change.old) && is_nothing(&change.new)
+        }
+        ["metadata", "annotations", applied::KEY] => true,
+        ["metadata", "labels", key] => known.inert_keys.contains(*key),
+        ["metadata", "annotations", key] => {
+            Keys::new(known.inert_keys).is_inert(key) && *key != RESTARTED
+        }
+        ["metadata", "ownerReferences" | "finalizers" | "deletionTimestamp" | "uid", ..] => true,
+        _ => false,
+    }
 }
 
 /// As [`of_custom`], of a patch of an object that is not known: a merge patch or an apply, or the
@@ -285,6 +316,47 @@ mod tests {
     fn patched(patch: &Value) -> String {
         let classes = ClassConfig::default();
         kinds(&of_custom_patch(&write("patch", ""), &Known::of(&classes), patch))
+    }
+
+    #[test]
+    fn what_no_operator_acts_on_asks_none() {
+        let object = |metadata: Value| json!({"metadata": metadata, "spec": {"size": 1}});
+        let with = |map: &str, key: &str| object(json!({map: {key: "x"}}));
+        let old = object(json!({"uid": "u", "generation": 1}));
+        let other = json!({"metadata": {}, "spec": {"size": 2}});
+        let one = json!({"metadata": {}, "spec": {"size": 1}, "status": {"ready": true}});
+        let table = [
+            (object(json!({"generation": 2, "managedFields": [1]})), false),
+            (object(json!({"labels": {}, "annotations": {}})), false),
+            (with("annotations", "kubernetes.io/change-cause"), false),
+            (with("labels", "example.com/team"), false),
+            (with("annotations", applied::KEY), false),
+            (object(json!({"finalizers": ["a/b"], "ownerReferences": [{"uid": "u"}]})), false),
+            (with("annotations", "note"), true),
+            (with("annotations", RESTARTED), true),
+            (with("labels", "app.kubernetes.io/name"), true),
+            (with("labels", "team"), true),
+            (other, true),
+            (one, true),
+        ];
+        let classes = ClassConfig::default();
+        let inert = BTreeSet::from(["example.com/team".to_owned()]);
+        let known = Known::of(&classes).with_inert_keys(&inert);
+        for (new, want) in table {
+            assert_eq!(!asks_no_operator(&known, &old, &new), want, "{new}");
+        }
+        let kinds_of = |group: &str, old: Option<&Value>, new: &Value| {
+            let attributes = Attributes { api_group: group.into(), ..write("patch", "") };
+            kinds(&crate::of_change(&attributes, &known, old, new))
+        };
+        let new = object(json!({"labels": {"team": "x"}}));
+        assert_eq!(kinds_of("ex.io", None, &old), "WriteCustom()");
+        assert_eq!(kinds_of("ex.io", Some(&old), &old), "");
+        assert_eq!(kinds_of("argoproj.io", Some(&old), &new), "WriteActing(deploys)");
+        assert!(kinds_of("new.k8s.io", Some(&old), &new).contains("Unknown"));
+        let stopped = json!({"metadata": {"uid": "u"}, "spec": {"size": 1, "suspend": true}});
+        let found = kinds_of("ex.io", Some(&old), &stopped);
+        assert!(found.contains("WriteCustom") && found.contains("WriteActing(stops)"), "{found}");
     }
 
     #[test]

@@ -19,6 +19,10 @@ const NOT_ASKED_FOR: [&str; 8] = [
     "/metadata/selfLink",
 ];
 
+/// Fields of the metadata of every object that differ between any two writes and order nothing.
+pub(crate) const BOOKKEEPING: [&str; 5] =
+    ["resourceVersion", "generation", "managedFields", "creationTimestamp", "selfLink"];
+
 /// Times that the server writes into the conditions of a CertificateSigningRequest.
 const STAMPS: [&str; 2] = ["lastUpdateTime", "lastTransitionTime"];
 

@@ -54,10 +54,10 @@ pub use kind::{EffectKind, UnknownKind};
 pub use known::Known;
 pub use legacy::about_of_sentence;
 pub use namespace::{ClassConfig, NamespaceClass, Sign};
-pub use object::ObjectRef;
+pub use object::{ObjectRef, object_of};
 pub use ownership::of_applied_scale;
 pub use plan::{
-    Plan, Route, decides_access, is_builtin, is_builtin_group, object_of, of_refused, plan,
+    Plan, Route, decides_access, is_builtin, is_builtin_group, of_refused, plan, plan_stored,
     unknown, writes_custom,
 };
 pub use relay::{Cidr, Networks, NoCidr, of_proxied, pod_addresses};

@@ -15,7 +15,7 @@ use crate::{
     about::{About, FieldsChange, FieldsTaken, Part, Parts, Whose},
     effect::Effect,
     field_sets::{self, Unchanged},
-    plan::object_of,
+    object::object_of,
 };
 
 /// Fields of one entry that an effect names.

@@ -10,7 +10,7 @@ use crate::{
     builtin::Builtin,
     custom,
     effect::Effect,
-    object::ObjectRef,
+    object::{ObjectRef, object_of},
     unknown::Unknown,
 };
 
@@ -159,19 +159,6 @@ fn unknown_write(a: &Attributes, why: Unknown) -> About {
     About::Unknown(UnknownWrite { verb: a.verb.clone(), subresource: a.subresource.clone(), why })
 }
 
-/// The object that the attributes name; its uid is not known yet.
-pub fn object_of(a: &Attributes) -> ObjectRef {
-    // RequestInfo gives a Namespace its own name as namespace; as an object it is in none.
-    let in_itself = a.resource == "namespaces" && a.api_group.is_empty();
-    ObjectRef {
-        api_group: a.api_group.clone(),
-        resource: a.resource.clone(),
-        namespace: if in_itself { String::new() } else { a.namespace.clone() },
-        name: a.name.clone(),
-        uid: String::new(),
-    }
-}
-
 /// What a write would do that the API server refuses as things are now.
 pub fn of_refused(attributes: &Attributes, why: Unknown) -> Vec<Effect> {
     let mut effect = unknown(attributes, why);
@@ -191,30 +178,57 @@ pub fn decides_access(a: &Attributes) -> bool {
     ACCESS_GROUPS.contains(&a.api_group.as_str()) || is_database
 }
 
-/// A write that the table does not know. Custom resources lie among them, and cannot be told from
-/// aggregated APIs, which may run a dry run for real: none of them is ever previewed.
+/// A write that the table does not know. Custom resources lie among them, and the attributes do not tell
+/// them from aggregated APIs, which may run a dry run for real: see [`plan_stored`].
 fn unknown_api(a: &Attributes, known_resource: bool) -> Plan {
     // `status` and `scale` are what every custom resource may have.
     let shaped = !known_resource && matches!(a.subresource.as_str(), "" | "status" | "scale");
+    let effect = match a.verb.as_str() {
+        "delete" | "deletecollection" if shaped && a.subresource.is_empty() => deleted_custom(a),
+        "create" | "update" | "patch" if shaped => written(a, object_of(a)),
+        _ => Effect { kind: EffectKind::Unknown, ..written(a, object_of(a)) },
+    };
+    Plan { route: Route::Blind, effects: vec![effect] }
+}
+
+fn deleted_custom(a: &Attributes) -> Effect {
+    let about = About::Deletion(Deletion::of(Deleted::Custom));
+    Effect { kind: EffectKind::Delete, object: object_of(a), about }
+}
+
+/// That a custom resource is written, by what is known of its kind.
+pub(crate) fn written(a: &Attributes, object: ObjectRef) -> Effect {
     let known = custom::of(&a.api_group, &a.resource);
-    let kind = match (a.verb.as_str(), known) {
-        ("delete" | "deletecollection", _) if shaped && a.subresource.is_empty() => {
-            EffectKind::Delete
-        }
-        ("create" | "update" | "patch", custom::Custom::Acts(_)) if shaped => {
-            EffectKind::WriteActing
-        }
-        ("create" | "update" | "patch", custom::Custom::Plain) if shaped => EffectKind::WriteCustom,
-        _ => EffectKind::Unknown,
+    let kind = match known {
+        custom::Custom::Acts(_) => EffectKind::WriteActing,
+        custom::Custom::Plain => EffectKind::WriteCustom,
+        custom::Custom::OfKubernetes => EffectKind::Unknown,
     };
-    let about = match kind {
-        EffectKind::Delete => About::Deletion(Deletion::of(Deleted::Custom)),
-        _ => {
-            let (verb, subresource) = (a.verb.clone(), a.subresource.clone());
-            About::Custom(Custom { verb, subresource, acts: custom::acts(known) })
+    let (verb, subresource) = (a.verb.clone(), a.subresource.clone());
+    let about = About::Custom(Custom { verb, subresource, acts: custom::acts(known) });
+    Effect { kind, object, about }
+}
+
+/// As [`plan()`], of a write to a custom resource that the API server is known to store itself, so that
+/// its dry run is one. `None` of any other request.
+pub fn plan_stored(attributes: &Attributes, is_dry_run: bool) -> Option<Plan> {
+    let a = attributes;
+    let is_plain = a.is_resource_request && !a.is_read() && !a.is_connect();
+    if !is_plain || Builtin::find(&a.api_group, &a.resource).is_some() {
+        return None;
+    }
+    let (route, effects) = match (a.verb.as_str(), a.subresource.as_str()) {
+        ("delete", "") => (Route::PreviewDelete, vec![deleted_custom(a)]),
+        ("deletecollection", "") => (Route::PreviewCollection, vec![deleted_custom(a)]),
+        ("create", "") | ("update" | "patch", "" | "status" | "scale") => {
+            (Route::Preview, Vec::new())
         }
+        _ => return None,
     };
-    Plan { route: Route::Blind, effects: vec![Effect { kind, object: object_of(a), about }] }
+    Some(match is_dry_run {
+        true => Plan { route: Route::DryRun, effects: Vec::new() },
+        false => Plan { route, effects },
+    })
 }
 
 /// Whether it creates or changes an object of an API that Kubernetes itself does not serve, or the
@@ -270,5 +284,43 @@ fn is_api_server(a: &Attributes) -> bool {
         ("services", "default") => parts.any(|it| it == "kubernetes" || serves_api(it)),
         ("services" | "pods", _) => parts.any(serves_api),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Method};
+
+    use super::*;
+
+    #[test]
+    fn plans_what_the_api_server_stores_as_what_it_serves() {
+        let things = "/apis/ex.io/v1/namespaces/d/things";
+        let table = [
+            ("POST", things.to_owned(), Some(Route::Preview)),
+            ("PUT", format!("{things}/a"), Some(Route::Preview)),
+            ("PATCH", format!("{things}/a/status"), Some(Route::Preview)),
+            ("PATCH", format!("{things}/a/scale"), Some(Route::Preview)),
+            ("DELETE", format!("{things}/a"), Some(Route::PreviewDelete)),
+            ("DELETE", things.to_owned(), Some(Route::PreviewCollection)),
+            ("GET", format!("{things}/a"), None),
+            ("POST", format!("{things}/a/console"), None),
+            ("POST", format!("{things}/a/exec"), None),
+            ("POST", format!("{things}/a/proxy/x"), None),
+            ("DELETE", format!("{things}/a/status"), None),
+            ("POST", "/apis/apps/v1/namespaces/d/deployments".to_owned(), None),
+            ("POST", "/apis/ex.io".to_owned(), None),
+        ];
+        for (method, target, want) in table {
+            let method = method.parse::<Method>().expect("a method");
+            let read = attributes::read(&method, &target, &HeaderMap::new()).expect("a request");
+            let route = |is_dry_run| plan_stored(&read, is_dry_run).map(|it| it.route);
+            assert_eq!(route(false), want, "{method} {target}");
+            assert_eq!(route(true), want.map(|_| Route::DryRun), "{method} {target}");
+            // Where nothing is known of who stores it, a dry run is a write.
+            if want.is_some() {
+                assert_eq!(plan(&read, true).route, Route::Blind, "{method} {target}");
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     about::{About, Connect, Part, Parts, Power, ReachedAddress, ReachedPlace},
     diff::segments,
     effect::{Change, Effect},
-    plan::object_of,
+    object::object_of,
 };
 
 /// Fields of a pod's status by which others connect to it.

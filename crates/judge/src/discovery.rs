@@ -1,8 +1,7 @@
-//! Whether the API server serves what a write is to, by its own discovery.
+//! Whether anybody serves what a write is to, by the API server's own discovery.
 //!
-//! It would refuse what it does not serve, so that refusal is the answer and no reviewer is asked. Only
-//! Kubernetes' own groups are judged this way: what others serve can change while a person decides, and
-//! an aggregated server need not list everything that it does.
+//! It would refuse what nobody serves, so that refusal is the answer and no reviewer is asked. Another server
+//! behind it need not list everything that it does: of that one only a read of the object tells.
 
 use attributes::Attributes;
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use effects::is_builtin_group;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use status::Status;
-use upstream::{Probe, ProbeAnswer};
+use upstream::{Probe, ProbeAnswer, Served};
 
 use crate::{call::Write, view::ClusterView};
 
@@ -20,8 +19,11 @@ pub(crate) async fn refusal(view: &ClusterView, write: &Write) -> Option<ProbeAn
     if !a.is_resource_request {
         return refusal_of_path(view, write).await;
     }
-    if a.is_connect() || !is_builtin_group(&a.api_group) {
+    if a.is_connect() {
         return None;
+    }
+    if !is_builtin_group(&a.api_group) && view.served(a).await == Served::Elsewhere {
+        return refusal_of_another(view, write).await;
     }
     let target = match a.api_group.as_str() {
         "" => format!("/api/{}", a.api_version),
@@ -32,6 +34,25 @@ pub(crate) async fn refusal(view: &ClusterView, write: &Write) -> Option<ProbeAn
         return Some(not_found());
     }
     refused_by(&answer.json.filter(|_| answer.status.is_success())?, a)
+}
+
+/// What a read of the same tells: that the server behind the API server cannot be reached, or that it has no
+/// such object. Another answer to a read says nothing about a write.
+async fn refusal_of_another(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
+    let a = write.attributes();
+    let makes_it = write.applied_by().is_some();
+    let (target, tells_absence) = match (a.verb.as_str(), write.object_target()) {
+        ("delete", Some(object)) => (object, true),
+        ("patch", Some(object)) if !makes_it => (object, true),
+        _ => (format!("/apis/{}/{}", a.api_group, a.api_version), false),
+    };
+    let answer = view.ask(write, Probe::get(target), false).await.ok()?;
+    let is_refusal = match answer.status {
+        StatusCode::NOT_FOUND => tells_absence,
+        StatusCode::SERVICE_UNAVAILABLE => true,
+        _ => false,
+    };
+    is_refusal.then_some(answer)
 }
 
 /// What a discovery document of the write's group and version says against it; nothing where it cannot

@@ -126,10 +126,12 @@ impl FactsKeeper {
         None
     }
 
-    /// The facts of a judgement; `seen` is what was seen, where somebody looked.
+    /// The facts of a judgement; `is_stored` of a custom resource that the API server stores itself; `seen`
+    /// is what was seen, where somebody looked.
     pub(crate) fn made_from(
         &self,
         write: &Write,
+        is_stored: bool,
         moment: &Moment,
         seen: Option<&mut Seen>,
     ) -> Box<FactsRecord> {
@@ -141,6 +143,7 @@ impl FactsKeeper {
             at: moment.at,
             labels: if labels_left_out { None } else { labels.cloned() },
             labels_left_out,
+            stored: is_stored,
             looked: seen.is_some(),
             objects: Vec::new(),
             unknown: String::new(),

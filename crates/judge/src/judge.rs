@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use attributes::{Attributes, User};
-use effects::{Cidr, Effect, Route};
+use effects::{Cidr, Effect, Plan, Route};
 use hold::Preview;
 use ledger::{Action, ClassRecord, DecisionRecord, StoreError};
 use payload::Redactor;
 use policy::{Decision, Input, Objects, Pack, PolicyDecision};
-use upstream::NoAnswer;
+use upstream::{NoAnswer, Served};
 
 use crate::{
     call::Write,
@@ -34,6 +34,16 @@ use crate::{
 const COUNT_AGAIN_TIME: Duration = Duration::from_secs(10);
 /// Larger bodies are judged one after the other.
 const LIGHT_BODY_MAX: usize = 256 << 10;
+
+/// A write is judged once more where meanwhile somebody changed who serves it.
+const SERVED_TRIES: usize = 2;
+
+/// How a write is to be judged.
+struct Planned {
+    plan: Plan,
+    /// Whether it is to a custom resource that the API server stores itself.
+    is_stored: bool,
+}
 
 /// Bounds that a deployment sets.
 #[derive(Clone, Debug)]
@@ -161,15 +171,41 @@ impl Judge {
         }
     }
 
+    /// By a plan that takes dry runs for what they say only where the API server itself stores the
+    /// objects, before and after.
     async fn judge_at_once(
         &self,
         write: &Write,
         count_time: Duration,
     ) -> Result<Judged, StoreError> {
+        let attributes = write.attributes();
+        for _ in 0..SERVED_TRIES {
+            let Some(plan) = effects::plan_stored(attributes, write.is_dry_run) else { break };
+            let served = self.view.served(attributes).await;
+            if !matches!(served, Served::Stored(_)) {
+                break;
+            }
+            let judged =
+                self.judge_as(write, Planned { plan, is_stored: true }, count_time).await?;
+            // INVARIANT: what another server may have answered is no dry run.
+            if self.view.served(attributes).await == served {
+                return Ok(judged);
+            }
+        }
+        let plan = effects::plan(attributes, write.is_dry_run);
+        self.judge_as(write, Planned { plan, is_stored: false }, count_time).await
+    }
+
+    async fn judge_as(
+        &self,
+        write: &Write,
+        Planned { plan, is_stored }: Planned,
+        count_time: Duration,
+    ) -> Result<Judged, StoreError> {
         // The whole judgement uses one set of policies, even if somebody swaps it meanwhile.
         let pack = self.policies.load_full();
         let attributes = write.attributes();
-        let plan = pack.amend(attributes, effects::plan(attributes, write.is_dry_run));
+        let plan = pack.amend(attributes, plan);
         // Reviews and dry runs store nothing, so rules about writes do not apply to them.
         let is_write = plan.route.stores();
         let (first, moment, _) = self.decide(&pack, write, is_write, &plan.effects, None).await?;
@@ -180,7 +216,7 @@ impl Judge {
                 preview: Preview::default(),
                 verdict: first,
                 reservation: None,
-                facts: Some(self.facts.made_from(write, &moment, None)),
+                facts: Some(self.facts.made_from(write, is_stored, &moment, None)),
                 policy: pack.digest().to_owned(),
             })));
         }
@@ -210,7 +246,8 @@ impl Judge {
         let reservation = reservation.filter(|_| verdict.decision() == Decision::Allow);
         // The decision's reason reaches the agent, who must not learn other accounts' rights from it.
         powers.tell(&mut effects);
-        let facts = Some(self.facts.made_from(write, &moment, needs_preview.then_some(&mut seen)));
+        let seen_at = needs_preview.then_some(&mut seen);
+        let facts = Some(self.facts.made_from(write, is_stored, &moment, seen_at));
         tokio::task::yield_now().await;
         let preview = self.shown(write, &effects, seen, (&verdict, count_time)).await;
         let policy = pack.digest().to_owned();

@@ -14,15 +14,19 @@ pub(crate) fn refused_now(attributes: &Attributes, answer: &ProbeAnswer) -> Seen
     Seen { effects: effects::of_refused(attributes, why.clone()), ..Seen::nothing(why) }
 }
 
-/// Whether a write is to a protected namespace, or to what decides access, and would only fail for
-/// what is there now: an object that is not, or a value that is not valid.
+/// agent-shield's own group.
+const OWN_GROUP: &str = "agent-shield.io";
+
+/// Whether a write is to a protected namespace, to what decides access, or to agent-shield itself, and would
+/// only fail for what is there now: an object that is not, or a value that is not valid.
 pub(crate) fn hides_guarded_target(write: &Write, answer: &ProbeAnswer) -> bool {
     let fails_now =
         matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
     // An answer without a kind comes from the router: nothing serves the path, so nothing is guarded.
     let is_object = answer.json.as_ref().is_some_and(|it| it.pointer("/details/kind").is_some());
     let a = write.attributes();
-    fails_now && is_object && (write.class.protected || effects::decides_access(a))
+    let is_guarded = write.class.protected || effects::decides_access(a);
+    fails_now && (is_object && is_guarded || a.api_group == OWN_GROUP)
 }
 
 /// What the URL says and what was seen: where the live object shows an effect, that is more than what

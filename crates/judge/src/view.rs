@@ -11,7 +11,9 @@ use http::{StatusCode, header};
 use ledger::{Entry, Identity, Outcome, RequestRecord, ResponseRecord, Stage};
 use payload::Redactor;
 use serde_json::Value;
-use upstream::{ApiServer, ControlClient, Namespaces, NoAnswer, Probe, ProbeAnswer, ProbeError};
+use upstream::{
+    ApiServer, ControlClient, Namespaces, NoAnswer, Probe, ProbeAnswer, ProbeError, Served,
+};
 
 use crate::{
     accounts::Accounts,
@@ -70,6 +72,18 @@ impl ClusterView {
             Err(error) => {
                 tracing::warn!(%error, api_group, api_version, "nobody knows who serves this");
                 false
+            }
+        }
+    }
+
+    /// Who answers for what Kubernetes does not serve itself; not known counts as another server.
+    pub(crate) async fn served(&self, attributes: &Attributes) -> Served {
+        let Attributes { api_group, api_version, resource, .. } = attributes;
+        match self.own.served(api_group, api_version, resource).await {
+            Ok(served) => served,
+            Err(error) => {
+                tracing::warn!(%error, api_group, resource, "nobody knows who serves this");
+                Served::Elsewhere
             }
         }
     }

@@ -42,6 +42,10 @@ pub struct FactsRecord {
     /// Whether it has labels that were too large to be recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub labels_left_out: bool,
+    /// Whether it is to a custom resource that the API server was known to store itself: it was planned as
+    /// what Kubernetes serves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stored: bool,
     /// Whether anybody looked at what it would do: a request that no rule asks about is not
     /// previewed, nor one that is denied by its attributes alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

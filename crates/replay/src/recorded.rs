@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use attributes::{Attributes, User};
-use effects::{Change, Effect, NamespaceClass};
+use effects::{Change, Effect, NamespaceClass, Plan};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use ledger::{EffectRecord, Entry, Extent, FACTS_VERSION, Facts, FactsRecord, RequestRecord};
@@ -128,7 +128,15 @@ impl Recorded {
     /// Whether its agent waited until somebody had looked at what it would do.
     pub fn was_previewed(&self) -> bool {
         let looked = self.facts.as_ref().is_some_and(|it| it.looked);
-        looked && effects::plan(&self.attributes, self.is_dry_run).route.is_previewed()
+        looked && self.plan().route.is_previewed()
+    }
+
+    /// As it was planned then.
+    fn plan(&self) -> Plan {
+        let is_stored = self.facts.as_ref().is_some_and(|it| it.stored);
+        let stored = effects::plan_stored(&self.attributes, self.is_dry_run);
+        let plan = || effects::plan(&self.attributes, self.is_dry_run);
+        stored.filter(|_| is_stored).unwrap_or_else(plan)
     }
 
     /// What a pack says of it, in the two steps of the proxy; `earlier` is what was before it.
@@ -158,8 +166,7 @@ impl Recorded {
                 Vec::new()
             }),
         };
-        let plan = effects::plan(&self.attributes, self.is_dry_run);
-        let plan = pack.amend(&self.attributes, plan);
+        let plan = pack.amend(&self.attributes, self.plan());
         let input = Input {
             attributes: &self.attributes,
             user: &self.user,

@@ -184,6 +184,7 @@ fn judged(
         at: Timestamp::UNIX_EPOCH,
         labels: class.labels.clone(),
         labels_left_out: false,
+        stored: false,
         looked: true,
         objects,
         unknown: String::new(),

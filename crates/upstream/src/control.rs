@@ -12,7 +12,6 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace},
     rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding},
 };
-use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::{
     Api, Client,
     api::{ListParams, PostParams},
@@ -210,26 +209,6 @@ impl ControlClient {
         Ok(rules.unwrap_or_default())
     }
 
-    /// Whether the API server itself serves a version of a group (empty: core), built in or of
-    /// CustomResourceDefinitions, and nobody else does in its place: its APIService names no Service. `None`
-    /// where there is no such version.
-    ///
-    /// # Errors
-    /// [`kube::Error`] where there was no answer, or the proxy may not read it.
-    pub async fn serves_itself(
-        &self,
-        group: &str,
-        version: &str,
-    ) -> Result<Option<bool>, Box<kube::Error>> {
-        // An agent's words must not become another path that we ask for.
-        if !is_label(version) || !group.split('.').all(is_label) && !group.is_empty() {
-            return Ok(None);
-        }
-        let api: Api<APIService> = Api::all(self.client());
-        let found = within(api.get_opt(&format!("{version}.{group}"))).await?;
-        Ok(found.map(|it| it.spec.is_some_and(|spec| spec.service.is_none())))
-    }
-
     /// The PEM certificates by which the API server knows client certificates.
     ///
     /// # Errors
@@ -258,7 +237,7 @@ impl ControlClient {
 }
 
 /// Whether a text can be a namespace's name (RFC 1123; k8s.io/apimachinery, `IsDNS1123Label`).
-fn is_label(name: &str) -> bool {
+pub(crate) fn is_label(name: &str) -> bool {
     let is_inner = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
     (1..=63).contains(&name.len())
         && name.bytes().all(is_inner)

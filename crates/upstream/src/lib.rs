@@ -25,6 +25,7 @@ mod probe;
 mod rights;
 mod run_as;
 mod send_error;
+mod served;
 mod shared;
 mod tunnel;
 
@@ -41,6 +42,7 @@ pub use probe::{Probe, ProbeAnswer, ProbeError, take_items};
 pub use rights::{POLICY_RIGHTS, RIGHTS, Right};
 pub use run_as::{Bearer, RunAs};
 pub use send_error::SendError;
+pub use served::{DefinedBy, Served};
 pub use tunnel::Upgrading;
 
 /// A streamed body; errors are those of the connection it came from.

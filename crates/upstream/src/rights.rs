@@ -48,7 +48,7 @@ const API_SERVERS: Right = Right {
 
 /// Every right that agent-shield uses in any case. Impersonation comes on top for agents with client
 /// certificates, and only for the names that a deployment lists.
-pub const RIGHTS: [Right; 16] = [
+pub const RIGHTS: [Right; 17] = [
     Right {
         verb: "create",
         group: "authentication.k8s.io",
@@ -109,7 +109,14 @@ pub const RIGHTS: [Right; 16] = [
         verb: "get",
         group: "apiregistration.k8s.io",
         resource: "apiservices",
-        without: "a watch or a log by WebSocket is held, since nobody knows who would answer it",
+        without: "a watch or a log by WebSocket is held, and custom resources are not previewed, since nobody knows who would answer",
+        ..CLUSTER
+    },
+    Right {
+        verb: "get",
+        group: "apiextensions.k8s.io",
+        resource: "customresourcedefinitions",
+        without: "custom resources are not previewed: their dry runs, diffs and changes that change nothing are held",
         ..CLUSTER
     },
     Right { verb: "get", group: "discovery.k8s.io", resource: "endpointslices", ..API_SERVERS },

@@ -1,10 +1,12 @@
 //! What the tests against a real control plane share.
 
+pub mod aggregated;
 mod replicas;
 mod webhook;
 
 use std::{fs, path::PathBuf, time::Duration};
 
+pub use aggregated::Aggregated;
 pub use replicas::{Replica, Replicas};
 use serde_json::{Value, json};
 use testkit::{Agent, Cluster, Shield, wait_until};
@@ -136,6 +138,24 @@ pub fn definition(group: &str, kind: &str, plural: &str, schema: &Value) -> Valu
             }],
         },
     })
+}
+
+/// Makes a definition, and returns once the API server has taken in that it serves this version of it.
+///
+/// # Panics
+/// Where it does not.
+pub fn define(cluster: &Cluster, definition: &Value, group: &str, version: &str) {
+    cluster.apply(definition).expect("a definition");
+    wait_until(Duration::from_secs(60), "the API server serves what is defined", || {
+        let at = format!("/apis/apiregistration.k8s.io/v1/apiservices/{version}.{group}");
+        let service = cluster.get(&at)?;
+        let conditions = service["status"]["conditions"].as_array()?;
+        let is_local = |it: &Value| it["reason"] == "Local" && it["status"] == "True";
+        conditions.iter().any(is_local).then_some(())?;
+        let served = cluster.get(&format!("/apis/{group}/{version}"))?;
+        let is_it = |it: &Value| it["name"] == definition["spec"]["names"]["plural"];
+        served["resources"].as_array()?.iter().any(is_it).then_some(())
+    });
 }
 
 /// A Deployment of `replicas` pods.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use cluster::{Scene, deployment, is_ready, list};
+use cluster::{Scene, define, definition, deployment, is_ready, list};
 use serde_json::{Value, json};
 use testkit::{
     Agent, Cluster, Credential, Shield, base64, http::Connection, own_address, own_range, rbac_own,
@@ -418,6 +418,17 @@ fn listens_on_a_websocket(scene: &Scene, shield: &Shield) -> bool {
     connection.answer().expect("an answer").status == 101
 }
 
+/// A dry run of what the API server stores itself is no write.
+fn custom_dry_run_passes(scene: &Scene, shield: &Shield) -> bool {
+    let group = format!("{}.example.org", scene.dev);
+    let thing = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "Thing", "metadata": {"name": "a"},
+    });
+    let target = format!("/apis/{group}/v1/namespaces/{}/things?dryRun=All", scene.prod);
+    let (json, body) = (Some("application/json"), thing.to_string());
+    shield.request(&scene.agent, "POST", &target, json, body.as_bytes()).status == 201
+}
+
 /// An account with a Role in the scene's other namespace.
 const READER: &str = "reader";
 
@@ -429,7 +440,7 @@ const API_SERVER_SLICE: &str =
     "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
 const API_SERVER_SERVICE: &str = "/api/v1/namespaces/default/services/kubernetes";
 
-const USED: [Used; 18] = [
+const USED: [Used; 19] = [
     Used { verb: "create", resource: "tokenreviews", works: |a, b| write(a, b) == 201 },
     Used { verb: "create", resource: "subjectaccessreviews", works: reviewer_lists },
     Used { verb: "get", resource: "namespaces", works: |a, b| write(a, b) == 201 },
@@ -441,6 +452,7 @@ const USED: [Used; 18] = [
     Used { verb: "get", resource: "clusterroles", works: harmless_pod_passes },
     Used { verb: "list", resource: "nodes", works: pod_is_reached },
     Used { verb: "get", resource: "apiservices", works: listens_on_a_websocket },
+    Used { verb: "get", resource: "customresourcedefinitions", works: custom_dry_run_passes },
     Used { verb: "list", resource: "poddisruptionbudgets", works: pod_is_replaced },
     Used { verb: "list", resource: "networkpolicies", works: namespace_is_labelled },
     Used {
@@ -489,6 +501,9 @@ fn each_right_of_its_own_is_used_and_missed() {
     let reads = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
     scene.cluster.agent(&scene.dev, READER, &[&scene.dev], &reads).expect("an account");
     scene.cluster.apply(&deployment(&scene.prod, "free", 3)).expect("a Deployment");
+    let group = format!("{}.example.org", scene.dev);
+    let things = definition(&group, "Thing", "things", &json!({"type": "object"}));
+    define(scene.cluster, &things, &group, "v1");
     let (complete, all) = without(scene.cluster, None);
     assert_eq!(all, USED.len(), "a right that nothing here uses");
     assert!(!complete.log().contains("lacks a right"), "{}", complete.log());

@@ -36,6 +36,7 @@ fn facts(name: &str) -> Facts {
         at: Timestamp::now(),
         labels: None,
         labels_left_out: false,
+        stored: false,
         looked: true,
         objects: vec![PairRecord { old: Some(object), ..PairRecord::default() }],
         unknown: String::new(),
