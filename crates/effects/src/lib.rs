@@ -42,7 +42,7 @@ pub use builtin::Builtin;
 pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_workload};
 pub use describe::describe;
 pub use diff::{diff, normalised};
-pub use digest::digest_input;
+pub use digest::{canonical, digest_input};
 pub use effect::{Change, Effect};
 pub use keys::why_not_inert;
 pub use kind::{EffectKind, UnknownKind};

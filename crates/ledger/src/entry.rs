@@ -463,6 +463,19 @@ pub struct ResponseRecord {
     /// Bytes of the answer's body that the client got.
     #[serde(default)]
     pub bytes: u64,
+    /// The object as a write left it, where the answer shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectRecord>,
+}
+
+/// An object as the API server's answer to a write shows it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRecord {
+    /// Its uid.
+    pub uid: String,
+    /// A keyed digest of all that those who write it decide, and of nothing that only controllers do.
+    pub digest: String,
 }
 
 #[cfg(test)]

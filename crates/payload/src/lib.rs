@@ -12,6 +12,7 @@ mod media_type;
 mod protobuf;
 mod read;
 mod redact;
+mod release;
 mod strict;
 
 pub use delete_options::{DeleteOptions, delete_options, eviction_options, is_dry_run};
@@ -19,3 +20,4 @@ pub use error::PayloadError;
 pub use media_type::{MediaType, media_type};
 pub use read::read;
 pub use redact::{REDACTED, Redactor, is_cut};
+pub use release::release;

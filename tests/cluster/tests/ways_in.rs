@@ -10,7 +10,8 @@ use std::{
 use cluster::{Scene, deployment, is_ready, list};
 use serde_json::{Value, json};
 use testkit::{
-    Agent, Cluster, Credential, Shield, base64, http::Connection, own_address, own_range, rbac_own, wait_until,
+    Agent, Cluster, Credential, Shield, base64, http::Connection, own_address, own_range, rbac_own,
+    wait_until,
 };
 
 const BOT: &str = "certificate-bot";
