@@ -59,13 +59,21 @@ pub fn object_left(
     if !is_shown || answer.len() > LEFT_BYTES_MAX {
         return None;
     }
-    record(redactor, serde_json::from_slice(answer).ok()?)
+    match serde_json::from_slice(answer) {
+        Ok(object) => record(redactor, object),
+        Err(_) => {
+            let (uid, resource_version) = payload::protobuf_identity(answer)?;
+            Some(ObjectRecord { uid, resource_version, digest: String::new() })
+        }
+    }
 }
 
 fn record(redactor: &Redactor, mut object: Value) -> Option<ObjectRecord> {
-    let uid = text(&object, "/metadata/uid")?.to_owned();
+    let own = |path: &str| text(&object, path).map(str::to_owned);
+    let (uid, resource_version) = own("/metadata/uid").zip(own("/metadata/resourceVersion"))?;
     remove_what_controllers_write(&mut object);
-    Some(ObjectRecord { uid, digest: redactor.digest(effects::canonical(&object).as_bytes()) })
+    let digest = redactor.digest(effects::canonical(&object).as_bytes());
+    Some(ObjectRecord { uid, resource_version, digest })
 }
 
 /// Takes out what Kubernetes itself writes into an object that nobody changes.
@@ -145,7 +153,10 @@ pub(crate) async fn is_as_left(
     }
     let Some(now) = record(redactor, live.clone()) else { return Ok(false) };
     let Some(calls) = writes_of_own(remembered, write, live).await? else { return Ok(false) };
-    Ok(calls.iter().filter_map(object_of).any(|it| *it == now))
+    let is_it = |left: &ObjectRecord| {
+        left.resource_version == now.resource_version || left.digest == now.digest
+    };
+    Ok(calls.iter().filter_map(object_of).any(is_it))
 }
 
 /// The writes of this agent that left the object, by its uid; `None` where it was not this agent that

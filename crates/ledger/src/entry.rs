@@ -474,7 +474,11 @@ pub struct ResponseRecord {
 pub struct ObjectRecord {
     /// Its uid.
     pub uid: String,
-    /// A keyed digest of all that those who write it decide, and of nothing that only controllers do.
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// A keyed digest of all that those who write it decide, and of nothing that only controllers do;
+    /// missing of an answer that is not JSON.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
 }
 

@@ -26,6 +26,7 @@ use effects::{
     about::{Deleted, OldNew, Part, Propagation, ReleaseDoubt, Routine},
 };
 use live::LiveObjects;
+use manifest::Document;
 use record::Record;
 
 use crate::{call::Write, left, remembered::Remembered, seen::Seen, view::ClusterView};
@@ -192,24 +193,25 @@ impl ReleaseLook<'_> {
         if (old.status.as_str(), new.status.as_str()) == ("deployed", "superseded") {
             return self.is_superseded(old).await;
         }
-        if !self.is_own(old).await? {
-            return Err(ReleaseDoubt::Others);
-        }
-        let step = OldNew { old: old.status.clone(), new: new.status.clone() };
-        match (old.is_pending(), old.status.as_str(), new.status.as_str()) {
+        let goes_on = match (old.is_pending(), old.status.as_str(), new.status.as_str()) {
             // How its hooks went, or what is said of it.
-            (_, before, after) if before == after => Ok(()),
-            (true, _, "failed") => Ok(()),
-            (true, _, "deployed") => {
-                LiveObjects::new(self.view, self.write).are(&new.documents).await
-            }
+            (_, before, after) if before == after => true,
+            (true, _, "failed" | "deployed") => true,
             // As an install that failed takes itself back.
-            (true, _, "uninstalling") | (_, "failed", "uninstalling")
-                if !self.records(&new.name).await?.iter().any(Record::was_deployed) =>
-            {
-                Ok(())
+            (true, _, "uninstalling") | (_, "failed", "uninstalling") => {
+                !self.records(&new.name).await?.iter().any(Record::was_deployed)
             }
-            _ => Err(ReleaseDoubt::Step(step)),
+            _ => false,
+        };
+        let is_all_there = old.is_pending() && new.status == "deployed";
+        match goes_on {
+            false => {
+                let (old, new) = (old.status.clone(), new.status.clone());
+                Err(ReleaseDoubt::Step(OldNew { old, new }))
+            }
+            true if !self.is_own(old).await? => Err(ReleaseDoubt::Others),
+            true if is_all_there => self.are_live(&new.documents).await,
+            true => Ok(()),
         }
     }
 
@@ -221,7 +223,11 @@ impl ReleaseLook<'_> {
         if !self.is_own(next).await? {
             return Err(ReleaseDoubt::Others);
         }
-        LiveObjects::new(self.view, self.write).are(&next.documents).await
+        self.are_live(&next.documents).await
+    }
+
+    async fn are_live(&self, documents: &[Document]) -> Result<(), ReleaseDoubt> {
+        LiveObjects::new(self.view, self.write).are(documents).await
     }
 
     /// Whether nothing is left of the release of a record that goes.
