@@ -62,27 +62,8 @@ fn inflated(compressed: &[u8]) -> Result<Vec<u8>, PayloadError> {
 
 /// CRC-32 (RFC 1952, section 8).
 fn checksum(bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 16] = {
-        let mut table = [0; 16];
-        let mut index = 0;
-        while index < table.len() {
-            #[expect(clippy::cast_possible_truncation, reason = "the index is below 16")]
-            let mut value = index as u32;
-            let mut bit = 0;
-            while bit < 4 {
-                value = if value & 1 == 1 { 0xedb8_8320 ^ (value >> 1) } else { value >> 1 };
-                bit += 1;
-            }
-            table[index] = value;
-            index += 1;
-        }
-        table
-    };
-    let next = |sum: u32, bits: u32| {
-        let index = usize::try_from((sum ^ bits) & 15).unwrap_or_default();
-        TABLE.get(index).copied().unwrap_or_default() ^ (sum >> 4)
-    };
-    !bytes.iter().fold(!0, |sum, byte| next(next(sum, u32::from(*byte)), u32::from(byte >> 4)))
+    let next = |sum: u32| if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 };
+    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| next(sum)))
 }
 
 fn malformed(why: &'static str) -> PayloadError {
