@@ -153,13 +153,26 @@ pub struct Deletion {
     /// The time to end that the request asks for, in seconds; missing where it asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<i64>,
+    /// Why nobody loses anything by it; missing where somebody may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routine: Option<Routine>,
 }
 
 impl Deletion {
     /// Of which nobody has looked at the options yet.
     pub fn of(what: Deleted) -> Self {
-        Self { what, propagation: None, grace_seconds: None }
+        Self { what, propagation: None, grace_seconds: None, routine: None }
     }
+}
+
+/// Why nobody loses anything by a delete.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Routine {
+    /// The agent itself made the object, and it is as the agent left it.
+    OwnObject,
+    /// A record of helm, of a release of which nothing is left.
+    ReleaseGone,
 }
 
 /// Which object goes.
@@ -346,6 +359,8 @@ pub enum Part {
     Mark(String),
     /// The object is a tool's record, which the tool acts on: by what it shows.
     Record(Record),
+    /// A record of helm is more than its bookkeeping: why.
+    Release(ReleaseDoubt),
     /// A label or annotation that gives rights to whoever may use the object: its key.
     Grants(String),
     /// The record of `kubectl apply` says what changes in the object itself.
@@ -471,6 +486,36 @@ pub enum Record {
     Key(String),
     /// The custom resource that controls it, as `Kind name`.
     Owner(String),
+}
+
+/// Why a record of helm is more than bookkeeping of what is decided elsewhere.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReleaseDoubt {
+    /// It has what helm does not write, or can be read in two ways.
+    Unreadable,
+    /// Something else that tells could not be seen.
+    Unseen,
+    /// No revision of its release is deployed.
+    NothingDeployed,
+    /// It does not follow the last revision, or that one is under way.
+    OutOfTurn,
+    /// So many revisions after the one that is deployed have come to nothing.
+    Failed(u32),
+    /// It names these objects and the deployed revision does not, or the other way round.
+    Objects(Vec<String>),
+    /// It has other hooks that are run out of it later.
+    Hooks,
+    /// These of its values differ and do not show in its objects.
+    Values(Vec<String>),
+    /// More of it changes than how far it is.
+    Content,
+    /// It is another's, or another has changed it.
+    Others,
+    /// It takes this step, which is not one of a command that goes on.
+    Step(OldNew<String>),
+    /// It would say that all is there, and this object is not as it says.
+    NotLive(String),
 }
 
 /// Fields of an object that somebody owns who did not, or does not who did (`metadata.managedFields`).
@@ -1076,9 +1121,10 @@ mod tests {
                     what: Deleted::Replaced(Replaced { owner: owner(), ready: 3 }),
                     propagation: Some(Propagation::Background),
                     grace_seconds: Some(1),
+                    routine: Some(Routine::OwnObject),
                 }),
                 json!({"deletion": {"what": {"replaced": {"owner": owner_json, "ready": 3}},
-                    "propagation": "Background", "graceSeconds": 1}}),
+                    "propagation": "Background", "graceSeconds": 1, "routine": "ownObject"}}),
             ),
             (
                 About::Deletion(Deletion::of(Deleted::Secret("Opaque".into()))),

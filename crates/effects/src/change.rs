@@ -22,7 +22,7 @@ use crate::{
     keys::{self, Keys, Map},
     known::Known,
     lease, lifetime,
-    namespace::{ClassConfig, NamespaceClass},
+    namespace::{ClassConfig, NamespaceClass, is_for_trying},
     object::{ObjectRef, each, finalizers, object_in, object_of, owners},
     ownership,
     plan::{self, decides_access, unknown},
@@ -254,21 +254,25 @@ impl Comparison<'_> {
             _ => String::new(),
         };
         let kind = (self.object.api_group.as_str(), self.object.resource.as_str());
-        let mut inert = INERT.contains(&kind);
+        let is_inert_kind = INERT.contains(&kind);
         if decides_access(self.attributes) {
             return self.found.add(EffectKind::GrantAccess, Part::AccessCreated(prefix));
         }
         for key in template::granting(self.keys, &self.object.resource, self.new) {
             self.found.add(EffectKind::GrantAccess, Part::Grants(key.clone()));
         }
-        for (map, key) in keys::of(self.new).filter(|_| inert) {
+        for (map, key) in keys::of(self.new).filter(|_| is_inert_kind) {
             if self.keys.marks(&self.object.resource, map, key) {
                 self.found.add(EffectKind::ChangeTrigger, Part::Mark(key.clone()));
             }
         }
         self.record(None);
-        inert &= self.found.kinds.is_empty();
-        let kind = if inert { EffectKind::CreateInert } else { EffectKind::CreateActive };
+        let is_inert = is_inert_kind || self.is_namespace_for_trying();
+        let kind = if is_inert && self.found.kinds.is_empty() {
+            EffectKind::CreateInert
+        } else {
+            EffectKind::CreateActive
+        };
         self.found.add(kind, Part::Created(prefix));
         self.lease(None);
         self.applied_first();
@@ -346,6 +350,10 @@ impl Comparison<'_> {
             let (object, about) = (self.object.clone(), About::Lease(change));
             self.found.others.push(Effect { kind: EffectKind::TakeLease, object, about });
         }
+    }
+
+    fn is_namespace_for_trying(&self) -> bool {
+        self.is("", "namespaces") && is_for_trying(self.new, self.known.classes)
     }
 
     fn credential(&mut self) {

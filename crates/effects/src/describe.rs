@@ -11,8 +11,8 @@ use crate::{
         About, Act, ActsBy, Before, ClaimsGo, ClassChange, ClassMark, Command, Connect, Container,
         ContainerChange, Count, Custom, Deleted, Deletion, Environment, FieldChange, FieldsChange,
         FieldsTaken, Hazard, HistoryOf, LeaseChange, LeaseStep, Part, Parts, PodsGone, Power,
-        Propagation, ReachedPlace, Record, Right, Rights, RunsAs, Steps, Taint, UnknownWrite,
-        VolumeOfClaim, Whose,
+        Propagation, ReachedPlace, Record, ReleaseDoubt, Right, Rights, Routine, RunsAs, Steps,
+        Taint, UnknownWrite, VolumeOfClaim, Whose,
     },
     custom,
     effect::Effect,
@@ -235,6 +235,11 @@ fn deletion(deletion: &Deletion, object: &ObjectRef) -> String {
         Some(0) => sentence.push_str("; at once, with no time to end"),
         Some(seconds) => sentence.push_str(&format!("; with {seconds} s to end")),
     }
+    sentence.push_str(match deletion.routine {
+        None => "",
+        Some(Routine::OwnObject) => "; this agent made it, and nobody has changed it",
+        Some(Routine::ReleaseGone) => "; nothing is left of its release",
+    });
     sentence
 }
 
@@ -505,6 +510,7 @@ fn part(part: &Part, effect: &Effect) -> String {
             format!("{key}: {}", triggers::known(&object.resource, key).unwrap_or(NOT_INERT))
         }
         Part::Record(it) => format!("a tool acts on what is in it: {}", record(it)),
+        Part::Release(it) => release(it),
         Part::Grants(key) => {
             format!("{key} on {}: gives rights to whoever may use it, or takes them", named(object))
         }
@@ -559,6 +565,29 @@ fn record(record: &Record) -> String {
         Record::Name(name) => format!("its name is {name}"),
         Record::Key(key) => format!("it has the mark {key}"),
         Record::Owner(owner) => format!("it belongs to {owner}"),
+    }
+}
+
+fn release(doubt: &ReleaseDoubt) -> String {
+    match doubt {
+        ReleaseDoubt::Unreadable => "helm would not write it so".to_owned(),
+        ReleaseDoubt::Unseen => "what its release is now could not be seen".to_owned(),
+        ReleaseDoubt::NothingDeployed => "no revision of its release is deployed".to_owned(),
+        ReleaseDoubt::OutOfTurn => "it is not the next revision of its release".to_owned(),
+        ReleaseDoubt::Failed(count) => {
+            format!("{count} revisions after the deployed one have come to nothing")
+        }
+        ReleaseDoubt::Objects(names) => {
+            format!("only one of it and the deployed revision names {}", listed(names))
+        }
+        ReleaseDoubt::Hooks => "it has other hooks, which are run out of it later".to_owned(),
+        ReleaseDoubt::Values(names) => {
+            format!("values that its objects do not show: {}", listed(names))
+        }
+        ReleaseDoubt::Content => "it is changed, and not only how far it is".to_owned(),
+        ReleaseDoubt::Others => "this agent did not write it last".to_owned(),
+        ReleaseDoubt::Step(it) => format!("its release would be {}, not {}", it.new, it.old),
+        ReleaseDoubt::NotLive(name) => format!("{name} is not as it says"),
     }
 }
 

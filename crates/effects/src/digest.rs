@@ -68,7 +68,7 @@ fn asked_for(object: &Value) -> Value {
 }
 
 /// JSON with its keys in order: one text for one value, without line breaks.
-fn canonical(value: &Value) -> String {
+pub fn canonical(value: &Value) -> String {
     let mut text = String::new();
     write_canonical(value, &mut text);
     text

@@ -59,7 +59,7 @@ fn counted(sentence: &str, count: Option<(i64, i64)>) -> Option<About> {
 fn deletion(object: &ObjectRef, sentence: &str) -> Option<Deletion> {
     let (sentence, propagation, grace_seconds) = options(sentence);
     let what = deleted(object, sentence)?;
-    Some(Deletion { what, propagation: Some(propagation), grace_seconds })
+    Some(Deletion { propagation: Some(propagation), grace_seconds, ..Deletion::of(what) })
 }
 
 /// How it goes, from the end of the sentence.
@@ -167,7 +167,11 @@ mod tests {
     fn reads_what_a_delete_decided_by() {
         let secret = object("secrets", "s");
         let deletion = |what, propagation, grace_seconds| {
-            About::Deletion(Deletion { what, propagation: Some(propagation), grace_seconds })
+            About::Deletion(Deletion {
+                propagation: Some(propagation),
+                grace_seconds,
+                ..Deletion::of(what)
+            })
         };
         let helm = Deleted::Secret("helm.sh/release.v1".into());
         let table = [

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::{about::ClassMark, describe};
 
 /// What rules ask of a namespace.
@@ -63,6 +65,34 @@ const NON_PRODUCTION: [&str; 14] = [
     "playground",
     "integration",
 ];
+
+/// How names begin that belong to Kubernetes, or to a distribution of it.
+const SYSTEM_NAMES: [&str; 2] = ["kube-", "openshift-"];
+/// The label of every namespace, which the API server sets.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// Whether a new namespace is for trying things, and says nothing else: declared by `env` alone, with no
+/// other label or annotation by which something could act on it, and under a name that is nobody's.
+pub(crate) fn is_for_trying(namespace: &Value, config: &ClassConfig) -> bool {
+    let map = |field: &str| namespace.pointer(field).and_then(Value::as_object);
+    let Some((metadata, labels)) = map("/metadata").zip(map("/metadata/labels")) else {
+        return false;
+    };
+    let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default();
+    let name = text("name");
+    let labels: BTreeMap<String, String> = labels
+        .iter()
+        .filter(|(key, _)| *key != NAME_LABEL)
+        .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+        .collect();
+    let class = NamespaceClass::of(name, Some(&labels), config);
+    let says_more = ["annotations", "finalizers", "generateName", "ownerReferences"]
+        .into_iter()
+        .any(|field| metadata.contains_key(field));
+    let is_others = name.contains("prod") || SYSTEM_NAMES.iter().any(|it| name.starts_with(it));
+    let is_env_alone = labels.keys().eq(["env"]);
+    is_env_alone && !class.production && !class.protected && !says_more && !is_others
+}
 
 impl NamespaceClass {
     /// Classes a namespace by its name and labels. A production sign beats every non-production
@@ -176,6 +206,42 @@ mod tests {
         }
         assert_eq!(NamespaceClass::unknown("x").words(), "production, protected");
         assert_eq!(NamespaceClass::cluster_scoped().words(), "production");
+    }
+
+    #[test]
+    fn knows_namespaces_for_trying_things() {
+        use serde_json::json;
+        let named =
+            |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+        let with = |field: &str, value: Value| {
+            let mut namespace = named("shop", json!({"env": "dev", NAME_LABEL: "shop"}));
+            namespace["metadata"][field] = value;
+            namespace
+        };
+        let table = [
+            (named("shop", json!({"env": "dev"})), true),
+            (with("uid", json!("u")), true),
+            (named("shop", json!({"env": "Staging"})), true),
+            (named("shop", json!({"env": "production"})), false),
+            (named("shop", json!({"env": "whatever"})), false),
+            (named("shop", json!({})), false),
+            (named("shop", json!({"environment": "dev"})), false),
+            (named("shop", json!({"env": "dev", "team": "a"})), false),
+            (named("shop", json!({"env": "dev", "agent-shield.io/protected": "false"})), false),
+            (named("prod-eu", json!({"env": "dev"})), false),
+            (named("shop-production", json!({"env": "dev"})), false),
+            (named("kube-tools", json!({"env": "dev"})), false),
+            (named("agent-shield", json!({"env": "dev"})), false),
+            (with("annotations", json!({"a": "b"})), false),
+            (with("finalizers", json!(["a.io/b"])), false),
+            (with("generateName", json!("shop-")), false),
+            (with("ownerReferences", json!([])), false),
+            (json!({}), false),
+        ];
+        for (namespace, want) in table {
+            let is = is_for_trying(&namespace, &ClassConfig::default());
+            assert_eq!(is, want, "{namespace}");
+        }
     }
 
     #[test]

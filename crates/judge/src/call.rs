@@ -109,7 +109,13 @@ impl Call {
 
     /// An answer, as it is recorded, with the time that it took.
     pub fn response(&self, code: u16, outcome: Outcome, bytes: u64) -> ResponseRecord {
-        ResponseRecord { code, outcome, latency_micros: elapsed_micros(self.received), bytes }
+        ResponseRecord {
+            code,
+            outcome,
+            latency_micros: elapsed_micros(self.received),
+            bytes,
+            object: None,
+        }
     }
 
     /// What is sent to the API server.

@@ -175,8 +175,13 @@ mod tests {
             effects: vec![(&effect).into()],
             ..Entry::new(now, "a", Stage::Held)
         });
-        let response =
-            ResponseRecord { code, outcome: Outcome::Answered, latency_micros: 1, bytes: 0 };
+        let response = ResponseRecord {
+            code,
+            outcome: Outcome::Answered,
+            latency_micros: 1,
+            bytes: 0,
+            object: None,
+        };
         let answer =
             Entry { response: Some(response), ..Entry::new(now, "a", Stage::ResponseComplete) };
         let calls = ledger::calls(of_hold.chain([answer]));

@@ -18,9 +18,10 @@ use crate::{
     history,
     impact::{self, Impact},
     judgement::{Judged, Judgement, decision},
-    own,
+    left, own,
     preview::{Previewer, is_custom_scale},
     refusal::Refusal,
+    release,
     remembered::Remembered,
     reservation::Reservation,
     said::{hides_guarded_target, more_than_said, refused_now},
@@ -240,6 +241,8 @@ impl Judge {
         history::add_up(&self.remembered, &mut effects).await;
         environment::weigh(&self.view, write, &seen, &mut effects).await;
         own::tell_apart(&self.remembered, write, seen.live.as_ref(), &mut effects).await;
+        release::weigh(&self.view, &self.remembered, write, &seen, &mut effects).await;
+        left::mark_own(&self.view, &self.remembered, write, &seen, &mut effects).await;
         let (verdict, moment, reservation) =
             self.decide(&pack, write, is_write, &effects, Some(&seen)).await?;
         // Held or denied, it is not sent, and others need not count it.

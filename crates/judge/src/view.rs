@@ -239,7 +239,8 @@ impl ProbeRecord<'_> {
         let Some(mut entry) = self.entry.take() else { return };
         entry.time = jiff::Timestamp::now();
         let latency_micros = elapsed_micros(self.started);
-        entry.response = Some(ResponseRecord { code, outcome, latency_micros, bytes });
+        entry.response =
+            Some(ResponseRecord { code, outcome, latency_micros, bytes, object: None });
         self.probes.append_probe(entry);
     }
 }

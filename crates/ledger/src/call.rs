@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::{
-    DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity, RequestRecord,
-    ResponseRecord,
+    ClassRecord, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity,
+    RequestRecord, ResponseRecord,
 };
 
 /// One call with everything that is known of it.
@@ -26,6 +26,8 @@ pub struct Call {
     pub decision: Option<DecisionRecord>,
     /// What happened to its hold, in order, with the time of each.
     pub holds: Vec<(Timestamp, HoldRecord)>,
+    /// How its namespace was classed; missing where nobody knew.
+    pub class: Option<ClassRecord>,
     /// How it was answered; missing while it is open, or after a crash.
     pub response: Option<ResponseRecord>,
     /// The call that this probe was made for.
@@ -65,6 +67,7 @@ impl Call {
             effects: Vec::new(),
             decision: None,
             holds: Vec::new(),
+            class: None,
             response: None,
             probe_of: None,
             notes: Vec::new(),
@@ -79,6 +82,7 @@ impl Call {
             self.effects = entry.effects; // The latest: a hold that drifted would do something else.
         }
         self.decision = entry.decision.or(self.decision.take());
+        self.class = entry.class.or(self.class);
         self.response = entry.response.or(self.response.take());
         self.holds.extend(entry.hold.map(|hold| (entry.time, hold)));
         self.notes.extend(entry.note);
@@ -142,8 +146,13 @@ mod tests {
         };
         let decision =
             DecisionRecord { rules: vec!["r".into()], ..DecisionRecord::of(Action::Hold, "") };
-        let answer =
-            ResponseRecord { code: 403, outcome: Outcome::Refused, latency_micros: 5, bytes: 1 };
+        let answer = ResponseRecord {
+            code: 403,
+            outcome: Outcome::Refused,
+            latency_micros: 5,
+            bytes: 1,
+            object: None,
+        };
         let joined = calls([
             Entry { decision: Some(decision), ..entry("a", Stage::RequestReceived) },
             entry("b", Stage::RequestReceived),

@@ -463,6 +463,23 @@ pub struct ResponseRecord {
     /// Bytes of the answer's body that the client got.
     #[serde(default)]
     pub bytes: u64,
+    /// The object as a write left it, where the answer shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectRecord>,
+}
+
+/// An object as the API server's answer to a write shows it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRecord {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// A keyed digest of all that those who write it decide, and of nothing that only controllers do;
+    /// missing of an answer that is not JSON.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
 }
 
 #[cfg(test)]

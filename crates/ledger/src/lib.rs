@@ -18,8 +18,8 @@ use std::{future::Future, pin::Pin};
 pub use call::{Call, calls};
 pub use effect::{EffectError, EffectRecord};
 pub use entry::{
-    Action, ClassRecord, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, Outcome,
-    RequestRecord, ResponseRecord, ShadowRecord, Stage, spans_namespaces,
+    Action, ClassRecord, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord,
+    Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage, spans_namespaces,
 };
 pub use facts::{Extent, FACTS_VERSION, Facts, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;

@@ -12,10 +12,13 @@ mod media_type;
 mod protobuf;
 mod read;
 mod redact;
+mod release;
 mod strict;
 
 pub use delete_options::{DeleteOptions, delete_options, eviction_options, is_dry_run};
 pub use error::PayloadError;
 pub use media_type::{MediaType, media_type};
+pub use protobuf::identity as protobuf_identity;
 pub use read::read;
 pub use redact::{REDACTED, Redactor, is_cut};
+pub use release::release;

@@ -178,6 +178,26 @@ pub(crate) fn read(body: &[u8], kind: Option<&str>) -> Result<Value, PayloadErro
     Ok(Value::Object(object))
 }
 
+/// The uid and resourceVersion of any object that the API server answers with; nothing else of it is read.
+pub fn identity(answer: &[u8]) -> Option<(String, String)> {
+    let envelope = answer.strip_prefix(MAGIC)?;
+    let metadata = inner(inner(envelope, 2)?, 1)?;
+    let text = |number| std::str::from_utf8(inner(metadata, number)?).ok().map(str::to_owned);
+    text(5).zip(text(6))
+}
+
+/// A field of a message that is no number.
+fn inner(message: &[u8], number: u64) -> Option<&[u8]> {
+    let mut bytes = Bytes(message);
+    while let Ok(Some((found, value))) = bytes.field() {
+        match value {
+            Wire::Bytes(inner) if found == number => return Some(inner),
+            _ => {}
+        }
+    }
+    None
+}
+
 fn message(body: &[u8], fields: &[Field]) -> Result<Map<String, Value>, PayloadError> {
     let (mut object, mut seen) = (Map::new(), Vec::new());
     let mut bytes = Bytes(body);
@@ -285,6 +305,18 @@ impl<'a> Bytes<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_out_which_object_an_answer_is() {
+        let metadata = [part(1, b"web"), part(5, b"u"), part(6, b"7"), part(11, b"x")].concat();
+        let answer = |metadata: &[u8]| {
+            let raw = [part(1, metadata), part(2, b"spec")].concat();
+            [MAGIC.to_vec(), part(1, b"type"), part(2, &raw)].concat()
+        };
+        assert_eq!(identity(&answer(&metadata)), Some(("u".to_owned(), "7".to_owned())));
+        assert_eq!(identity(&answer(&part(1, b"web"))), None);
+        assert_eq!(identity(b"{}"), None);
+    }
 
     /// One length-delimited field.
     fn part(number: u8, inner: &[u8]) -> Vec<u8> {

@@ -63,6 +63,7 @@ pub(crate) fn effect_type(in_words: bool) -> Type {
         ("managers", Type::list(text())),
         ("foreign", Type::Bool),
         ("due", Type::Bool),
+        ("routine", Type::Bool),
         ("reason", text()),
     ];
     let mut fields: BTreeMap<String, Type> =
@@ -152,6 +153,7 @@ fn of_deletion(deletion: &Deletion, set: &mut dyn FnMut(&str, Json)) {
         | Deleted::Expires(_)
         | Deleted::Evicted => {}
     }
+    set("routine", deletion.routine.is_some().into());
     if let Some(propagation) = deletion.propagation {
         set("propagationPolicy", propagation.as_str().into());
     }

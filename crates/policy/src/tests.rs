@@ -1023,7 +1023,7 @@ fn conditions_read_what_is_known_of_an_effect() {
     use effects::about::{Deleted, Deletion, Part, Parts, Power, Propagation};
     let deletion = |what| {
         let propagation = Some(Propagation::Orphan);
-        About::Deletion(Deletion { what, propagation, grace_seconds: Some(0) })
+        About::Deletion(Deletion { propagation, grace_seconds: Some(0), ..Deletion::of(what) })
     };
     let power = Part::Power(Power::HostPath("/etc".into()));
     let table = [

@@ -8,9 +8,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::body::Incoming;
 use status::Status;
 use tokio::runtime::Handle;
@@ -105,6 +106,28 @@ pub(crate) async fn collect(
     };
     let waited = Box::pin(tokio::time::timeout(bounds.body_time_max, whole)).await;
     waited.unwrap_or(Err(ProxyError::BodySlow { max: bounds.body_time_max }))
+}
+
+/// Reads the beginning of an answer before it is passed on: all of its bytes, where it ends well within
+/// `bytes_max`, and the answer as it came.
+pub(crate) async fn look_ahead(mut body: Body, bytes_max: usize) -> (Option<Bytes>, Body) {
+    let (mut frames, mut bytes, mut is_whole) = (Vec::new(), BytesMut::new(), true);
+    while let Some(frame) = body.frame().await {
+        if let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) {
+            bytes.extend_from_slice(data);
+        }
+        is_whole = frame.is_ok() && bytes.len() <= bytes_max;
+        frames.push(frame);
+        if !is_whole {
+            break;
+        }
+    }
+    if is_whole {
+        let bytes = bytes.freeze();
+        return (Some(bytes.clone()), full(bytes));
+    }
+    let read = stream::iter(frames).chain(BodyStream::new(body));
+    (None, StreamBody::new(read).boxed_unsync())
 }
 
 /// Our own answer.

@@ -228,7 +228,8 @@ mod tests {
             ..RequestRecord::default()
         });
         let outcome = Outcome::Refused;
-        entry.response = Some(ResponseRecord { code: 400, outcome, latency_micros: 0, bytes: 0 });
+        entry.response =
+            Some(ResponseRecord { code: 400, outcome, latency_micros: 0, bytes: 0, object: None });
         entry
     }
 

@@ -170,8 +170,16 @@ impl Writes {
                 return Err(error);
             }
         };
-        let (mut head, body) = answer.into_parts();
+        let (mut head, mut body) = answer.into_parts();
         head.headers = attributes::headers::downstream_headers(head.headers);
+        if head.status.is_success() && judge::leaves_object(&write) {
+            let (read, whole) = body::look_ahead(body, judge::LEFT_BYTES_MAX).await;
+            let shown = read.and_then(|it| {
+                judge::object_left(&self.redactor, &write, head.status.as_u16(), &it)
+            });
+            write.record.left(shown);
+            body = whole;
+        }
         let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);
         write.record.answered(head.status.as_u16(), Outcome::Answered, bytes).await;
         if head.status.is_success()

@@ -6,8 +6,8 @@ use attributes::User;
 use hold::HoldId;
 use judge::{Basis, Call, Write, elapsed_micros};
 use ledger::{
-    DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, Outcome, RequestRecord, ResponseRecord,
-    Stage,
+    DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord, Outcome, RequestRecord,
+    ResponseRecord, Stage,
 };
 use parking_lot::Mutex;
 use payload::Redactor;
@@ -34,6 +34,8 @@ struct Open {
     hold: Option<HoldId>,
     /// Its bytes may have left.
     is_sent: bool,
+    /// The object as it left it.
+    object: Option<ObjectRecord>,
 }
 
 impl WriteRecord {
@@ -53,6 +55,7 @@ impl WriteRecord {
                 token: call.token(),
                 hold: None,
                 is_sent: false,
+                object: None,
             })),
         })
     }
@@ -107,12 +110,17 @@ impl WriteRecord {
         self.update(|open| open.is_sent = is_sent);
     }
 
+    /// The answer shows the object that it left.
+    pub(crate) fn left(&self, object: Option<ObjectRecord>) {
+        self.update(|open| open.object = object);
+    }
+
     /// The entry of its answer, for whoever gives it and appends the entry; `None` where somebody has.
     pub(crate) fn end(&self, code: u16, outcome: Outcome, bytes: u64) -> Option<Entry> {
-        let Open { mut entry, .. } = self.open.lock().take()?;
+        let Open { mut entry, object, .. } = self.open.lock().take()?;
         entry.time = jiff::Timestamp::now();
         let latency_micros = elapsed_micros(self.received);
-        entry.response = Some(ResponseRecord { code, outcome, latency_micros, bytes });
+        entry.response = Some(ResponseRecord { code, outcome, latency_micros, bytes, object });
         Some(entry)
     }
 

@@ -75,8 +75,13 @@ fn told(sample: &Entry, number: usize, at: Timestamp, entries: &mut Vec<Entry>) 
     let seconds = u64::try_from(at.as_second()).unwrap_or_default();
     let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or_default();
     let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos)).to_string();
-    let response =
-        ResponseRecord { code: 200, outcome: Outcome::Answered, latency_micros: 900, bytes: 2_000 };
+    let response = ResponseRecord {
+        code: 200,
+        outcome: Outcome::Answered,
+        latency_micros: 900,
+        bytes: 2_000,
+        object: None,
+    };
     let answered = |entry: Entry| Entry { response: Some(response.clone()), ..entry };
     let first = Entry { time: at, audit_id: id.clone(), ..sample.clone() };
     if first.stage == Stage::ResponseComplete {

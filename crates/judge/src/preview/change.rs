@@ -52,7 +52,9 @@ impl Previewer<'_> {
             DryRun::Answered(answer) => {
                 // The namespace is being deleted still: a 409 now, and a weaker namespace a moment later.
                 let exists = answer.status == http::StatusCode::CONFLICT;
-                let recreated = recreated_namespace::effect_of(&view.namespaces, write, None).await;
+                let recreated =
+                    recreated_namespace::effect_of(&view.namespaces, self.remembered, write, None)
+                        .await;
                 let Some(effect) = recreated.filter(|_| exists) else { return Err(answer) };
                 return Ok(Snapshot::Nothing(Box::new(Seen {
                     unknown: Some(Unknown::NamespaceStillThere),
@@ -111,8 +113,10 @@ impl Previewer<'_> {
             let gained = selected::gained(self.view, self.write, old.as_ref(), &new).await;
             seen.effects.extend(gained);
         }
-        seen.effects
-            .extend(recreated_namespace::effect_of(namespaces, self.write, Some(&new)).await);
+        seen.effects.extend(
+            recreated_namespace::effect_of(namespaces, self.remembered, self.write, Some(&new))
+                .await,
+        );
         if self.write.class.production && is_relative(self.write.media, &self.write.body) {
             seen.effects.push(effects::unknown(attributes, Unknown::RelativePatch));
         }

@@ -1,0 +1,303 @@
+//! Objects as agents' writes left them: recorded from the API server's answers, and compared when one of
+//! them is to go. What an agent made itself and nobody has touched since, it may take away again outside
+//! production: that is how whoever tries something cleans up.
+//!
+//! A uid is never given twice, so neither a name that is used again nor another agent's object passes.
+
+use std::time::Duration;
+
+use effects::{
+    About, Effect,
+    about::{Deleted, Propagation, Routine},
+};
+use hold::UNCOUNTED;
+use jiff::Timestamp;
+use ledger::{Call, Filter, Identity, ObjectRecord, StoreError};
+use payload::Redactor;
+use serde_json::Value;
+
+use crate::{call::Write, impact, remembered::Remembered, seen::Seen, view::ClusterView};
+
+/// Of a longer answer nothing is recorded.
+pub const LEFT_BYTES_MAX: usize = 2 << 20;
+/// The call that creates an object begins so long before the object is there.
+const CREATE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Looking for what goes with an object may take so long.
+const COUNT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// What may be routine to delete: neither claims nor Secrets, nor anything outside a namespace.
+const KINDS: [(&str, &str); 10] = [
+    ("", "configmaps"),
+    ("", "pods"),
+    ("", "replicationcontrollers"),
+    ("", "services"),
+    ("apps", "daemonsets"),
+    ("apps", "deployments"),
+    ("apps", "replicasets"),
+    ("apps", "statefulsets"),
+    ("batch", "cronjobs"),
+    ("batch", "jobs"),
+];
+
+/// Whether the answer to a write shows an object that is worth recording.
+pub fn leaves_object(write: &Write) -> bool {
+    let a = write.attributes();
+    matches!(a.verb.as_str(), "create" | "update" | "patch")
+        && a.subresource.is_empty()
+        && effects::is_builtin(&a.api_group, &a.resource)
+        && !write.is_dry_run
+}
+
+/// The object that a write left, by the API server's answer to it; `None` where that shows none.
+pub fn object_left(
+    redactor: &Redactor,
+    write: &Write,
+    code: u16,
+    answer: &[u8],
+) -> Option<ObjectRecord> {
+    let is_shown = leaves_object(write) && (200..300).contains(&code);
+    if !is_shown || answer.len() > LEFT_BYTES_MAX {
+        return None;
+    }
+    match serde_json::from_slice(answer) {
+        Ok(object) => record(redactor, object),
+        Err(_) => {
+            let (uid, resource_version) = payload::protobuf_identity(answer)?;
+            Some(ObjectRecord { uid, resource_version, digest: String::new() })
+        }
+    }
+}
+
+fn record(redactor: &Redactor, mut object: Value) -> Option<ObjectRecord> {
+    let own = |path: &str| text(&object, path).map(str::to_owned);
+    let (uid, resource_version) = own("/metadata/uid").zip(own("/metadata/resourceVersion"))?;
+    remove_what_controllers_write(&mut object);
+    let digest = redactor.digest(effects::canonical(&object).as_bytes());
+    Some(ObjectRecord { uid, resource_version, digest })
+}
+
+/// Takes out what Kubernetes itself writes into an object that nobody changes.
+fn remove_what_controllers_write(object: &mut Value) {
+    let is_pod = object.get("kind").and_then(Value::as_str) == Some("Pod");
+    let Some(fields) = object.as_object_mut() else { return };
+    // The two that a list leaves out, and the one that reports.
+    for field in ["apiVersion", "kind", "status"] {
+        fields.remove(field);
+    }
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["generation", "managedFields", "resourceVersion"] {
+            metadata.remove(field);
+        }
+        let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+        let is_empty = annotations.is_some_and(|annotations| {
+            annotations.remove("deployment.kubernetes.io/revision");
+            annotations.is_empty()
+        });
+        if is_empty {
+            metadata.remove("annotations");
+        }
+    }
+    if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut).filter(|_| is_pod) {
+        spec.remove("nodeName");
+    }
+}
+
+/// Marks a delete of what this agent itself made, and nobody has changed since.
+pub(crate) async fn mark_own(
+    view: &ClusterView,
+    remembered: &Remembered,
+    write: &Write,
+    seen: &Seen,
+    effects: &mut [Effect],
+) {
+    let a = write.attributes();
+    let is_candidate = a.verb == "delete"
+        && KINDS.contains(&(a.api_group.as_str(), a.resource.as_str()))
+        && !a.namespace.is_empty()
+        && !write.class.production
+        && takes_one_object(effects);
+    let Some(live) = seen.live.as_ref().filter(|_| is_candidate) else { return };
+    match is_as_left(remembered, &view.redactor, write, live).await {
+        Ok(true) if owns_nothing_of_others(view, write, live, effects).await => {}
+        Ok(_) => return,
+        Err(error) => {
+            tracing::warn!(%error, "the ledger cannot tell what is the agent's own");
+            return;
+        }
+    }
+    for effect in effects {
+        if let About::Deletion(deletion) = &mut effect.about {
+            deletion.routine = Some(Routine::OwnObject);
+        }
+    }
+}
+
+/// Whether the object and what it owns go, and nothing else; not whether that is anybody's.
+fn takes_one_object(effects: &[Effect]) -> bool {
+    let [Effect { about: About::Deletion(deletion), .. }] = effects else { return false };
+    matches!(deletion.what, Deleted::Named | Deleted::Workload(_))
+        && matches!(deletion.propagation, Some(Propagation::Background | Propagation::Foreground))
+        && deletion.grace_seconds != Some(0)
+}
+
+/// Whether the live object is one that this agent created, as one of its writes left it.
+pub(crate) async fn is_as_left(
+    remembered: &Remembered,
+    redactor: &Redactor,
+    write: &Write,
+    live: &Value,
+) -> Result<bool, StoreError> {
+    let is_going = ["/metadata/deletionTimestamp", "/metadata/finalizers"];
+    if is_going.into_iter().any(|path| live.pointer(path).is_some()) {
+        return Ok(false);
+    }
+    let Some(now) = record(redactor, live.clone()) else { return Ok(false) };
+    let Some(calls) = writes_of_own(remembered, write, live).await? else { return Ok(false) };
+    let is_it = |left: &ObjectRecord| {
+        left.resource_version == now.resource_version || left.digest == now.digest
+    };
+    Ok(calls.iter().filter_map(object_of).any(is_it))
+}
+
+/// The writes of this agent that left the object, by its uid; `None` where it was not this agent that
+/// created it, or where there are too many to tell.
+async fn writes_of_own(
+    remembered: &Remembered,
+    write: &Write,
+    live: &Value,
+) -> Result<Option<Vec<Call>>, StoreError> {
+    let a = write.attributes();
+    let created = text(live, "/metadata/creationTimestamp").and_then(|it| it.parse().ok());
+    let (Some(created), Some(uid)) = (created, text(live, "/metadata/uid")) else {
+        return Ok(None);
+    };
+    let created: Timestamp = created;
+    let calls = remembered.all_calls(Filter {
+        namespace: Some(a.namespace.clone()),
+        resource: Some(a.resource.clone()),
+        username: Some(write.user.username.clone()),
+        // Without a moment before it, nothing is too old.
+        since: created.checked_sub(CREATE_TIME_MAX).ok(),
+        writes_only: true,
+        ..Filter::default()
+    });
+    let Some(mut calls) = calls.await? else { return Ok(None) };
+    let agent = Identity::from(&write.user);
+    calls.retain(|call| {
+        let is_agents = call.user.as_ref().is_some_and(|it| it.uid == agent.uid);
+        is_agents && object_of(call).is_some_and(|it| it.uid == uid)
+    });
+    // Only what was not there before is answered so.
+    let creates = |call: &Call| call.response.as_ref().is_some_and(|answer| answer.code == 201);
+    Ok(calls.iter().any(creates).then_some(calls))
+}
+
+fn object_of(call: &Call) -> Option<&ObjectRecord> {
+    call.response.as_ref()?.object.as_ref()
+}
+
+/// Whether nothing that somebody else put there goes with the object.
+async fn owns_nothing_of_others(
+    view: &ClusterView,
+    write: &Write,
+    live: &Value,
+    effects: &[Effect],
+) -> bool {
+    let impact = impact::goes_with(view, COUNT_TIME_MAX, write, effects, Some(live)).await;
+    // Most agents see no Secrets, and nobody else may look at them in their place.
+    let unseen_secrets = format!("{UNCOUNTED}/api/v1/secrets");
+    impact.bound.iter().all(|line| *line == unseen_secrets)
+        && has_adopted_nothing(view, write, live).await
+}
+
+/// Whether each ReplicaSet of a Deployment was made for it. A selector also takes those that somebody has
+/// left without an owner.
+async fn has_adopted_nothing(view: &ClusterView, write: &Write, live: &Value) -> bool {
+    let a = write.attributes();
+    if a.resource != "deployments" {
+        return true;
+    }
+    let collection = format!("/apis/apps/v1/namespaces/{}/replicasets", a.namespace);
+    let sets = view.all(write, "replicasets", &collection, "").await;
+    sets.is_some_and(|sets| sets.iter().all(|set| !is_owned(set, live) || is_made_for(set, live)))
+}
+
+fn is_owned(object: &Value, owner: &Value) -> bool {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let uid = text(owner, "/metadata/uid");
+    owners.into_iter().flatten().any(|it| text(it, "/uid") == uid)
+}
+
+/// By its age and by the name that the Deployment controller gives.
+fn is_made_for(set: &Value, deployment: &Value) -> bool {
+    let time = |it| text(it, "/metadata/creationTimestamp")?.parse::<Timestamp>().ok();
+    let is_younger = match (time(deployment), time(set)) {
+        (Some(before), Some(after)) => before <= after,
+        _ => false,
+    };
+    let name = text(deployment, "/metadata/name").unwrap_or_default();
+    let hash = text(set, "/metadata/labels/pod-template-hash").unwrap_or_default();
+    is_younger && text(set, "/metadata/name") == Some(&format!("{name}-{hash}"))
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path).and_then(Value::as_str).filter(|it| !it.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_controllers_write_is_no_change() {
+        let redactor = Redactor::new(b"key");
+        let digest = |object: &Value| record(&redactor, object.clone()).map(|it| it.digest);
+        let left = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1},
+            "metadata": {"uid": "u", "name": "web", "generation": 1, "resourceVersion": "5"},
+        });
+        let with = |path: &str, value: Value| {
+            let mut object = left.clone();
+            let (at, field) = path.rsplit_once('/').expect("a path");
+            object.pointer_mut(at).expect("an object")[field] = value;
+            object
+        };
+        let revision = "deployment.kubernetes.io/revision";
+        let table = [
+            (with("/status", json!({"replicas": 1})), true),
+            (with("/metadata/resourceVersion", json!("9")), true),
+            (with("/metadata/generation", json!(2)), true),
+            (with("/metadata/managedFields", json!([{}])), true),
+            (with("/metadata/annotations", json!({revision: "1"})), true),
+            (with("/metadata/annotations", json!({revision: "1", "a": "b"})), false),
+            (with("/metadata/labels", json!({"team": "shop"})), false),
+            (with("/metadata/finalizers", json!(["x.io/y"])), false),
+            (with("/spec/replicas", json!(2)), false),
+            (with("/spec/nodeName", json!("n1")), false),
+            (with("/metadata/uid", json!("")), false),
+        ];
+        for (object, want) in table {
+            assert_eq!(digest(&object) == digest(&left), want, "{object}");
+        }
+    }
+
+    #[test]
+    fn knows_sets_that_a_deployment_did_not_make() {
+        let at = |time: &str, name: &str, hash: &str| {
+            json!({"metadata": {"name": name, "creationTimestamp": time,
+                "labels": {"pod-template-hash": hash}}})
+        };
+        let deployment = at("2026-01-01T00:00:05Z", "web", "");
+        let table = [
+            (at("2026-01-01T00:00:05Z", "web-abc", "abc"), true),
+            (at("2026-01-01T00:00:04Z", "web-abc", "abc"), false),
+            (at("2026-01-01T00:00:06Z", "theirs", "abc"), false),
+            (at("", "web-abc", "abc"), false),
+        ];
+        for (set, want) in table {
+            assert_eq!(is_made_for(&set, &deployment), want, "{set}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What an agent made itself, it may take away again outside production; what anybody else has to do with,
+//! it may not. And a new namespace for trying things takes nobody's time.
+
+use std::time::Duration;
+
+use cluster::{Scene, deployment, list, workload};
+use serde_json::{Value, json};
+use testkit::{Agent, wait_until};
+
+const JSON: Option<&str> = Some("application/json");
+
+/// Sends a write that is answered soon, also where it is held.
+fn send(scene: &Scene, agent: &Agent, method: &str, target: &str, body: &Value) -> u16 {
+    let mark = if target.contains('?') { '&' } else { '?' };
+    let target = format!("{target}{mark}timeout=3s");
+    let media = match method {
+        "PATCH" => Some("application/apply-patch+yaml"),
+        _ => JSON,
+    };
+    let answer = scene.shield.request(agent, method, &target, media, body.to_string().as_bytes());
+    answer.status
+}
+
+fn delete(scene: &Scene, agent: &Agent, target: &str) -> u16 {
+    send(scene, agent, "DELETE", target, &json!({"propagationPolicy": "Background"}))
+}
+
+fn job(namespace: &str, name: &str) -> Value {
+    let container = json!({"name": "c", "image": "i"});
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+    })
+}
+
+const PASSES: u16 = 200;
+const HELD: u16 = 429;
+
+#[test]
+fn an_agent_takes_away_what_it_made_and_nothing_else() {
+    let mut scene = Scene::new("own");
+    let dev = scene.dev.clone();
+    let apps = |resource: &str| format!("/apis/apps/v1/namespaces/{dev}/{resource}");
+    let jobs = format!("/apis/batch/v1/namespaces/{dev}/jobs");
+    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let other = scene.cluster.cluster_agent(&dev, "other", &all).expect("an agent");
+    let made = |name: &str| {
+        let object = deployment(&dev, name, 1);
+        let code = send(&scene, &scene.agent, "POST", &apps("deployments"), &object);
+        assert_eq!(code, 201, "{name}");
+        format!("{}/{name}", apps("deployments"))
+    };
+    let admin = |args: &[&str]| {
+        let args = [&["-n", dev.as_str()], args].concat();
+        scene.cluster.kubectl_says(&args).unwrap_or_else(|| panic!("kubectl {args:?}"));
+    };
+
+    // However it is made, and with all that Kubernetes itself writes into it.
+    let posted = made("posted");
+    wait_until(Duration::from_secs(60), "its ReplicaSet is there", || {
+        let live = scene.cluster.get(&posted)?;
+        live["status"]["readyReplicas"].is_number().then_some(())
+    });
+    let applied = format!("{}/applied", apps("statefulsets"));
+    let object = workload("StatefulSet", &dev, "applied", 1);
+    let apply = format!("{applied}?fieldManager=a");
+    assert_eq!(send(&scene, &scene.agent, "PATCH", &apply, &object), 201);
+    let mut object = job(&dev, "");
+    object["metadata"] = json!({"generateName": "try-"});
+    assert_eq!(send(&scene, &scene.agent, "POST", &jobs, &object), 201);
+    let generated = scene.cluster.get(&jobs).expect("Jobs")["items"][0]["metadata"]["name"].clone();
+    let generated = format!("{jobs}/{}", generated.as_str().expect("a name"));
+    // Also what it has changed itself since.
+    let changed = made("changed");
+    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2}});
+    let apply = format!("{changed}?fieldManager=a&force=true");
+    assert_eq!(send(&scene, &scene.agent, "PATCH", &apply, &object), 200);
+
+    let relabelled = made("relabelled");
+    admin(&["label", "deployment", "relabelled", "team=shop"]);
+    let scaled = made("scaled");
+    admin(&["scale", "deployment", "scaled", "--replicas=3"]);
+    let replaced = made("replaced");
+    admin(&["delete", "deployment", "replaced"]);
+    scene.cluster.apply(&deployment(&dev, "replaced", 1)).expect("a Deployment");
+    let theirs = format!("{}/theirs", apps("deployments"));
+    scene.cluster.apply(&deployment(&dev, "theirs", 1)).expect("a Deployment");
+    // Its name was free, and a selector takes what is there.
+    let mut set = workload("ReplicaSet", &dev, "left", 1);
+    set["spec"]["selector"]["matchLabels"] = json!({"app": "adopting", "pod-template-hash": "x"});
+    set["spec"]["template"]["metadata"]["labels"] =
+        json!({"app": "adopting", "pod-template-hash": "x"});
+    set["metadata"]["labels"] = json!({"app": "adopting", "pod-template-hash": "x"});
+    scene.cluster.apply(&set).expect("a ReplicaSet");
+    let adopting = made("adopting");
+    let left = format!("{}/left", apps("replicasets"));
+    wait_until(Duration::from_secs(60), "it is adopted", || {
+        let live = scene.cluster.get(&left)?;
+        live["metadata"]["ownerReferences"].is_array().then_some(())
+    });
+    let filled = made("filled");
+    let uid = scene.cluster.get(&filled).expect("a Deployment")["metadata"]["uid"].clone();
+    let owner =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "filled", "uid": uid});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "theirs", "namespace": dev, "ownerReferences": [owner]}});
+    scene.cluster.apply(&map).expect("a ConfigMap");
+    let mut object = workload("StatefulSet", &dev, "claims", 1);
+    object["spec"]["persistentVolumeClaimRetentionPolicy"] =
+        json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
+    assert_eq!(send(&scene, &scene.agent, "POST", &apps("statefulsets"), &object), 201);
+    let claims = format!("{}/claims", apps("statefulsets"));
+    let orphaned = made("orphaned");
+    let collection = format!("{}?labelSelector=app%3Dcollection", apps("deployments"));
+    made("collection");
+    let by_another = made("by-another");
+    let kept = made("kept");
+    scene.shield.kill9();
+    scene.shield.restart();
+
+    let orphans = json!({"propagationPolicy": "Orphan"});
+    assert_eq!(send(&scene, &scene.agent, "DELETE", &orphaned, &orphans), HELD, "it leaves pods");
+    assert_eq!(delete(&scene, &other, &by_another), HELD, "another agent made it");
+    for (target, want) in [
+        (&relabelled, HELD),
+        (&scaled, HELD),
+        (&replaced, HELD),
+        (&theirs, HELD),
+        (&adopting, HELD),
+        (&filled, HELD),
+        (&claims, HELD),
+        (&collection, HELD),
+        (&posted, PASSES),
+        (&applied, PASSES),
+        (&generated, PASSES),
+        (&changed, PASSES),
+        (&kept, PASSES),
+    ] {
+        let code = delete(&scene, &scene.agent, target);
+        assert_eq!(code, want, "{target}");
+    }
+}
+
+#[test]
+fn what_an_agent_made_in_production_is_still_somebodys() {
+    let scene = Scene::new("own-prod");
+    let target = format!("/apis/batch/v1/namespaces/{}/jobs", scene.prod);
+    let made = std::thread::scope(|scope| {
+        let object = job(&scene.prod, "once").to_string();
+        let scene = &scene;
+        let target = target.as_str();
+        let made = scope.spawn(move || {
+            scene.shield.request(&scene.agent, "POST", target, JSON, object.as_bytes())
+        });
+        let hold = scene.pending(&scene.prod, "");
+        scene.decide("approve", hold["id"].as_str().unwrap_or_default(), "known");
+        made.join().expect("a thread")
+    });
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(delete(&scene, &scene.agent, &format!("{target}/once")), HELD);
+}
+
+#[test]
+fn a_namespace_for_trying_things_passes() {
+    let mut scene = Scene::new("trying");
+    let namespaces = "/api/v1/namespaces";
+    let unique = |name: &str| scene.cluster.unique(name);
+    let (plain, guarded) = (unique("plain"), unique("guarded"));
+    let named = |name: &str, labels: Value, annotations: Value| {
+        json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels, "annotations": annotations}})
+    };
+    let dev = || json!({"env": "dev"});
+    // Somebody's, in which an agent worked once; agent-shield forgets it with its restart.
+    scene
+        .cluster
+        .apply(&list(&[named(&guarded, json!({"env": "production"}), json!({}))]))
+        .expect("one");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let inside = format!("{namespaces}/{guarded}/configmaps");
+    wait_until(Duration::from_secs(30), "its default account is there", || {
+        scene.cluster.get(&format!("{namespaces}/{guarded}/serviceaccounts/default"))
+    });
+    assert_eq!(send(&scene, &scene.agent, "POST", &inside, &map), 201);
+    scene.cluster.kubectl_says(&["delete", "namespace", &guarded]).expect("it goes");
+    scene.shield.kill9();
+    scene.shield.restart();
+    for (name, labels, annotations, want) in [
+        (plain, dev(), json!({}), 201),
+        (guarded, dev(), json!({}), HELD),
+        (unique("labelled"), json!({"env": "dev", "team": "shop"}), json!({}), HELD),
+        (unique("annotated"), dev(), json!({"a": "b"}), HELD),
+        (unique("undeclared"), json!({}), json!({}), HELD),
+        (unique("staging"), json!({"env": "production"}), json!({}), HELD),
+        (unique("prod-x"), dev(), json!({}), HELD),
+        (unique("kube-x"), dev(), json!({}), HELD),
+    ] {
+        let object = named(&name, labels, annotations);
+        assert_eq!(send(&scene, &scene.agent, "POST", namespaces, &object), want, "{object}");
+    }
+    let object = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"generateName": "try-", "labels": dev()}});
+    assert_eq!(send(&scene, &scene.agent, "POST", namespaces, &object), HELD);
+}
