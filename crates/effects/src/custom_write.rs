@@ -349,10 +349,11 @@ mod tests {
             let attributes = Attributes { api_group: group.into(), ..write("patch", "") };
             kinds(&crate::of_change(&attributes, &known, old, new))
         };
-        let new = object(json!({"labels": {"team": "x"}}));
+        let new = object(json!({"uid": "u", "labels": {"team": "x"}}));
         assert_eq!(kinds_of("ex.io", None, &old), "WriteCustom()");
         assert_eq!(kinds_of("ex.io", Some(&old), &old), "");
-        assert_eq!(kinds_of("argoproj.io", Some(&old), &new), "WriteActing(deploys)");
+        let acts = kinds_of("argoproj.io", Some(&old), &new);
+        assert_eq!(acts, "ChangeLabels WriteActing(deploys)");
         assert!(kinds_of("new.k8s.io", Some(&old), &new).contains("Unknown"));
         let stopped = json!({"metadata": {"uid": "u"}, "spec": {"size": 1, "suspend": true}});
         let found = kinds_of("ex.io", Some(&old), &stopped);

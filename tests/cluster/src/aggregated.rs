@@ -24,6 +24,31 @@ pub struct Aggregated {
     /// Its group; its versions are `v1` and `v2`, its resource `things`.
     pub group: String,
     shared: Arc<Shared>,
+    _registered: Option<Registered>,
+}
+
+/// An APIService that lasts as long as this: behind one that is dead no namespace can be deleted.
+pub struct Registered {
+    cluster: &'static Cluster,
+    name: String,
+}
+
+impl Registered {
+    /// Applies it.
+    ///
+    /// # Panics
+    /// Where it cannot.
+    pub fn apply(cluster: &'static Cluster, api_service: &Value) -> Self {
+        cluster.apply(api_service).expect("an APIService");
+        let name = api_service["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        Self { cluster, name }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let _ = self.cluster.kubectl_says(&["delete", "apiservice", &self.name]);
+    }
 }
 
 #[derive(Default)]
@@ -46,15 +71,16 @@ impl Aggregated {
     ///
     /// # Panics
     /// Where the API server does not.
-    pub fn start(cluster: &Cluster, namespace: &str) -> Self {
+    pub fn start(cluster: &'static Cluster, namespace: &str) -> Self {
         let group = format!("{namespace}.example.com");
         let (aggregated, port) = Self::listen(cluster, &group);
         cluster.apply(&service(namespace, port)).expect("a Service");
-        cluster.apply(&api_service(&group, "v1", Some((namespace, port)))).expect("an APIService");
+        let behind = api_service(&group, "v1", Some((namespace, port)));
+        let registered = Registered::apply(cluster, &behind);
         wait_until(Duration::from_secs(60), "the aggregated API is available", || {
             cluster.get(&format!("/apis/{group}/v1")).map(|_| ())
         });
-        aggregated
+        Self { _registered: Some(registered), ..aggregated }
     }
 
     /// Starts it, known to nobody, and says at which port.
@@ -83,7 +109,7 @@ impl Aggregated {
                 thread::spawn(move || serve(tls, tcp, &shared));
             }
         });
-        (Self { group: group.to_owned(), shared }, port)
+        (Self { group: group.to_owned(), shared, _registered: None }, port)
     }
 
     /// The writes that reached it, each as method and target.

@@ -46,7 +46,7 @@ const COMMANDS: [(&str, Want); 66] = [
     ("kubectl -n {ns} delete deployment nope", &[]),
     ("kubectl -n {ns} delete deployment web --dry-run=server", &[]),
     (
-        "kubectl -n {ns} apply --prune -l pruned=yes --prune-allowlist=apps/v1/Deployment -f {f}/kept.yaml",
+        "kubectl -n {ns} apply --prune -l tier=pruned --prune-allowlist=apps/v1/Deployment -f {f}/kept.yaml",
         &["Delete"],
     ),
     ("kubectl -n {ns} replace --force -f {f}/web.yaml", &["Delete"]),
@@ -178,7 +178,7 @@ fn files(scene: &Scene, dir: &Path, words: &Words) {
     changed["spec"]["template"]["spec"]["containers"][0]["image"] = json!("evil:1");
     let kept = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "kept", "namespace": ns, "labels": {"pruned": "yes"}},
+        "metadata": {"name": "kept", "namespace": ns, "labels": {"tier": "pruned"}},
     });
     let rights = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
@@ -186,7 +186,7 @@ fn files(scene: &Scene, dir: &Path, words: &Words) {
         "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}],
     });
     let mut pruned = deployment(ns, "pruned", 1);
-    pruned["metadata"]["labels"]["pruned"] = json!("yes");
+    pruned["metadata"]["labels"]["tier"] = json!("pruned");
     let kustomization = json!({"resources": ["web.yaml"]});
     for (name, object) in [
         ("web.yaml", &deployment(ns, "web", 4)),

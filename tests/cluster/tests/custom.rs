@@ -11,7 +11,7 @@ use std::{
 
 use cluster::{
     Aggregated, Scene,
-    aggregated::{api_service, service},
+    aggregated::{Registered, api_service, service},
     define, definition, list,
 };
 use serde_json::{Value, json};
@@ -292,9 +292,9 @@ fn a_server_that_is_down_answers_as_the_api_server_does() {
     let scene = Scene::new("down");
     let group = format!("{}.example.com", scene.dev);
     let [nobody] = free_ports().expect("a port");
-    let objects =
-        [service(&scene.dev, nobody), api_service(&group, "v1", Some((&scene.dev, nobody)))];
-    scene.cluster.apply(&list(&objects)).expect("an APIService");
+    scene.cluster.apply(&service(&scene.dev, nobody)).expect("a Service");
+    let behind = api_service(&group, "v1", Some((&scene.dev, nobody)));
+    let _registered = Registered::apply(scene.cluster, &behind);
     let at = format!("/apis/apiregistration.k8s.io/v1/apiservices/v1.{group}");
     wait_until(Duration::from_secs(60), "it is known to be down", || {
         let service = scene.cluster.get(&at)?;
@@ -324,9 +324,6 @@ fn a_server_that_is_down_answers_as_the_api_server_does() {
         }
     }
     assert!(tried.holds().is_empty());
-    let mut delete = tried.scene.cluster.kubectl();
-    let deleted = delete.args(["delete", "apiservice", &format!("v1.{}", tried.group)]).output();
-    assert!(deleted.is_ok_and(|it| it.status.success()), "the APIService stays");
 }
 
 #[test]
@@ -355,7 +352,8 @@ fn no_dry_run_is_believed_that_may_not_tell_all() {
     define(scene.cluster, &definition(&versions, "Thing", "things", &schema()), &versions, "v1");
     let (aggregated, port) = Aggregated::listen(scene.cluster, &versions);
     let behind = api_service(&versions, "v2", Some((&scene.dev, port)));
-    scene.cluster.apply(&list(&[service(&scene.dev, port), behind])).expect("an APIService");
+    scene.cluster.apply(&service(&scene.dev, port)).expect("a Service");
+    let _registered = Registered::apply(scene.cluster, &behind);
     let mut stored = thing(&unlike, &scene.prod, "a", 1);
     stored["apiVersion"] = json!(format!("{unlike}/v2"));
     stored["spec"]["kept"] = json!("dear");
@@ -434,7 +432,7 @@ fn an_approval_is_void_once_another_server_answers() {
     let name = format!("v1.{}", tried.group);
     label.args(["label", "apiservice", &name, "kube-aggregator.kubernetes.io/automanaged-"]);
     assert!(label.output().is_ok_and(|it| it.status.success()));
-    cluster.apply(&behind).expect("an APIService");
+    let _registered = Registered::apply(cluster, &behind);
     let things = tried.things(&tried.scene.prod);
     wait_until(Duration::from_secs(60), "another server answers", || {
         let list = cluster.get(&things)?;
@@ -449,6 +447,4 @@ fn an_approval_is_void_once_another_server_answers() {
     assert_eq!(aggregated.written(), [format!("POST {things}")]);
     let shown = tried.shield.cli_json(&tried.scene.reviewer, &["show", id]);
     assert_eq!((&shown["state"], &shown["drifts"]), (&json!("pending"), &json!(1)), "{shown}");
-    let deleted = cluster.kubectl().args(["delete", "apiservice", &name]).output();
-    assert!(deleted.is_ok_and(|it| it.status.success()), "the APIService stays");
 }

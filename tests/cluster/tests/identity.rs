@@ -124,6 +124,7 @@ fn an_agent_never_decides() {
 fn refused_in_every_way(scene: &Scene, planted: &str) -> String {
     let secrets = format!("/api/v1/namespaces/{}/secrets", scene.prod);
     let (one, pods) = (format!("{secrets}/s"), format!("/api/v1/namespaces/{}/pods", scene.prod));
+    let map = format!("/api/v1/namespaces/{}/configmaps/kube-root-ca.crt", scene.prod);
     let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: t}\nstringData:\n";
     let twice = format!("{head}  password: {planted}\n  password: {planted}\n");
     let json = format!(r#"{{"kind":"Secret","stringData":{{"p":"{planted}","p":"{planted}"}}}}"#);
@@ -152,6 +153,7 @@ fn refused_in_every_way(scene: &Scene, planted: &str) -> String {
             format!(r#"{{"data":"{planted}"}}"#),
         ),
         (("DELETE", one.clone()), "application/json", format!(r#"{{"token":"{planted}"}}"#)),
+        (("DELETE", map), "application/cbor", planted.to_owned()),
         (("DELETE", format!("{one}?gracePeriodSeconds=x&token={planted}")), "", String::new()),
         (("GET", format!("{pods}?a=1;token={planted}")), "", String::new()),
         (("GET", format!("{pods}?tok%65n={planted}&a=1;b=2")), "", String::new()),

@@ -410,7 +410,7 @@ fn what_can_be_no_request_of_a_client_is_denied_or_refused() {
     let scene = Scene::new("refused");
     let prod = &scene.prod;
     let table = [
-        ("GET", "/api/v1/nodes/n1/proxy/pods".to_owned(), 403),
+        ("GET", "/api/v1/nodes/n1/proxy/run/a/b/c".to_owned(), 403),
         (
             "GET",
             "/api/v1/namespaces/default/services/https:kubernetes:443/proxy/api".to_owned(),

@@ -93,8 +93,10 @@ fn is_of_record(part: &Part) -> bool {
 fn is_more_than_bookkeeping(effect: &mut Effect) -> bool {
     let kind = effect.kind;
     let About::Parts(parts) = &mut effect.about else { return true };
-    let is_step =
-        |part: &Part| matches!(part, Part::Label(it) if STEP_LABELS.contains(&it.as_str()));
+    let is_step = |part: &Part| match part {
+        Part::Label(it) | Part::Mark(it) => STEP_LABELS.contains(&it.as_str()),
+        _ => false,
+    };
     match kind {
         // A new record acts by what is in it alone.
         EffectKind::CreateActive => effect.kind = EffectKind::CreateInert,
