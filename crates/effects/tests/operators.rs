@@ -1,6 +1,8 @@
 //! Real objects of the most used operators: what is known of their kinds, and what their shape alone
 //! says, where nobody would know them.
 
+#![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::BTreeSet;
 
 use attributes::Attributes;
@@ -43,7 +45,7 @@ fn write(verb: &str, group: &str, resource: &str, namespace: &str) -> Attributes
 }
 
 fn namespace_of(object: &Value) -> &str {
-    object["metadata"]["namespace"].as_str().unwrap_or_default()
+    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn created(group: &str, resource: &str, object: &Value) -> Vec<Effect> {

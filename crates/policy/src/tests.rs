@@ -593,7 +593,7 @@ fn settings_let_logs_of_nodes_be_read() {
     }
     let table = [
         ("{nodeLogs: {reason: ''}}", "letting node logs be read needs a reason"),
-        ("{nodeLogs: true}", "expected struct NodeLogs"),
+        ("{nodeLogs: true}", "expected mapping start"),
     ];
     for (spec, want) in table {
         let issues = compile(&[source(&settings(spec))], now()).expect_err(spec);

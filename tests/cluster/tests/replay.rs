@@ -186,7 +186,7 @@ fn everything(drill: &Drill) {
     }
     // Denied, at once and after a look.
     sent(403, "PATCH", &apps(prod, "web"), STRATEGIC, image("nginx:latest"));
-    sent(403, "GET", "/api/v1/nodes/n1/proxy/pods", None, Value::Null);
+    sent(403, "GET", "/api/v1/nodes/n1/proxy/run/a/b/c", None, Value::Null);
     sent(403, "DELETE", &core(dev, "configmaps/conf"), None, Value::Null);
     sent(
         403,
