@@ -8,11 +8,18 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use serde_json::{Value, json};
 
 use crate::{pki, testbed::Testbed, watchdog::Watchdog};
@@ -570,6 +577,23 @@ impl Cluster {
     /// Where it cannot be made.
     pub fn certificate(&self, name: &str, addresses: &[&str]) -> Result<(String, String)> {
         pki::sign(&self.dir, name, &[], addresses)
+    }
+
+    /// The TLS of a server of a test's own at an address, by such a certificate.
+    ///
+    /// # Panics
+    /// Where there can be none.
+    pub fn server_config(&self, name: &str, address: &str) -> ServerConfig {
+        let (certificate, key) = self.certificate(name, &[address]).expect("a certificate");
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate and its key")
     }
 
     /// Writes a kubeconfig: JSON, which is YAML.

@@ -13,10 +13,7 @@ use std::{
     thread,
 };
 
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use rustls::pki_types::ServerName;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -58,16 +55,7 @@ impl Tee {
     /// # Panics
     /// Where it cannot.
     pub fn start(cluster: &Cluster) -> Self {
-        let (certificate, key) = cluster.certificate("tee", &["127.0.0.1"]).expect("a certificate");
-        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("one")];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a server's TLS");
+        let server = cluster.server_config("tee", "127.0.0.1");
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         tcp.set_nonblocking(true).expect("a listener");
         let url = format!("https://{}", tcp.local_addr().expect("its address"));

@@ -9,12 +9,9 @@ use std::{
     },
 };
 
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use rustls::pki_types::ServerName;
 use serde_json::json;
-use testkit::Cluster;
+use testkit::{Cluster, http::client_config};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -72,25 +69,8 @@ impl Middle {
         scripts: &[(&'static str, Script)],
     ) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let (certificate, key) =
-            cluster.certificate("middle", &["127.0.0.1"]).expect("a certificate");
-        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a certificate and its key");
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_file(cluster.ca()).expect("a CA");
-        roots.add(ca).expect("a CA");
-        let client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let server = cluster.server_config("middle", "127.0.0.1");
+        let client = client_config(&cluster.ca());
         let (host, port) = cluster.host_and_port();
         let shared = Arc::new(Shared {
             prefix,

@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 use testkit::{Cluster, own_address, wait_until};
 
@@ -34,7 +31,7 @@ impl Kubelet {
         let address = own_address().to_string();
         let listener = TcpListener::bind((address.as_str(), 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let tls = tls(cluster, &address);
+        let tls = Arc::new(cluster.server_config("kubelet", &address));
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&asked);
         thread::spawn(move || {
@@ -73,19 +70,6 @@ fn register(cluster: &Cluster, node: &str, address: &str, port: u16) {
     let patch = ["patch", "node", node, "--subresource=status", "--type=merge", "-p"];
     let patched = cluster.kubectl_says(&[&patch[..], &[&status.to_string()]].concat());
     patched.expect("a node with a kubelet");
-}
-
-fn tls(cluster: &Cluster, address: &str) -> Arc<ServerConfig> {
-    let (certificate, key) = cluster.certificate("kubelet", &[address]).expect("a certificate");
-    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("TLS versions")
-        .with_no_client_auth()
-        .with_single_cert(chain, key);
-    Arc::new(config.expect("a certificate and its key"))
 }
 
 /// Answers one request with its own target, as JSON.

@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use testkit::{Cluster, wait_until};
 
@@ -88,17 +85,7 @@ impl Aggregated {
     /// # Panics
     /// Where it cannot.
     pub fn listen(cluster: &Cluster, group: &str) -> (Self, u16) {
-        let (certificate, key) = cluster.certificate("aggregated", &["127.0.0.1"]).expect("one");
-        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a certificate and its key");
-        let tls = Arc::new(tls);
+        let tls = Arc::new(cluster.server_config("aggregated", "127.0.0.1"));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared { group: group.to_owned(), ..Shared::default() });

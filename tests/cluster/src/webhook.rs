@@ -12,10 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use testkit::{Cluster, wait_until};
 
@@ -42,18 +39,7 @@ impl SlowWebhook {
     }
 
     fn keep(cluster: &Cluster, namespace: &str, operation: &str, dry_runs: bool) -> Self {
-        let (certificate, key) =
-            cluster.certificate("webhook", &["127.0.0.1"]).expect("a certificate");
-        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a certificate and its key");
-        let tls = Arc::new(tls);
+        let tls = Arc::new(cluster.server_config("webhook", "127.0.0.1"));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let flags = Arc::new(Flags { dry_runs, ..Flags::default() });
