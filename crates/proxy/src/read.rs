@@ -126,13 +126,28 @@ impl ReadRecord {
     /// Forwards a read at once; upstream authenticates it, and who it was joins the record later.
     pub(crate) async fn answer(mut self, body: Inbound) -> Response<Body> {
         match self.forward(body).await {
-            Ok(answer) => answer.map(|body| Counted::wrap(body, move |ended| self.ended(&ended))),
-            Err(error) => {
-                let status = Status::from(&error);
-                self.refused(status.code(), &error);
-                body::status_response(&status)
-            }
+            Ok(answer) => self.passed(answer),
+            Err(error) => self.failed(&error),
         }
+    }
+
+    /// Passes on what the API server answers, and records it when it has ended.
+    fn passed(self, answer: Answer) -> Response<Body> {
+        answer.map(|body| Counted::wrap(body, move |ended| self.ended(&ended)))
+    }
+
+    fn failed(self, error: &ProxyError) -> Response<Body> {
+        let status = Status::from(error);
+        self.refused(status.code(), error);
+        body::status_response(&status)
+    }
+
+    /// The answer as the agent gets it, of which the code is recorded.
+    fn for_agent(&mut self, answer: Answer) -> Answer {
+        let (mut head, body) = answer.into_parts();
+        head.headers = attributes::headers::downstream_headers(head.headers);
+        self.code = head.status.as_u16();
+        Response::from_parts(head, body)
     }
 
     /// Whether nobody but the API server answers it.
@@ -153,17 +168,10 @@ impl ReadRecord {
         let (answer, session) = match self.open(upgrade, body).await {
             Ok(Asked::Open(answer, session)) => (answer, session),
             Ok(Asked::Answered(answer)) => {
-                let (mut head, body) = answer.into_parts();
-                head.headers = attributes::headers::downstream_headers(head.headers);
-                self.code = head.status.as_u16();
-                let body = Counted::wrap(body, move |ended| self.ended(&ended));
-                return Response::from_parts(head, body);
+                let answer = self.for_agent(answer);
+                return self.passed(answer);
             }
-            Err(error) => {
-                let status = Status::from(&error);
-                self.refused(status.code(), &error);
-                return body::status_response(&status);
-            }
+            Err(error) => return self.failed(&error),
         };
         self.code = 101;
         self.started();
@@ -214,13 +222,12 @@ impl ReadRecord {
         let mut taken = reads.bodies.taken();
         let body = body::collect(body, &reads.bounds, &mut taken).await?;
         let answer = reads.ask_upstream(call, body).await.map_err(|error| unsent(&error))?;
-        let (mut head, body) = answer.into_parts();
-        head.headers = attributes::headers::downstream_headers(head.headers);
-        self.code = head.status.as_u16();
-        if streams(call) {
+        let is_stream = streams(call);
+        let answer = self.for_agent(answer);
+        if is_stream {
             self.started();
         }
-        Ok(Response::from_parts(head, body))
+        Ok(answer)
     }
 
     /// Records that an answer began which may go on for hours.
