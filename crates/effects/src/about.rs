@@ -1042,6 +1042,13 @@ pub struct ClassMark {
     pub production: bool,
 }
 
+impl ClassMark {
+    /// Whether a namespace that is classed so is guarded less than one that is classed as `before`.
+    pub fn is_weaker_than(self, before: Self) -> bool {
+        (before.protected && !self.protected) || (before.production && !self.production)
+    }
+}
+
 /// Pods of one ReplicaSet that go in a short time.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,7 +15,7 @@ use crate::{
     },
     applied,
     builtin::Builtin,
-    custom_write,
+    custom_write::{self, asks_no_operator},
     diff::{BOOKKEEPING, TooMany, leaves, segments},
     effect::{Change, Effect},
     found::{Found, runs_as},
@@ -203,17 +203,19 @@ impl Comparison<'_> {
 
     /// What Kubernetes itself makes of a custom resource. The rest is its operator's to know.
     fn custom(&mut self, old: Option<&Value>) {
+        let changes = leaves(old, Some(self.new), &BOOKKEEPING);
         match old {
             _ if self.attributes.subresource == "scale" => self.scale(old),
-            Some(old) => self.metadata(old),
+            Some(old) => self.metadata(old, &changes),
             None => self.applied_first(),
-        }
-        if old.is_some_and(|old| custom_write::asks_no_operator(&self.known, old, self.new)) {
-            return;
         }
         let (a, written) = (self.attributes, plan::written(self.attributes, self.object.clone()));
         // Of a kind that is known to act, this says how.
-        let says = custom_write::of_custom(a, &self.known, old, self.new);
+        let says = match &changes {
+            Ok(changes) if old.is_some() && asks_no_operator(&self.known, changes) => return,
+            Ok(changes) => custom_write::of_changes(a, &self.known, old, self.new, changes),
+            Err(TooMany) => vec![unknown(a, Unknown::TooManyDifferences)],
+        };
         if !says.iter().any(|it| it.kind == written.kind) {
             self.found.others.push(written);
         }
@@ -221,16 +223,13 @@ impl Comparison<'_> {
     }
 
     /// What garbage collection, owners of fields, and whoever reads keys make of a change.
-    fn metadata(&mut self, old: &Value) {
-        let changes = leaves(Some(old), Some(self.new), &BOOKKEEPING);
-        self.ownership(old, &changes);
-        let Ok(changes) = changes else {
-            return self.found.others.push(unknown(self.attributes, Unknown::TooManyDifferences));
-        };
-        if let Some((kind, part)) = applied::judge(&changes) {
+    fn metadata(&mut self, old: &Value, changes: &Result<Vec<Change>, TooMany>) {
+        self.ownership(old, changes);
+        let Ok(changes) = changes else { return };
+        if let Some((kind, part)) = applied::judge(changes) {
             self.found.add(kind, part);
         }
-        for change in &changes {
+        for change in changes {
             self.explain_metadata(old, change);
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     EffectKind,
     about::{About, Act, ActsBy, Custom, OldNew, Part},
     applied, custom,
-    diff::{BOOKKEEPING, leaves, segments},
+    diff::{BOOKKEEPING, TooMany, leaves, segments},
     effect::{Change, Effect},
     found::{Found, runs_as},
     inner::{DEPTH_MAX, Inner},
@@ -40,16 +40,27 @@ pub fn of_custom(
     if !writes_custom(attributes) {
         return Vec::new();
     }
-    let is_new = old.is_none() && attributes.verb != "update";
-    let mut judged = Judged::of(attributes, known, object_in(attributes, old, new), is_new);
-    let Ok(changes) = leaves(old, Some(new), &BOOKKEEPING) else {
-        return vec![unknown(attributes, Unknown::TooManyDifferences)];
-    };
-    if changes.is_empty() {
+    match leaves(old, Some(new), &BOOKKEEPING) {
+        Ok(changes) => of_changes(attributes, known, old, new, &changes),
+        Err(TooMany) => vec![unknown(attributes, Unknown::TooManyDifferences)],
+    }
+}
+
+/// As [`of_custom`], with what differs.
+pub(crate) fn of_changes(
+    attributes: &Attributes,
+    known: &Known<'_>,
+    old: Option<&Value>,
+    new: &Value,
+    changes: &[Change],
+) -> Vec<Effect> {
+    if !writes_custom(attributes) || changes.is_empty() {
         return Vec::new();
     }
+    let is_new = old.is_none() && attributes.verb != "update";
+    let mut judged = Judged::of(attributes, known, object_in(attributes, old, new), is_new);
     if attributes.subresource.is_empty() {
-        judged.fields(&changes, new);
+        judged.fields(changes, new);
         let runs_other_code = changes.iter().any(|it| is_code(&segments(&it.path)));
         judged.inner(old.filter(|_| !runs_other_code), new);
     }
@@ -59,10 +70,9 @@ pub fn of_custom(
     judged.effects()
 }
 
-/// Whether a change is one of which no operator makes anything.
-pub(crate) fn asks_no_operator(known: &Known<'_>, old: &Value, new: &Value) -> bool {
-    let changes = leaves(Some(old), Some(new), &BOOKKEEPING);
-    changes.is_ok_and(|changes| changes.iter().all(|it| is_of_no_operator(known, it)))
+/// Whether no operator makes anything of what differs.
+pub(crate) fn asks_no_operator(known: &Known<'_>, changes: &[Change]) -> bool {
+    changes.iter().all(|it| is_of_no_operator(known, it))
 }
 
 /// Of keys that are known to be inert, or of what Kubernetes itself acts on, which has an effect of its
@@ -343,7 +353,8 @@ mod tests {
         let inert = BTreeSet::from(["example.com/team".to_owned()]);
         let known = Known::of(&classes).with_inert_keys(&inert);
         for (new, want) in table {
-            assert_eq!(!asks_no_operator(&known, &old, &new), want, "{new}");
+            let changes = leaves(Some(&old), Some(&new), &BOOKKEEPING).expect("a few");
+            assert_eq!(!asks_no_operator(&known, &changes), want, "{new}");
         }
         let kinds_of = |group: &str, old: Option<&Value>, new: &Value| {
             let attributes = Attributes { api_group: group.into(), ..write("patch", "") };

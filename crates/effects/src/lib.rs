@@ -57,8 +57,8 @@ pub use namespace::{ClassConfig, NamespaceClass, Sign};
 pub use object::{ObjectRef, object_of};
 pub use ownership::of_applied_scale;
 pub use plan::{
-    Plan, Route, decides_access, is_builtin, is_builtin_group, of_refused, plan, plan_stored,
-    unknown, writes_custom,
+    Plan, Route, decides_access, is_builtin, is_builtin_group, of_refused, plan, plan_as,
+    plan_stored, unknown, writes_custom,
 };
 pub use relay::{Cidr, Networks, NoCidr, of_proxied, pod_addresses};
 pub use unknown::Unknown;

@@ -139,7 +139,7 @@ impl NamespaceClass {
 
     /// Whether a namespace of this class is guarded less than one of `before`.
     pub fn is_weaker_than(&self, before: &Self) -> bool {
-        (before.protected && !self.protected) || (before.production && !self.production)
+        self.mark().is_weaker_than(before.mark())
     }
 
     /// How it is classed, without why.

@@ -231,6 +231,12 @@ pub fn plan_stored(attributes: &Attributes, is_dry_run: bool) -> Option<Plan> {
     })
 }
 
+/// The plan of a request; `is_stored` of what the API server is known to store itself.
+pub fn plan_as(attributes: &Attributes, is_dry_run: bool, is_stored: bool) -> Plan {
+    let stored = is_stored.then(|| plan_stored(attributes, is_dry_run)).flatten();
+    stored.unwrap_or_else(|| plan(attributes, is_dry_run))
+}
+
 /// Whether it creates or changes an object of an API that Kubernetes itself does not serve, or the
 /// status of one: what such a write says is judged by [`crate::of_custom`].
 pub fn writes_custom(a: &Attributes) -> bool {

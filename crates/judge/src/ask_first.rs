@@ -9,7 +9,7 @@ use effects::{Builtin, Route};
 use http::{HeaderMap, Method};
 use policy::{Decision, Input, Objects};
 use serde_json::Value;
-use upstream::{Access, Served};
+use upstream::Access;
 
 use crate::{access::call_for, call::Write, judge::Judge};
 
@@ -41,12 +41,7 @@ impl Judge {
     async fn foreseen(&self, write: &Write, asked: &Attributes) -> Option<String> {
         let pack = self.policies();
         let (class, _) = self.view.class_of(asked).await;
-        let stored = effects::plan_stored(asked, false);
-        let is_stored =
-            stored.is_some() && matches!(self.view.served(asked).await, Served::Stored(_));
-        let stored = stored.filter(|_| is_stored);
-        let plan = stored.unwrap_or_else(|| effects::plan(asked, false));
-        let plan = pack.amend(asked, plan);
+        let plan = pack.amend(asked, self.planned(asked, false).await.plan);
         let now = jiff::Timestamp::now();
         let verdict = match plan.route {
             Route::Read => pack.decide_read(asked, &write.user, &class, now),

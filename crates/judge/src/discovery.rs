@@ -14,7 +14,13 @@ use upstream::{Probe, ProbeAnswer, Served};
 use crate::{call::Write, view::ClusterView};
 
 /// The API server's refusal of a write to what it does not serve; `None` where it may serve it.
-pub(crate) async fn refusal(view: &ClusterView, write: &Write) -> Option<ProbeAnswer> {
+///
+/// `served` is who answers for it, where that has been asked.
+pub(crate) async fn refusal(
+    view: &ClusterView,
+    write: &Write,
+    served: Option<&Served>,
+) -> Option<ProbeAnswer> {
     let a = write.attributes();
     if !a.is_resource_request {
         return refusal_of_path(view, write).await;
@@ -22,8 +28,14 @@ pub(crate) async fn refusal(view: &ClusterView, write: &Write) -> Option<ProbeAn
     if a.is_connect() {
         return None;
     }
-    if !is_builtin_group(&a.api_group) && view.served(a).await == Served::Elsewhere {
-        return refusal_of_another(view, write).await;
+    if !is_builtin_group(&a.api_group) {
+        let is_elsewhere = match served {
+            Some(served) => *served == Served::Elsewhere,
+            None => view.served(a).await == Served::Elsewhere,
+        };
+        if is_elsewhere {
+            return refusal_of_another(view, write).await;
+        }
     }
     let target = match a.api_group.as_str() {
         "" => format!("/api/{}", a.api_version),

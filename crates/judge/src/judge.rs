@@ -40,10 +40,17 @@ const LIGHT_BODY_MAX: usize = 256 << 10;
 const SERVED_TRIES: usize = 2;
 
 /// How a write is to be judged.
-struct Planned {
-    plan: Plan,
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    /// Who answers for it, where the plan depends on that.
+    served: Option<Served>,
+}
+
+impl Planned {
     /// Whether it is to a custom resource that the API server stores itself.
-    is_stored: bool,
+    fn is_stored(&self) -> bool {
+        matches!(self.served, Some(Served::Stored(_)))
+    }
 }
 
 /// Bounds that a deployment sets.
@@ -179,34 +186,45 @@ impl Judge {
         write: &Write,
         count_time: Duration,
     ) -> Result<Judged, StoreError> {
-        let attributes = write.attributes();
+        let (attributes, is_dry_run) = (write.attributes(), write.is_dry_run);
+        let mut planned = self.planned(attributes, is_dry_run).await;
         for _ in 0..SERVED_TRIES {
-            let Some(plan) = effects::plan_stored(attributes, write.is_dry_run) else { break };
-            let served = self.view.served(attributes).await;
-            if !matches!(served, Served::Stored(_)) {
-                break;
+            if !planned.is_stored() {
+                return self.judge_as(write, &planned, count_time).await;
             }
-            let judged =
-                self.judge_as(write, Planned { plan, is_stored: true }, count_time).await?;
+            let judged = self.judge_as(write, &planned, count_time).await?;
             // INVARIANT: what another server may have answered is no dry run.
-            if self.view.served(attributes).await == served {
+            let now = self.planned(attributes, is_dry_run).await;
+            if now.served == planned.served {
                 return Ok(judged);
             }
+            planned = now;
         }
-        let plan = effects::plan(attributes, write.is_dry_run);
-        self.judge_as(write, Planned { plan, is_stored: false }, count_time).await
+        let blind = Planned { plan: effects::plan(attributes, is_dry_run), served: None };
+        self.judge_as(write, &blind, count_time).await
+    }
+
+    /// The plan of a request, by who answers for it now.
+    pub(crate) async fn planned(&self, attributes: &Attributes, is_dry_run: bool) -> Planned {
+        let served = match effects::plan_stored(attributes, is_dry_run) {
+            Some(_) => Some(self.view.served(attributes).await),
+            None => None,
+        };
+        let is_stored = matches!(served, Some(Served::Stored(_)));
+        Planned { plan: effects::plan_as(attributes, is_dry_run, is_stored), served }
     }
 
     async fn judge_as(
         &self,
         write: &Write,
-        Planned { plan, is_stored }: Planned,
+        planned: &Planned,
         count_time: Duration,
     ) -> Result<Judged, StoreError> {
         // The whole judgement uses one set of policies, even if somebody swaps it meanwhile.
         let pack = self.policies.load_full();
         let attributes = write.attributes();
-        let plan = pack.amend(attributes, plan);
+        let plan = pack.amend(attributes, planned.plan.clone());
+        let is_stored = planned.is_stored();
         // Reviews and dry runs store nothing, so rules about writes do not apply to them.
         let is_write = plan.route.stores();
         let (first, moment, _) = self.decide(&pack, write, is_write, &plan.effects, None).await?;
@@ -225,7 +243,10 @@ impl Judge {
         let asks = pack.asks_about(&plan, attributes, &write.class);
         let needs_preview = plan.route.is_looked_at(asks, first.decision() == Decision::Hold);
         let previewed = match needs_preview {
-            true => self.preview(write, plan.route, pack.inert_keys()).await,
+            true => {
+                let served = planned.served.as_ref();
+                self.preview(write, (plan.route, served), pack.inert_keys()).await
+            }
             false => Ok(Seen::default()),
         };
         let mut seen = match previewed {
@@ -262,13 +283,14 @@ impl Judge {
     async fn preview(
         &self,
         write: &Write,
-        route: Route,
+        (route, served): (Route, Option<&Served>),
         inert_keys: &BTreeSet<String>,
     ) -> Previewed {
         let attributes = write.attributes();
         let (view, remembered, redactor) = (&self.view, &self.remembered, &self.redactor);
         let pod_networks = self.pod_networks.as_slice();
-        let previewer = Previewer { view, remembered, redactor, write, inert_keys, pod_networks };
+        let previewer =
+            Previewer { view, remembered, redactor, write, served, inert_keys, pod_networks };
         match route {
             Route::Review | Route::DryRun => Ok(Seen::default()),
             Route::Blind if attributes.is_upgrade => previewer.blind().await,

@@ -39,12 +39,14 @@ const KINDS: [(&str, &str); 10] = [
     ("batch", "jobs"),
 ];
 
-/// Whether the answer to a write shows an object that is worth recording.
+/// Whether the answer to a write shows an object of which anybody asks later how it was left: what may be
+/// routine to delete, and records of releases.
 pub fn leaves_object(write: &Write) -> bool {
     let a = write.attributes();
+    let kind = (a.api_group.as_str(), a.resource.as_str());
     matches!(a.verb.as_str(), "create" | "update" | "patch")
         && a.subresource.is_empty()
-        && effects::is_builtin(&a.api_group, &a.resource)
+        && (KINDS.contains(&kind) || kind == ("", "secrets"))
         && !write.is_dry_run
 }
 
@@ -76,18 +78,27 @@ fn record(redactor: &Redactor, mut object: Value) -> Option<ObjectRecord> {
     Some(ObjectRecord { uid, resource_version, digest })
 }
 
-/// Takes out what Kubernetes itself writes into an object that nobody changes.
-fn remove_what_controllers_write(object: &mut Value) {
-    let is_pod = object.get("kind").and_then(Value::as_str) == Some("Pod");
+/// Takes out what differs after any write, and what only reports.
+pub(crate) fn remove_bookkeeping(object: &mut Value) {
     let Some(fields) = object.as_object_mut() else { return };
-    // The two that a list leaves out, and the one that reports.
-    for field in ["apiVersion", "kind", "status"] {
-        fields.remove(field);
-    }
+    fields.remove("status");
     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in ["generation", "managedFields", "resourceVersion"] {
             metadata.remove(field);
         }
+    }
+}
+
+/// Takes out what Kubernetes itself writes into an object that nobody changes.
+fn remove_what_controllers_write(object: &mut Value) {
+    let is_pod = object.get("kind").and_then(Value::as_str) == Some("Pod");
+    remove_bookkeeping(object);
+    let Some(fields) = object.as_object_mut() else { return };
+    // A list leaves these two out.
+    for field in ["apiVersion", "kind"] {
+        fields.remove(field);
+    }
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
         let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
         let is_empty = annotations.is_some_and(|annotations| {
             annotations.remove("deployment.kubernetes.io/revision");

@@ -44,16 +44,15 @@ pub(crate) async fn effect_of(
         .flatten()
         .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
         .collect();
-    let after = NamespaceClass::of(name, Some(&labels), namespaces.config());
-    let is_weaker = before.protected && !after.protected || before.production && !after.production;
-    is_weaker.then(|| Effect {
+    let after = NamespaceClass::of(name, Some(&labels), namespaces.config()).mark();
+    after.is_weaker_than(before).then(|| Effect {
         kind: EffectKind::Unprotect,
         object: ObjectRef {
             resource: "namespaces".to_owned(),
             name: name.to_owned(),
             ..ObjectRef::default()
         },
-        about: About::Class(ClassChange { old: before, new: after.mark(), recreated: true }),
+        about: About::Class(ClassChange { old: before, new: after, recreated: true }),
     })
 }
 

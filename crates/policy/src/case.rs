@@ -227,10 +227,8 @@ impl Case {
             .unwrap_or_else(|| Timestamp::from_second(NEW_YEAR_2026 * 60 * 60).unwrap_or_default());
         let (old, new) = (self.old_object.as_ref(), self.object.as_ref());
         // Whoever says what a custom resource would be means one that the API server can tell of.
-        let stored = effects::plan_stored(&attributes, false);
-        let stored = stored.filter(|_| old.is_some() || new.is_some());
-        let plan = stored.unwrap_or_else(|| effects::plan(&attributes, false));
-        let plan = pack.amend(&attributes, plan);
+        let is_stored = old.is_some() || new.is_some();
+        let plan = pack.amend(&attributes, effects::plan_as(&attributes, false, is_stored));
         let mut found = match (plan.route, new) {
             (Route::PreviewDelete, _) => {
                 effects::of_delete(&attributes, &old.cloned().into_iter().collect::<Vec<_>>())

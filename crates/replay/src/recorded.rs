@@ -134,9 +134,7 @@ impl Recorded {
     /// As it was planned then.
     fn plan(&self) -> Plan {
         let is_stored = self.facts.as_ref().is_some_and(|it| it.stored);
-        let stored = effects::plan_stored(&self.attributes, self.is_dry_run);
-        let plan = || effects::plan(&self.attributes, self.is_dry_run);
-        stored.filter(|_| is_stored).unwrap_or_else(plan)
+        effects::plan_as(&self.attributes, self.is_dry_run, is_stored)
     }
 
     /// What a pack says of it, in the two steps of the proxy; `earlier` is what was before it.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use effects::{Cidr, Unknown};
 use http::{HeaderMap, StatusCode};
 use payload::Redactor;
-use upstream::ProbeAnswer;
+use upstream::{ProbeAnswer, Served};
 
 use crate::{
     call::Write,
@@ -22,6 +22,8 @@ pub(crate) struct Previewer<'a> {
     pub(crate) remembered: &'a Remembered,
     pub(crate) redactor: &'a Redactor,
     pub(crate) write: &'a Write,
+    /// Who answers for it, where that has been asked.
+    pub(crate) served: Option<&'a Served>,
     /// Labels and annotations that nothing in the cluster acts on.
     pub(crate) inert_keys: &'a BTreeSet<String>,
     /// Where pods have their addresses, besides what the nodes say.
@@ -40,7 +42,7 @@ impl Previewer<'_> {
         if let Some(words) = self.view.refusal(&self.write.user, self.write.attributes()).await {
             return Err(Box::new(forbidden(words)));
         }
-        if let Some(refusal) = discovery::refusal(self.view, self.write).await {
+        if let Some(refusal) = discovery::refusal(self.view, self.write, self.served).await {
             return Err(Box::new(refusal));
         }
         Ok(Seen::nothing(why))

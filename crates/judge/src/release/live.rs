@@ -11,7 +11,7 @@ use serde_json::Value;
 use upstream::Probe;
 
 use super::manifest::Document;
-use crate::{call::Write, view::ClusterView};
+use crate::{call::Write, left::remove_bookkeeping, view::ClusterView};
 
 const APPLY: HeaderValue = HeaderValue::from_static("application/apply-patch+yaml");
 
@@ -120,13 +120,6 @@ impl<'a> LiveObjects<'a> {
 
 /// What of an object is said by whoever writes it.
 fn said_in(mut object: Value) -> String {
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("status");
-    }
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in ["generation", "managedFields", "resourceVersion"] {
-            metadata.remove(field);
-        }
-    }
+    remove_bookkeeping(&mut object);
     effects::canonical(&object)
 }
