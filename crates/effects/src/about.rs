@@ -677,6 +677,10 @@ pub enum Power {
     Capability(String),
     /// Its node's `/proc`.
     ProcMount,
+    /// A part of its confinement that it goes without: `seccomp`, `AppArmor`, `SELinux`.
+    Unconfined(String),
+    /// A kernel parameter that is not only its own.
+    Sysctl(String),
     /// A port of its node.
     HostPort(i64),
     /// A node, past the scheduler.
@@ -731,6 +735,8 @@ impl Power {
             Self::Privileged => ("privileged", String::new()),
             Self::Capability(it) => ("capability", it.clone()),
             Self::ProcMount => ("procMount", String::new()),
+            Self::Unconfined(it) => ("unconfined", it.clone()),
+            Self::Sysctl(it) => ("sysctl", it.clone()),
             Self::HostPort(it) => ("hostPort", it.to_string()),
             Self::Node(it) => ("node", it.clone()),
             Self::NodeLabel(it) => ("nodeLabel", it.clone()),

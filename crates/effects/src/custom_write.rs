@@ -202,15 +202,15 @@ impl<'a> Judged<'a> {
                 is_new: self.is_new,
                 namespace: &self.object.namespace,
             };
-            let (act, host) = match asked.len() == path.len() {
-                true if is_of_container(object, &path) => (None, None),
-                true => (field.act(), field.host()),
-                false => (field.act_of_key(), None),
+            let (act, powers) = match asked.len() == path.len() {
+                true if is_of_container(object, &path) => (None, Vec::new()),
+                true => (field.act(), field.powers()),
+                false => (field.act_of_key(), Vec::new()),
             };
             if let Some(act) = custom::field(group, resource, &path).or(act) {
                 self.act(act, &change.path);
             }
-            self.found.borrows(host);
+            self.found.borrows(powers);
         }
     }
 

@@ -689,6 +689,8 @@ pub(crate) fn power(power: &Power) -> String {
         Power::Privileged => "its node, as a privileged container".to_owned(),
         Power::Capability(name) => format!("the capability {name}"),
         Power::ProcMount => "its node's /proc".to_owned(),
+        Power::Unconfined(what) => format!("away its confinement by {what}"),
+        Power::Sysctl(name) => format!("the kernel parameter {name}"),
         Power::HostPort(port) => format!("port {port} of its node"),
         Power::Node(node) => format!("node {node}, past the scheduler"),
         Power::NodeLabel(label) => format!("nodes with {label}"),

@@ -36,6 +36,7 @@ mod records;
 mod relay;
 mod routing;
 mod shape;
+mod spelled;
 mod template;
 mod triggers;
 pub mod unknown;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{about::ClassMark, describe};
 
@@ -67,7 +67,7 @@ const NON_PRODUCTION: [&str; 14] = [
 ];
 
 /// How names begin that belong to Kubernetes, or to a distribution of it.
-const SYSTEM_NAMES: [&str; 2] = ["kube-", "openshift-"];
+const SYSTEM_NAMES: [&str; 2] = ["kube", "openshift"];
 /// The label of every namespace, which the API server sets.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -89,9 +89,20 @@ pub(crate) fn is_for_trying(namespace: &Value, config: &ClassConfig) -> bool {
     let says_more = ["annotations", "finalizers", "generateName", "ownerReferences"]
         .into_iter()
         .any(|field| metadata.contains_key(field));
-    let is_others = name.contains("prod") || SYSTEM_NAMES.iter().any(|it| name.starts_with(it));
+    let finalizers = map("/spec")
+        .into_iter()
+        .flat_map(Map::values)
+        .flat_map(|it| it.as_array().map_or_else(|| std::slice::from_ref(it), Vec::as_slice));
+    let has_spec = finalizers.into_iter().any(|it| it != "kubernetes");
+    let is_others = is_production_like(name) || SYSTEM_NAMES.iter().any(|it| name.starts_with(it));
     let is_env_alone = labels.keys().eq(["env"]);
-    is_env_alone && !class.production && !class.protected && !says_more && !is_others
+    is_env_alone && !class.production && !class.protected && !says_more && !has_spec && !is_others
+}
+
+/// Whether a reader may take it for production, however it is written.
+fn is_production_like(name: &str) -> bool {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    ["prod", "prd"].iter().any(|it| letters.contains(it)) || name.split('-').any(|it| it == "live")
 }
 
 impl NamespaceClass {
@@ -218,6 +229,11 @@ mod tests {
             namespace["metadata"][field] = value;
             namespace
         };
+        let finalized = |spec: Value| {
+            let mut namespace = named("shop", json!({"env": "dev"}));
+            namespace["spec"] = spec;
+            namespace
+        };
         let table = [
             (named("shop", json!({"env": "dev"})), true),
             (with("uid", json!("u")), true),
@@ -232,6 +248,16 @@ mod tests {
             (named("shop-production", json!({"env": "dev"})), false),
             (named("kube-tools", json!({"env": "dev"})), false),
             (named("agent-shield", json!({"env": "dev"})), false),
+            (named("payments-prd", json!({"env": "dev"})), false),
+            (named("p-r-o-d", json!({"env": "dev"})), false),
+            (named("live", json!({"env": "dev"})), false),
+            (named("shop-live", json!({"env": "dev"})), false),
+            (named("delivery", json!({"env": "dev"})), true),
+            (named("kube", json!({"env": "dev"})), false),
+            (finalized(json!({})), true),
+            (finalized(json!({"finalizers": ["kubernetes"]})), true),
+            (finalized(json!({"finalizers": ["kubernetes", "a.io/b"]})), false),
+            (finalized(json!({"finalizers": "a.io/b"})), false),
             (with("annotations", json!({"a": "b"})), false),
             (with("finalizers", json!(["a.io/b"])), false),
             (with("generateName", json!("shop-")), false),

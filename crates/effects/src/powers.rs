@@ -32,6 +32,24 @@ const OWN_CAPABILITIES: [&str; 14] = [
     "SYS_PTRACE",
 ];
 
+/// Types of SELinux that the baseline lets a container ask for.
+const SELINUX_TYPES: [&str; 4] =
+    ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+
+/// Kernel parameters that the baseline lets a pod set.
+const SAFE_SYSCTLS: [&str; 10] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_syncookies",
+];
+
 /// The powers that an object takes. The empty set: none that is known. The
 /// service account of its pods is [`account`]'s.
 pub(crate) fn of(resource: &str, namespace: &str, object: &Value) -> BTreeSet<Power> {
@@ -76,6 +94,9 @@ fn of_pod_code(pod: &Value, powers: &mut BTreeSet<Power>) {
         powers.insert(Power::Token(account.to_owned()));
     }
     volumes::of_pod(pod, powers);
+    if let Some(context) = pod.get("securityContext") {
+        context_powers(context, powers);
+    }
     for list in ["/containers", "/initContainers", "/ephemeralContainers"] {
         for container in items(pod, list) {
             container_powers(container, powers);
@@ -210,9 +231,36 @@ fn context_powers(context: &Value, powers: &mut BTreeSet<Power>) {
             powers.insert(Power::Capability(capability.to_owned()));
         }
     }
+    confinement_powers(context, powers);
     if text(context, "/procMount").is_some_and(|it| it != "Default") {
         powers.insert(Power::ProcMount);
     }
+}
+
+/// What takes from a container the confinement that every pod has (the baseline Pod Security Standard:
+/// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>).
+fn confinement_powers(context: &Value, powers: &mut BTreeSet<Power>) {
+    let unconfined = |field: &str| text(context, &format!("/{field}/type")) == Some("Unconfined");
+    let selinux = |field: &str| text(context, &format!("/seLinuxOptions/{field}"));
+    let is_other_type = selinux("type").is_some_and(|it| !SELINUX_TYPES.contains(&it));
+    let is_freed = [
+        ("seccomp", unconfined("seccompProfile")),
+        ("AppArmor", unconfined("appArmorProfile")),
+        ("SELinux", is_other_type || selinux("user").is_some() || selinux("role").is_some()),
+    ];
+    let freed = is_freed.into_iter().filter(|(_, is_freed)| *is_freed);
+    powers.extend(freed.map(|(what, _)| Power::Unconfined(what.to_owned())));
+    for sysctl in items(context, "/sysctls") {
+        if let Some(name) = text(sysctl, "/name").filter(|it| !is_safe_sysctl(it)) {
+            powers.insert(Power::Sysctl(name.to_owned()));
+        }
+    }
+}
+
+/// Whether a kernel parameter is the pod's own and can hurt nobody else (as the baseline lists them; a
+/// `/` stands for a `.`).
+fn is_safe_sysctl(name: &str) -> bool {
+    SAFE_SYSCTLS.contains(&name.replace('/', ".").as_str())
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
@@ -263,7 +311,7 @@ mod tests {
         let pod = |spec: Value| ("pods", json!({ "spec": spec }));
         let deployment =
             |spec: Value| ("deployments", json!({ "spec": { "template": { "spec": spec } } }));
-        let table: [((&str, Value), &str); 16] = [
+        let table: [((&str, Value), &str); 18] = [
             (pod(json!({"containers": [{"name": "c", "image": "x"}]})), ""),
             (pod(json!({"serviceAccountName": "sa1"})), ""),
             (
@@ -302,6 +350,29 @@ mod tests {
             (
                 pod(json!({"initContainers": [{"securityContext": {"privileged": true}}]})),
                 "its node, as a privileged container",
+            ),
+            (
+                pod(json!({"securityContext": {
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                    "seLinuxOptions": {"level": "s0:c1", "type": "container_t"},
+                    "sysctls": [{"name": "net/ipv4/tcp_syncookies", "value": "1"}],
+                }})),
+                "",
+            ),
+            (
+                deployment(json!({
+                    "securityContext": {
+                        "seccompProfile": {"type": "Unconfined"},
+                        "sysctls": [{"name": "kernel.msgmax", "value": "1"}],
+                        "windowsOptions": {"hostProcess": true},
+                    },
+                    "containers": [{"securityContext": {
+                        "appArmorProfile": {"type": "Unconfined"}, "seLinuxOptions": {"type": "spc_t"},
+                    }}],
+                })),
+                "its node, as a privileged container, away its confinement by AppArmor, \
+                 away its confinement by SELinux, away its confinement by seccomp, \
+                 the kernel parameter kernel.msgmax",
             ),
             (
                 (

@@ -4,7 +4,10 @@
 
 use serde_json::Value;
 
-use crate::about::{Act, Power};
+use crate::{
+    about::{Act, Power},
+    spelled,
+};
 
 /// Parts of names, whatever stands around them.
 const PARTS: [(Act, &[&str]); 7] = [
@@ -277,7 +280,8 @@ impl Field<'_> {
         let own = text == Some(self.namespace) || text == Some("");
         let is_empty = value.as_array().is_some_and(Vec::is_empty);
         let is_off = value.as_bool() == Some(false) || is_empty || own;
-        if keys.iter().any(|key| key.joined.contains("namespace")) && !is_off {
+        let is_namespace = |key: &Name| key.joined.contains("namespace") || key.has_word("ns");
+        if keys.iter().any(is_namespace) && !is_off {
             return Some(Act::Elsewhere);
         }
         let (last, above) = named_last(keys)?;
@@ -310,8 +314,14 @@ impl Field<'_> {
         is_ordered.then(|| Name::of(text).order()).flatten()
     }
 
+    /// What it takes from outside its namespace.
+    pub(crate) fn powers(&self) -> Vec<Power> {
+        let spelled = self.value.map(|value| spelled::of_field(self.path, value));
+        self.host().into_iter().chain(spelled.into_iter().flatten()).collect()
+    }
+
     /// The host name that it takes, if it does.
-    pub(crate) fn host(&self) -> Option<Power> {
+    fn host(&self) -> Option<Power> {
         let text = self.value?.as_str()?;
         let keys: Vec<Name> = self.path.iter().map(|key| Name::of(key)).collect();
         let (last, above) = named_last(&keys)?;
@@ -378,7 +388,7 @@ fn named_last(keys: &[Name]) -> Option<(&Name, &[Name])> {
 }
 
 /// Whether a value orders nothing.
-fn is_off(value: &Value) -> bool {
+pub(crate) fn is_off(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::String(text) => OFF.contains(&text.to_lowercase().as_str()),
@@ -401,7 +411,7 @@ fn is_api_url(text: &str) -> bool {
 }
 
 /// A name of a field, taken apart.
-struct Name {
+pub(crate) struct Name {
     /// Lower case, nothing between the words.
     joined: String,
     words: Vec<String>,
@@ -409,7 +419,7 @@ struct Name {
 
 impl Name {
     /// `bearerTokenFile`, `bearer_token_file`; of a key with a domain what stands behind it.
-    fn of(key: &str) -> Self {
+    pub(crate) fn of(key: &str) -> Self {
         let key = key.rsplit('/').next().unwrap_or_default();
         let (mut words, mut word) = (Vec::new(), String::new());
         let mut chars = key.chars();
@@ -444,8 +454,18 @@ impl Name {
         by_part.or_else(|| WORDS.iter().find(|(_, words)| has_word(words))).map(|(act, _)| *act)
     }
 
+    /// Its words in lower case, with nothing between them.
+    pub(crate) fn joined(&self) -> &str {
+        &self.joined
+    }
+
+    /// Whether one of its words is this.
+    pub(crate) fn has_word(&self, word: &str) -> bool {
+        self.words.iter().any(|it| it == word)
+    }
+
     /// Whether it says that something does not happen.
-    fn is_protective(&self) -> bool {
+    pub(crate) fn is_protective(&self) -> bool {
         self.words.iter().any(|it| PROTECTIVE.contains(&it.as_str()))
     }
 

@@ -234,6 +234,7 @@ impl Judge {
                 effects: plan.effects,
                 preview: Preview::default(),
                 verdict: first,
+                found: None,
                 reservation: None,
                 facts: Some(self.facts.made_from(write, is_stored, &moment, None)),
                 policy: pack.digest().to_owned(),
@@ -273,9 +274,10 @@ impl Judge {
         let seen_at = needs_preview.then_some(&mut seen);
         let facts = Some(self.facts.made_from(write, is_stored, &moment, seen_at));
         tokio::task::yield_now().await;
+        let found = left::object_found(&self.redactor, write, seen.live.as_ref());
         let preview = self.shown(write, &effects, seen, (&verdict, count_time)).await;
         let policy = pack.digest().to_owned();
-        let judgement = Judgement { effects, preview, verdict, reservation, facts, policy };
+        let judgement = Judgement { effects, preview, verdict, found, reservation, facts, policy };
         Ok(Judged::Decided(Box::new(judgement)))
     }
 

@@ -2,7 +2,7 @@
 
 use effects::{Effect, EffectKind};
 use hold::Preview;
-use ledger::{Action, DecisionRecord, EffectRecord, FactsRecord, ShadowRecord};
+use ledger::{Action, DecisionRecord, EffectRecord, FactsRecord, ObjectState, ShadowRecord};
 use policy::{Decision, PolicyDecision};
 use upstream::ProbeAnswer;
 
@@ -24,6 +24,8 @@ pub struct Judgement {
     pub preview: Preview,
     /// What policy says.
     pub verdict: PolicyDecision,
+    /// The object as it was found, where anybody asks later whether it is as its agent left it.
+    pub found: Option<ObjectState>,
     /// Its place among what rules count, where it may be sent at once.
     pub(crate) reservation: Option<Reservation>,
     /// What it was made from, until it is recorded.

@@ -4,7 +4,7 @@
 //!
 //! A uid is never given twice, so neither a name that is used again nor another agent's object passes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use effects::{
     About, Effect,
@@ -12,7 +12,7 @@ use effects::{
 };
 use hold::UNCOUNTED;
 use jiff::Timestamp;
-use ledger::{Call, Filter, Identity, ObjectRecord, StoreError};
+use ledger::{Call, Filter, Identity, ObjectRecord, ObjectState, StoreError};
 use payload::Redactor;
 use serde_json::Value;
 
@@ -24,6 +24,9 @@ pub const LEFT_BYTES_MAX: usize = 2 << 20;
 const CREATE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Looking for what goes with an object may take so long.
 const COUNT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Managers of fields that are Kubernetes itself.
+const CONTROLLERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// What may be routine to delete: neither claims nor Secrets, nor anything outside a namespace.
 const KINDS: [(&str, &str); 10] = [
@@ -65,17 +68,40 @@ pub fn object_left(
         Ok(object) => record(redactor, object),
         Err(_) => {
             let (uid, resource_version) = payload::protobuf_identity(answer)?;
-            Some(ObjectRecord { uid, resource_version, digest: String::new() })
+            let left = ObjectState { resource_version, digest: String::new() };
+            Some(ObjectRecord { uid, left, found: None })
         }
     }
+}
+
+/// The object that a write found, where anybody asks later how it was left.
+pub(crate) fn object_found(
+    redactor: &Redactor,
+    write: &Write,
+    live: Option<&Value>,
+) -> Option<ObjectState> {
+    let live = live.filter(|_| leaves_object(write))?;
+    record(redactor, live.clone()).map(|it| it.left)
 }
 
 fn record(redactor: &Redactor, mut object: Value) -> Option<ObjectRecord> {
     let own = |path: &str| text(&object, path).map(str::to_owned);
     let (uid, resource_version) = own("/metadata/uid").zip(own("/metadata/resourceVersion"))?;
+    let writers = Value::from(writers(&object));
     remove_what_controllers_write(&mut object);
-    let digest = redactor.digest(effects::canonical(&object).as_bytes());
-    Some(ObjectRecord { uid, resource_version, digest })
+    let state = [object, writers].map(|it| effects::canonical(&it)).join("\n");
+    let left = ObjectState { resource_version, digest: redactor.digest(state.as_bytes()) };
+    Some(ObjectRecord { uid, left, found: None })
+}
+
+/// Who has written the object, by their own word. Whoever takes it over without a change of its values is
+/// among them from then on.
+fn writers(object: &Value) -> Vec<&str> {
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let whole = entries.into_iter().flatten().filter(|it| text(it, "/subresource").is_none());
+    let names = whole.filter_map(|it| text(it, "/manager"));
+    let names: BTreeSet<&str> = names.filter(|it| !CONTROLLERS.contains(it)).collect();
+    names.into_iter().collect()
 }
 
 /// Takes out what differs after any write, and what only reports.
@@ -164,14 +190,26 @@ pub(crate) async fn is_as_left(
     }
     let Some(now) = record(redactor, live.clone()) else { return Ok(false) };
     let Some(calls) = writes_of_own(remembered, write, live).await? else { return Ok(false) };
-    let is_it = |left: &ObjectRecord| {
-        left.resource_version == now.resource_version || left.digest == now.digest
-    };
-    Ok(calls.iter().filter_map(object_of).any(is_it))
+    Ok(is_untouched(calls.iter().filter_map(object_of), &now.left))
 }
 
-/// The writes of this agent that left the object, by its uid; `None` where it was not this agent that
-/// created it, or where there are too many to tell.
+/// Whether nobody else has changed an object between these writes, the first of which created it, and
+/// since: each found it as the one before had left it.
+fn is_untouched<'a>(mut writes: impl Iterator<Item = &'a ObjectRecord>, now: &ObjectState) -> bool {
+    let Some(created) = writes.next() else { return false };
+    let last = writes.try_fold(&created.left, |before, it| {
+        it.found.as_ref().filter(|found| is_same(found, before)).map(|_| &it.left)
+    });
+    last.is_some_and(|last| is_same(last, now))
+}
+
+fn is_same(one: &ObjectState, other: &ObjectState) -> bool {
+    let has_digest = !one.digest.is_empty();
+    one.resource_version == other.resource_version || (has_digest && one.digest == other.digest)
+}
+
+/// The writes of this agent that left the object, by its uid, the first first; `None` where it was not this
+/// agent that created it, or where there are too many to tell.
 async fn writes_of_own(
     remembered: &Remembered,
     write: &Write,
@@ -198,9 +236,10 @@ async fn writes_of_own(
         let is_agents = call.user.as_ref().is_some_and(|it| it.uid == agent.uid);
         is_agents && object_of(call).is_some_and(|it| it.uid == uid)
     });
+    calls.sort_by_key(|call| call.time);
     // Only what was not there before is answered so.
     let creates = |call: &Call| call.response.as_ref().is_some_and(|answer| answer.code == 201);
-    Ok(calls.iter().any(creates).then_some(calls))
+    Ok(calls.first().is_some_and(creates).then_some(calls))
 }
 
 fn object_of(call: &Call) -> Option<&ObjectRecord> {
@@ -215,10 +254,17 @@ async fn owns_nothing_of_others(
     effects: &[Effect],
 ) -> bool {
     let impact = impact::goes_with(view, COUNT_TIME_MAX, write, effects, Some(live)).await;
-    // Most agents see no Secrets, and nobody else may look at them in their place.
-    let unseen_secrets = format!("{UNCOUNTED}/api/v1/secrets");
-    impact.bound.iter().all(|line| *line == unseen_secrets)
+    !impact.is_late
+        && impact.bound.iter().all(|line| is_unseen(line))
         && has_adopted_nothing(view, write, live).await
+}
+
+/// Whether this tells of a kind that neither the agent nor the proxy may see, as of most kinds in most
+/// clusters: an agent cannot make others' objects its own unheld (rule `change-owners`), so somebody else
+/// would have given them to it. Of claims that must be certain: data goes with them.
+fn is_unseen(line: &str) -> bool {
+    let collection = line.strip_prefix(UNCOUNTED).filter(|it| !it.is_empty());
+    collection.is_some_and(|it| it != "/api/v1/persistentvolumeclaims")
 }
 
 /// Whether each ReplicaSet of a Deployment was made for it. A selector also takes those that somebody has
@@ -264,7 +310,7 @@ mod tests {
     #[test]
     fn what_controllers_write_is_no_change() {
         let redactor = Redactor::new(b"key");
-        let digest = |object: &Value| record(&redactor, object.clone()).map(|it| it.digest);
+        let digest = |object: &Value| record(&redactor, object.clone()).map(|it| it.left.digest);
         let left = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1},
             "metadata": {"uid": "u", "name": "web", "generation": 1, "resourceVersion": "5"},
@@ -275,12 +321,21 @@ mod tests {
             object.pointer_mut(at).expect("an object")[field] = value;
             object
         };
+        let managed = |managers: &[(&str, &str)]| {
+            let entries = managers.iter().map(|(manager, subresource)| match *subresource {
+                "" => json!({"manager": manager}),
+                it => json!({"manager": manager, "subresource": it}),
+            });
+            with("/metadata/managedFields", entries.collect())
+        };
         let revision = "deployment.kubernetes.io/revision";
         let table = [
             (with("/status", json!({"replicas": 1})), true),
             (with("/metadata/resourceVersion", json!("9")), true),
             (with("/metadata/generation", json!(2)), true),
             (with("/metadata/managedFields", json!([{}])), true),
+            (managed(&[("kube-controller-manager", ""), ("kubelet", "status")]), true),
+            (managed(&[("argocd", "")]), false),
             (with("/metadata/annotations", json!({revision: "1"})), true),
             (with("/metadata/annotations", json!({revision: "1", "a": "b"})), false),
             (with("/metadata/labels", json!({"team": "shop"})), false),
@@ -291,6 +346,53 @@ mod tests {
         ];
         for (object, want) in table {
             assert_eq!(digest(&object) == digest(&left), want, "{object}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_its_agents_while_each_write_finds_it_as_the_last_left_it() {
+        let state =
+            |it: &str| ObjectState { resource_version: it.to_owned(), digest: it[..1].to_owned() };
+        let write = |found: Option<&str>, left: &str| ObjectRecord {
+            uid: "u".to_owned(),
+            left: state(left),
+            found: found.map(state),
+        };
+        // A letter is what people decide, the number its version.
+        let table: [(&[(Option<&str>, &str)], &str, bool); 8] = [
+            (&[(None, "a1")], "a1", true),
+            (&[(None, "a1")], "a2", true),
+            (&[(None, "a1")], "b2", false),
+            (&[(None, "a1"), (Some("a2"), "b3")], "b4", true),
+            (&[(None, "a1"), (Some("x2"), "b3")], "b3", false),
+            (&[(None, "a1"), (Some("x2"), "a3")], "a3", false),
+            (&[(None, "a1"), (None, "b3")], "b3", false),
+            (&[], "a1", false),
+        ];
+        for (writes, now, want) in table {
+            let made: Vec<ObjectRecord> =
+                writes.iter().map(|(found, left)| write(*found, left)).collect();
+            assert_eq!(is_untouched(made.iter(), &state(now)), want, "{writes:?} {now}");
+        }
+        let unread = ObjectState { resource_version: "1".to_owned(), digest: String::new() };
+        assert!(!is_same(
+            &unread,
+            &ObjectState { resource_version: "2".to_owned(), ..unread.clone() }
+        ));
+    }
+
+    #[test]
+    fn only_claims_must_be_seen() {
+        let table = [
+            ("?/api/v1/secrets", true),
+            ("?/apis/ex.io/v1/widgets", true),
+            ("?/api/v1/podtemplates", true),
+            ("?/api/v1/persistentvolumeclaims", false),
+            ("/apis/ex.io/v1/widgets uid", false),
+            ("?", false),
+        ];
+        for (line, want) in table {
+            assert_eq!(is_unseen(line), want, "{line}");
         }
     }
 

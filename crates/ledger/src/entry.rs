@@ -474,9 +474,22 @@ pub struct ResponseRecord {
 pub struct ObjectRecord {
     /// Its uid.
     pub uid: String,
+    /// As the write left it.
+    #[serde(flatten)]
+    pub left: ObjectState,
+    /// As the write found it, where it was looked at and was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<ObjectState>,
+}
+
+/// A state of an object.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectState {
     /// Its resourceVersion.
     pub resource_version: String,
-    /// A keyed digest of all that those who write it decide, and of nothing that only controllers do;
+    /// A keyed digest of all that those who write it decide and who they are, and of nothing that only
+    /// controllers do;
     /// missing of an answer that is not JSON.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,

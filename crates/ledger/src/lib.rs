@@ -19,7 +19,7 @@ pub use call::{Call, calls};
 pub use effect::{EffectError, EffectRecord};
 pub use entry::{
     Action, ClassRecord, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord,
-    Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage, spans_namespaces,
+    ObjectState, Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage, spans_namespaces,
 };
 pub use facts::{Extent, FACTS_VERSION, Facts, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;

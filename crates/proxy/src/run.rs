@@ -117,6 +117,7 @@ impl Runner {
             self.unspend(hold).await?;
             return Err(error.into());
         }
+        write.record.found(judgement.found.take());
         if is_last && write.attributes().verb == "delete" {
             judgement.preview.resource_version.clear();
         }

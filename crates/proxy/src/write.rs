@@ -140,6 +140,7 @@ impl Writes {
             return Err(ProxyError::Frozen(Box::new(freeze)));
         }
         self.judge.remember(write, &mut judgement, at).await?;
+        write.record.found(judgement.found);
         // A task of its own: an agent that leaves must not cut a send in two.
         let (writes, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { writes.send_allowed(permit, write).await });

@@ -6,8 +6,8 @@ use attributes::User;
 use hold::HoldId;
 use judge::{Basis, Call, Write, elapsed_micros};
 use ledger::{
-    DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord, Outcome, RequestRecord,
-    ResponseRecord, Stage,
+    DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord, ObjectState, Outcome,
+    RequestRecord, ResponseRecord, Stage,
 };
 use parking_lot::Mutex;
 use payload::Redactor;
@@ -34,6 +34,8 @@ struct Open {
     hold: Option<HoldId>,
     /// Its bytes may have left.
     is_sent: bool,
+    /// The object as it found it.
+    found: Option<ObjectState>,
     /// The object as it left it.
     object: Option<ObjectRecord>,
 }
@@ -55,6 +57,7 @@ impl WriteRecord {
                 token: call.token(),
                 hold: None,
                 is_sent: false,
+                found: None,
                 object: None,
             })),
         })
@@ -110,9 +113,16 @@ impl WriteRecord {
         self.update(|open| open.is_sent = is_sent);
     }
 
+    /// It will be sent, and the object was like this when it was judged.
+    pub(crate) fn found(&self, object: Option<ObjectState>) {
+        self.update(|open| open.found = object);
+    }
+
     /// The answer shows the object that it left.
     pub(crate) fn left(&self, object: Option<ObjectRecord>) {
-        self.update(|open| open.object = object);
+        self.update(|open| {
+            open.object = object.map(|it| ObjectRecord { found: open.found.take(), ..it });
+        });
     }
 
     /// The entry of its answer, for whoever gives it and appends the entry; `None` where somebody has.

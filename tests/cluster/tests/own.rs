@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cluster::{Scene, deployment, list, workload};
+use cluster::{Scene, define, definition, deployment, list, workload};
 use serde_json::{Value, json};
 use testkit::{Agent, wait_until};
 
@@ -21,6 +21,12 @@ fn send(scene: &Scene, agent: &Agent, method: &str, target: &str, body: &Value) 
     answer.status
 }
 
+fn send_as(scene: &Scene, media: &str, method: &str, target: &str, body: &Value) -> u16 {
+    let target = format!("{target}?timeout=3s");
+    let body = body.to_string();
+    scene.shield.request(&scene.agent, method, &target, Some(media), body.as_bytes()).status
+}
+
 fn delete(scene: &Scene, agent: &Agent, target: &str) -> u16 {
     send(scene, agent, "DELETE", target, &json!({"propagationPolicy": "Background"}))
 }
@@ -33,6 +39,7 @@ fn job(namespace: &str, name: &str) -> Value {
     })
 }
 
+const MERGE: &str = "application/merge-patch+json";
 const PASSES: u16 = 200;
 const HELD: u16 = 429;
 
@@ -80,6 +87,26 @@ fn an_agent_takes_away_what_it_made_and_nothing_else() {
     admin(&["label", "deployment", "relabelled", "team=shop"]);
     let scaled = made("scaled");
     admin(&["scale", "deployment", "scaled", "--replicas=3"]);
+    // A change of somebody else's does not become the agent's own by a write of its own after it.
+    let overwritten = made("overwritten");
+    admin(&["annotate", "deployment", "overwritten", "keep=yes"]);
+    let object = json!({"metadata": {"managedFields": [{}]}});
+    let code = send_as(&scene, MERGE, "PATCH", &overwritten, &object);
+    assert_eq!(code, 200, "managed fields are reset");
+    let set_back = made("set-back");
+    admin(&["scale", "deployment", "set-back", "--replicas=3"]);
+    let code = send_as(&scene, MERGE, "PATCH", &set_back, &json!({"spec": {"replicas": 1}}));
+    assert_eq!(code, 200, "it is scaled back");
+    let taken_over = made("taken-over");
+    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "taken-over", "namespace": dev}, "spec": {"replicas": 1}});
+    scene.cluster.apply(&object).expect("a takeover");
+    let maps = format!("/api/v1/namespaces/{dev}/configmaps");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tried"}});
+    assert_eq!(send(&scene, &scene.agent, "POST", &maps, &map), 201);
+    let tried = format!("{maps}/tried");
+    let code = send_as(&scene, MERGE, "PATCH", &tried, &json!({"data": {"a": "b"}}));
+    assert_eq!(code, 200, "its own ConfigMap");
     let replaced = made("replaced");
     admin(&["delete", "deployment", "replaced"]);
     scene.cluster.apply(&deployment(&dev, "replaced", 1)).expect("a Deployment");
@@ -124,6 +151,9 @@ fn an_agent_takes_away_what_it_made_and_nothing_else() {
     for (target, want) in [
         (&relabelled, HELD),
         (&scaled, HELD),
+        (&overwritten, HELD),
+        (&set_back, HELD),
+        (&taken_over, HELD),
         (&replaced, HELD),
         (&theirs, HELD),
         (&adopting, HELD),
@@ -135,10 +165,33 @@ fn an_agent_takes_away_what_it_made_and_nothing_else() {
         (&generated, PASSES),
         (&changed, PASSES),
         (&kept, PASSES),
+        (&tried, PASSES),
     ] {
         let code = delete(&scene, &scene.agent, target);
         assert_eq!(code, want, "{target}");
     }
+}
+
+#[test]
+fn an_agent_that_sees_little_cleans_up_too() {
+    let scene = Scene::new("own-narrow");
+    let group = format!("{}.example.com", scene.cluster.unique("own"));
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let definition = definition(&group, "Widget", "widgets", &schema);
+    define(scene.cluster, &definition, &group, "v1");
+    let rules = json!([
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["*"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get", "list"]},
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims", "pods"], "verbs": ["get", "list"]},
+    ]);
+    let namespaces = [scene.dev.as_str()];
+    let agent = scene.cluster.agent(&scene.dev, "narrow", &namespaces, &rules).expect("an agent");
+    let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", scene.dev);
+    let object = deployment(&scene.dev, "tried", 1);
+    assert_eq!(send(&scene, &agent, "POST", &deployments, &object), 201);
+    assert_eq!(delete(&scene, &agent, &format!("{deployments}/tried")), PASSES);
+    let name = definition["metadata"]["name"].as_str().expect("a name");
+    scene.cluster.kubectl_says(&["delete", "crd", name]).expect("it goes");
 }
 
 #[test]
@@ -194,6 +247,7 @@ fn a_namespace_for_trying_things_passes() {
         (unique("staging"), json!({"env": "production"}), json!({}), HELD),
         (unique("prod-x"), dev(), json!({}), HELD),
         (unique("kube-x"), dev(), json!({}), HELD),
+        (unique("shop-prd"), dev(), json!({}), HELD),
     ] {
         let object = named(&name, labels, annotations);
         assert_eq!(send(&scene, &scene.agent, "POST", namespaces, &object), want, "{object}");

@@ -42,6 +42,8 @@ pub(crate) struct Impact {
     pub(crate) notes: Vec<String>,
     /// Each object that must not become more: [`Preview::sealed`].
     pub(crate) bound: Vec<String>,
+    /// Not all of it was counted in time.
+    pub(crate) is_late: bool,
 }
 
 /// Counts what goes with a write that is held.
@@ -58,6 +60,7 @@ pub(crate) async fn goes_with(
     count.of_deletes(effects, live, &mut impact).await;
     count.of_nodes(effects, live, &mut impact).await;
     count.of_uses(effects, &mut impact).await;
+    impact.is_late = count.is_late();
     impact
 }
 

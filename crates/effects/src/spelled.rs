@@ -1,0 +1,162 @@
+//! Powers over its node that a custom resource asks for by a name, where nothing of it has a shape that
+//! Kubernetes knows: `useHostNetwork`, the path of a JSON patch, a pod's spec written down as text.
+
+use serde_json::Value;
+
+use crate::{
+    about::Power,
+    shape::{Name, is_off},
+};
+
+/// How fields of pods are spelled that share a namespace of their node.
+const HOST_NAMESPACES: [(&str, &str); 3] =
+    [("hostnetwork", "hostNetwork"), ("hostpid", "hostPID"), ("hostipc", "hostIPC")];
+/// How the shortest of these names is long, in bytes.
+const NAME_BYTES_MIN: usize = "hostpid".len();
+/// Of what follows a key in a text, so much is its value.
+const VALUE_CHARS_MAX: usize = 100;
+
+/// By the names on the path of a field, and what it becomes.
+pub(crate) fn of_field(path: &[String], value: &Value) -> Vec<Power> {
+    if is_off(value) {
+        return Vec::new();
+    }
+    let said = value.as_str().unwrap_or_default();
+    let by_name = path.iter().filter_map(|key| of_name(key, said));
+    by_name.chain(of_text(said)).collect()
+}
+
+/// By what a text says: a path to a field, or keys with values.
+fn of_text(text: &str) -> Vec<Power> {
+    let mut powers = of_pointer(text);
+    for (at, _) in text.match_indices(':') {
+        let Some((before, after)) = text.split_at_checked(at) else { continue };
+        let (key, value) = (last_key(before), first_value(after));
+        powers.extend(of_pointer(&value));
+        if !is_off(&Value::from(value.as_str())) {
+            powers.extend(of_pair(key, &value));
+        }
+    }
+    powers
+}
+
+fn of_pair(key: &str, value: &str) -> Option<Power> {
+    if key.len() < NAME_BYTES_MIN {
+        return None;
+    }
+    let path = Some(value).filter(|it| it.starts_with('/')).unwrap_or_default();
+    match Name::of(key).joined() {
+        "capabilities" => Some(Power::Capability("named in a text".to_owned())),
+        "procmount" if value == "Default" => None,
+        _ => of_name(key, path),
+    }
+}
+
+/// By the path to a field of an object.
+fn of_pointer(text: &str) -> Vec<Power> {
+    let keys = text.strip_prefix('/').into_iter().flat_map(|it| it.split('/'));
+    keys.filter_map(|key| of_name(key, "")).collect()
+}
+
+/// The key that stands last in a text; empty where none does.
+fn last_key(text: &str) -> &str {
+    let text = text.trim_end_matches(is_around);
+    let is_of_key = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
+    text.get(text.trim_end_matches(is_of_key).len()..).unwrap_or_default()
+}
+
+/// The value that stands first in a text, behind its colon.
+fn first_value(text: &str) -> String {
+    let text = text.strip_prefix(':').unwrap_or(text).trim_start_matches(is_around);
+    let ends = |it: &char| it.is_whitespace() || "\"'\\,}]".contains(*it);
+    text.chars().take_while(|it| !ends(it)).take(VALUE_CHARS_MAX).collect()
+}
+
+fn is_around(it: char) -> bool {
+    it.is_whitespace() || matches!(it, '"' | '\'' | '\\')
+}
+
+fn of_name(key: &str, value: &str) -> Option<Power> {
+    if key.len() < NAME_BYTES_MIN {
+        return None;
+    }
+    let name = Name::of(key);
+    if name.is_protective() {
+        return None;
+    }
+    let joined = name.joined();
+    let namespace = HOST_NAMESPACES.iter().find(|(part, _)| joined.contains(part));
+    if let Some((_, field)) = namespace {
+        return Some(Power::HostNamespace((*field).to_owned()));
+    }
+    match joined {
+        _ if name.has_word("privileged") => Some(Power::Privileged),
+        // Its value is a path, or stands below it.
+        "hostpath" | "hostdir" if value.starts_with('/') || value.is_empty() => {
+            Some(Power::HostPath(value.to_owned()))
+        }
+        "procmount" if value != "Default" => Some(Power::ProcMount),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn knows_powers_however_they_are_spelled() {
+        let table = [
+            ("useHostNetwork", json!(true), "hostNamespace:hostNetwork"),
+            ("host_pid", json!(true), "hostNamespace:hostPID"),
+            ("HostIpc", json!("Enabled"), "hostNamespace:hostIPC"),
+            ("hostNetwork", json!(false), ""),
+            ("hostNetwork", json!("disabled"), ""),
+            ("hostname", json!("a"), ""),
+            ("privilegedMode", json!(true), "privileged:"),
+            ("privileged", json!(false), ""),
+            ("unprivileged", json!(true), ""),
+            ("denyPrivileged", json!(true), ""),
+            ("host_path", json!("/var"), "hostPath:/var"),
+            ("type", json!("Directory"), ""),
+            ("procMount", json!("Unmasked"), "procMount:"),
+            ("path", json!("/spec/hostPID"), "hostNamespace:hostPID"),
+            (
+                "path",
+                json!("/spec/template/spec/containers/0/securityContext/privileged"),
+                "privileged:",
+            ),
+            ("path", json!("/var/lib/data"), ""),
+            ("override", json!("spec:\n  hostPID: true\n"), "hostNamespace:hostPID"),
+            (
+                "override",
+                json!("{\"spec\": {\"hostNetwork\" : true}}"),
+                "hostNamespace:hostNetwork",
+            ),
+            ("override", json!("{\"a\":\"{\\\"hostIPC\\\":true}\"}"), "hostNamespace:hostIPC"),
+            ("override", json!("privileged: false\nhostNetwork: false"), ""),
+            ("override", json!("hostPath: {path: /}"), "hostPath:"),
+            ("override", json!("hostPath:/var"), "hostPath:/var"),
+            ("override", json!("capabilities:\n  add: [SYS_ADMIN]"), "capability:named in a text"),
+            (
+                "patches",
+                json!("[{\"path\":\"/spec/hostPID\",\"value\":true}]"),
+                "hostNamespace:hostPID",
+            ),
+            ("url", json!("https://shop.example.com:8443/a"), ""),
+            ("note", json!("it is privileged"), ""),
+            ("note", json!(":::é:"), ""),
+        ];
+        for (key, value, want) in table {
+            let found = of_field(&[key.to_owned()], &value);
+            let found: Vec<String> = found
+                .iter()
+                .map(Power::parts)
+                .map(|(name, which)| format!("{name}:{which}"))
+                .collect();
+            assert_eq!(found.join(" "), want, "{key} {value}");
+        }
+    }
+}
