@@ -11,7 +11,7 @@ use crate::{
     EffectKind,
     about::{
         About, Before, ClaimsGo, ClaimsOf, ClassChange, Count, Counted, Deleted, Deletion, OldNew,
-        Part, Power, Taint, VolumeOfClaim,
+        Part, Power, Record, Taint, VolumeOfClaim,
     },
     applied,
     builtin::Builtin,
@@ -206,7 +206,12 @@ impl Comparison<'_> {
         let changes = leaves(old, Some(self.new), &BOOKKEEPING);
         match old {
             _ if self.attributes.subresource == "scale" => self.scale(old),
-            Some(old) => self.metadata(old, &changes),
+            Some(old) => {
+                self.metadata(old, &changes);
+                if let Ok(changes) = &changes {
+                    self.found.others.extend(lifetime::of(&self.object, changes));
+                }
+            }
             None => self.applied_first(),
         }
         let (a, written) = (self.attributes, plan::written(self.attributes, self.object.clone()));
@@ -448,7 +453,7 @@ impl Comparison<'_> {
                 self.found.add(EffectKind::Taint, Part::Taints(taints));
             }
             ["data" | "stringData" | "binaryData", ..] | ["immutable"] if self.holds_data() => {
-                self.data(&segments, change);
+                self.data(&segments, old, change);
             }
             ["spec", field @ ("persistentVolumeReclaimPolicy" | "claimRef"), ..]
                 if self.is("", "persistentvolumes") =>
@@ -526,7 +531,7 @@ impl Comparison<'_> {
         }
     }
 
-    fn data(&mut self, segments: &[&str], change: &Change) {
+    fn data(&mut self, segments: &[&str], old: &Value, change: &Change) {
         let name = segments.get(1..).unwrap_or_default().join("/");
         let (kind, part) = match (segments, &change.old, &change.new) {
             (["immutable"], ..) => (EffectKind::LoseData, Part::Immutable),
@@ -535,6 +540,12 @@ impl Comparison<'_> {
             _ => (EffectKind::LoseData, Part::DataOverwritten(name)),
         };
         self.found.add(kind, part);
+        if kind == EffectKind::AddData
+            && let Some(key) = keys::of(old).map(|(_, key)| key).find(|key| keys::is_of_tool(key))
+        {
+            let record = Part::Record(Record::Key(key.clone()));
+            self.found.add(EffectKind::ChangeTrigger, record);
+        }
     }
 
     fn scales(&self) -> bool {

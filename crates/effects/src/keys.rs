@@ -41,6 +41,9 @@ const INERT: &[&str] = &[
     "kubectl.kubernetes.io/restartedAt",
     "kubernetes.io/change-cause",
     "kubernetes.io/description",
+    "openshift.io/description",
+    "openshift.io/display-name",
+    "openshift.io/requester",
     "tags.datadoghq.com/env",
     "tags.datadoghq.com/service",
     "tags.datadoghq.com/version",
@@ -200,13 +203,17 @@ impl<'a> Keys<'a> {
     }
 
     /// Whether this key, on an object of this kind, decides what rights whoever may use the object has.
-    /// What an annotation of a ServiceAccount says to a cloud is not known of any key with a domain.
+    /// What an annotation of a ServiceAccount says to a cloud is not known of any key with a domain, nor
+    /// what one of a Namespace says to whoever decides what may be in it.
     pub(crate) fn grants(self, resource: &str, map: Map, key: &str) -> bool {
-        let of_account = resource == "serviceaccounts"
-            && map == Map::Annotations
-            && self.marks(resource, map, key)
-            && triggers::known(resource, key).is_none();
-        of_account || triggers::gives_rights(resource, key)
+        let is_asked = match resource {
+            "serviceaccounts" => map == Map::Annotations,
+            "namespaces" => !OF_ORDINARY_OBJECTS.contains(&key),
+            _ => false,
+        };
+        let may_grant =
+            is_asked && self.marks(resource, map, key) && triggers::known(resource, key).is_none();
+        may_grant || triggers::gives_rights(resource, key)
     }
 
     /// Whether this key only says whose an object is, or nothing that anybody acts on.
@@ -244,6 +251,13 @@ pub(crate) fn in_metadata(metadata: Option<&Value>) -> impl Iterator<Item = (Map
 /// something would read.
 pub fn is_bookkeeping(key: &str) -> bool {
     [INERT, OF_DEPLOY_TOOLS, OF_ORDINARY_OBJECTS].iter().any(|keys| keys.contains(&key))
+}
+
+/// Whether a tool keeps an object with this key as it has it: what comes to it is that tool's to read, or to
+/// take away again.
+pub(crate) fn is_of_tool(key: &str) -> bool {
+    matches!(key, "app.kubernetes.io/managed-by" | "meta.helm.sh/release-name")
+        || OF_ORDINARY_OBJECTS.contains(&key)
 }
 
 /// Why a key cannot be listed as inert, if it cannot.

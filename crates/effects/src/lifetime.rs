@@ -5,8 +5,10 @@ use serde_json::Value;
 use crate::{
     EffectKind,
     about::{About, Deleted, Deletion, FieldChange, HistoryOf},
+    diff::segments,
     effect::{Change, Effect},
     object::ObjectRef,
+    triggers,
 };
 
 /// A number that, where it is lowered, takes something away.
@@ -56,17 +58,38 @@ const fn of_revisions(resource: &'static str, revisions: &'static str) -> Limit 
     Limit { group: "apps", resource, path: "/spec/revisionHistoryLimit", default: Some(10), goes }
 }
 
-/// What goes by a change of such fields of a live object.
+/// What goes by a change of such fields of a live object, or by a key that tells a tool to delete it.
 pub(crate) fn of(object: &ObjectRef, changes: &[Change]) -> Vec<Effect> {
+    let by_key = changes.iter().filter_map(|change| expires(object, change));
     let limits = LIMITS.iter().filter(|it| {
         (it.group, it.resource) == (object.api_group.as_str(), object.resource.as_str())
     });
-    limits
-        .filter_map(|limit| {
-            let change = changes.iter().find(|it| it.path == limit.path)?;
-            limit.takes(change).then(|| limit.effect(object, change))
-        })
-        .collect()
+    let by_field = limits.filter_map(|limit| {
+        let change = changes.iter().find(|it| it.path == limit.path)?;
+        limit.takes(change).then(|| limit.effect(object, change))
+    });
+    by_field.chain(by_key).collect()
+}
+
+/// The delete that a label or annotation asks of a tool.
+fn expires(object: &ObjectRef, change: &Change) -> Option<Effect> {
+    let path = segments(&change.path);
+    let ["metadata", "labels" | "annotations", key] =
+        *path.iter().map(String::as_str).collect::<Vec<_>>()
+    else {
+        return None;
+    };
+    let is_set = change.new.is_some() && triggers::deletes(key);
+    is_set.then(|| deleted(object.clone(), Deleted::Expires(field_change(key, change))))
+}
+
+fn field_change(field: &str, change: &Change) -> FieldChange {
+    let text = |side: &Option<Value>| side.as_ref().map(Value::to_string);
+    FieldChange { field: field.to_owned(), old: text(&change.old), new: text(&change.new) }
+}
+
+fn deleted(object: ObjectRef, what: Deleted) -> Effect {
+    Effect { kind: EffectKind::Delete, object, about: About::Deletion(Deletion::of(what)) }
 }
 
 impl Limit {
@@ -85,9 +108,7 @@ impl Limit {
     }
 
     fn effect(&self, of: &ObjectRef, change: &Change) -> Effect {
-        let text = |side: &Option<Value>| side.as_ref().map(Value::to_string);
-        let field = self.path.trim_start_matches("/spec/").to_owned();
-        let change = FieldChange { field, old: text(&change.old), new: text(&change.new) };
+        let change = field_change(self.path.trim_start_matches("/spec/"), change);
         let (object, what) = match self.goes {
             Goes::Itself => (of.clone(), Deleted::Expires(change)),
             Goes::History(group, resource) => {
@@ -100,7 +121,7 @@ impl Limit {
                 (object, Deleted::History(HistoryOf { owner: of.into(), change }))
             }
         };
-        Effect { kind: EffectKind::Delete, object, about: About::Deletion(Deletion::of(what)) }
+        deleted(object, what)
     }
 }
 
@@ -154,6 +175,22 @@ mod tests {
             let found = of(&object, &[Change { path, old: side(old), new: side(new) }]);
             let found: Vec<&str> = found.iter().map(|it| it.object.resource.as_str()).collect();
             assert_eq!(found.first().copied(), want, "{resource} {field} {old:?} {new:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_has_a_tool_delete_it_is_a_delete() {
+        let table = [
+            ("labels", "cleanup.kyverno.io~1ttl", json!("1s"), true),
+            ("annotations", "janitor~1expires", json!("2020-01-01"), true),
+            ("annotations", "janitor~1expires", Value::Null, false),
+            ("annotations", "ex.io~1ttl", json!("1s"), false),
+        ];
+        for (map, key, new, want) in table {
+            let path = format!("/metadata/{map}/{key}");
+            let change = Change { path, old: None, new: Some(new).filter(|it| !it.is_null()) };
+            let effects = of(&ObjectRef::default(), &[change]);
+            assert_eq!(effects.iter().any(|it| it.kind == EffectKind::Delete), want, "{map} {key}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::{about::ClassMark, describe};
+use crate::{about::ClassMark, applied, describe};
 
 /// What rules ask of a namespace.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,6 +46,8 @@ impl Default for ClassConfig {
     }
 }
 
+/// The sign of a namespace that is not there.
+const ABSENT: &str = "there is no such namespace";
 const PROTECTED_NAMES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 const DECLARING_LABELS: [&str; 2] = ["environment", "env"];
 const PRODUCTION: [&str; 2] = ["prod", "production"];
@@ -86,30 +88,58 @@ pub(crate) fn is_for_trying(namespace: &Value, config: &ClassConfig) -> bool {
         .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
         .collect();
     let class = NamespaceClass::of(name, Some(&labels), config);
-    let says_more = ["annotations", "finalizers", "generateName", "ownerReferences"]
+    let says_more = ["finalizers", "generateName", "ownerReferences"]
         .into_iter()
-        .any(|field| metadata.contains_key(field));
+        .any(|field| metadata.contains_key(field))
+        || map("/metadata/annotations").is_some_and(|it| !is_applied_alone(it, name, config));
     let finalizers = map("/spec")
         .into_iter()
         .flat_map(Map::values)
         .flat_map(|it| it.as_array().map_or_else(|| std::slice::from_ref(it), Vec::as_slice));
     let has_spec = finalizers.into_iter().any(|it| it != "kubernetes");
-    let is_others = is_production_like(name) || SYSTEM_NAMES.iter().any(|it| name.starts_with(it));
+    let is_others = reads_as_production(name)
+        || SYSTEM_NAMES.iter().any(|it| name.starts_with(it))
+        || name.ends_with("-system");
     let is_env_alone = labels.keys().eq(["env"]);
     is_env_alone && !class.production && !class.protected && !says_more && !has_spec && !is_others
 }
 
-/// Whether a reader may take it for production, however it is written.
-fn is_production_like(name: &str) -> bool {
-    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    ["prod", "prd"].iter().any(|it| letters.contains(it)) || name.split('-').any(|it| it == "live")
+/// Whether annotations only say what `kubectl apply` applied, and that is such a namespace too: what they
+/// name and a later apply does not is taken away then.
+fn is_applied_alone(annotations: &Map<String, Value>, name: &str, config: &ClassConfig) -> bool {
+    let is_such = |value: &Value| {
+        let applied = value.as_str().and_then(|it| serde_json::from_str::<Value>(it).ok());
+        let is_named = |it: &Value| it.pointer("/metadata/name").is_some_and(|it| it == name);
+        // It tells of itself nothing.
+        let is_bare = |it: &Value| {
+            let annotations = it.pointer("/metadata/annotations").and_then(Value::as_object);
+            annotations.is_none_or(Map::is_empty)
+        };
+        applied.is_some_and(|it| is_named(&it) && is_bare(&it) && is_for_trying(&it, config))
+    };
+    annotations.iter().all(|(key, value)| key == applied::KEY && is_such(value))
+}
+
+/// Whether a reader may take it for production, by one of its words; those of `non-prod` and `products` say
+/// nothing of it.
+fn reads_as_production(name: &str) -> bool {
+    let mut is_denied = false;
+    let mut is_of_production = |word: &str| {
+        let before = std::mem::replace(&mut is_denied, matches!(word, "non" | "not" | "pre"));
+        let begins = word.starts_with("prod") && !word.starts_with("produc");
+        let is_denied = before || ["non", "not", "pre"].iter().any(|it| word.starts_with(it));
+        let ends = ["prod", "prd"].iter().any(|it| word.ends_with(it));
+        let is_it = begins || ends || word.contains("production") || word.starts_with("prd");
+        word == "live" || is_it && !is_denied
+    };
+    name.split('-').any(|it| is_of_production(it))
 }
 
 impl NamespaceClass {
     /// Classes a namespace by its name and labels. A production sign beats every non-production
     /// sign; only a label declares non-production, a name never does.
     pub fn of(name: &str, labels: Option<&BTreeMap<String, String>>, config: &ClassConfig) -> Self {
-        let Some(labels) = labels else { return Self::unknown("there is no such namespace") };
+        let Some(labels) = labels else { return Self::unknown(ABSENT) };
         let mut signs = Vec::new();
         let mut sign = |seen: String, means| signs.push(Sign { seen, means });
         if PROTECTED_NAMES.contains(&name) || name == config.own_namespace {
@@ -146,6 +176,11 @@ impl NamespaceClass {
     pub fn unknown(why: &str) -> Self {
         let sign = |means| Sign { seen: why.to_owned(), means };
         Self::signed(vec![sign("protected"), sign("production")])
+    }
+
+    /// Whether there is no such namespace.
+    pub fn is_absent(&self) -> bool {
+        self.signs.iter().any(|it| it.seen == ABSENT)
     }
 
     /// Whether a namespace of this class is guarded less than one of `before`.
@@ -234,6 +269,8 @@ mod tests {
             namespace["spec"] = spec;
             namespace
         };
+        let applied =
+            |object: &Value| with("annotations", json!({applied::KEY: object.to_string()}));
         let table = [
             (named("shop", json!({"env": "dev"})), true),
             (with("uid", json!("u")), true),
@@ -249,7 +286,26 @@ mod tests {
             (named("kube-tools", json!({"env": "dev"})), false),
             (named("agent-shield", json!({"env": "dev"})), false),
             (named("payments-prd", json!({"env": "dev"})), false),
-            (named("p-r-o-d", json!({"env": "dev"})), false),
+            (named("prod1", json!({"env": "dev"})), false),
+            (named("shopprod", json!({"env": "dev"})), false),
+            (named("nonprod", json!({"env": "dev"})), true),
+            (named("shop-preprod", json!({"env": "dev"})), true),
+            (named("pre-prod-shop", json!({"env": "dev"})), true),
+            (named("non-prod-prod", json!({"env": "dev"})), false),
+            (named("products", json!({"env": "dev"})), true),
+            (named("reproduce", json!({"env": "dev"})), true),
+            (
+                applied(
+                    &json!({"metadata": {"name": "shop", "annotations": {}, "labels": {"env": "dev"}}}),
+                ),
+                true,
+            ),
+            (
+                applied(&json!({"metadata": {"name": "shop", "labels": {"env": "dev", "a": "b"}}})),
+                false,
+            ),
+            (applied(&json!({"metadata": {"name": "other", "labels": {"env": "dev"}}})), false),
+            (applied(&json!("x")), false),
             (named("live", json!({"env": "dev"})), false),
             (named("shop-live", json!({"env": "dev"})), false),
             (named("delivery", json!({"env": "dev"})), true),

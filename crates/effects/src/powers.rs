@@ -32,6 +32,9 @@ const OWN_CAPABILITIES: [&str; 14] = [
     "SYS_PTRACE",
 ];
 
+/// Before the name of a container: its AppArmor profile, as an annotation of the pod.
+const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 /// Types of SELinux that the baseline lets a container ask for.
 const SELINUX_TYPES: [&str; 4] =
     ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
@@ -79,6 +82,13 @@ pub(crate) fn of_code(resource: &str, object: &Value) -> BTreeSet<Power> {
     let mut powers = BTreeSet::new();
     if let Some(pod) = template::pod_spec(resource, object) {
         of_pod_code(pod, &mut powers);
+    }
+    let annotations = template::of_pods(resource, object).and_then(|it| it.get("annotations"));
+    let annotations = annotations.and_then(Value::as_object).into_iter().flatten();
+    for (key, value) in annotations {
+        if key.starts_with(APPARMOR) && value == "unconfined" {
+            powers.insert(Power::Unconfined("AppArmor".to_owned()));
+        }
     }
     powers
 }
@@ -226,7 +236,7 @@ fn context_powers(context: &Value, powers: &mut BTreeSet<Power>) {
     }
     for capability in items(context, "/capabilities/add") {
         if let Some(capability) = capability.as_str()
-            && !OWN_CAPABILITIES.contains(&capability)
+            && !is_own_capability(capability)
         {
             powers.insert(Power::Capability(capability.to_owned()));
         }
@@ -235,6 +245,11 @@ fn context_powers(context: &Value, powers: &mut BTreeSet<Power>) {
     if text(context, "/procMount").is_some_and(|it| it != "Default") {
         powers.insert(Power::ProcMount);
     }
+}
+
+/// Whether a capability gives a container nothing outside its pod, with or without its prefix.
+pub(crate) fn is_own_capability(name: &str) -> bool {
+    OWN_CAPABILITIES.contains(&name.strip_prefix("CAP_").unwrap_or(name))
 }
 
 /// What takes from a container the confinement that every pod has (the baseline Pod Security Standard:

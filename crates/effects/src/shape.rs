@@ -69,7 +69,7 @@ const PARTS: [(Act, &[&str]); 7] = [
 
 /// Whole words of names.
 const WORDS: [(Act, &[&str]); 5] = [
-    (Act::Deletes, &["wipe", "drain", "gc", "cordon"]),
+    (Act::Deletes, &["absent", "wipe", "drain", "gc", "cordon"]),
     (
         Act::Stops,
         &[
@@ -108,6 +108,25 @@ const PROTECTIVE: [&str; 18] = [
     "skip",
 ];
 
+/// Words of names that take something away where their value is true; elsewhere they are words like others.
+const IF_TRUE: [&str; 6] = ["drop", "rebuild", "recreate", "reformat", "reinitialize", "reset"];
+
+/// Names of fields whose value may name an object, and its namespace before it.
+const REFERRING: [&str; 12] = [
+    "claim",
+    "configmap",
+    "from",
+    "ref",
+    "reference",
+    "references",
+    "refs",
+    "secret",
+    "secrets",
+    "service",
+    "source",
+    "target",
+];
+
 /// Values that order nothing, but where a name is protective.
 const OFF: [&str; 12] = [
     "", "disable", "disabled", "false", "keep", "never", "no", "none", "off", "orphan", "preserve",
@@ -124,11 +143,12 @@ const ORDERS: [(Act, &[&str]); 2] = [
 const ORDER_WORDS_MAX: usize = 4;
 
 /// Names of fields whose value may be such an order.
-const ORDERED_BY: [&str; 17] = [
+const ORDERED_BY: [&str; 18] = [
     "action",
     "command",
     "desired",
     "do",
+    "ensure",
     "mode",
     "op",
     "operation",
@@ -298,7 +318,16 @@ impl Field<'_> {
 
     /// Whether its value is an order, an object of Kubernetes, or a way to an API server.
     fn by_value(&self, keys: &[Name]) -> Option<Act> {
-        let text = self.value?.as_str()?;
+        let value = self.value?;
+        let named = named_last(keys).map(|(last, _)| last);
+        let is_true = || named.is_some_and(|it| !it.is_protective() && it.has_word_of(&IF_TRUE));
+        if value.as_bool() == Some(true) && is_true() {
+            return Some(Act::Deletes);
+        }
+        let text = value.as_str()?;
+        if named.is_some_and(|it| it.has_word_of(&REFERRING)) && self.is_elsewhere(text) {
+            return Some(Act::Elsewhere);
+        }
         if REACHED.iter().any(|it| text.contains(it)) || is_api_url(text) {
             return Some(Act::Elsewhere);
         }
@@ -318,6 +347,20 @@ impl Field<'_> {
     pub(crate) fn powers(&self) -> Vec<Power> {
         let spelled = self.value.map(|value| spelled::of_field(self.path, value));
         self.host().into_iter().chain(spelled.into_iter().flatten()).collect()
+    }
+
+    /// Whether a text is `namespace/name`, of another namespace: not a version, nor a path.
+    fn is_elsewhere(&self, text: &str) -> bool {
+        let is_inner =
+            |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'-' | b'.');
+        let is_name = |it: &str| !it.is_empty() && it.bytes().all(is_inner);
+        let is_version = |it: &str| {
+            let rest = it.strip_prefix('v').unwrap_or_default();
+            rest.starts_with(|it: char| it.is_ascii_digit())
+        };
+        text.split_once('/').is_some_and(|(namespace, name)| {
+            is_name(namespace) && is_name(name) && namespace != self.namespace && !is_version(name)
+        })
     }
 
     /// The host name that it takes, if it does.
@@ -464,6 +507,10 @@ impl Name {
         self.words.iter().any(|it| it == word)
     }
 
+    fn has_word_of(&self, words: &[&str]) -> bool {
+        words.iter().any(|it| self.has_word(it))
+    }
+
     /// Whether it says that something does not happen.
     pub(crate) fn is_protective(&self) -> bool {
         self.words.iter().any(|it| PROTECTIVE.contains(&it.as_str()))
@@ -543,6 +590,14 @@ mod tests {
             ("spec/namespace", json!("dev")),
             ("spec/targetNamespace", json!("dev")),
             ("spec/secretRef/name", json!("db")),
+            ("spec/secretRef", json!("dev/db")),
+            ("spec/ref", json!("apps/v1")),
+            ("spec/source", json!("https://example.com/a")),
+            ("spec/path", json!("a/b")),
+            ("spec/securityContext/capabilities/drop/0", json!("ALL")),
+            ("spec/drop", json!(false)),
+            ("spec/noReset", json!(true)),
+            ("spec/columns", json!("a")),
             ("spec/cluster/nodes", json!(3)),
             ("spec/url", json!("https://example.com/hook")),
             ("spec/methods/0", json!("DELETE")),
@@ -575,6 +630,13 @@ mod tests {
             ("spec/restore/snapshot", json!("s"), Restores),
             ("spec/bootstrap/recovery", json!({}), Restores),
             ("spec/fromBackup", json!("b"), Restores),
+            ("spec/desiredState", json!("absent"), Deletes),
+            ("spec/ensure", json!("Absent"), Deletes),
+            ("spec/reset", json!(true), Deletes),
+            ("spec/database/drop", json!(true), Deletes),
+            ("spec/secretRef", json!("prod/db-credentials"), Elsewhere),
+            ("spec/ns", json!("prod"), Elsewhere),
+            ("spec/nsSelector/matchLabels/env", json!("prod"), Elsewhere),
             ("spec/targetNamespace", json!("prod"), Elsewhere),
             ("spec/targetnamespace", json!("prod"), Elsewhere),
             ("spec/namespaces/0", json!("prod"), Elsewhere),

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     about::Power,
+    powers::is_own_capability,
     shape::{Name, is_off},
 };
 
@@ -12,7 +13,7 @@ use crate::{
 const HOST_NAMESPACES: [(&str, &str); 3] =
     [("hostnetwork", "hostNetwork"), ("hostpid", "hostPID"), ("hostipc", "hostIPC")];
 /// How the shortest of these names is long, in bytes.
-const NAME_BYTES_MIN: usize = "hostpid".len();
+const NAME_BYTES_MIN: usize = "capadd".len();
 /// Of what follows a key in a text, so much is its value.
 const VALUE_CHARS_MAX: usize = 100;
 
@@ -96,6 +97,12 @@ fn of_name(key: &str, value: &str) -> Option<Power> {
             Some(Power::HostPath(value.to_owned()))
         }
         "procmount" if value != "Default" => Some(Power::ProcMount),
+        "capadd" | "capsadd" | "addcapabilities" if !is_own_capability(value) => {
+            Some(Power::Capability(value.to_owned()))
+        }
+        _ if joined.contains("device") && value.starts_with("/dev/") => {
+            Some(Power::HostPath(value.to_owned()))
+        }
         _ => None,
     }
 }
@@ -121,6 +128,10 @@ mod tests {
             ("denyPrivileged", json!(true), ""),
             ("host_path", json!("/var"), "hostPath:/var"),
             ("type", json!("Directory"), ""),
+            ("capAdd", json!("SYS_ADMIN"), "capability:SYS_ADMIN"),
+            ("capAdd", json!("CHOWN"), ""),
+            ("devices", json!("/dev/sda"), "hostPath:/dev/sda"),
+            ("deviceClass", json!("gpu"), ""),
             ("procMount", json!("Unmasked"), "procMount:"),
             ("path", json!("/spec/hostPID"), "hostNamespace:hostPID"),
             (

@@ -44,6 +44,11 @@ pub(crate) fn pod_spec<'a>(resource: &str, object: &'a Value) -> Option<&'a Valu
     }
 }
 
+/// The metadata of a pod, or of those that an object makes.
+pub(crate) fn of_pods<'a>(resource: &str, object: &'a Value) -> Option<&'a Value> {
+    if resource == POD { object.get("metadata") } else { metadata(resource, object) }
+}
+
 /// The metadata of the pods that an object makes.
 fn metadata<'a>(resource: &str, object: &'a Value) -> Option<&'a Value> {
     match resource {

@@ -15,6 +15,8 @@ const NAMESPACES: &[&str] = &["namespaces"];
 const ACCOUNTS: &[&str] = &["serviceaccounts"];
 
 const GRANTS: &str = "decides which rights outside the cluster come with it";
+const COPIED: &str = "copies it to or from other namespaces";
+const CONFINES: &str = "decides what its pods may do";
 const PROJECT: &str = "decides who may use the namespace";
 
 /// Keys by which whoever may use the object gets rights, or loses them.
@@ -32,13 +34,39 @@ const GRANTING: &[Row] = &[
     ("aadpodidbinding", PODS, GRANTS),
     ("iam.amazonaws.com/role", PODS, GRANTS),
     ("k8s.aliyun.com/ram-role-name", PODS, GRANTS),
+    ("argocd.argoproj.io/secret-type", ANY, "gives Argo CD a cluster or a repository"),
+    ("istio/", DATA, "gives Istio a cluster or its keys"),
+    ("jenkins.io/", DATA, "gives Jenkins a credential"),
+    ("multicluster.linkerd.io/", ANY, "gives Linkerd a cluster, or decides what it mirrors"),
+    ("replicator.v1.mittwald.de/", ANY, COPIED),
+    ("reflector.v1.k8s.emberstack.com/", ANY, COPIED),
+    ("kubed.appscode.com/", ANY, COPIED),
+    ("config-syncer.appscode.com/", ANY, COPIED),
+    ("hnc.x-k8s.io/", ANY, "copies or deletes objects of other namespaces"),
+    ("pod-security.kubernetes.io/", NAMESPACES, CONFINES),
+    ("admission.gatekeeper.sh/", NAMESPACES, CONFINES),
+    ("config.linkerd.io/admission-webhooks", NAMESPACES, CONFINES),
+    ("openshift.io/sa.scc.", NAMESPACES, CONFINES),
+    ("security.openshift.io/", NAMESPACES, CONFINES),
+    ("scheduler.alpha.kubernetes.io/", NAMESPACES, "decides which nodes its pods may take"),
+    ("cdi.k8s.io/", PODS, "gives its containers devices of the node"),
+    ("devices.nri.io/", PODS, "gives its containers devices of the node"),
+    ("io.kubernetes.cri-o.", PODS, "changes what the containers may do"),
+    ("io.katacontainers.", PODS, "changes what the containers run on"),
+    ("cni.projectcalico.org/", PODS, "changes the pods' network"),
+    ("k8s.ovn.org/", PODS, "changes the pods' network"),
+    ("k8s.v1.cni.cncf.io/", PODS, "changes the pods' network"),
+    ("v1.multus-cni.io/", PODS, "changes the pods' network"),
+];
+
+/// Keys by which a tool deletes the object, once the time that they say is over.
+const DELETING: &[Row] = &[
+    ("cleanup.kyverno.io/", ANY, "deletes the object later"),
+    ("janitor/", ANY, "deletes the object later"),
+    ("k8s-ttl-controller.twin.sh/", ANY, "deletes the object later"),
 ];
 
 const ACTING: &[Row] = &[
-    ("argocd.argoproj.io/secret-type", ANY, "gives Argo CD a cluster or a repository"),
-    ("replicator.v1.mittwald.de/", ANY, "is copied to other namespaces"),
-    ("reflector.v1.k8s.emberstack.com/", ANY, "is copied to other namespaces"),
-    ("hnc.x-k8s.io/", ANY, "copies or deletes objects of other namespaces"),
     ("deprecated.deployment.rollback.to", ANY, "rolls the deployment back"),
     ("deployment.kubernetes.io/", ANY, "belongs to the deployment controller"),
     ("autoscaling.alpha.kubernetes.io/", ANY, "rewrites the autoscaler's spec"),
@@ -47,9 +75,6 @@ const ACTING: &[Row] = &[
     ("batch.kubernetes.io/", ANY, "belongs to the job controller"),
     ("downscaler/", ANY, "scales the workload down"),
     ("kube-downscaler/", ANY, "scales the workload down"),
-    ("janitor/", ANY, "deletes the object later"),
-    ("k8s-ttl-controller.twin.sh/", ANY, "deletes the object later"),
-    ("cleanup.kyverno.io/", ANY, "deletes the object later"),
     ("cnpg.io/", ANY, "hibernates or fences a database"),
     ("argocd.argoproj.io/", ANY, "decides what is synced or pruned"),
     ("rollout.argoproj.io/", ANY, "belongs to the rollout controller"),
@@ -102,7 +127,6 @@ const ACTING: &[Row] = &[
     ("endpointslice.kubernetes.io/", ANY, "changes who manages the endpoints"),
     ("node-role.kubernetes.io/", ANY, "changes what runs on the node"),
     ("node.kubernetes.io/", ANY, "changes what runs on the node"),
-    ("pod-security.kubernetes.io/", ANY, "changes what pods may do"),
     ("kubernetes.io/metadata.name", ANY, "is what selectors know the namespace by"),
     ("app.kubernetes.io/managed-by", ANY, "decides which tool owns the object"),
     ("app.kubernetes.io/instance", ANY, "decides which tool owns the object"),
@@ -125,21 +149,14 @@ const ACTING: &[Row] = &[
     ("container.apparmor.security.beta.kubernetes.io/", PODS, "changes what the containers may do"),
     ("seccomp.security.alpha.kubernetes.io/", PODS, "changes what the containers may do"),
     ("container.seccomp.security.alpha.kubernetes.io/", PODS, "changes what the containers may do"),
-    ("io.kubernetes.cri-o.", PODS, "changes what the containers may do"),
-    ("k8s.v1.cni.cncf.io/", PODS, "changes the pods' network"),
-    ("cni.projectcalico.org/", PODS, "changes the pods' network"),
     ("kubernetes.io/ingress-bandwidth", PODS, "changes the pods' network"),
     ("kubernetes.io/egress-bandwidth", PODS, "changes the pods' network"),
-    ("istio/", DATA, "gives Istio a cluster or its keys"),
     ("grafana_", DATA, "is loaded by Grafana"),
     ("k8s-sidecar-target-directory", DATA, "decides where a sidecar writes it"),
     ("sealedsecrets.bitnami.com/", DATA, "opens sealed Secrets, or lets them be replaced"),
     ("openpolicyagent.org/", DATA, "is a policy that decides what others may do"),
-    ("jenkins.io/", DATA, "gives Jenkins a credential"),
-    ("multicluster.linkerd.io/", ANY, "gives Linkerd a cluster, or decides what it mirrors"),
     ("mirror.linkerd.io/", ANY, "gives Linkerd a cluster, or decides what it mirrors"),
     ("com.openfaas.", ANY, "scales the workload, also to zero"),
-    ("io.katacontainers.", PODS, "changes what the containers run on"),
     ("flannel.alpha.coreos.com/", NODES, "changes the node's network"),
     ("projectcalico.org/", NODES, "changes the node's network"),
     ("machineconfiguration.openshift.io/", NODES, "drains and restarts the node"),
@@ -168,12 +185,17 @@ const SELECTED: &[(&str, &str)] = &[
 
 /// What a change of this key on this kind of object is known to set off; of a pod template, on `pods`.
 pub(crate) fn known(resource: &str, key: &str) -> Option<&'static str> {
-    find(GRANTING, resource, key).or_else(|| find(ACTING, resource, key))
+    [GRANTING, DELETING, ACTING].into_iter().find_map(|table| find(table, resource, key))
 }
 
 /// Whether this key is known to give rights on an object of this kind.
 pub(crate) fn gives_rights(resource: &str, key: &str) -> bool {
     find(GRANTING, resource, key).is_some()
+}
+
+/// Whether a tool deletes an object of any kind by this key.
+pub(crate) fn deletes(key: &str) -> bool {
+    DELETING.iter().any(|(known, ..)| fits(known, key))
 }
 
 /// Whether this key is known to give rights on an object of any kind.
@@ -238,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_row_is_the_first_that_fits_it() {
-        for table in [GRANTING, ACTING] {
+        for table in [GRANTING, DELETING, ACTING] {
             for (key, on, does) in table {
                 let on = on.first().copied().unwrap_or("deployments");
                 assert_eq!(find(table, on, key), Some(*does), "{key}");

@@ -6,6 +6,7 @@ use effects::{
     about::{ClassChange, ClassMark},
 };
 use ledger::{ClassRecord, Filter};
+use payload::MediaType;
 use serde_json::Value;
 use upstream::Namespaces;
 
@@ -20,9 +21,14 @@ pub(crate) async fn effect_of(
     new: Option<&Value>,
 ) -> Option<Effect> {
     let a = write.attributes();
-    if (a.verb.as_str(), a.api_group.as_str(), a.resource.as_str()) != ("create", "", "namespaces")
-        || !a.subresource.is_empty()
-    {
+    let makes = match a.verb.as_str() {
+        "create" => true,
+        // Of one that is there, the class is known.
+        "patch" => write.media == MediaType::ApplyYaml && write.class.labels.is_none(),
+        _ => false,
+    };
+    let is_namespace = (a.api_group.as_str(), a.resource.as_str()) == ("", "namespaces");
+    if !makes || !is_namespace || !a.subresource.is_empty() {
         return None;
     }
     let read;

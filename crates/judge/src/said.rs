@@ -25,7 +25,8 @@ pub(crate) fn hides_guarded_target(write: &Write, answer: &ProbeAnswer) -> bool 
     // An answer without a kind comes from the router: nothing serves the path, so nothing is guarded.
     let is_object = answer.json.as_ref().is_some_and(|it| it.pointer("/details/kind").is_some());
     let a = write.attributes();
-    let is_guarded = write.class.protected || effects::decides_access(a);
+    let is_protected = write.class.protected && !write.class.is_absent();
+    let is_guarded = is_protected || effects::decides_access(a);
     fails_now && (is_object && is_guarded || a.api_group == OWN_GROUP)
 }
 

@@ -58,10 +58,15 @@ impl ClusterView {
     /// being created has none yet, nor anything in it to protect. With how the API server did not answer,
     /// if it did not.
     pub async fn class_of(&self, attributes: &Attributes) -> (NamespaceClass, Option<NoAnswer>) {
-        match attributes.namespace.as_str() {
+        let (class, no_answer) = match attributes.namespace.as_str() {
             "" => (NamespaceClass::cluster_scoped(), None),
             name => self.namespaces.class(name).await,
+        };
+        // An apply makes it, as a create would, which is in no namespace.
+        if class.is_absent() && attributes.resource == "namespaces" {
+            return (NamespaceClass::cluster_scoped(), no_answer);
         }
+        (class, no_answer)
     }
 
     /// Whether nobody but the API server answers a request; not known counts as no.

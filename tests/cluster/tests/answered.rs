@@ -46,8 +46,11 @@ fn what_the_api_server_refuses_is_answered() {
         let apps = |version: &str, rest: &str| {
             format!("/apis/apps/{version}/namespaces/{namespace}/{rest}")
         };
+        let core = |rest: &str| format!("/api/v1/namespaces/{namespace}/{rest}");
         let web = deployment(namespace, "web", 0).to_string();
         let none = r#"{"spec":{"replicas":0}}"#.to_owned();
+        let token = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}}"#;
+        let token = token.to_owned();
         let table = [
             (("DELETE", apps("v1", "deployments/none"), JSON, String::new()), 404),
             (("PATCH", apps("v1", "deployments/none"), MERGE, none.clone()), 404),
@@ -69,10 +72,38 @@ fn what_the_api_server_refuses_is_answered() {
             (("DELETE", apps("v1", "deploymentz/web"), JSON, String::new()), 404),
             (("PATCH", apps("v1", "deployments/web/dial"), MERGE, none.clone()), 404),
             (("DELETE", apps("v1", "deployments/web/scale"), JSON, String::new()), 405),
+            (("POST", core("pods/none/exec?command=ls&stdout=true"), JSON, String::new()), 404),
+            (("POST", core("serviceaccounts/none/token"), JSON, token.clone()), 404),
         ];
         for (request, want) in table {
             is_answered(&scene, &request, want);
         }
+    }
+    nothing_was_held(&scene);
+}
+
+#[test]
+fn what_is_in_no_namespace_is_answered() {
+    let scene = Scene::new("nowhere");
+    let none = scene.cluster.unique("none");
+    let own = format!("/api/v1/namespaces/{none}");
+    let apps = format!("/apis/apps/v1/namespaces/{none}/deployments");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": none}});
+    let scaled = r#"{"spec":{"replicas":0}}"#.to_owned();
+    let nothing = String::new;
+    for (method, target, media, body) in [
+        ("POST", format!("{own}/configmaps"), JSON, map.to_string()),
+        ("POST", apps.clone(), JSON, deployment(&none, "web", 1).to_string()),
+        ("DELETE", format!("{apps}/web"), JSON, nothing()),
+        ("PATCH", format!("{apps}/web/scale"), MERGE, scaled),
+        ("DELETE", format!("{own}/persistentvolumeclaims/data"), JSON, nothing()),
+        ("POST", format!("{own}/pods/web/exec?command=ls&stdout=true"), JSON, nothing()),
+        ("DELETE", own.clone(), JSON, nothing()),
+        ("PUT", own.clone(), JSON, namespace.to_string()),
+        ("PATCH", own.clone(), MERGE, r#"{"metadata":{"labels":{"a":"b"}}}"#.to_owned()),
+    ] {
+        is_answered(&scene, &(method, target, media, body), 404);
     }
     nothing_was_held(&scene);
 }

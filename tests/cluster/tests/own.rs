@@ -240,7 +240,7 @@ fn a_namespace_for_trying_things_passes() {
     scene.shield.restart();
     for (name, labels, annotations, want) in [
         (plain, dev(), json!({}), 201),
-        (guarded, dev(), json!({}), HELD),
+        (guarded.clone(), dev(), json!({}), HELD),
         (unique("labelled"), json!({"env": "dev", "team": "shop"}), json!({}), HELD),
         (unique("annotated"), dev(), json!({"a": "b"}), HELD),
         (unique("undeclared"), json!({}), json!({}), HELD),
@@ -252,6 +252,19 @@ fn a_namespace_for_trying_things_passes() {
         let object = named(&name, labels, annotations);
         assert_eq!(send(&scene, &scene.agent, "POST", namespaces, &object), want, "{object}");
     }
+    // As `kubectl apply` makes it, by itself and by the server.
+    let applied = unique("applied");
+    let last = "kubectl.kubernetes.io/last-applied-configuration";
+    let said = named(&applied, dev(), json!({})).to_string();
+    let object = named(&applied, dev(), json!({last: said}));
+    assert_eq!(send(&scene, &scene.agent, "POST", namespaces, &object), 201);
+    let apply = |name: &str| {
+        let object = named(name, dev(), json!({}));
+        let target = format!("{namespaces}/{name}?fieldManager=a");
+        send(&scene, &scene.agent, "PATCH", &target, &object)
+    };
+    assert_eq!(apply(&unique("by-server")), 201);
+    assert_eq!(apply(&guarded), HELD);
     let object = json!({"apiVersion": "v1", "kind": "Namespace",
         "metadata": {"generateName": "try-", "labels": dev()}});
     assert_eq!(send(&scene, &scene.agent, "POST", namespaces, &object), HELD);

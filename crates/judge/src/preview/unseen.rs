@@ -6,7 +6,7 @@ use bytes::Bytes;
 use effects::{Cidr, Unknown};
 use http::{HeaderMap, StatusCode};
 use payload::Redactor;
-use upstream::{ProbeAnswer, Served};
+use upstream::{Probe, ProbeAnswer, Served};
 
 use crate::{
     call::Write,
@@ -45,7 +45,24 @@ impl Previewer<'_> {
         if let Some(refusal) = discovery::refusal(self.view, self.write, self.served).await {
             return Err(Box::new(refusal));
         }
+        if let Some(answer) = self.absence().await {
+            return Err(Box::new(answer));
+        }
         Ok(Seen::nothing(why))
+    }
+
+    /// What a read of the object answers, where its agent sees that there is none.
+    async fn absence(&self) -> Option<ProbeAnswer> {
+        let a = self.write.attributes();
+        let makes_it = a.subresource.is_empty()
+            && (self.write.applied_by().is_some()
+                || !matches!(a.verb.as_str(), "patch" | "delete"));
+        if !a.is_resource_request || a.name.is_empty() || a.subresource == "proxy" || makes_it {
+            return None;
+        }
+        let target = self.write.object_target()?;
+        let answer = self.view.ask(self.write, Probe::get(&target), false).await.ok()?;
+        (answer.status == StatusCode::NOT_FOUND).then_some(answer)
     }
 
     /// As [`Previewer::blind_because`], where not knowing is an effect of its own.
