@@ -27,6 +27,7 @@ mod known;
 mod lease;
 mod legacy;
 mod lifetime;
+mod names;
 mod namespace;
 mod object;
 mod ownership;

@@ -120,19 +120,26 @@ fn is_applied_alone(annotations: &Map<String, Value>, name: &str, config: &Class
     annotations.iter().all(|(key, value)| key == applied::KEY && is_such(value))
 }
 
+/// Words that say that what follows is not meant.
+const DENYING: [&str; 3] = ["non", "not", "pre"];
+
 /// Whether a reader may take it for production, by one of its words; those of `non-prod` and `products` say
 /// nothing of it.
 fn reads_as_production(name: &str) -> bool {
-    let mut is_denied = false;
-    let mut is_of_production = |word: &str| {
-        let before = std::mem::replace(&mut is_denied, matches!(word, "non" | "not" | "pre"));
-        let begins = word.starts_with("prod") && !word.starts_with("produc");
-        let is_denied = before || ["non", "not", "pre"].iter().any(|it| word.starts_with(it));
-        let ends = ["prod", "prd"].iter().any(|it| word.ends_with(it));
-        let is_it = begins || ends || word.contains("production") || word.starts_with("prd");
-        word == "live" || is_it && !is_denied
-    };
-    name.split('-').any(|it| is_of_production(it))
+    let words: Vec<&str> = name.split('-').collect();
+    let before = std::iter::once("").chain(words.iter().copied());
+    words.iter().zip(before).any(|(word, before)| {
+        *word == "live" || (is_of_production(word) && !DENYING.contains(&before))
+    })
+}
+
+fn is_of_production(word: &str) -> bool {
+    let is_denied = DENYING.iter().any(|it| word.starts_with(it));
+    let begins = word.starts_with("prd")
+        || (word.starts_with("prod") && !word.starts_with("produc"))
+        || word.starts_with("production");
+    let ends = ["prod", "prd", "production"].iter().any(|it| word.ends_with(it));
+    !is_denied && (begins || ends)
 }
 
 impl NamespaceClass {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     about::{Act, Power},
+    names::{Name, is_off},
     spelled,
 };
 
@@ -86,28 +87,6 @@ const WORDS: [(Act, &[&str]); 5] = [
 const PARTS_OF_CHANGES: [(Act, &[&str]); 2] =
     [(Act::Deletes, &["retention"]), (Act::Restores, &["failover", "switchover", "promot"])];
 
-/// By these, a name says that something does not happen.
-const PROTECTIVE: [&str; 18] = [
-    "block",
-    "deny",
-    "disable",
-    "disabled",
-    "forbid",
-    "ignore",
-    "keep",
-    "lock",
-    "no",
-    "orphan",
-    "preserve",
-    "prevent",
-    "prevention",
-    "protect",
-    "protected",
-    "protection",
-    "retain",
-    "skip",
-];
-
 /// Words of names that take something away where their value is true; elsewhere they are words like others.
 const IF_TRUE: [&str; 6] = ["drop", "rebuild", "recreate", "reformat", "reinitialize", "reset"];
 
@@ -125,12 +104,6 @@ const REFERRING: [&str; 12] = [
     "service",
     "source",
     "target",
-];
-
-/// Values that order nothing, but where a name is protective.
-const OFF: [&str; 12] = [
-    "", "disable", "disabled", "false", "keep", "never", "no", "none", "off", "orphan", "preserve",
-    "retain",
 ];
 
 /// Values that are orders too, where they stand alone.
@@ -430,16 +403,6 @@ fn named_last(keys: &[Name]) -> Option<(&Name, &[Name])> {
     Some((last.first()?, above))
 }
 
-/// Whether a value orders nothing.
-pub(crate) fn is_off(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => OFF.contains(&text.to_lowercase().as_str()),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    }
-}
-
 /// Whether a kind is, by its name, one that is in no namespace.
 fn is_of_cluster(kind: &str) -> bool {
     let of_cluster = |rest: &str| rest.starts_with(|it: char| it.is_ascii_uppercase());
@@ -453,67 +416,13 @@ fn is_api_url(text: &str) -> bool {
     path.is_some_and(|(_, path)| path.starts_with("api/v1") || path.starts_with("apis/"))
 }
 
-/// A name of a field, taken apart.
-pub(crate) struct Name {
-    /// Lower case, nothing between the words.
-    joined: String,
-    words: Vec<String>,
-}
-
 impl Name {
-    /// `bearerTokenFile`, `bearer_token_file`; of a key with a domain what stands behind it.
-    pub(crate) fn of(key: &str) -> Self {
-        let key = key.rsplit('/').next().unwrap_or_default();
-        let (mut words, mut word) = (Vec::new(), String::new());
-        let mut chars = key.chars();
-        let mut before = ' ';
-        while let Some(it) = chars.next() {
-            // `URLPath` is two words, `clusterIPs` are not three.
-            let mut ahead = chars.clone();
-            let next = ahead.next().filter(|next| next.is_lowercase());
-            let is_plural = next == Some('s') && !ahead.next().is_some_and(char::is_lowercase);
-            let next_is_lower = next.is_some() && !is_plural;
-            let begins = it.is_uppercase()
-                && (before.is_lowercase() || before.is_ascii_digit() || next_is_lower);
-            if (begins || !it.is_alphanumeric()) && !word.is_empty() {
-                words.push(std::mem::take(&mut word));
-            }
-            if it.is_alphanumeric() {
-                word.extend(it.to_lowercase());
-            }
-            before = it;
-        }
-        if !word.is_empty() {
-            words.push(word);
-        }
-        Self { joined: words.concat(), words }
-    }
-
     fn act(&self, is_new: bool) -> Option<Act> {
         let has_part = |parts: &[&str]| parts.iter().any(|it| self.joined.contains(it));
         let has_word = |words: &[&str]| self.words.iter().any(|it| words.contains(&it.as_str()));
         let changes = PARTS_OF_CHANGES.iter().filter(|_| !is_new);
         let by_part = PARTS.iter().chain(changes).find(|(_, parts)| has_part(parts));
         by_part.or_else(|| WORDS.iter().find(|(_, words)| has_word(words))).map(|(act, _)| *act)
-    }
-
-    /// Its words in lower case, with nothing between them.
-    pub(crate) fn joined(&self) -> &str {
-        &self.joined
-    }
-
-    /// Whether one of its words is this.
-    pub(crate) fn has_word(&self, word: &str) -> bool {
-        self.words.iter().any(|it| it == word)
-    }
-
-    fn has_word_of(&self, words: &[&str]) -> bool {
-        words.iter().any(|it| self.has_word(it))
-    }
-
-    /// Whether it says that something does not happen.
-    pub(crate) fn is_protective(&self) -> bool {
-        self.words.iter().any(|it| PROTECTIVE.contains(&it.as_str()))
     }
 
     /// What a value orders: `Stopped`, `PointInTimeRestore`, `DeleteWithCluster`.
@@ -547,22 +456,6 @@ mod tests {
     fn act(path: &str, value: &Value, is_new: bool) -> Option<Act> {
         let path: Vec<String> = path.split('/').map(str::to_owned).collect();
         field(&path, value, is_new).act()
-    }
-
-    #[test]
-    fn takes_names_apart() {
-        let table = [
-            ("bearerTokenFile", "bearer token file"),
-            ("bearer_token-file", "bearer token file"),
-            ("repoURL", "repo url"),
-            ("URLPath", "url path"),
-            ("clusterIPs", "cluster ips"),
-            ("ex.io/hibernate", "hibernate"),
-            ("s3Bucket", "s3 bucket"),
-        ];
-        for (name, want) in table {
-            assert_eq!(Name::of(name).words.join(" "), want, "{name}");
-        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::{
     about::Power,
+    names::{Name, is_off},
     powers::is_own_capability,
-    shape::{Name, is_off},
 };
 
 /// How fields of pods are spelled that share a namespace of their node.
@@ -46,7 +46,7 @@ fn of_pair(key: &str, value: &str) -> Option<Power> {
         return None;
     }
     let path = Some(value).filter(|it| it.starts_with('/')).unwrap_or_default();
-    match Name::of(key).joined() {
+    match Name::of(key).joined.as_str() {
         "capabilities" => Some(Power::Capability("named in a text".to_owned())),
         "procmount" if value == "Default" => None,
         _ => of_name(key, path),
@@ -85,7 +85,7 @@ fn of_name(key: &str, value: &str) -> Option<Power> {
     if name.is_protective() {
         return None;
     }
-    let joined = name.joined();
+    let joined = name.joined.as_str();
     let namespace = HOST_NAMESPACES.iter().find(|(part, _)| joined.contains(part));
     if let Some((_, field)) = namespace {
         return Some(Power::HostNamespace((*field).to_owned()));

@@ -164,7 +164,9 @@ impl Insertion {
     /// `effects` are all of the denied hold's.
     pub fn is_denied_by(&self, denied: &Hold, effects: &[EffectRecord]) -> bool {
         let State::Denied { denial } = denied.state() else { return false };
-        if denial.at() <= self.denied_since {
+        // Whoever answers a dry run as if it were real is asked about the real write anew.
+        let is_dry_run = |hold: &Hold| hold.summary().request.dry_run;
+        if denial.at() <= self.denied_since || (is_dry_run(denied) && !is_dry_run(&self.hold)) {
             return false;
         }
         // By a set, not by a search for each: an agent decides how many there are.

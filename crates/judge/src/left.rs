@@ -351,15 +351,19 @@ mod tests {
 
     #[test]
     fn an_object_is_its_agents_while_each_write_finds_it_as_the_last_left_it() {
-        let state =
-            |it: &str| ObjectState { resource_version: it.to_owned(), digest: it[..1].to_owned() };
-        let write = |found: Option<&str>, left: &str| ObjectRecord {
+        type Write<'a> = (Option<&'a str>, &'a str);
+        type Row<'a> = (&'a [Write<'a>], &'a str, bool);
+        // A letter is what people decide, the number its version.
+        let state = |it: &str| ObjectState {
+            resource_version: it.to_owned(),
+            digest: it.chars().take(1).collect(),
+        };
+        let write = |(found, left): &Write<'_>| ObjectRecord {
             uid: "u".to_owned(),
             left: state(left),
             found: found.map(state),
         };
-        // A letter is what people decide, the number its version.
-        let table: [(&[(Option<&str>, &str)], &str, bool); 8] = [
+        let table: [Row<'_>; 8] = [
             (&[(None, "a1")], "a1", true),
             (&[(None, "a1")], "a2", true),
             (&[(None, "a1")], "b2", false),
@@ -370,15 +374,12 @@ mod tests {
             (&[], "a1", false),
         ];
         for (writes, now, want) in table {
-            let made: Vec<ObjectRecord> =
-                writes.iter().map(|(found, left)| write(*found, left)).collect();
+            let made: Vec<ObjectRecord> = writes.iter().map(write).collect();
             assert_eq!(is_untouched(made.iter(), &state(now)), want, "{writes:?} {now}");
         }
-        let unread = ObjectState { resource_version: "1".to_owned(), digest: String::new() };
-        assert!(!is_same(
-            &unread,
-            &ObjectState { resource_version: "2".to_owned(), ..unread.clone() }
-        ));
+        let unread =
+            |it: &str| ObjectState { resource_version: it.to_owned(), digest: String::new() };
+        assert!(!is_same(&unread("1"), &unread("2")));
     }
 
     #[test]

@@ -69,7 +69,7 @@ const NAMES: &[(&str, &[&str])] = &[
         &["ChangeImage", "ChangeTemplate", "ChangeTrigger", "ChangeSpec", "CreateActive"],
     ),
     ("rollout.limits", &["ChangeResources", "ChangeSpec", "CreateActive"]),
-    ("rollout.spec", &["ChangeTemplate", "ChangeSpec"]),
+    ("rollout.spec", &["ChangeTemplate", "ChangeSpec", "GrantAccess"]),
     ("scale", &["ScaleDown", "ScaleUp", "ChangeSpec", "Delete", "CreateActive", "ChangeTrigger"]),
     // DaemonSets have no count: where they run is the template's to say.
     ("G15", &["ChangeTemplate"]),

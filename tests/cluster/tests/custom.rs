@@ -237,7 +237,7 @@ fn what_another_server_may_take_for_real_is_a_write() {
     let (prod, dev) = (scene.prod.clone(), scene.dev.clone());
     let tried = Tried::new(scene, aggregated.group.clone());
     for ns in [&prod, &dev] {
-        for name in ["a", "b", "c", "d", "e"] {
+        for name in ["a", "b", "c", "d", "e", "denied"] {
             let thing = thing(&tried.group, ns, name, 1);
             let status = direct(&tried.scene, "POST", &tried.things(ns), JSON, &thing);
             assert_eq!(status, 201, "{name}");
@@ -275,6 +275,18 @@ fn what_another_server_may_take_for_real_is_a_write() {
     wanted[12].1 = Code(404);
     check(&prod, &came, &wanted);
     assert_eq!(aggregated.written().len(), before, "{:?}", aggregated.written());
+    // Whoever denies a dry run has said nothing of the write itself.
+    let scene = &tried.scene;
+    let asks = |query: &str| {
+        let target = format!("{}/denied?timeout=3s{query}", tried.things(&prod));
+        let body = br#"{"spec":{"size":2}}"#;
+        scene.shield.request(&scene.agent, "PATCH", &target, Some(MERGE), body).status
+    };
+    assert_eq!(asks("&dryRun=All"), 429);
+    let hold = scene.pending(&prod, "denied");
+    scene.decide("deny", hold["id"].as_str().unwrap_or_default(), "a dry run");
+    assert_eq!(asks("&dryRun=All"), 403, "it was denied");
+    assert_eq!(asks(""), 429, "a question of its own");
     // Outside production writes pass, and this is what a dry run does there.
     let codes = [Code(0), Code(0), Code(0), Code(1), Code(1), Code(0), Code(404)];
     let came = tried.all(&dev);
