@@ -318,7 +318,7 @@ const MCP_SERVER_KUBERNETES: Server = Server {
         ),
         (
             "kubectl_generic",
-            r#"{"command": "label", "args": ["configmap", "map", "a=b"], "namespace": "{ns}"}"#,
+            r#"{"command": "label", "args": ["configmap", "map", "team=b"], "namespace": "{ns}"}"#,
             No,
         ),
         ("stop_port_forward", r#"{"id": "pod-web-0"}"#, No),

@@ -221,6 +221,7 @@ fn table(days: &[(&str, Vec<Done>)]) {
 }
 
 #[test]
+#[ignore = "hundreds of commands: `cargo xtask test --full`"]
 fn a_day_on_call() {
     let scene = Scene::new("day");
     let spend = |env: Option<&str>| -> Vec<Done> {
