@@ -6,7 +6,6 @@ use effects::{
     about::{ClassChange, ClassMark},
 };
 use ledger::{ClassRecord, Filter};
-use payload::MediaType;
 use serde_json::Value;
 use upstream::Namespaces;
 
@@ -24,7 +23,7 @@ pub(crate) async fn effect_of(
     let makes = match a.verb.as_str() {
         "create" => true,
         // Of one that is there, the class is known.
-        "patch" => write.media == MediaType::ApplyYaml && write.class.labels.is_none(),
+        "patch" => write.applied_by().is_some() && write.class.labels.is_none(),
         _ => false,
     };
     let is_namespace = (a.api_group.as_str(), a.resource.as_str()) == ("", "namespaces");

@@ -63,7 +63,8 @@ impl ClusterView {
             name => self.namespaces.class(name).await,
         };
         // An apply makes it, as a create would, which is in no namespace.
-        if class.is_absent() && attributes.resource == "namespaces" {
+        let kind = (attributes.api_group.as_str(), attributes.resource.as_str());
+        if class.is_absent() && kind == ("", "namespaces") {
             return (NamespaceClass::cluster_scoped(), no_answer);
         }
         (class, no_answer)
