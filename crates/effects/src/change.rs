@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::{
     EffectKind,
     about::{
-        About, Before, ClaimsGo, ClaimsOf, ClassChange, Count, Counted, Deleted, Deletion, OldNew,
-        Part, Power, Record, Taint, VolumeOfClaim,
+        About, Before, ClaimsGo, ClaimsOf, ClassChange, Count, Counted, Deleted, OldNew, Part,
+        Power, Record, Taint, VolumeOfClaim,
     },
     applied,
     builtin::Builtin,
@@ -141,7 +141,7 @@ pub fn of_delete(attributes: &Attributes, objects: &[Value]) -> Vec<Effect> {
         let when = ClaimsGo::WhenDeleted;
         let claims = kind == ("apps", "statefulsets") && deletes_claims(value, when);
         let claims = claims.then(|| claims_go(&object, when));
-        effects.push(deleted(object, what.unwrap_or(Deleted::Named)));
+        effects.push(Effect::delete(object, what.unwrap_or(Deleted::Named)));
         effects.extend(claims);
     }
     effects
@@ -158,10 +158,6 @@ pub fn of_entered(attributes: &Attributes, pod: &Value) -> Vec<Effect> {
     found.effects(&object)
 }
 
-fn deleted(object: ObjectRef, what: Deleted) -> Effect {
-    Effect { kind: EffectKind::Delete, object, about: About::Deletion(Deletion::of(what)) }
-}
-
 fn deletes_claims(workload: &Value, when: ClaimsGo) -> bool {
     let path = format!("/spec/persistentVolumeClaimRetentionPolicy/{}", when.as_str());
     workload.pointer(&path).and_then(Value::as_str) == Some("Delete")
@@ -174,7 +170,7 @@ fn claims_go(of: &ObjectRef, when: ClaimsGo) -> Effect {
         namespace: of.namespace.clone(),
         ..ObjectRef::default()
     };
-    deleted(object, Deleted::ClaimsOf(ClaimsOf { owner: of.into(), when }))
+    Effect::delete(object, Deleted::ClaimsOf(ClaimsOf { owner: of.into(), when }))
 }
 
 struct Comparison<'a> {
@@ -206,12 +202,7 @@ impl Comparison<'_> {
         let changes = leaves(old, Some(self.new), &BOOKKEEPING);
         match old {
             _ if self.attributes.subresource == "scale" => self.scale(old),
-            Some(old) => {
-                self.metadata(old, &changes);
-                if let Ok(changes) = &changes {
-                    self.found.others.extend(lifetime::of(&self.object, changes));
-                }
-            }
+            Some(old) => self.metadata(old, &changes),
             None => self.applied_first(),
         }
         let (a, written) = (self.attributes, plan::written(self.attributes, self.object.clone()));
@@ -307,7 +298,7 @@ impl Comparison<'_> {
         for (kind, part) in template::changed(keys, resource, &changes, old, self.new) {
             self.found.add(kind, part);
         }
-        self.found.others.extend(lifetime::of(&self.object, &changes));
+        self.found.others.extend(lifetime::of(&self.object, keys, &changes));
         self.found.borrows(relay::written(resource, &changes));
         self.found.borrows(routing::by_annotations(keys, resource, &changes));
         self.powers(Some(old), template::runs_other_code(keys, resource, &changes));
@@ -492,7 +483,7 @@ impl Comparison<'_> {
                 self.found.add(EffectKind::ChangeFinalizers, Part::Finalizers(finalizers));
             }
             ["metadata", "deletionTimestamp"] => {
-                self.found.others.push(deleted(self.object.clone(), Deleted::Named));
+                self.found.others.push(Effect::delete(self.object.clone(), Deleted::Named));
             }
             ["metadata", "uid"] => {
                 self.found.others.push(unknown(self.attributes, Unknown::AnotherObject));

@@ -1,6 +1,12 @@
 //! One effect, and one differing path.
 
-use crate::{EffectKind, about::About, object::ObjectRef};
+use serde_json::Value;
+
+use crate::{
+    EffectKind,
+    about::{About, Deleted, Deletion, FieldChange},
+    object::ObjectRef,
+};
 
 /// One thing the request would do, to one object.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +25,12 @@ impl Effect {
         Self { kind, object, about: About::Nothing }
     }
 
+    /// That something goes.
+    pub(crate) fn delete(object: ObjectRef, what: Deleted) -> Self {
+        let about = About::Deletion(Deletion::of(what));
+        Self { kind: EffectKind::Delete, object, about }
+    }
+
     /// The count before and after, where the kind has one and both are known. Small steps that
     /// add up count from the size before the first of them.
     pub fn count(&self) -> Option<(i64, i64)> {
@@ -35,7 +47,17 @@ pub struct Change {
     /// RFC 6901 pointer (`/spec/replicas`), with an item's `name` for the index of named items.
     pub path: String,
     /// Before.
-    pub old: Option<serde_json::Value>,
+    pub old: Option<Value>,
     /// After.
-    pub new: Option<serde_json::Value>,
+    pub new: Option<Value>,
+}
+
+impl Change {
+    /// As the change of a field of this name, for people.
+    pub(crate) fn of_field(&self, field: String) -> FieldChange {
+        let text = |side: &Option<Value>| {
+            side.as_ref().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned))
+        };
+        FieldChange { field, old: text(&self.old), new: text(&self.new) }
+    }
 }

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::{
-    EffectKind,
-    about::{About, Deleted, Deletion, FieldChange, HistoryOf},
+    about::{Deleted, HistoryOf},
     diff::segments,
     effect::{Change, Effect},
+    keys::Keys,
     object::ObjectRef,
     triggers,
 };
@@ -59,8 +59,8 @@ const fn of_revisions(resource: &'static str, revisions: &'static str) -> Limit 
 }
 
 /// What goes by a change of such fields of a live object, or by a key that tells a tool to delete it.
-pub(crate) fn of(object: &ObjectRef, changes: &[Change]) -> Vec<Effect> {
-    let by_key = changes.iter().filter_map(|change| expires(object, change));
+pub(crate) fn of(object: &ObjectRef, keys: Keys<'_>, changes: &[Change]) -> Vec<Effect> {
+    let by_key = changes.iter().filter_map(|change| expires(object, keys, change));
     let limits = LIMITS.iter().filter(|it| {
         (it.group, it.resource) == (object.api_group.as_str(), object.resource.as_str())
     });
@@ -72,24 +72,14 @@ pub(crate) fn of(object: &ObjectRef, changes: &[Change]) -> Vec<Effect> {
 }
 
 /// The delete that a label or annotation asks of a tool.
-fn expires(object: &ObjectRef, change: &Change) -> Option<Effect> {
-    let path = segments(&change.path);
-    let ["metadata", "labels" | "annotations", key] =
-        *path.iter().map(String::as_str).collect::<Vec<_>>()
-    else {
+fn expires(object: &ObjectRef, keys: Keys<'_>, change: &Change) -> Option<Effect> {
+    let maps = ["/metadata/labels/", "/metadata/annotations/"];
+    if change.new.is_none() || !maps.iter().any(|map| change.path.starts_with(map)) {
         return None;
-    };
-    let is_set = change.new.is_some() && triggers::deletes(key);
-    is_set.then(|| deleted(object.clone(), Deleted::Expires(field_change(key, change))))
-}
-
-fn field_change(field: &str, change: &Change) -> FieldChange {
-    let text = |side: &Option<Value>| side.as_ref().map(Value::to_string);
-    FieldChange { field: field.to_owned(), old: text(&change.old), new: text(&change.new) }
-}
-
-fn deleted(object: ObjectRef, what: Deleted) -> Effect {
-    Effect { kind: EffectKind::Delete, object, about: About::Deletion(Deletion::of(what)) }
+    }
+    let key = segments(&change.path).pop()?;
+    let is_asked = triggers::deletes(&key) && !keys.is_inert(&key);
+    is_asked.then(|| Effect::delete(object.clone(), Deleted::Expires(change.of_field(key))))
 }
 
 impl Limit {
@@ -108,7 +98,7 @@ impl Limit {
     }
 
     fn effect(&self, of: &ObjectRef, change: &Change) -> Effect {
-        let change = field_change(self.path.trim_start_matches("/spec/"), change);
+        let change = change.of_field(self.path.trim_start_matches("/spec/").to_owned());
         let (object, what) = match self.goes {
             Goes::Itself => (of.clone(), Deleted::Expires(change)),
             Goes::History(group, resource) => {
@@ -121,15 +111,18 @@ impl Limit {
                 (object, Deleted::History(HistoryOf { owner: of.into(), change }))
             }
         };
-        deleted(object, what)
+        Effect::delete(object, what)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
+    use crate::EffectKind;
 
     #[test]
     fn a_lower_limit_is_a_delete() {
@@ -172,7 +165,11 @@ mod tests {
             };
             let side = |it: Side| it.map(|it| json!(it));
             let path = format!("/spec/{field}");
-            let found = of(&object, &[Change { path, old: side(old), new: side(new) }]);
+            let found = of(
+                &object,
+                Keys::new(&BTreeSet::new()),
+                &[Change { path, old: side(old), new: side(new) }],
+            );
             let found: Vec<&str> = found.iter().map(|it| it.object.resource.as_str()).collect();
             assert_eq!(found.first().copied(), want, "{resource} {field} {old:?} {new:?}");
         }
@@ -185,11 +182,14 @@ mod tests {
             ("annotations", "janitor~1expires", json!("2020-01-01"), true),
             ("annotations", "janitor~1expires", Value::Null, false),
             ("annotations", "ex.io~1ttl", json!("1s"), false),
+            // The owner of the cluster says that no such tool is there.
+            ("annotations", "janitor~1ttl", json!("1s"), false),
         ];
+        let inert = BTreeSet::from(["janitor/ttl".to_owned()]);
         for (map, key, new, want) in table {
             let path = format!("/metadata/{map}/{key}");
             let change = Change { path, old: None, new: Some(new).filter(|it| !it.is_null()) };
-            let effects = of(&ObjectRef::default(), &[change]);
+            let effects = of(&ObjectRef::default(), Keys::new(&inert), &[change]);
             assert_eq!(effects.iter().any(|it| it.kind == EffectKind::Delete), want, "{map} {key}");
         }
     }

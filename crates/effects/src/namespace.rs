@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{about::ClassMark, applied, describe};
 
@@ -92,11 +92,9 @@ pub(crate) fn is_for_trying(namespace: &Value, config: &ClassConfig) -> bool {
         .into_iter()
         .any(|field| metadata.contains_key(field))
         || map("/metadata/annotations").is_some_and(|it| !is_applied_alone(it, name, config));
-    let finalizers = map("/spec")
-        .into_iter()
-        .flat_map(Map::values)
-        .flat_map(|it| it.as_array().map_or_else(|| std::slice::from_ref(it), Vec::as_slice));
-    let has_spec = finalizers.into_iter().any(|it| it != "kubernetes");
+    // What the API server itself says there.
+    let is_default = |it: &Value| *it == json!({}) || *it == json!({"finalizers": ["kubernetes"]});
+    let has_spec = namespace.get("spec").is_some_and(|it| !is_default(it));
     let is_others = reads_as_production(name)
         || SYSTEM_NAMES.iter().any(|it| name.starts_with(it))
         || name.ends_with("-system");
@@ -263,7 +261,6 @@ mod tests {
 
     #[test]
     fn knows_namespaces_for_trying_things() {
-        use serde_json::json;
         let named =
             |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
         let with = |field: &str, value: Value| {

@@ -192,8 +192,7 @@ fn unknown_api(a: &Attributes, known_resource: bool) -> Plan {
 }
 
 fn deleted_custom(a: &Attributes) -> Effect {
-    let about = About::Deletion(Deletion::of(Deleted::Custom));
-    Effect { kind: EffectKind::Delete, object: object_of(a), about }
+    Effect::delete(object_of(a), Deleted::Custom)
 }
 
 /// That a custom resource is written, by what is known of its kind.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     about::{Act, Power},
     names::{Name, is_off},
-    spelled,
+    spelled, triggers,
 };
 
 /// Parts of names, whatever stands around them.
@@ -239,6 +239,9 @@ impl Field<'_> {
 
     /// How a label or annotation acts, by its key and value.
     pub(crate) fn act_of_key(&self) -> Option<Act> {
+        if self.value.is_some() && self.path.iter().any(|key| triggers::deletes(key)) {
+            return Some(Act::Deletes);
+        }
         let keys: Vec<Name> = self.path.iter().map(|key| Name::of(key)).collect();
         self.named(&keys).filter(|act| matches!(act, Act::Deletes | Act::Stops | Act::Restores))
     }
@@ -293,12 +296,12 @@ impl Field<'_> {
     fn by_value(&self, keys: &[Name]) -> Option<Act> {
         let value = self.value?;
         let named = named_last(keys).map(|(last, _)| last);
-        let is_true = || named.is_some_and(|it| !it.is_protective() && it.has_word_of(&IF_TRUE));
-        if value.as_bool() == Some(true) && is_true() {
+        let has = |words: &[&str]| named.is_some_and(|it| it.has_word_of(words));
+        if value.as_bool() == Some(true) && has(&IF_TRUE) && !named?.is_protective() {
             return Some(Act::Deletes);
         }
         let text = value.as_str()?;
-        if named.is_some_and(|it| it.has_word_of(&REFERRING)) && self.is_elsewhere(text) {
+        if has(&REFERRING) && self.is_elsewhere(text) {
             return Some(Act::Elsewhere);
         }
         if REACHED.iter().any(|it| text.contains(it)) || is_api_url(text) {
@@ -307,19 +310,18 @@ impl Field<'_> {
         if text.contains("apiVersion") && text.contains("kind") && text.contains(':') {
             return Some(Act::Deploys);
         }
-        let (last, _) = named_last(keys)?;
-        let has = |word: &str| last.words.iter().any(|it| it == word);
-        if has("git") && (text.contains("://") || text.contains("git@")) {
+        if has(&["git"]) && (text.contains("://") || text.contains("git@")) {
             return Some(Act::Deploys);
         }
-        let is_ordered = ORDERED_BY.iter().any(|it| has(it));
-        is_ordered.then(|| Name::of(text).order()).flatten()
+        has(&ORDERED_BY).then(|| Name::of(text).order()).flatten()
     }
 
     /// What it takes from outside its namespace.
     pub(crate) fn powers(&self) -> Vec<Power> {
-        let spelled = self.value.map(|value| spelled::of_field(self.path, value));
-        self.host().into_iter().chain(spelled.into_iter().flatten()).collect()
+        let Some(value) = self.value else { return Vec::new() };
+        let keys: Vec<Name> = self.path.iter().map(|key| Name::of(key)).collect();
+        let host = value.as_str().and_then(|text| host(text, &keys));
+        host.into_iter().chain(spelled::of_field(&keys, value)).collect()
     }
 
     /// Whether a text is `namespace/name`, of another namespace: not a version, nor a path.
@@ -336,32 +338,26 @@ impl Field<'_> {
         })
     }
 
-    /// The host name that it takes, if it does.
-    fn host(&self) -> Option<Power> {
-        let text = self.value?.as_str()?;
-        let keys: Vec<Name> = self.path.iter().map(|key| Name::of(key)).collect();
-        let (last, above) = named_last(&keys)?;
-        let routes = |key: &Name| {
-            let is = |it: &String| matches!(it.as_str(), "ingress" | "gateway" | "route" | "tls");
-            key.words.iter().any(is)
-        };
-        let by_place =
-            matches!(last.joined.as_str(), "host" | "domain") && above.iter().any(routes);
-        if !by_place && !HOSTS.contains(&last.joined.as_str()) {
-            return None;
-        }
-        let is_inside = text.ends_with(".svc") || text.ends_with(".local");
-        match text {
-            "*" => Some(Power::AnyHostName),
-            _ if text.contains('.') && !is_inside => Some(Power::HostName(text.to_owned())),
-            _ => None,
-        }
-    }
-
     /// Whether it says which code runs, or how.
     pub(crate) fn is_code(&self) -> bool {
         let is = |word: &String| CODE.contains(&word.as_str());
         self.path.iter().any(|key| Name::of(key).words.iter().any(is))
+    }
+}
+
+/// The host name that a field with these keys takes, if it does.
+fn host(text: &str, keys: &[Name]) -> Option<Power> {
+    let (last, above) = named_last(keys)?;
+    let routes = |key: &Name| key.has_word_of(&["ingress", "gateway", "route", "tls"]);
+    let by_place = matches!(last.joined.as_str(), "host" | "domain") && above.iter().any(routes);
+    if !by_place && !HOSTS.contains(&last.joined.as_str()) {
+        return None;
+    }
+    let is_inside = text.ends_with(".svc") || text.ends_with(".local");
+    match text {
+        "*" => Some(Power::AnyHostName),
+        _ if text.contains('.') && !is_inside => Some(Power::HostName(text.to_owned())),
+        _ => None,
     }
 }
 
@@ -634,7 +630,8 @@ mod tests {
         ];
         for (path, value, want) in table {
             let path: Vec<String> = path.split('/').map(str::to_owned).collect();
-            assert_eq!(field(&path, &json!(value), true).host(), want, "{path:?} {value}");
+            let found = field(&path, &json!(value), true).powers();
+            assert_eq!(found, Vec::from_iter(want), "{path:?} {value}");
         }
     }
 }

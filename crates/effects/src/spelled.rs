@@ -18,12 +18,12 @@ const NAME_BYTES_MIN: usize = "capadd".len();
 const VALUE_CHARS_MAX: usize = 100;
 
 /// By the names on the path of a field, and what it becomes.
-pub(crate) fn of_field(path: &[String], value: &Value) -> Vec<Power> {
+pub(crate) fn of_field(keys: &[Name], value: &Value) -> Vec<Power> {
     if is_off(value) {
         return Vec::new();
     }
     let said = value.as_str().unwrap_or_default();
-    let by_name = path.iter().filter_map(|key| of_name(key, said));
+    let by_name = keys.iter().filter_map(|key| of_name(key, said));
     by_name.chain(of_text(said)).collect()
 }
 
@@ -32,21 +32,25 @@ fn of_text(text: &str) -> Vec<Power> {
     let mut powers = of_pointer(text);
     for (at, _) in text.match_indices(':') {
         let Some((before, after)) = text.split_at_checked(at) else { continue };
-        let (key, value) = (last_key(before), first_value(after));
+        let key = last_key(before);
+        let after = after.strip_prefix(':').unwrap_or(after).trim_start_matches(is_around);
+        // An agent decides how many there are: a value is read where it may say something.
+        let is_named = key.len() >= NAME_BYTES_MIN;
+        if !is_named && !after.starts_with('/') {
+            continue;
+        }
+        let value = first_value(after);
         powers.extend(of_pointer(&value));
-        if !is_off(&Value::from(value.as_str())) {
-            powers.extend(of_pair(key, &value));
+        if is_named && !is_off(&Value::from(value.as_str())) {
+            powers.extend(of_pair(&Name::of(key), &value));
         }
     }
     powers
 }
 
-fn of_pair(key: &str, value: &str) -> Option<Power> {
-    if key.len() < NAME_BYTES_MIN {
-        return None;
-    }
+fn of_pair(key: &Name, value: &str) -> Option<Power> {
     let path = Some(value).filter(|it| it.starts_with('/')).unwrap_or_default();
-    match Name::of(key).joined.as_str() {
+    match key.joined.as_str() {
         "capabilities" => Some(Power::Capability("named in a text".to_owned())),
         "procmount" if value == "Default" => None,
         _ => of_name(key, path),
@@ -56,7 +60,8 @@ fn of_pair(key: &str, value: &str) -> Option<Power> {
 /// By the path to a field of an object.
 fn of_pointer(text: &str) -> Vec<Power> {
     let keys = text.strip_prefix('/').into_iter().flat_map(|it| it.split('/'));
-    keys.filter_map(|key| of_name(key, "")).collect()
+    let keys = keys.filter(|key| key.len() >= NAME_BYTES_MIN);
+    keys.filter_map(|key| of_name(&Name::of(key), "")).collect()
 }
 
 /// The key that stands last in a text; empty where none does.
@@ -66,9 +71,8 @@ fn last_key(text: &str) -> &str {
     text.get(text.trim_end_matches(is_of_key).len()..).unwrap_or_default()
 }
 
-/// The value that stands first in a text, behind its colon.
+/// The value that stands first in a text.
 fn first_value(text: &str) -> String {
-    let text = text.strip_prefix(':').unwrap_or(text).trim_start_matches(is_around);
     let ends = |it: &char| it.is_whitespace() || "\"'\\,}]".contains(*it);
     text.chars().take_while(|it| !ends(it)).take(VALUE_CHARS_MAX).collect()
 }
@@ -77,11 +81,7 @@ fn is_around(it: char) -> bool {
     it.is_whitespace() || matches!(it, '"' | '\'' | '\\')
 }
 
-fn of_name(key: &str, value: &str) -> Option<Power> {
-    if key.len() < NAME_BYTES_MIN {
-        return None;
-    }
-    let name = Name::of(key);
+fn of_name(name: &Name, value: &str) -> Option<Power> {
     if name.is_protective() {
         return None;
     }
@@ -161,7 +161,7 @@ mod tests {
             ("note", json!(":::é:"), ""),
         ];
         for (key, value, want) in table {
-            let found = of_field(&[key.to_owned()], &value);
+            let found = of_field(&[Name::of(key)], &value);
             let found: Vec<String> = found
                 .iter()
                 .map(Power::parts)

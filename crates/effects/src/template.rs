@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     EffectKind,
-    about::{Container, ContainerAdded, ContainerChange, FieldChange, Hazard, Part},
+    about::{Container, ContainerAdded, ContainerChange, Hazard, Part},
     diff::segments,
     effect::Change,
     keys::{self, Keys, Map},
@@ -123,7 +123,7 @@ pub(crate) fn changed(
                 Some((EffectKind::ChangeImage, Part::VolumeImage((*name).to_owned())))
             }
             ["spec", "resources", rest @ ..] => {
-                let resources = Part::PodResources(field_change(rest, change));
+                let resources = Part::PodResources(change.of_field(rest.join("/")));
                 Some((EffectKind::ChangeResources, resources))
             }
             _ => Some((EffectKind::ChangeTemplate, Part::Field(change.path.clone()))),
@@ -177,8 +177,10 @@ fn added(list: &str, name: &str, rest: &[&str], change: &Change) -> Option<(Effe
 }
 
 fn of_container(list: &str, name: &str, rest: &[&str], change: &Change) -> (EffectKind, Part) {
-    let of_field =
-        || ContainerChange { container: container(list, name), change: field_change(rest, change) };
+    let of_field = || ContainerChange {
+        container: container(list, name),
+        change: change.of_field(rest.join("/")),
+    };
     match rest {
         ["image"] => (EffectKind::ChangeImage, Part::Image(of_field())),
         ["resources" | "resizePolicy", ..] => {
@@ -191,13 +193,6 @@ fn of_container(list: &str, name: &str, rest: &[&str], change: &Change) -> (Effe
 
 fn container(list: &str, name: &str) -> Container {
     Container { list: list.to_owned(), name: name.to_owned() }
-}
-
-fn field_change(field: &[&str], change: &Change) -> FieldChange {
-    let text = |side: &Option<Value>| {
-        side.as_ref().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned))
-    };
-    FieldChange { field: field.join("/"), old: text(&change.old), new: text(&change.new) }
 }
 
 /// Why rolling the pods of this workload is not a safe restart; `None` where it is.

@@ -1,7 +1,7 @@
 //! Ways into a pod, service or node: as powerful as what runs there (DEFAULTS Q7).
 
 use effects::{
-    About, Effect, EffectKind,
+    About, Effect, EffectKind, Unknown,
     about::{Part, Parts, Power},
 };
 use upstream::Probe;
@@ -12,7 +12,7 @@ use crate::seen::Previewed;
 impl Previewer<'_> {
     /// What a session could do; what is not known of its other end is the worst.
     pub(crate) async fn connect(&self) -> Previewed {
-        let mut seen = self.blind().await?;
+        let mut seen = self.blind_because(Unknown::NoPreview).await?;
         let attributes = self.write.attributes();
         let is_proxy = attributes.subresource == "proxy";
         // A name that is none finds no pod, and is held.
@@ -27,6 +27,11 @@ impl Previewer<'_> {
             }
             _ => None,
         };
+        if pod.is_none()
+            && let Some(answer) = self.absence().await
+        {
+            return Err(Box::new(answer));
+        }
         seen.effects = match &pod {
             Some(pod) => effects::of_entered(attributes, pod),
             None => vec![Effect {

@@ -24,7 +24,11 @@ impl Previewer<'_> {
         let attributes = self.write.attributes();
         let live = match self.view.live(self.write).await {
             Live::Is(live) => Some(live),
-            Live::IsNot | Live::Hidden(_) => None,
+            Live::IsNot => match self.absence().await {
+                Some(answer) => return Err(Box::new(answer)),
+                None => None,
+            },
+            Live::Hidden(_) => None,
         };
         let old = live.as_ref().map(scale::count);
         let is_update = attributes.verb == "update";

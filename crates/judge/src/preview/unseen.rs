@@ -6,7 +6,7 @@ use bytes::Bytes;
 use effects::{Cidr, Unknown};
 use http::{HeaderMap, StatusCode};
 use payload::Redactor;
-use upstream::{Probe, ProbeAnswer, Served};
+use upstream::{ProbeAnswer, Served};
 
 use crate::{
     call::Write,
@@ -33,7 +33,11 @@ pub(crate) struct Previewer<'a> {
 impl Previewer<'_> {
     /// Of a kind of request that has no preview.
     pub(crate) async fn blind(&self) -> Previewed {
-        self.blind_because(Unknown::NoPreview).await
+        let seen = self.blind_because(Unknown::NoPreview).await?;
+        match self.absence().await {
+            Some(answer) => Err(Box::new(answer)),
+            None => Ok(seen),
+        }
     }
 
     /// Asks RBAC and discovery on the agent's behalf, so that no reviewer is asked to approve what the API
@@ -45,23 +49,22 @@ impl Previewer<'_> {
         if let Some(refusal) = discovery::refusal(self.view, self.write, self.served).await {
             return Err(Box::new(refusal));
         }
-        if let Some(answer) = self.absence().await {
-            return Err(Box::new(answer));
-        }
         Ok(Seen::nothing(why))
     }
 
-    /// What a read of the object answers, where its agent sees that there is none.
-    async fn absence(&self) -> Option<ProbeAnswer> {
+    /// What a read of the object answers, where its agent sees that there is none. Of another server's objects
+    /// [`discovery::refusal`] has asked.
+    pub(super) async fn absence(&self) -> Option<ProbeAnswer> {
         let a = self.write.attributes();
-        let makes_it = a.subresource.is_empty()
-            && (self.write.applied_by().is_some()
-                || !matches!(a.verb.as_str(), "patch" | "delete"));
-        if !a.is_resource_request || a.name.is_empty() || a.subresource == "proxy" || makes_it {
+        let is_elsewhere = self.served == Some(&Served::Elsewhere);
+        let makes_it =
+            self.write.applied_by().is_some() || !matches!(a.verb.as_str(), "patch" | "delete");
+        let is_asked = a.subresource.is_empty() && (makes_it || is_elsewhere);
+        if !a.is_resource_request || a.name.is_empty() || a.subresource == "proxy" || is_asked {
             return None;
         }
         let target = self.write.object_target()?;
-        let answer = self.view.ask(self.write, Probe::get(&target), false).await.ok()?;
+        let answer = self.view.read_as_agent(self.write, &target).await.ok()?;
         (answer.status == StatusCode::NOT_FOUND).then_some(answer)
     }
 
