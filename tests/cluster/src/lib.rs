@@ -4,7 +4,12 @@ pub mod aggregated;
 mod replicas;
 mod webhook;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 pub use aggregated::Aggregated;
 pub use replicas::{Replica, Replicas};
@@ -36,13 +41,29 @@ impl Scene {
         let dev = cluster.unique(&format!("{name}-d"));
         let namespaces = [namespace(&prod, "production"), namespace(&dev, "dev")];
         cluster.apply(&list(&namespaces)).expect("namespaces");
-        let all = json!([
-            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-            {"nonResourceURLs": ["*"], "verbs": ["*"]},
-        ]);
-        let agent = cluster.cluster_agent(&dev, "agent", &all).expect("an agent");
+        let agent = cluster.cluster_agent(&dev, "agent", &all_rights()).expect("an agent");
         let reviewer = cluster.reviewer(&format!("{name}-reviewer"));
         Self { cluster, shield: Shield::start(cluster, &[]), agent, reviewer, prod, dev }
+    }
+
+    /// Starts a command as somebody types it, with kubectl and helm at hand.
+    ///
+    /// # Panics
+    /// Where there is no shell.
+    pub fn shell(&self, kubeconfig: &Path, command: &str) -> Child {
+        let programs = self.cluster.program("kubectl");
+        let programs = programs.parent().expect("a folder").display().to_string();
+        let path = std::env::var("PATH").unwrap_or_default();
+        Command::new("bash")
+            .args(["-c", command])
+            .env("PATH", format!("{programs}:{path}"))
+            .env("KUBECONFIG", kubeconfig)
+            .env("HELM_CACHE_HOME", self.shield.data_dir().join("helm"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("bash")
     }
 
     /// The pending hold of a namespace and verb.
@@ -156,6 +177,26 @@ pub fn define(cluster: &Cluster, definition: &Value, group: &str, version: &str)
         let is_it = |it: &Value| it["name"] == definition["spec"]["names"]["plural"];
         served["resources"].as_array()?.iter().any(is_it).then_some(())
     });
+}
+
+/// The rules of whom RBAC alone would not stop.
+pub fn all_rights() -> Value {
+    json!([
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+        {"nonResourceURLs": ["*"], "verbs": ["*"]},
+    ])
+}
+
+/// A node whose pods run, of no machine.
+pub fn node(name: &str, unschedulable: bool) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": name, "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
+        },
+        "spec": {"unschedulable": unschedulable},
+    })
 }
 
 /// A Deployment of `replicas` pods.

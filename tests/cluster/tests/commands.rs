@@ -6,11 +6,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::Duration,
 };
 
-use cluster::{Scene, deployment, list, namespace, workload};
+use cluster::{Scene, all_rights, deployment, list, namespace, node, workload};
 use serde_json::{Value, json};
 use testkit::wait_until;
 
@@ -160,17 +160,6 @@ fn objects(scene: &Scene) -> Vec<Value> {
     ]
 }
 
-fn node(name: &str, unschedulable: bool) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": {
-            "name": name, "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
-        },
-        "spec": {"unschedulable": unschedulable},
-    })
-}
-
 /// Files that commands name.
 fn files(scene: &Scene, dir: &Path, words: &Words) {
     let ns = scene.prod.as_str();
@@ -216,21 +205,6 @@ fn csr(scene: &Scene, name: &str) {
         },
     });
     scene.cluster.apply(&object).expect("a request for a certificate");
-}
-
-fn spawn(scene: &Scene, kubeconfig: &Path, command: &str) -> Child {
-    let kubectl = scene.cluster.program("kubectl");
-    let dir = kubectl.parent().expect("a folder").to_owned();
-    let path = std::env::var("PATH").unwrap_or_default();
-    Command::new("sh")
-        .args(["-c", command])
-        .env("PATH", format!("{}:{path}", dir.display()))
-        .env("KUBECONFIG", kubeconfig)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a shell")
 }
 
 /// What became of a command: its first hold, or nothing where it ended without one.
@@ -284,17 +258,14 @@ fn each_destructive_command_is_held_for_what_it_does() {
     admin(&["cordon", &cordoned]);
     admin(&["rollout", "status", "deployment/web", "--timeout=60s"]);
 
-    let all = json!([
-        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-        {"nonResourceURLs": ["*"], "verbs": ["*"]},
-    ]);
+    let all = all_rights();
     let mut wrong = Vec::new();
     for (index, (command, want)) in COMMANDS.iter().enumerate() {
         let agent = scene.cluster.cluster_agent(&scene.dev, &format!("agent-{index}"), &all);
         let agent = agent.expect("an agent");
         let kubeconfig: PathBuf = scene.shield.kubeconfig(&agent);
         let command = words.fill(command);
-        let mut child = spawn(&scene, &kubeconfig, &command);
+        let mut child = scene.shell(&kubeconfig, &command);
         let hold = first_hold(&scene, &agent.username, &mut child, &command);
         let effects = hold.as_ref().and_then(|it| it["effects"].as_array().cloned());
         let effects = effects.unwrap_or_default();

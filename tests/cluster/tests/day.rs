@@ -5,12 +5,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
 
-use cluster::{Scene, list};
+use cluster::{Scene, all_rights, list};
 use serde_json::json;
 use testkit::{Agent, wait_until};
 
@@ -59,22 +58,17 @@ struct Day<'a> {
 impl<'a> Day<'a> {
     fn begin(scene: &'a Scene, env: Option<&str>) -> Self {
         let name = env.unwrap_or("undeclared");
-        let (namespace, node) =
-            (scene.cluster.unique(&format!("day-{name}")), scene.cluster.unique("day-n"));
+        let namespace = scene.cluster.unique(&format!("day-{name}"));
+        let node = scene.cluster.unique("day-n");
         let labels = env.map_or_else(|| json!({}), |env| json!({"env": env}));
         let objects = [
             json!({"apiVersion": "v1", "kind": "Namespace",
                 "metadata": {"name": namespace, "labels": labels}}),
-            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node,
-                "annotations": {"kwok.x-k8s.io/node": "fake"},
-                "labels": {"kubernetes.io/hostname": node, "kubernetes.io/os": "linux"}}}),
+            cluster::node(&node, false),
         ];
         scene.cluster.apply(&list(&objects)).expect("a namespace and a node");
-        let all = json!([
-            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-            {"nonResourceURLs": ["*"], "verbs": ["*"]},
-        ]);
-        let agent = scene.cluster.cluster_agent(&namespace, "agent", &all).expect("an agent");
+        let agent =
+            scene.cluster.cluster_agent(&namespace, "agent", &all_rights()).expect("an agent");
         let kubeconfig = scene.shield.kubeconfig(&agent);
         let files = scene.shield.data_dir().join(format!("day-{name}"));
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("day"), &files);
@@ -91,24 +85,9 @@ impl<'a> Day<'a> {
     /// A command of the team, past agent-shield.
     fn team(&self, command: &str) {
         let admin = self.scene.cluster.kubeconfig();
-        let done = self.start(&admin, command).wait_with_output().expect("a command");
+        let done =
+            self.scene.shell(&admin, &self.fill(command)).wait_with_output().expect("a command");
         assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
-    }
-
-    fn start(&self, kubeconfig: &Path, command: &str) -> Child {
-        let programs = self.scene.cluster.program("kubectl");
-        let programs = programs.parent().expect("a folder").display().to_string();
-        let path = std::env::var("PATH").unwrap_or_default();
-        Command::new("sh")
-            .args(["-c", &self.fill(command)])
-            .env("PATH", format!("{programs}:{path}"))
-            .env("KUBECONFIG", kubeconfig)
-            .env("HELM_CACHE_HOME", self.files.join("helm"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a shell")
     }
 
     fn fill(&self, command: &str) -> String {
@@ -137,7 +116,7 @@ impl<'a> Day<'a> {
     /// Runs a command to its end, and approves what is held of it.
     fn run(&self, line: Line) -> Done {
         let before = self.held().len();
-        let mut child = self.start(&self.kubeconfig, line.command);
+        let mut child = self.scene.shell(&self.kubeconfig, &self.fill(line.command));
         let (out, error) = (drain(child.stdout.take()), drain(child.stderr.take()));
         let mut seen = before;
         let status = wait_until(TIME_MAX, line.command, || {

@@ -226,19 +226,7 @@ impl Stage {
             .replace("{n}", n)
             .replace("{chart}", &self.chart)
             .replace("{hooked}", &self.hooked);
-        let programs = self.scene.cluster.program("helm");
-        let programs = programs.parent().expect("a folder").display().to_string();
-        let path = std::env::var("PATH").unwrap_or_default();
-        Command::new("bash")
-            .args(["-c", &command])
-            .env("PATH", format!("{programs}:{path}"))
-            .env("KUBECONFIG", kubeconfig)
-            .env("HELM_CACHE_HOME", self.scene.shield.data_dir().join("helm"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("bash")
+        self.scene.shell(kubeconfig, &command)
     }
 
     /// The team's own command, past agent-shield.

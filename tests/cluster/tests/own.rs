@@ -7,24 +7,33 @@ use cluster::{Scene, define, definition, deployment, list, workload};
 use serde_json::{Value, json};
 use testkit::{Agent, wait_until};
 
-const JSON: Option<&str> = Some("application/json");
+const JSON: &str = "application/json";
 
-/// Sends a write that is answered soon, also where it is held.
+/// Sends a write that is answered soon, also where it is held; a patch is an apply.
 fn send(scene: &Scene, agent: &Agent, method: &str, target: &str, body: &Value) -> u16 {
-    let mark = if target.contains('?') { '&' } else { '?' };
-    let target = format!("{target}{mark}timeout=3s");
     let media = match method {
-        "PATCH" => Some("application/apply-patch+yaml"),
+        "PATCH" => "application/apply-patch+yaml",
         _ => JSON,
     };
-    let answer = scene.shield.request(agent, method, &target, media, body.to_string().as_bytes());
-    answer.status
+    send_as(scene, agent, media, method, target, body)
 }
 
-fn send_as(scene: &Scene, media: &str, method: &str, target: &str, body: &Value) -> u16 {
-    let target = format!("{target}?timeout=3s");
+fn merge(scene: &Scene, target: &str, body: &Value) -> u16 {
+    send_as(scene, &scene.agent, "application/merge-patch+json", "PATCH", target, body)
+}
+
+fn send_as(
+    scene: &Scene,
+    agent: &Agent,
+    media: &str,
+    method: &str,
+    target: &str,
+    body: &Value,
+) -> u16 {
+    let mark = if target.contains('?') { '&' } else { '?' };
+    let target = format!("{target}{mark}timeout=3s");
     let body = body.to_string();
-    scene.shield.request(&scene.agent, method, &target, Some(media), body.as_bytes()).status
+    scene.shield.request(agent, method, &target, Some(media), body.as_bytes()).status
 }
 
 fn delete(scene: &Scene, agent: &Agent, target: &str) -> u16 {
@@ -39,7 +48,6 @@ fn job(namespace: &str, name: &str) -> Value {
     })
 }
 
-const MERGE: &str = "application/merge-patch+json";
 const PASSES: u16 = 200;
 const HELD: u16 = 429;
 
@@ -91,11 +99,11 @@ fn an_agent_takes_away_what_it_made_and_nothing_else() {
     let overwritten = made("overwritten");
     admin(&["annotate", "deployment", "overwritten", "keep=yes"]);
     let object = json!({"metadata": {"managedFields": [{}]}});
-    let code = send_as(&scene, MERGE, "PATCH", &overwritten, &object);
+    let code = merge(&scene, &overwritten, &object);
     assert_eq!(code, 200, "managed fields are reset");
     let set_back = made("set-back");
     admin(&["scale", "deployment", "set-back", "--replicas=3"]);
-    let code = send_as(&scene, MERGE, "PATCH", &set_back, &json!({"spec": {"replicas": 1}}));
+    let code = merge(&scene, &set_back, &json!({"spec": {"replicas": 1}}));
     assert_eq!(code, 200, "it is scaled back");
     let taken_over = made("taken-over");
     let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
@@ -105,7 +113,7 @@ fn an_agent_takes_away_what_it_made_and_nothing_else() {
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tried"}});
     assert_eq!(send(&scene, &scene.agent, "POST", &maps, &map), 201);
     let tried = format!("{maps}/tried");
-    let code = send_as(&scene, MERGE, "PATCH", &tried, &json!({"data": {"a": "b"}}));
+    let code = merge(&scene, &tried, &json!({"data": {"a": "b"}}));
     assert_eq!(code, 200, "its own ConfigMap");
     let replaced = made("replaced");
     admin(&["delete", "deployment", "replaced"]);
@@ -203,7 +211,7 @@ fn what_an_agent_made_in_production_is_still_somebodys() {
         let scene = &scene;
         let target = target.as_str();
         let made = scope.spawn(move || {
-            scene.shield.request(&scene.agent, "POST", target, JSON, object.as_bytes())
+            scene.shield.request(&scene.agent, "POST", target, Some(JSON), object.as_bytes())
         });
         let hold = scene.pending(&scene.prod, "");
         scene.decide("approve", hold["id"].as_str().unwrap_or_default(), "known");
