@@ -1,6 +1,8 @@
 //! Powers over its node that a custom resource asks for by a name, where nothing of it has a shape that
 //! Kubernetes knows: `useHostNetwork`, the path of a JSON patch, a pod's spec written down as text.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
@@ -18,31 +20,38 @@ const NAME_BYTES_MIN: usize = "capadd".len();
 const VALUE_CHARS_MAX: usize = 100;
 
 /// By the names on the path of a field, and what it becomes.
-pub(crate) fn of_field(keys: &[Name], value: &Value) -> Vec<Power> {
+pub(crate) fn of_field(keys: &[Name], value: &Value) -> BTreeSet<Power> {
     if is_off(value) {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let said = value.as_str().unwrap_or_default();
-    let by_name = keys.iter().filter_map(|key| of_name(key, said));
-    by_name.chain(of_text(said)).collect()
+    let mut powers = of_text(said);
+    powers.extend(keys.iter().filter_map(|key| of_name(key, said)));
+    powers
 }
 
-/// By what a text says: a path to a field, or keys with values.
-fn of_text(text: &str) -> Vec<Power> {
-    let mut powers = of_pointer(text);
+/// By what a text says: a path to a field, or keys with values. An agent decides how many there are: a path is
+/// read once, and of the value of a key only its beginning.
+fn of_text(text: &str) -> BTreeSet<Power> {
+    let mut powers: BTreeSet<Power> = of_pointer(text).collect();
+    let mut read_to = 0;
     for (at, _) in text.match_indices(':') {
         let Some((before, after)) = text.split_at_checked(at) else { continue };
-        let key = last_key(before);
         let after = after.strip_prefix(':').unwrap_or(after).trim_start_matches(is_around);
-        // An agent decides how many there are: a value is read where it may say something.
-        let is_named = key.len() >= NAME_BYTES_MIN;
-        if !is_named && !after.starts_with('/') {
-            continue;
+        let begins = text.len().saturating_sub(after.len());
+        if begins >= read_to && after.starts_with('/') {
+            let pointer = first_value(after);
+            powers.extend(of_pointer(pointer));
+            read_to = begins.saturating_add(pointer.len());
         }
-        let value = first_value(after);
-        powers.extend(of_pointer(&value));
-        if is_named && !is_off(&Value::from(value.as_str())) {
-            powers.extend(of_pair(&Name::of(key), &value));
+        let key = last_key(before);
+        if key.len() >= NAME_BYTES_MIN {
+            let some = after.char_indices().nth(VALUE_CHARS_MAX);
+            let value =
+                first_value(some.map_or(after, |(end, _)| after.get(..end).unwrap_or(after)));
+            if !is_off(&Value::from(value)) {
+                powers.extend(of_pair(&Name::of(key), value));
+            }
         }
     }
     powers
@@ -58,10 +67,10 @@ fn of_pair(key: &Name, value: &str) -> Option<Power> {
 }
 
 /// By the path to a field of an object.
-fn of_pointer(text: &str) -> Vec<Power> {
+fn of_pointer(text: &str) -> impl Iterator<Item = Power> {
     let keys = text.strip_prefix('/').into_iter().flat_map(|it| it.split('/'));
     let keys = keys.filter(|key| key.len() >= NAME_BYTES_MIN);
-    keys.filter_map(|key| of_name(&Name::of(key), "")).collect()
+    keys.filter_map(|key| of_name(&Name::of(key), ""))
 }
 
 /// The key that stands last in a text; empty where none does.
@@ -72,9 +81,9 @@ fn last_key(text: &str) -> &str {
 }
 
 /// The value that stands first in a text.
-fn first_value(text: &str) -> String {
-    let ends = |it: &char| it.is_whitespace() || "\"'\\,}]".contains(*it);
-    text.chars().take_while(|it| !ends(it)).take(VALUE_CHARS_MAX).collect()
+fn first_value(text: &str) -> &str {
+    let ends = |it: char| it.is_whitespace() || "\"'\\,}]".contains(it);
+    text.split(ends).next().unwrap_or_default()
 }
 
 fn is_around(it: char) -> bool {
@@ -112,6 +121,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn reads_a_long_text_once() {
+        let text = ":/a:hostpidx:/".repeat(100_000);
+        let found = of_field(&[], &json!(text));
+        assert_eq!(Vec::from_iter(found), [Power::HostNamespace("hostPID".to_owned())]);
+    }
 
     #[test]
     fn knows_powers_however_they_are_spelled() {
@@ -158,6 +174,8 @@ mod tests {
             ),
             ("url", json!("https://shop.example.com:8443/a"), ""),
             ("note", json!("it is privileged"), ""),
+            ("a", json!(format!("p: /{}/hostPID", "x/".repeat(200))), "hostNamespace:hostPID"),
+            ("a", json!("p: /x:/y:/spec/hostPID"), "hostNamespace:hostPID"),
             ("note", json!(":::é:"), ""),
         ];
         for (key, value, want) in table {
