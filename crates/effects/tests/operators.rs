@@ -23,6 +23,8 @@ struct Row {
     act: String,
     /// What its shape says: acts, powers, accounts.
     shape: String,
+    /// Where its operator publishes the shape of this object: a public repository, and a path in it.
+    crd: String,
     object: Value,
 }
 
@@ -84,8 +86,9 @@ fn acting_objects_of_operators_are_known_by_their_kind() {
     let rows = rows();
     let operators: BTreeSet<&str> = rows.iter().map(|row| row.operator.as_str()).collect();
     assert!(operators.len() >= 30, "{operators:?}");
-    for Row { operator, group, resource, act, object, .. } in &rows {
+    for Row { operator, group, resource, act, crd, object, .. } in &rows {
         let what = format!("{operator}: {resource}.{group}");
+        assert!(crd.split_once(' ').is_some_and(|(repo, _)| repo.contains('/')), "{what}: {crd}");
         for verb in ["create", "update", "patch"] {
             let plan = effects::plan(&write(verb, group, resource, "dev"), false);
             assert_eq!(plan.effects[0].kind, EffectKind::WriteActing, "{what}");
