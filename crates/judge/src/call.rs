@@ -175,6 +175,15 @@ impl Write {
         }
     }
 
+    /// The target of the collection that the object of a write is in.
+    pub(crate) fn collection_target(&self) -> Option<String> {
+        let path = self.path().trim_end_matches('/');
+        match self.attributes().verb.as_str() {
+            "create" => Some(path.to_owned()),
+            _ => self.object_target()?.rsplit_once('/').map(|(it, _)| it.to_owned()),
+        }
+    }
+
     /// A copy of an object that it is about, without secrets.
     pub(crate) fn redacted(&self, redactor: &Redactor, object: &Value) -> Value {
         let mut object = object.clone();

@@ -13,7 +13,7 @@ use effects::{
 use hold::UNCOUNTED;
 use jiff::Timestamp;
 use ledger::{Call, Filter, Identity, ObjectRecord, ObjectState, StoreError};
-use payload::Redactor;
+use payload::{ObjectIdentity, Redactor};
 use serde_json::Value;
 
 use crate::{call::Write, impact, remembered::Remembered, seen::Seen, view::ClusterView};
@@ -22,6 +22,8 @@ use crate::{call::Write, impact, remembered::Remembered, seen::Seen, view::Clust
 pub const LEFT_BYTES_MAX: usize = 2 << 20;
 /// The call that creates an object begins so long before the object is there.
 const CREATE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Reading what an answer only names may take so long; the agent waits for its answer meanwhile.
+const READ_TIME_MAX: Duration = Duration::from_secs(2);
 /// Looking for what goes with an object may take so long.
 const COUNT_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -53,9 +55,10 @@ pub fn leaves_object(write: &Write) -> bool {
         && !write.is_dry_run
 }
 
-/// The object that a write left, by the API server's answer to it; `None` where that shows none.
-pub fn object_left(
-    redactor: &Redactor,
+/// The object that a write left, by the API server's answer to it; `None` where that shows none. An answer
+/// in protobuf, which is what kubectl's typed clients ask for, only names it: it is read as the agent.
+pub async fn object_left(
+    view: &ClusterView,
     write: &Write,
     code: u16,
     answer: &[u8],
@@ -64,14 +67,47 @@ pub fn object_left(
     if !is_shown || answer.len() > LEFT_BYTES_MAX {
         return None;
     }
-    match serde_json::from_slice(answer) {
-        Ok(object) => record(redactor, object),
-        Err(_) => {
-            let (uid, resource_version) = payload::protobuf_identity(answer)?;
-            let left = ObjectState { resource_version, digest: String::new() };
-            Some(ObjectRecord { uid, left, found: None })
-        }
+    if let Ok(object) = serde_json::from_slice(answer) {
+        return record(&view.redactor, object);
     }
+    let named = payload::protobuf_identity(answer)?;
+    let read = tokio::time::timeout(READ_TIME_MAX, read_as_left(view, write, &named)).await;
+    let unread = || {
+        let (uid, resource_version) = (named.uid.clone(), named.resource_version.clone());
+        let left = ObjectState { resource_version, digest: String::new() };
+        ObjectRecord { uid, left, found: None }
+    };
+    Some(read.ok().flatten().unwrap_or_else(unread))
+}
+
+/// Reads an object in just the version that an answer names. A controller may have written its status
+/// since: then only a list of that one object can ask for a version.
+async fn read_as_left(
+    view: &ClusterView,
+    write: &Write,
+    named: &ObjectIdentity,
+) -> Option<ObjectRecord> {
+    let is_it = |object: Value| {
+        let found = record(&view.redactor, object)?;
+        let is_same =
+            found.uid == named.uid && found.left.resource_version == named.resource_version;
+        is_same.then_some(found)
+    };
+    let collection = write.collection_target()?;
+    let ObjectIdentity { name, resource_version, .. } = named;
+    let answer = view.read_as_agent(write, &format!("{collection}/{name}")).await.ok()?;
+    if let Some(found) = answer.json.and_then(is_it) {
+        return Some(found);
+    }
+    let one = format!(
+        "{collection}?fieldSelector=metadata.name%3D{name}&resourceVersion={resource_version}\
+         &resourceVersionMatch=Exact"
+    );
+    let mut list = view.read_as_agent(write, &one).await.ok()?.json?;
+    let kind = text(&list, "/kind")?.strip_suffix("List")?.to_owned();
+    let mut object = upstream::take_items(&mut list)?.pop()?;
+    object.as_object_mut()?.insert("kind".to_owned(), Value::from(kind));
+    is_it(object)
 }
 
 /// The object that a write found, where anybody asks later how it was left.

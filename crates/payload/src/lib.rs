@@ -18,7 +18,7 @@ mod strict;
 pub use delete_options::{DeleteOptions, delete_options, eviction_options, is_dry_run};
 pub use error::PayloadError;
 pub use media_type::{MediaType, media_type};
-pub use protobuf::identity as protobuf_identity;
+pub use protobuf::{ObjectIdentity, identity as protobuf_identity};
 pub use read::read;
 pub use redact::{REDACTED, Redactor, is_cut};
 pub use release::release;

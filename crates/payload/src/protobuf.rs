@@ -178,12 +178,23 @@ pub(crate) fn read(body: &[u8], kind: Option<&str>) -> Result<Value, PayloadErro
     Ok(Value::Object(object))
 }
 
-/// The uid and resourceVersion of any object that the API server answers with; nothing else of it is read.
-pub fn identity(answer: &[u8]) -> Option<(String, String)> {
+/// What names one version of an object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ObjectIdentity {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+}
+
+/// Which object the API server answers with, of any kind; nothing else of it is read.
+pub fn identity(answer: &[u8]) -> Option<ObjectIdentity> {
     let envelope = answer.strip_prefix(MAGIC)?;
     let metadata = inner(inner(envelope, 2)?, 1)?;
     let text = |number| std::str::from_utf8(inner(metadata, number)?).ok().map(str::to_owned);
-    text(5).zip(text(6))
+    Some(ObjectIdentity { name: text(1)?, uid: text(5)?, resource_version: text(6)? })
 }
 
 /// A field of a message that is no number.
@@ -313,7 +324,9 @@ mod tests {
             let raw = [part(1, metadata), part(2, b"spec")].concat();
             [MAGIC.to_vec(), part(1, b"type"), part(2, &raw)].concat()
         };
-        assert_eq!(identity(&answer(&metadata)), Some(("u".to_owned(), "7".to_owned())));
+        let [name, uid, resource_version] = ["web", "u", "7"].map(str::to_owned);
+        let want = ObjectIdentity { name, uid, resource_version };
+        assert_eq!(identity(&answer(&metadata)), Some(want));
         assert_eq!(identity(&answer(&part(1, b"web"))), None);
         assert_eq!(identity(b"{}"), None);
     }

@@ -272,7 +272,7 @@ impl Runner {
         if let Some(note) = &note {
             tracing::warn!(hold = %hold.id(), note, "not all that ran was all that was shown");
         }
-        write.record.left(judge::object_left(&self.redactor, write, code, &bytes));
+        write.record.left(judge::object_left(&self.judge.view, write, code, &bytes).await);
         let entry = write.record.end(code, Outcome::Answered, bytes.len() as u64);
         let entry = entry.map(|entry| Entry { note, ..entry });
         self.finish(hold.finish(code, Timestamp::now()), HoldEvent::Done, entry).await;

@@ -175,10 +175,10 @@ impl Writes {
         head.headers = attributes::headers::downstream_headers(head.headers);
         if head.status.is_success() && judge::leaves_object(&write) {
             let (read, whole) = body::look_ahead(body, judge::LEFT_BYTES_MAX).await;
-            let shown = read.and_then(|it| {
-                judge::object_left(&self.redactor, &write, head.status.as_u16(), &it)
-            });
-            write.record.left(shown);
+            if let Some(answer) = read {
+                let (view, code) = (&self.judge.view, head.status.as_u16());
+                write.record.left(judge::object_left(view, &write, code, &answer).await);
+            }
             body = whole;
         }
         let bytes = http_body::Body::size_hint(&body).exact().unwrap_or(0);

@@ -2,6 +2,7 @@
 
 use abuse::{Middle, Script, is_status, works};
 use cluster::Scene;
+use serde_json::json;
 use testkit::{Credential, Shield};
 
 fn bytes(text: &str) -> Script {
@@ -13,6 +14,9 @@ fn redirects_lead_nowhere() {
     let scene = Scene::new("redirects");
     let to =
         "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/stolen\r\nContent-Length: 0\r\n\r\n";
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": scene.dev},
+        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    scene.cluster.apply(&pod).expect("a pod");
     let exec: &'static str =
         Box::leak(format!("/api/v1/namespaces/{}/pods/p/exec", scene.dev).into());
     let middle = Middle::start(scene.cluster, &[("/redirected", bytes(to)), (exec, bytes(to))]);

@@ -177,8 +177,11 @@ fn an_access_review_tells_nothing_of_where_the_agent_may_not_go() {
         let output = kubectl.args(["auth", "can-i"]).args(args).output().expect("kubectl");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let guarded = format!("namespaces/{}", cluster.unique("none"));
-    let text = warned(&["-n", dev, "patch", &guarded]);
+    let guarded = cluster.unique("ask-oracle-guarded");
+    let mut object = namespace(&guarded, "production");
+    object["metadata"]["labels"]["agent-shield.io/protected"] = json!("true");
+    cluster.apply(&object).expect("a namespace");
+    let text = warned(&["-n", dev, "patch", &format!("namespaces/{guarded}")]);
     assert!(text.contains("write-in-protected-namespace"), "{text}");
     let text = warned(&["-n", "kube-system", "patch", "nodes/n1"]);
     assert!(text.contains("may wait"), "{text}");

@@ -180,6 +180,52 @@ fn an_agent_takes_away_what_it_made_and_nothing_else() {
     }
 }
 
+/// kubectl's typed clients ask for protobuf, which only names what they made.
+#[test]
+fn what_kubectl_made_kubectl_takes_away() {
+    let scene = Scene::new("own-kubectl");
+    let kubeconfig = scene.shield.kubeconfig(&scene.agent);
+    let kubectl = |args: &str| {
+        let command = format!("kubectl -n {} --request-timeout=3s {args}", scene.dev);
+        let output = scene.shell(&kubeconfig, &command).wait_with_output().expect("kubectl");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    let passes = |args: &str| {
+        let (passed, said) = kubectl(args);
+        assert!(passed, "{args}: {said}");
+    };
+    let template = job(&scene.dev, "")["spec"].clone();
+    let report = json!({"apiVersion": "batch/v1", "kind": "CronJob",
+        "metadata": {"name": "report", "namespace": scene.dev},
+        "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": template}}});
+    scene.cluster.apply(&report).expect("a CronJob");
+    passes("create job now --from=cronjob/report");
+    passes("create deployment tried --image=i");
+    passes("create deployment changed --image=i");
+    passes("create service clusterip tried --tcp=80");
+    passes("create configmap tried --from-literal=a=b");
+    let is_so = |kind: &str, name: &str, pointer: &str| {
+        let target = format!("/apis/{kind}/{name}").replace("NAMESPACE", &scene.dev);
+        wait_until(Duration::from_secs(60), &format!("a controller has written to {name}"), || {
+            scene.cluster.get(&target)?.pointer(pointer).cloned()
+        });
+    };
+    is_so("batch/v1/namespaces/NAMESPACE/jobs", "now", "/status/completionTime");
+    for name in ["tried", "changed"] {
+        is_so("apps/v1/namespaces/NAMESPACE/deployments", name, "/status/readyReplicas");
+    }
+    let annotate = ["-n", &scene.dev, "annotate", "deployment", "changed", "keep=yes"];
+    scene.cluster.kubectl_says(&annotate).expect("an annotation");
+
+    let (passed, said) = kubectl("delete deployment changed --wait=false");
+    assert!(!passed && said.contains("approv"), "{said}");
+    passes("delete deployment tried --wait=false");
+    passes("delete job now --wait=false");
+    passes("delete service tried --wait=false");
+    passes("delete configmap tried --wait=false");
+}
+
 #[test]
 fn an_agent_that_sees_little_cleans_up_too() {
     let scene = Scene::new("own-narrow");

@@ -224,12 +224,14 @@ fn an_upgrade_is_never_more_than_it_says() {
     };
     // What would be read as a second request by who takes a failed upgrade for a tunnel.
     let second = format!("DELETE /api/v1/namespaces/{} HTTP/1.1\r\nHost: x\r\n\r\n", scene.dev);
-    let nowhere =
-        format!("/api/v1/namespaces/{}/pods/nope/exec?command=id&stdout=true", scene.prod);
+    let nowhere = format!(
+        "/api/v1/namespaces/{}/pods/web/exec?container=nope&command=id&stdout=true",
+        scene.prod
+    );
     let mut failed = send("GET", &nowhere, &second);
-    let hold = scene.pending(&scene.prod, "nope");
+    let hold = scene.pending(&scene.prod, "web");
     scene.decide("approve", hold["id"].as_str().unwrap_or_default(), "");
-    assert_eq!(failed.answer().expect("an answer").status, 404);
+    assert_eq!(failed.answer().expect("an answer").status, 400);
     // The second request was read by us, as a request of nobody.
     assert_eq!(failed.answer().expect("an answer").status, 403);
     // A DELETE with an upgrade is a DELETE, and is held like one.
