@@ -14,11 +14,11 @@ fn redirects_lead_nowhere() {
     let scene = Scene::new("redirects");
     let to =
         "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/stolen\r\nContent-Length: 0\r\n\r\n";
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": scene.dev},
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": scene.prod},
         "spec": {"containers": [{"name": "c", "image": "i"}]}});
     scene.cluster.apply(&pod).expect("a pod");
     let exec: &'static str =
-        Box::leak(format!("/api/v1/namespaces/{}/pods/p/exec", scene.dev).into());
+        Box::leak(format!("/api/v1/namespaces/{}/pods/p/exec", scene.prod).into());
     let middle = Middle::start(scene.cluster, &[("/redirected", bytes(to)), (exec, bytes(to))]);
     let own = middle.kubeconfig(scene.cluster, "agent-shield");
     let shield = Shield::start_as(scene.cluster, Credential::Kubeconfig(own), &[]);
