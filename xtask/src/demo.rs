@@ -137,11 +137,7 @@ fn operate(shield: &Shield, cluster: &Cluster, args: &[&str]) -> Result<()> {
 
 fn decide(shield: &Shield, reviewer: &Path, verb: &str, id: &str, reason: &str) -> Result<()> {
     say(&format!("alice: agent-shield {verb} {id} --reason '{reason}'"));
-    let status = shield.decision(reviewer, verb, id, reason).status()?;
-    if !status.success() {
-        bail!("agent-shield {verb} failed");
-    }
-    Ok(())
+    shield.decide(reviewer, verb, id, reason).map_err(|error| anyhow::anyhow!(error))
 }
 
 /// `payments` in production with all that the mission names, `dev`, and a home for agents.

@@ -99,6 +99,7 @@ fn review(error: &ReviewError) -> Status {
             | HoldError::Twice(_)
             | HoldError::NotApproved
             | HoldError::NotDue
+            | HoldError::NotDenied(_)
             | HoldError::OtherRequest
             | HoldError::NotMet,
         )

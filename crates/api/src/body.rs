@@ -82,6 +82,9 @@ pub struct HoldSummary {
     /// The API server's answer, once it was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u16>,
+    /// Of a denial: until when the same is not asked again; missing once it was lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binds_until: Option<Timestamp>,
 }
 
 /// So many different people of some groups.
@@ -120,6 +123,22 @@ pub struct HoldDetail {
     pub payload: String,
     /// What was seen of the cluster.
     pub preview: PreviewBody,
+    /// Other holds of the same object that are open or were changed within a day, newest first; the first
+    /// of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<HoldSummary>,
+}
+
+/// A hold that was denied.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Denied {
+    /// The hold.
+    #[serde(flatten)]
+    pub hold: HoldDetail,
+    /// Holds of the same agent that asked for the same, and are denied with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub twins: Vec<String>,
 }
 
 /// What was seen of the cluster; an approval is of its digest.
@@ -182,7 +201,7 @@ pub struct TargetBody {
 }
 
 /// Objects of one kind that go with what is deleted.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct GoesWithBody {
     /// Plural resource: `pods`.
     pub resource: String,
@@ -226,7 +245,18 @@ pub struct Approval {
     pub digest: String,
 }
 
-/// The body of a denial, a withdrawal, a freeze and a thaw.
+/// The body of an extension.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Extension {
+    /// Why; recorded.
+    #[serde(default)]
+    pub reason: String,
+    /// For how long from now on, in seconds.
+    pub seconds: u64,
+}
+
+/// The body of a denial, a withdrawal, a lift, a freeze and a thaw.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reason {
@@ -392,6 +422,7 @@ impl HoldSummary {
             audit_id: of.audit_id,
             verdict: hold.decided_by().map(VerdictBody::from),
             code,
+            binds_until: hold.denial().and_then(hold::Denial::until),
         }
     }
 }
@@ -420,7 +451,7 @@ impl From<&HoldApproval> for VerdictBody {
 
 impl HoldDetail {
     /// A hold with all that is known of it.
-    pub fn of(hold: &Hold, shown: Shown, waiting: usize) -> Self {
+    pub fn of(hold: &Hold, shown: Shown, waiting: usize, others: &[Hold]) -> Self {
         let mut summary = HoldSummary::of(hold, waiting);
         summary.effects =
             hold::all_effects(hold, Some(&shown.preview)).iter().map(Into::into).collect();
@@ -445,6 +476,7 @@ impl HoldDetail {
                 cut: preview.cut,
                 hidden,
             },
+            others: others.iter().map(|it| HoldSummary::of(it, 0)).collect(),
         }
     }
 }

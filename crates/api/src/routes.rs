@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use authn::{TokenError, User};
@@ -13,7 +14,7 @@ use axum::{
     http::{HeaderMap, Uri, header, request::Parts},
     routing::{get, post},
 };
-use hold::{Hold, HoldFilter, HoldId, Shown, StateName};
+use hold::{DENIAL_TIME_MAX, Hold, HoldFilter, HoldId, Shown, StateName};
 use jiff::Timestamp;
 use ledger::{Action, Filter};
 use review::{Reviewer, ReviewerError};
@@ -24,8 +25,8 @@ use crate::{
     Api,
     answer::ApiError,
     body::{
-        Approval, CallBody, FreezeBody, HoldDetail, HoldSummary, List, Lookup, NamespaceBody,
-        Reason, Thawed, Timeline,
+        Approval, CallBody, Denied, Extension, FreezeBody, HoldDetail, HoldSummary, List, Lookup,
+        NamespaceBody, Reason, Thawed, Timeline,
     },
 };
 
@@ -45,6 +46,9 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/holds/{id}/approve", post(approve))
         .route("/v1/holds/{id}/withdraw", post(withdraw))
         .route("/v1/holds/{id}/deny", post(deny))
+        .route("/v1/holds/{id}/lift", post(lift))
+        .route("/v1/holds/{id}/extend", post(extend))
+        .route("/v1/denials", get(denials))
         .route("/v1/timeline", get(timeline))
         .route("/v1/timeline/lookup", post(lookup))
         .route("/v1/agents", get(agents))
@@ -121,6 +125,13 @@ struct HoldsQuery {
     user: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DenialsQuery {
+    namespace: Option<String>,
+    user: Option<String>,
+}
+
 async fn list(
     State(api): State<Api>,
     Who(reviewer): Who,
@@ -145,10 +156,39 @@ async fn list(
         ..HoldFilter::default()
     };
     let holds = api.queue.list(filter).await?;
+    summaries(&api, &reviewer, query.namespace.as_deref(), holds).await
+}
+
+/// Denials that bind now.
+async fn denials(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    query: Result<Query<DenialsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<List<HoldSummary>>, ApiError> {
+    let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
+    let now = review::now();
+    let filter = HoldFilter {
+        states: vec![StateName::Denied],
+        namespace: query.namespace.clone(),
+        username: query.user,
+        // Without a moment before it, nothing is too old.
+        changed_since: now.checked_sub(DENIAL_TIME_MAX).ok(),
+        ..HoldFilter::default()
+    };
+    let mut holds = api.queue.list(filter).await?;
+    holds.retain(|hold| hold.denial().is_some_and(|it| it.binds(now)));
+    summaries(&api, &reviewer, query.namespace.as_deref(), holds).await
+}
+
+/// Of these holds, those that the reviewer may see.
+async fn summaries(
+    api: &Api,
+    reviewer: &Reviewer,
+    namespace: Option<&str>,
+    holds: Vec<Hold>,
+) -> Result<Json<List<HoldSummary>>, ApiError> {
     let place = |hold: &Hold| hold.summary().request.namespace.clone();
-    let seen =
-        visible(&api, &reviewer, query.namespace.as_deref(), holds.iter().map(place).collect())
-            .await?;
+    let seen = visible(api, reviewer, namespace, holds.iter().map(place).collect()).await?;
     let holds: Vec<Hold> = holds.into_iter().filter(|hold| seen.contains(&place(hold))).collect();
     let ids: Vec<HoldId> = holds.iter().map(|hold| hold.id().clone()).collect();
     let waiting = api.queue.waiting(&ids).await?;
@@ -159,7 +199,8 @@ async fn list(
 /// A hold with all that it shows.
 async fn detail(api: &Api, hold: &Hold, shown: Shown) -> Result<Json<HoldDetail>, ApiError> {
     let waiting = api.queue.waiting(&[hold.id().clone()]).await?;
-    Ok(Json(HoldDetail::of(hold, shown, waiting.first().copied().unwrap_or(0))))
+    let others = api.queue.of_same_object(hold).await?;
+    Ok(Json(HoldDetail::of(hold, shown, waiting.first().copied().unwrap_or(0), &others)))
 }
 
 /// The namespaces of a list that this reviewer may see: all, the one asked for, or, for a reviewer
@@ -227,10 +268,42 @@ async fn deny(
     Who(reviewer): Who,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Json<HoldDetail>, ApiError> {
+) -> Result<Json<Denied>, ApiError> {
     let denial: Reason = read(&body)?;
     let id = HoldId::parse(&id);
-    let hold = api.queue.deny(&id, &reviewer, &denial.reason).await?;
+    let (hold, twins) = api.queue.deny(&id, &reviewer, &denial.reason).await?;
+    let shown = api.queue.shown(&id).await?;
+    let Json(hold) = detail(&api, &hold, shown).await?;
+    Ok(Json(Denied { hold, twins: twins.iter().map(|it| it.id().to_string()).collect() }))
+}
+
+async fn lift(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<HoldDetail>, ApiError> {
+    let lift: Reason = read(&body)?;
+    let id = HoldId::parse(&id);
+    let hold = api.queue.lift(&id, &reviewer, &lift.reason).await?;
+    let shown = api.queue.shown(&id).await?;
+    detail(&api, &hold, shown).await
+}
+
+async fn extend(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<HoldDetail>, ApiError> {
+    let Extension { reason, seconds } = read(&body)?;
+    let time = Duration::from_secs(seconds);
+    if time.is_zero() || time > DENIAL_TIME_MAX {
+        let most = DENIAL_TIME_MAX.as_secs();
+        return Err(ApiError::BadRequest(format!("seconds must be from 1 to {most}, a day")));
+    }
+    let id = HoldId::parse(&id);
+    let hold = api.queue.extend(&id, &reviewer, &reason, time).await?;
     let shown = api.queue.shown(&id).await?;
     detail(&api, &hold, shown).await
 }

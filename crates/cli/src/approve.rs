@@ -13,19 +13,20 @@ use text::Escaped;
 use crate::{
     client::{Client, ClientError},
     exit::WrongUsage,
-    holds,
+    holds, outcome,
     output::{self, print},
     printers, program,
     sentences::sentence,
 };
 
 /// Approves the hold as `digest` says that it was shown; without one, as it is shown now to who can
-/// answer.
+/// answer. Ends with what became of it, where it `waits`.
 pub(crate) async fn run(
     client: &Client,
     hold: HoldDetail,
     reason: String,
     digest: Option<String>,
+    waits: bool,
 ) -> Result<()> {
     let id = hold.summary.id.clone();
     let digest = match digest {
@@ -33,13 +34,37 @@ pub(crate) async fn run(
             print(&sentence(&hold.summary, Some(&hold.preview)))?;
             digest
         }
-        None => agreed(hold)?,
+        None => agreed(&hold)?,
     };
-    print(&holds::approve(client, &id, reason, digest).await?)
+    let approved = match holds::approve(client, &id, reason, digest).await {
+        Ok(approved) => approved,
+        Err(error) => return Err(too_late(client, &id, error).await),
+    };
+    let now = if waits { outcome::follow(client, approved).await? } else { approved };
+    let outcome = outcome::of(&hold, &now);
+    match outcome.code {
+        0 => print(&outcome.text),
+        _ => Err(outcome.into()),
+    }
+}
+
+/// Why an approval was not taken, with who was first.
+async fn too_late(client: &Client, id: &str, error: anyhow::Error) -> anyhow::Error {
+    let Some(ClientError::Answered { code: 409, message, hint: None }) = error.downcast_ref()
+    else {
+        return error;
+    };
+    match holds::fetch(client, id).await {
+        Ok(hold) if hold.summary.state != "pending" => {
+            let message = format!("{message}. {}", outcome::lost(&hold.summary));
+            ClientError::Answered { code: 409, message, hint: None }.into()
+        }
+        _ => error,
+    }
 }
 
 /// Shows the hold and asks; the digest of what was shown.
-fn agreed(hold: HoldDetail) -> Result<String> {
+fn agreed(hold: &HoldDetail) -> Result<String> {
     let (stdin, id) = (std::io::stdin(), Escaped::line(&hold.summary.id).to_string());
     if !stdin.is_terminal() || !std::io::stdout().is_terminal() {
         let program = program::name();
@@ -52,11 +77,11 @@ fn agreed(hold: HoldDetail) -> Result<String> {
         let message = format!("the hold is already {}", hold.summary.state);
         return Err(ClientError::Answered { code: 409, message, hint: None }.into());
     }
-    print(&printers::hold(&hold, Timestamp::now(), output::columns()))?;
+    print(&printers::hold(hold, Timestamp::now(), output::columns()))?;
     // What was typed before the hold was on the screen is no answer to it.
     rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush)?;
     match is_agreed(&id, &mut stdin.lock(), &mut std::io::stderr())? {
-        true => Ok(hold.preview.digest),
+        true => Ok(hold.preview.digest.clone()),
         false => bail!("{id} is not approved"),
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use agents::AgentsError;
 
-use crate::{client::ClientError, policy::Differs};
+use crate::{client::ClientError, outcome::Outcome, policy::Differs};
 
 /// The command cannot be run as it was given.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     }
     if error.is::<WrongUsage>() {
         return ExitCode::from(2);
+    }
+    if let Some(outcome) = error.downcast_ref::<Outcome>() {
+        return ExitCode::from(outcome.code);
     }
     let of_client = error.downcast_ref::<ClientError>().map(of_client);
     let code = of_client.or_else(|| error.downcast_ref::<AgentsError>().map(of_agents));

@@ -14,6 +14,7 @@ mod holds;
 mod joined_timeline;
 mod man;
 mod moment;
+mod outcome;
 mod output;
 mod pick;
 mod policy;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use connection::Connection;
+use outcome::Outcome;
 use program::Program;
 use text::{Escaped, causes};
 
@@ -128,7 +130,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Causes may quote what the server, and so an agent, said.
-            anstream::eprintln!("error: {}", Escaped::lines(&causes(&*error)));
+            let text = Escaped::lines(&causes(&*error));
+            match error.downcast_ref::<Outcome>() {
+                Some(outcome) if outcome.is_open() => anstream::println!("{text}"),
+                _ => anstream::eprintln!("error: {text}"),
+            }
             exit::code(&error)
         }
     }

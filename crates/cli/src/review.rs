@@ -1,17 +1,22 @@
 //! The reviewer's commands.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
-use api::body::{HoldDetail, HoldSummary, List, NamespaceBody, Reason};
+use api::body::{Extension, HoldDetail, HoldSummary, List, NamespaceBody, Reason};
 use clap::Subcommand;
 use jiff::Timestamp;
-use text::Escaped;
+use text::{
+    Escaped,
+    duration::{self, DurationError},
+};
 
 use crate::{
     approve,
     client::{Client, ClientError},
     connection::Connection,
     freeze::{self, FreezeCommand},
-    holds::{deny, fetch, urgency},
+    holds::{deny, fetch, stands, urgency},
     output::{Output, columns, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
     printers, program,
@@ -68,6 +73,9 @@ pub(crate) enum ReviewCommand {
         /// approved. Required where there is no terminal to ask on.
         #[arg(long)]
         digest: Option<String>,
+        /// End at once (exit code 10), not with what becomes of the request.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Deny a hold in your name.
     #[command(after_help = "Examples:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
@@ -75,6 +83,46 @@ pub(crate) enum ReviewCommand {
         /// The hold's id from `holds`, or a unique beginning of it.
         id: String,
         /// Why; shown to the agent and recorded.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List the denials that stand: the same is not asked again until then.
+    #[command(
+        after_help = "Examples:\n  agent-shield denials\n  agent-shield denials -n payments -o name"
+    )]
+    Denials {
+        /// Only this namespace.
+        #[arg(long, short)]
+        namespace: Option<String>,
+        /// Only this agent.
+        #[arg(long)]
+        agent: Option<String>,
+        /// How to print.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Lift a denial: the agent may ask the same again, and is asked about as before.
+    #[command(
+        after_help = "Examples:\n  agent-shield lift k3mq7xzw --reason 'denied the wrong one'"
+    )]
+    Lift {
+        /// The denied hold's id from `denials`, or a unique beginning of it.
+        id: String,
+        /// Why; recorded.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Have a denial stand for longer.
+    #[command(
+        after_help = "Examples:\n  agent-shield extend k3mq7xzw --for 8h --reason 'not before the audit is over'"
+    )]
+    Extend {
+        /// The denied hold's id from `denials`, or a unique beginning of it.
+        id: String,
+        /// For how long from now on; a day at most.
+        #[arg(long = "for", value_name = "TIME", value_parser = within_a_day)]
+        time: Duration,
+        /// Why; recorded.
         #[arg(long, default_value = "")]
         reason: String,
     },
@@ -132,9 +180,9 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 print(&printers::hold(&hold, Timestamp::now(), columns()))?;
             }
         }
-        ReviewCommand::Approve { id, reason, digest } => {
+        ReviewCommand::Approve { id, reason, digest, no_wait } => {
             let hold = meant(&client, &id, "", LETTERS_TO_APPROVE).await?;
-            approve::run(&client, hold, reason, digest).await?;
+            approve::run(&client, hold, reason, digest, !no_wait).await?;
         }
         ReviewCommand::Deny { id, reason } => {
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
@@ -147,6 +195,30 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             let path = format!("/v1/holds/{}/withdraw", segment(&hold.summary.id));
             let hold: HoldDetail = client.post(&path, &Reason { reason }).await?;
             print(&format!("withdrawn; still needed: {}", Escaped::line(&hold.summary.missing)))?;
+        }
+        ReviewCommand::Denials { namespace, agent, output } => {
+            let query = query(&[("namespace", namespace), ("user", agent)]);
+            let denials: List<HoldSummary> = client.get(&format!("/v1/denials{query}")).await?;
+            let names =
+                |list: &List<HoldSummary>| list.items.iter().map(|hold| hold.id.clone()).collect();
+            if !for_scripts(output, &denials, names)? {
+                print(&printers::denials(&denials.items, Timestamp::now()))?;
+            }
+        }
+        ReviewCommand::Lift { id, reason } => {
+            let hold = meant(&client, &id, "?state=denied", LETTERS_TO_READ).await?;
+            print(&sentence(&hold.summary, Some(&hold.preview)))?;
+            let path = format!("/v1/holds/{}/lift", segment(&hold.summary.id));
+            let _: HoldDetail = client.post(&path, &Reason { reason }).await?;
+            print("lifted: the same may be asked again")?;
+        }
+        ReviewCommand::Extend { id, time, reason } => {
+            let hold = meant(&client, &id, "?state=denied", LETTERS_TO_READ).await?;
+            print(&sentence(&hold.summary, Some(&hold.preview)))?;
+            let path = format!("/v1/holds/{}/extend", segment(&hold.summary.id));
+            let extension = Extension { reason, seconds: time.as_secs() };
+            let hold: HoldDetail = client.post(&path, &extension).await?;
+            print(&format!("extended{}", stands(&hold.summary)))?;
         }
         ReviewCommand::Freeze(command) => freeze::run(command, &client).await?,
         ReviewCommand::Timeline(args) => timeline::run(&client, *args).await?,
@@ -184,6 +256,11 @@ async fn meant(
         Ok(hold) => fetch(client, &hold.id).await,
         Err(unclear) => Err(ClientError::NoSuchHold(no_such_hold(typed, &unclear)).into()),
     }
+}
+
+/// As long as a denial may stand.
+fn within_a_day(text: &str) -> Result<Duration, DurationError> {
+    duration::parse_within(text, Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60))
 }
 
 fn is_unknown(error: &anyhow::Error) -> bool {

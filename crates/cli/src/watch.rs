@@ -208,7 +208,8 @@ async fn ask(client: &Client, action: Action) -> Answer {
             Answer::Read(id, hold.map(Box::new))
         }
         Action::Approve { id, digest, reason } => {
-            Answer::Decided(in_time(holds::approve(client, &id, reason, digest)).await)
+            let approved = in_time(holds::approve(client, &id, reason, digest)).await;
+            Answer::Decided(approved.map(|hold| holds::taken(&hold.summary)))
         }
         Action::Deny { id, reason } => {
             Answer::Decided(in_time(holds::deny(client, &id, reason)).await)

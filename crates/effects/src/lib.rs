@@ -10,6 +10,7 @@
 
 pub mod about;
 mod applied;
+mod asked;
 mod builtin;
 mod change;
 mod custom;
@@ -44,6 +45,7 @@ pub mod unknown;
 mod volumes;
 
 pub use about::About;
+pub use asked::asked;
 pub use builtin::Builtin;
 pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_workload};
 pub use custom_write::{of_custom, of_custom_patch};

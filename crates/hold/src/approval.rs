@@ -44,18 +44,35 @@ impl Approval {
     }
 }
 
-/// A no, whatever was shown.
+/// A no, whatever was shown. It binds for a time: what it is about is not asked again.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Denial {
     reviewer: Identity,
     reason: String,
     at: Timestamp,
+    until: Option<Timestamp>,
 }
 
 impl Denial {
-    /// By whom, why (may be empty), and when.
-    pub fn new(reviewer: Identity, reason: String, at: Timestamp) -> Self {
-        Self { reviewer, reason, at }
+    /// By whom, why (may be empty), when, and until when it binds.
+    pub fn new(reviewer: Identity, reason: String, at: Timestamp, until: Timestamp) -> Self {
+        Self { reviewer, reason, at, until: Some(until) }
+    }
+
+    /// The same, which binds until another moment, or no more.
+    #[must_use]
+    pub fn binding(self, until: Option<Timestamp>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Until when it binds; `None` where a reviewer has lifted it.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    /// Whether it binds at a moment.
+    pub fn binds(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now < until)
     }
 
     /// Who.

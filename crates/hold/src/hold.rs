@@ -54,6 +54,8 @@ pub struct Summary {
     pub uid: String,
     /// Whose approvals it needs.
     pub quorum: Quorum,
+    /// How long a denial of it binds, in seconds, where a rule says so.
+    pub denial_seconds: Option<u64>,
     /// How often it came back to the queue because it would do something else than approved.
     pub drifts: u32,
 }
@@ -121,9 +123,26 @@ impl Hold {
         &self.state
     }
 
+    /// What it is about: group, resource, namespace and name. An object that is new is named by its effect.
+    pub fn object(&self) -> [&str; 4] {
+        let of = &self.summary.request;
+        let is_it = |it: &&EffectRecord| it.api_group == of.api_group && it.resource == of.resource;
+        let named = self.summary.effects.iter().find(is_it).map(|it| it.name.as_str());
+        let name = Some(of.name.as_str()).filter(|it| !it.is_empty()).or(named);
+        [&of.api_group, &of.resource, &of.namespace, name.unwrap_or_default()]
+    }
+
     /// Who decided it, if anybody did.
     pub fn decided_by(&self) -> Option<DecidedBy<'_>> {
         self.state.decided_by()
+    }
+
+    /// That it was denied, if it was.
+    pub fn denial(&self) -> Option<&Denial> {
+        match &self.state {
+            State::Denied { denial } => Some(denial),
+            _ => None,
+        }
     }
 
     /// Which approvals are missing, for people; empty where none is, or none is asked for any more.
@@ -176,6 +195,14 @@ impl Hold {
         self.step(at, |state, of| state.deny(denial, of.deadline))
     }
 
+    /// A denial binds until another moment, or no more (`None`).
+    ///
+    /// # Errors
+    /// [`HoldError::NotDenied`] for anything that is not denied.
+    pub fn rebind(self, until: Option<Timestamp>, now: Timestamp) -> Result<Self, Unchanged> {
+        self.step(now, |state, _| state.rebind(until))
+    }
+
     /// Ends what nobody decided or used in time.
     ///
     /// # Errors
@@ -210,6 +237,7 @@ impl Hold {
             summary.reason = decision.reason();
             summary.severity = decision.severity();
             summary.quorum = Quorum::of(decision.reviewers());
+            summary.denial_seconds = decision.denial_time().map(|it| it.as_secs());
         }
         Ok(next)
     }
@@ -367,6 +395,7 @@ mod tests {
             digest: "d".into(),
             uid: "u".into(),
             quorum: Quorum::default(),
+            denial_seconds: None,
             drifts: 0,
         })
     }

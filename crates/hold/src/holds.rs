@@ -1,6 +1,6 @@
 //! What is needed of whoever keeps holds, by one process or by several.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use ledger::{EffectRecord, Entry, Page, StoreError, Task};
@@ -116,11 +116,16 @@ pub struct Insertion {
     pub join: Join,
     /// Open holds that its agent may have.
     pub open_max: usize,
-    /// What was denied since this moment stays denied, in whatever form it is asked for.
-    pub denied_since: Timestamp,
     /// What tells of a new hold.
     pub entries: Vec<Entry>,
 }
+
+/// No denial binds longer than this after it was last decided on.
+pub const DENIAL_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// So many denials of one agent on one object within an hour bar it from asking anything of it
+/// (DESIGN 6): a detail that changes each time would be asked for ever.
+const BARRED_AFTER: usize = 3;
+const BARRED_TIME: Duration = Duration::from_secs(60 * 60);
 
 /// Which hold of the same request a request joins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -139,8 +144,11 @@ pub enum Inserted {
     New,
     /// There was one.
     Joined(Box<Hold>),
-    /// The same effects were denied a short while ago, with this hold.
+    /// The same was denied a short while ago, with this hold.
     Denied(Box<Hold>),
+    /// So much of its agent's was denied of its object, with this hold the last time, that nothing more of
+    /// it is asked before a moment.
+    Barred(Box<Hold>, Timestamp),
     /// Its agent has as many open holds as it may.
     TooMany,
 }
@@ -160,24 +168,56 @@ impl Insertion {
         }
     }
 
-    /// Whether this hold of the same agent was denied lately, for the same effect on the same object.
-    /// `effects` are all of the denied hold's.
-    pub fn is_denied_by(&self, denied: &Hold, effects: &[EffectRecord]) -> bool {
-        let State::Denied { denial } = denied.state() else { return false };
-        // Whoever answers a dry run as if it were real is asked about the real write anew.
-        let is_dry_run = |hold: &Hold| hold.summary().request.dry_run;
-        if denial.at() <= self.denied_since || (is_dry_run(denied) && !is_dry_run(&self.hold)) {
-            return false;
-        }
-        // By a set, not by a search for each: an agent decides how many there are.
-        let own: HashSet<_> = self.effects().iter().map(EffectRecord::sameness).collect();
-        effects.iter().any(|it| own.contains(&it.sameness()))
+    /// Since when denials of its agent are asked for.
+    pub fn denied_since(&self) -> Timestamp {
+        // Without a moment before it, nothing is too old.
+        self.hold.summary().created_at.checked_sub(DENIAL_TIME_MAX).unwrap_or(Timestamp::MIN)
     }
 
-    /// All that the request would do.
-    fn effects(&self) -> &[EffectRecord] {
-        all_effects(&self.hold, Some(&self.shown.preview))
+    /// What earlier denials make of a request: `denied` are all of its agent's since
+    /// [`Insertion::denied_since`], the newest first, and `asked` tells what one of them asked for.
+    ///
+    /// # Errors
+    /// What `asked` says.
+    pub fn denied_by<E>(
+        &self,
+        denied: Vec<Hold>,
+        mut asked: impl FnMut(&Hold) -> Result<BTreeSet<String>, E>,
+    ) -> Result<Option<Inserted>, E> {
+        let now = self.hold.summary().created_at;
+        // Whoever answers a dry run as if it were real is asked about the real write anew.
+        let is_dry_run = |hold: &Hold| hold.summary().request.dry_run;
+        let is_meant = |it: &Hold| is_dry_run(&self.hold) || !is_dry_run(it);
+        let denied: Vec<Hold> = denied.into_iter().filter(is_meant).collect();
+        for hold in &denied {
+            let binds = hold.denial().is_some_and(|it| it.binds(now));
+            if binds && is_same_question(&self.shown.preview.asked, &asked(hold)?) {
+                return Ok(Some(Inserted::Denied(Box::new(hold.clone()))));
+            }
+        }
+        Ok(self.barred_by(&denied, now))
     }
+
+    fn barred_by(&self, denied: &[Hold], now: Timestamp) -> Option<Inserted> {
+        let ends = |hold: &Hold| {
+            let denial = hold.denial().filter(|it| it.until().is_some())?;
+            denial.at().checked_add(BARRED_TIME).ok().filter(|ends| now < *ends)
+        };
+        let of_object = denied.iter().filter(|it| it.object() == self.hold.object());
+        let mut counted: Vec<(Timestamp, &Hold)> =
+            of_object.filter_map(|it| Some((ends(it)?, it))).collect();
+        counted.sort_by_key(|(ends, _)| std::cmp::Reverse(*ends));
+        let (until, _) = counted.get(BARRED_AFTER.checked_sub(1)?)?;
+        let (_, last) = counted.first()?;
+        Some(Inserted::Barred(Box::new((*last).clone()), *until))
+    }
+}
+
+/// Whether one of two requests asks for all that the other does. What is refused is not to be had in parts,
+/// nor with something else beside it.
+pub fn is_same_question(one: &BTreeSet<String>, other: &BTreeSet<String>) -> bool {
+    let (less, more) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    !less.is_empty() && less.is_subset(more)
 }
 
 /// All that a hold would do: what its summary shows, where nothing is left out there or its preview is an

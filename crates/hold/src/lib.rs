@@ -30,7 +30,10 @@ pub use collection::Piece;
 pub use feed::Feed;
 pub use freeze::{Freeze, Freezes};
 pub use hold::{Hold, Summary, Unchanged};
-pub use holds::{HoldCursor, HoldFilter, Holds, Inserted, Insertion, Join, all_effects};
+pub use holds::{
+    DENIAL_TIME_MAX, HoldCursor, HoldFilter, Holds, Inserted, Insertion, Join, all_effects,
+    is_same_question,
+};
 pub use id::HoldId;
 pub use ledger::{Page, Task};
 pub use permit::{OtherRequest, Permit, Spent};

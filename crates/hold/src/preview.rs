@@ -1,7 +1,7 @@
 //! What a reviewer is shown of a hold beside its summary: large, read by whoever opens the hold, and
 //! stored apart from what changes with each decision.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use ledger::EffectRecord;
 use payload::Redactor;
@@ -17,6 +17,8 @@ pub struct Preview {
     pub resource_version: String,
     /// All that it would do.
     pub effects: Vec<EffectRecord>,
+    /// What is asked for, point by point: a keyed digest of each.
+    pub asked: BTreeSet<String>,
     /// The difference, secrets taken out.
     pub changes: Vec<ChangeRecord>,
     /// For a collection: each object that would go, by uid.

@@ -172,6 +172,9 @@ pub enum HoldError {
     /// There is nothing to take back.
     #[error("you have not approved this")]
     NotApproved,
+    /// Nobody has denied it.
+    #[error("only a denial can be lifted or extended; the hold is {0}")]
+    NotDenied(StateName),
     /// Its time is not over.
     #[error("the hold has not expired")]
     NotDue,
@@ -315,6 +318,17 @@ impl State {
         Ok(Self::Denied { denial })
     }
 
+    /// A denial binds until another moment, or no more (`None`).
+    ///
+    /// # Errors
+    /// [`HoldError::NotDenied`] for anything that is not denied.
+    pub(crate) fn rebind(self, until: Option<Timestamp>) -> Result<Self, HoldError> {
+        match self {
+            Self::Denied { denial } => Ok(Self::Denied { denial: denial.binding(until) }),
+            other => Err(HoldError::NotDenied(other.name())),
+        }
+    }
+
     /// Spends the approval: the next thing that happens is that the bytes leave. The approvals are
     /// counted once more, as they have been on disk since.
     ///
@@ -448,7 +462,8 @@ mod tests {
     }
 
     fn denial(at: i64) -> Denial {
-        Denial::new(by(0, at, "").reviewer().clone(), "no".into(), second(at))
+        let reviewer = by(0, at, "").reviewer().clone();
+        Denial::new(reviewer, "no".into(), second(at), second(at + 600))
     }
 
     fn start(state: State, audit_id: &str, at: Timestamp) -> Result<State, HoldError> {

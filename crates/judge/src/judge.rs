@@ -363,7 +363,7 @@ impl Judge {
             }
             Decision::Allow | Decision::Deny => Impact::default(),
         };
-        shown::preview(&self.redactor, effects, seen, impact)
+        shown::preview(&self.redactor, write, effects, seen, impact)
     }
 
     /// Counts a write that is sent now, for rules that count.

@@ -6,6 +6,7 @@ use payload::Redactor;
 use serde_json::Value;
 
 use crate::{
+    call::Write,
     differences::{Differences, differences},
     impact::Impact,
     seen::Seen,
@@ -14,6 +15,7 @@ use crate::{
 /// The preview of what was seen, and of what goes with it.
 pub(crate) fn preview(
     redactor: &Redactor,
+    write: &Write,
     effects: &[Effect],
     seen: Seen,
     impact: Impact,
@@ -30,6 +32,8 @@ pub(crate) fn preview(
         input.extend_from_slice(target.uid.as_bytes());
         input.push(0);
     }
+    let asked = effects::asked(effects, &seen.changes, &words(write));
+    let asked = asked.iter().map(|it| redactor.digest(it.as_bytes())).collect();
     let Differences { changes, cut } = differences(seen.changes, effects);
     let mut notes = seen.notes;
     notes.extend(impact.notes);
@@ -37,6 +41,7 @@ pub(crate) fn preview(
         uid,
         resource_version,
         effects: effects.iter().map(Into::into).collect(),
+        asked,
         changes,
         targets: seen.targets,
         goes_with: impact.goes_with,
@@ -45,4 +50,20 @@ pub(crate) fn preview(
         ..Preview::default()
     };
     preview.sealed(redactor, redactor.digest(&input), impact.bound)
+}
+
+/// What a write says itself: the command that it runs, or its body, however that is written down.
+fn words(write: &Write) -> String {
+    let a = write.attributes();
+    if a.is_connect() {
+        let says = |key: &str| matches!(key, "command" | "container" | "ports");
+        let words: Vec<_> = a.query.0.iter().filter(|(key, _)| says(key)).collect();
+        // One session is a GET of a WebSocket or a POST of SPDY; only a proxy passes its method on.
+        let method = Some(&a.method).filter(|_| a.subresource == "proxy");
+        return serde_json::json!([method, a.parts, words]).to_string();
+    }
+    payload::read(write.media, &write.body).map_or_else(
+        |_| String::from_utf8_lossy(&write.body).into_owned(),
+        |it| effects::canonical(&it),
+    )
 }

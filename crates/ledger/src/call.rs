@@ -38,7 +38,8 @@ pub struct Call {
 
 impl Call {
     /// The last thing that was done to its hold in a reviewer's name; one approval of several that
-    /// are needed decides nothing, nor do approvals of which one was taken back.
+    /// are needed decides nothing, nor do approvals of which one was taken back. How long a denial stands
+    /// changes nothing of what was said.
     pub fn verdict(&self) -> Option<&HoldRecord> {
         let mut withdrawn = false;
         let mut holds = self.holds.iter().rev().map(|(_, hold)| hold);
@@ -46,7 +47,10 @@ impl Call {
             withdrawn |= hold.event == HoldEvent::Withdrawn;
             hold.reviewer.is_some()
                 && match hold.event {
-                    HoldEvent::PartlyApproved | HoldEvent::Withdrawn => false,
+                    HoldEvent::PartlyApproved
+                    | HoldEvent::Withdrawn
+                    | HoldEvent::Lifted
+                    | HoldEvent::Extended => false,
                     HoldEvent::Approved => !withdrawn,
                     _ => true,
                 }
@@ -122,12 +126,13 @@ mod tests {
             let joined = calls(events.iter().map(held));
             joined.first().and_then(Call::verdict).map(|it| it.event)
         };
-        use HoldEvent::{Approved, Denied, PartlyApproved, Withdrawn};
-        let table: [(&[HoldEvent], _); 4] = [
+        use HoldEvent::{Approved, Denied, Extended, Lifted, PartlyApproved, Withdrawn};
+        let table: [(&[HoldEvent], _); 5] = [
             (&[PartlyApproved, Approved], Some(Approved)),
             (&[Approved, Withdrawn], None),
             (&[Approved, Withdrawn, Approved], Some(Approved)),
             (&[Approved, Withdrawn, Denied], Some(Denied)),
+            (&[Denied, Extended, Lifted], Some(Denied)),
         ];
         for (events, want) in table {
             assert_eq!(verdict(events), want, "{events:?}");

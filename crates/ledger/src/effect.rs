@@ -108,16 +108,6 @@ impl EffectRecord {
             Err(error) => error.to_string(),
         }
     }
-
-    /// Whether both are the same kind of thing done to the same object, whatever the numbers.
-    pub fn same_as(&self, other: &Self) -> bool {
-        self.sameness() == other.sameness()
-    }
-
-    /// What is equal of two effects that are the same: the kind of thing, and the object.
-    pub fn sameness(&self) -> [&str; 5] {
-        [&self.kind, &self.api_group, &self.resource, &self.namespace, &self.name]
-    }
 }
 
 #[cfg(test)]

@@ -419,6 +419,10 @@ pub enum HoldEvent {
     Approved,
     /// A reviewer denied.
     Denied,
+    /// A reviewer said until when a denial binds.
+    Extended,
+    /// A reviewer lifted a denial: what it was about may be asked again.
+    Lifted,
     /// Nobody decided before the deadline, or an approval was not used in time.
     Expired,
     /// What it would do changed since it was approved; it is pending again.

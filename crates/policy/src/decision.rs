@@ -138,6 +138,7 @@ pub struct PolicyDecision {
     pub(crate) severity: Severity,
     pub(crate) asked: Vec<(RuleName, String)>,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) denial_time: Option<Duration>,
     pub(crate) reviewers: BTreeSet<Reviewers>,
     pub(crate) shadow: Vec<Shadow>,
     /// Method and target of what was decided; missing of a voice, and of what is only told.
@@ -171,6 +172,7 @@ impl PolicyDecision {
             severity: Severity::Low,
             asked: Vec::new(),
             deadline: None,
+            denial_time: None,
             reviewers: BTreeSet::new(),
             shadow: Vec::new(),
             about: None,
@@ -219,6 +221,11 @@ impl PolicyDecision {
         self.deadline
     }
 
+    /// The longest time that a denial binds, of those that any of them gives.
+    pub fn denial_time(&self) -> Option<Duration> {
+        self.denial_time
+    }
+
     /// What each of them demands of those who approve, where it is more than one person; all of it
     /// counts.
     pub fn reviewers(&self) -> &BTreeSet<Reviewers> {
@@ -245,6 +252,7 @@ impl PolicyDecision {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
+                joined.denial_time = joined.denial_time.max(voice.denial_time);
                 joined.reviewers.append(&mut voice.reviewers);
             }
         }
@@ -297,13 +305,15 @@ mod tests {
         let reviewers = ("[a-c]", 1_u32..4, any::<bool>()).prop_map(|(group, count, reason)| {
             Reviewers { groups: [group].into(), count, reason_required: reason }
         });
-        let demands = (deadline, prop::collection::btree_set(reviewers, 0..2));
+        let denial_time = prop::option::of((1_u64..4).prop_map(Duration::from_secs));
+        let demands = (deadline, denial_time, prop::collection::btree_set(reviewers, 0..2));
         (decision, severity, rule, "[xy]", demands).prop_map(
-            |(decision, severity, rule, reason, (deadline, reviewers))| match decision {
+            |(decision, severity, rule, reason, (deadline, denial_time, reviewers))| match decision
+            {
                 Decision::Allow => PolicyDecision::allow(),
                 decision => {
                     let voice = PolicyDecision::of(decision, severity, rule, reason);
-                    PolicyDecision { deadline, reviewers, ..voice }
+                    PolicyDecision { deadline, denial_time, reviewers, ..voice }
                 }
             },
         )
@@ -325,6 +335,7 @@ mod tests {
             prop_assert!(more.decision >= joined.decision);
             if more.decision == joined.decision {
                 prop_assert!(more.severity >= joined.severity);
+                prop_assert!(more.denial_time >= joined.denial_time);
                 prop_assert!(more.reviewers.is_superset(&joined.reviewers));
                 prop_assert!(more.approvals_min() >= joined.approvals_min());
                 let longest = Duration::MAX;

@@ -250,6 +250,8 @@ pub struct Rule {
     pub mode: Option<Mode>,
     /// Undecided for so long, the hold is denied: `15m`. The proxy's own deadline still holds.
     pub deadline: Option<Spanned<Time>>,
+    /// Denied, the same is not asked again for so long: `1h`. Without it, as the proxy is set.
+    pub denial_time: Option<Spanned<Time>>,
     /// Who must approve; without it, one person whom RBAC lets.
     pub reviewers: Option<Spanned<Reviewers>>,
     /// No exception and no setting loosens it.

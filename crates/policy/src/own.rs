@@ -50,8 +50,11 @@ impl Pack {
             "requests": constraints.map(requests).unwrap_or_default(),
             "conditional": rule.when.is_some(),
         });
-        if let (Some(told), Some(deadline)) = (told.as_object_mut(), rule.deadline) {
-            told.insert("deadlineSeconds".to_owned(), deadline.as_secs().into());
+        let times = [("deadlineSeconds", rule.deadline), ("denialSeconds", rule.denial_time)];
+        for (name, time) in times {
+            if let (Some(told), Some(time)) = (told.as_object_mut(), time) {
+                told.insert(name.to_owned(), time.as_secs().into());
+            }
         }
         told
     }

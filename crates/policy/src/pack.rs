@@ -109,6 +109,8 @@ pub struct Rule {
     pub mode: Mode,
     /// Undecided for so long, its hold is denied.
     pub deadline: Option<Duration>,
+    /// A denial of its hold binds for so long.
+    pub denial_time: Option<Duration>,
     /// Who must approve; `None` is one person whom RBAC lets.
     pub reviewers: Option<Reviewers>,
     /// No exception and no setting loosens it.
@@ -588,7 +590,8 @@ impl Pack {
         }
         let voice = PolicyDecision::of(decision, severity, rule.name.clone(), reason);
         let reviewers = rule.reviewers.iter().cloned().collect();
-        Some(PolicyDecision { deadline: rule.deadline, reviewers, ..voice })
+        let Rule { deadline, denial_time, .. } = *rule;
+        Some(PolicyDecision { deadline, denial_time, reviewers, ..voice })
     }
 
     /// The exception that takes a rule's voice back, if there is one.

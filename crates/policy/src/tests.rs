@@ -760,6 +760,11 @@ fn mistakes_have_their_place() {
             rules("  deadline: 15m").replace("action: hold", "action: deny"),
             "p.yaml:9:15: a rule that denies asks nobody: leave out `deadline`",
         ),
+        (rules("  denialTime: 25h"), "p.yaml:9:17: a denial binds for 10s at least and 1d at most"),
+        (
+            rules("  denialTime: 1h").replace("action: hold", "action: deny"),
+            "p.yaml:9:17: a rule that denies asks nobody: leave out `denialTime`",
+        ),
         (policy("rules: []"), "has no rules, and so says nothing"),
         (
             policy(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use attributes::AttributesError;
 use authn::{CertificateError, TokenError};
 use hold::{Denial, HoldId};
+use jiff::Timestamp;
 use judge::{JudgeError, Refusal};
 use ledger::StoreError;
 use status::Status;
@@ -96,21 +97,37 @@ pub(crate) enum ProxyError {
         /// Who, and why.
         denial: Box<Denial>,
     },
-    /// A reviewer said no to the same effects a short while ago.
+    /// A reviewer said no to the same a short while ago.
     #[error(
-        "agent-shield: {} denied the same effect {} minutes ago (hold {id}){}; it stays denied for \
-         10 minutes, in whatever form it is asked for",
+        "agent-shield: {} denied the same at {} (hold {id}){}; it stays denied{}, in whatever form it is \
+         asked for. Another value or another object is another question",
         .denial.reviewer().username,
-        .minutes,
-        said(.denial.reason())
+        second(.denial.at()),
+        said(.denial.reason()),
+        .denial.until().map(|it| format!(" until {}", second(it))).unwrap_or_default()
     )]
     StillRejected {
         /// The hold that was denied.
         id: HoldId,
         /// Who, and why.
         denial: Box<Denial>,
-        /// How long ago.
-        minutes: i64,
+    },
+    /// Reviewers said no so often about one object that they are not asked about it any more.
+    #[error(
+        "agent-shield: reviewers denied three requests of yours about this object within an hour, the last one \
+         {} (hold {id}){}; nothing more is asked about it until {}: leave it as it is, and ask a person what \
+         they want",
+        .denial.reviewer().username,
+        said(.denial.reason()),
+        second(*.until)
+    )]
+    Barred {
+        /// The hold that was denied last.
+        id: HoldId,
+        /// Who, and why.
+        denial: Box<Denial>,
+        /// Until when.
+        until: Timestamp,
     },
     /// Somebody refused all writes of this agent.
     #[error(
@@ -188,6 +205,11 @@ pub(crate) enum ProxyError {
     },
 }
 
+/// Nobody decides in less than a second.
+fn second(at: Timestamp) -> Timestamp {
+    at.round(jiff::Unit::Second).unwrap_or(at)
+}
+
 fn said(reason: &str) -> String {
     match reason {
         "" => String::new(),
@@ -211,6 +233,7 @@ impl From<&ProxyError> for Status {
             E::Denied(_)
             | E::Rejected { .. }
             | E::StillRejected { .. }
+            | E::Barred { .. }
             | E::Expired { .. }
             | E::Frozen(_) => Self::failure(403, "Forbidden"),
             E::AlreadyRun { .. } => Self::failure(409, "Conflict"),

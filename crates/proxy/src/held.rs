@@ -8,7 +8,7 @@ use std::{
 
 use hold::{Hold, HoldFilter, HoldId, Insertion, Join, Quorum, Shown, State, StateName, Summary};
 use http::Response;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use judge::{Judgement, Write};
 use ledger::{
     Action, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, Outcome, Stage, StoreError,
@@ -31,7 +31,6 @@ use crate::{
 /// The store is looked at again so often, should a wake-up get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const RETRY_SOON: Duration = Duration::from_secs(1);
-const STILL_DENIED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Holds requests until they are decided.
 pub(crate) struct Holding {
@@ -162,8 +161,6 @@ impl Holding {
             preview,
         };
         let insertion = Insertion {
-            // Without a moment before it, nothing is too old.
-            denied_since: hold.changed_at().checked_sub(STILL_DENIED).unwrap_or(Timestamp::MIN),
             hold,
             shown,
             join: join_of(write),
@@ -177,6 +174,7 @@ impl Holding {
                 waiter
             }
             Queued::Denied(hold) => return Err(still_rejected(&hold)),
+            Queued::Barred(hold, until) => return Err(barred(&hold, until)),
             Queued::TooMany => {
                 let max = self.settings.bounds.holds_per_agent_max;
                 return Err(ProxyError::TooManyHolds { max });
@@ -256,6 +254,7 @@ impl Holding {
             digest: judgement.preview.digest.clone(),
             uid: judgement.preview.uid.clone(),
             quorum: Quorum::of(decision.reviewers()),
+            denial_seconds: decision.denial_time().map(|it| it.as_secs()),
             drifts: 0,
         });
         let of = hold.summary();
@@ -326,12 +325,22 @@ fn ended(hold: &Hold) -> ProxyError {
     }
 }
 
-/// The same effects on the same object, denied a short while ago, stay denied, whatever the bytes: one
-/// request that is asked for in ten ways is one question.
+/// What was denied a short while ago stays denied, whatever the bytes: one request that is asked for in ten
+/// ways is one question.
 fn still_rejected(hold: &Hold) -> ProxyError {
     let State::Denied { denial } = hold.state() else { return ended(hold) };
-    let minutes = Timestamp::now().duration_since(denial.at()).as_mins();
-    ProxyError::StillRejected { id: hold.id().clone(), denial: Box::new(denial.clone()), minutes }
+    ProxyError::StillRejected { id: hold.id().clone(), denial: Box::new(denial.clone()) }
+}
+
+/// Whoever was told no so often about one object is not to ask on.
+fn barred(hold: &Hold, until: Timestamp) -> ProxyError {
+    let State::Denied { denial } = hold.state() else { return ended(hold) };
+    let of = hold.summary();
+    tracing::warn!(
+        user = of.user.username, hold = %of.id, %until,
+        "an agent is barred from an object: it was denied too often within an hour"
+    );
+    ProxyError::Barred { id: of.id.clone(), denial: Box::new(denial.clone()), until }
 }
 
 /// Whose approvals a hold still needs, for the agent; that one of anybody does goes without saying.

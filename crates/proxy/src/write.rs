@@ -230,7 +230,7 @@ async fn refuse_judged(write: &InboundWrite, error: &ProxyError) -> Response<Bod
             write.record.is_judged_by(refusal.basis.clone());
             Some(refusal.decision.clone())
         }
-        ProxyError::StillRejected { .. } | ProxyError::Frozen(_) => {
+        ProxyError::StillRejected { .. } | ProxyError::Barred { .. } | ProxyError::Frozen(_) => {
             Some(decided(Action::Deny, error))
         }
         // What was decided stands in the record already.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use hold::{
-    Approval, Denial, Freezes, Hold, HoldError, HoldFilter, HoldId, Holds, Inserted, Insertion,
-    Preview, Shown, State, StateName, Unchanged,
+    Approval, DENIAL_TIME_MAX, Denial, Freezes, Hold, HoldError, HoldFilter, HoldId, Holds,
+    Inserted, Insertion, Preview, Shown, State, StateName, Unchanged, is_same_question,
 };
 use jiff::Timestamp;
 use ledger::{Entry, HoldEvent, HoldRecord, Identity, Ledger, Stage, StoreError};
@@ -22,6 +22,9 @@ use crate::reviewer::{Reviewer, ReviewerError};
 const DECIDE_TRIES: usize = 16;
 /// Holds that one list shows, at most; a page of the store is smaller.
 const LIST_MAX: usize = 10_000;
+/// Other holds of the same object that are shown with one, and how long ago they were changed at most.
+const OTHERS_MAX: usize = 8;
+const OTHERS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// What is overdue is looked for so often.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// This replica says that it lives, and looks for those that do not, each so many times of that.
@@ -34,6 +37,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// An approval that waits for its request is worth nothing after so long.
     pub grant_time: Duration,
+    /// What was denied is not asked again for so long, where no rule says how long.
+    pub denial_time: Duration,
     /// ServiceAccounts that may review all the same.
     pub reviewers_allowed: BTreeSet<String>,
 }
@@ -43,6 +48,7 @@ impl Default for Settings {
         Self {
             deadline: Duration::from_secs(30 * 60),
             grant_time: Duration::from_secs(10 * 60),
+            denial_time: Duration::from_secs(10 * 60),
             reviewers_allowed: BTreeSet::new(),
         }
     }
@@ -96,8 +102,10 @@ pub enum Queued {
     New(Waiter),
     /// It waits on the hold that there was; what was to be inserted comes back.
     Joined(Waiter, Box<Hold>, Arc<Insertion>),
-    /// The same effects were denied a short while ago, with this hold.
+    /// The same was denied a short while ago, with this hold.
     Denied(Box<Hold>),
+    /// Too much of its agent's was denied of its object: nothing more is asked before a moment.
+    Barred(Box<Hold>, Timestamp),
     /// Its agent has as many open holds as it may.
     TooMany,
 }
@@ -190,6 +198,7 @@ impl Queue {
             Inserted::New => Queued::New(self.waiter(&id)),
             Inserted::Joined(hold) => Queued::Joined(self.waiter(hold.id()), hold, insertion),
             Inserted::Denied(hold) => Queued::Denied(hold),
+            Inserted::Barred(hold, until) => Queued::Barred(hold, until),
             Inserted::TooMany => Queued::TooMany,
         })
     }
@@ -359,7 +368,8 @@ impl Queue {
         .await
     }
 
-    /// Denies, in the reviewer's name.
+    /// Denies, in the reviewer's name, and with it every other pending hold of the same agent that asks for
+    /// the same: one question has one answer. Those are given back too.
     ///
     /// # Errors
     /// [`ReviewError`]: nothing was decided.
@@ -368,11 +378,91 @@ impl Queue {
         id: &HoldId,
         reviewer: &Reviewer,
         reason: &str,
+    ) -> Result<(Hold, Vec<Hold>), ReviewError> {
+        let denied = self.deny_one(id, reviewer, reason).await?;
+        let mut twins = Vec::new();
+        for twin in self.twins(&denied).await? {
+            match self.deny_one(twin.id(), reviewer, reason).await {
+                Ok(twin) => twins.push(twin),
+                // Somebody has decided it meanwhile.
+                Err(ReviewError::Hold(error)) => {
+                    tracing::debug!(%error, hold = %twin.id(), "a twin")
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((denied, twins))
+    }
+
+    async fn deny_one(
+        &self,
+        id: &HoldId,
+        reviewer: &Reviewer,
+        reason: &str,
     ) -> Result<Hold, ReviewError> {
         let by = Identity::from(reviewer.user());
         self.decide(id, reviewer, "deny", reason, |hold| {
-            let denial = Denial::new(by.clone(), reason.to_owned(), now());
+            let at = now();
+            let time = hold.summary().denial_seconds.map(Duration::from_secs);
+            let time = time.unwrap_or(self.settings.denial_time);
+            let until = at.saturating_add(time).unwrap_or(Timestamp::MAX);
+            let denial = Denial::new(by.clone(), reason.to_owned(), at, until);
             Ok((hold.deny(denial)?, HoldEvent::Denied))
+        })
+        .await
+    }
+
+    /// Pending holds of the same agent that ask for the same as a denied one.
+    async fn twins(&self, denied: &Hold) -> Result<Vec<Hold>, StoreError> {
+        let asked = self.shown(denied.id()).await?.preview.asked;
+        let pending = self.list(HoldFilter {
+            states: vec![StateName::Pending],
+            username: Some(denied.summary().user.username.clone()),
+            namespace: Some(denied.summary().request.namespace.clone()),
+            ..HoldFilter::default()
+        });
+        let mut twins = Vec::new();
+        for hold in pending.await? {
+            let shown = self.holds.shown(hold.id()).await?;
+            if shown.is_some_and(|it| is_same_question(&asked, &it.preview.asked)) {
+                twins.push(hold);
+            }
+        }
+        Ok(twins)
+    }
+
+    /// Lifts a denial: what it was about may be asked again.
+    ///
+    /// # Errors
+    /// [`ReviewError`]: it binds as before.
+    pub async fn lift(
+        &self,
+        id: &HoldId,
+        reviewer: &Reviewer,
+        reason: &str,
+    ) -> Result<Hold, ReviewError> {
+        self.decide(id, reviewer, "deny", reason, |hold| {
+            Ok((hold.rebind(None, now())?, HoldEvent::Lifted))
+        })
+        .await
+    }
+
+    /// Has a denial bind for `time` from now on, also where it was lifted or its time is over; at most for
+    /// [`hold::DENIAL_TIME_MAX`].
+    ///
+    /// # Errors
+    /// [`ReviewError`]: it binds as before.
+    pub async fn extend(
+        &self,
+        id: &HoldId,
+        reviewer: &Reviewer,
+        reason: &str,
+        time: Duration,
+    ) -> Result<Hold, ReviewError> {
+        self.decide(id, reviewer, "deny", reason, |hold| {
+            let at = now();
+            let until = at.saturating_add(time.min(DENIAL_TIME_MAX)).unwrap_or(Timestamp::MAX);
+            Ok((hold.rebind(Some(until), at)?, HoldEvent::Extended))
         })
         .await
     }
@@ -393,6 +483,25 @@ impl Queue {
         self.authorize(reviewer, "get", namespace, id.as_str()).await?;
         let shown = self.shown(id).await?;
         Ok((hold, shown))
+    }
+
+    /// Other holds of the same object that are open or were changed within a day, newest first; the first of
+    /// them. Who may see one may see the others.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn of_same_object(&self, hold: &Hold) -> Result<Vec<Hold>, StoreError> {
+        let mut others = self
+            .list(HoldFilter {
+                namespace: Some(hold.summary().request.namespace.clone()),
+                // Without a moment before it, nothing is too old.
+                changed_since: now().checked_sub(OTHERS_TIME).ok(),
+                ..HoldFilter::default()
+            })
+            .await?;
+        others.retain(|it| it.id() != hold.id() && it.object() == hold.object());
+        others.truncate(OTHERS_MAX);
+        Ok(others)
     }
 
     /// What a hold shows.

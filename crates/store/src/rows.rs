@@ -3,7 +3,7 @@
 //! Older forms are read here and nowhere else: a hold of one approval had a `verdict`, and before
 //! schema 6 the whole hold was one document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hold::{
     Approval, ChangeRecord, Demand, Denial, Freeze, GoesWith, Hold, HoldId, Preview, Quorum, Shown,
@@ -48,6 +48,8 @@ pub(crate) struct SummaryRow {
     uid: String,
     #[serde(default)]
     quorum: QuorumRow,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    denial_seconds: Option<u64>,
     #[serde(default)]
     drifts: u32,
 }
@@ -130,6 +132,8 @@ pub(crate) struct DenialRow {
     #[serde(default)]
     reason: String,
     at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
 }
 
 /// As it is stored now, or as it was when one approval was always enough.
@@ -157,6 +161,8 @@ pub(crate) struct PreviewRow {
     resource_version: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     effects: Vec<EffectRecord>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    asked: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<ChangeRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -251,6 +257,7 @@ impl From<&Summary> for SummaryRow {
             digest: of.digest,
             uid: of.uid,
             quorum: QuorumRow::from(&of.quorum),
+            denial_seconds: of.denial_seconds,
             drifts: of.drifts,
         }
     }
@@ -278,6 +285,7 @@ impl TryFrom<SummaryRow> for Summary {
             digest: row.digest,
             uid: row.uid,
             quorum: row.quorum.into(),
+            denial_seconds: row.denial_seconds,
             drifts: row.drifts,
         })
     }
@@ -330,6 +338,7 @@ impl From<&State> for StateRow {
                     reviewer: denial.reviewer().clone(),
                     reason: denial.reason().to_owned(),
                     at: denial.at(),
+                    until: denial.until(),
                 },
             },
             State::Expired { at, .. } => Self::Expired { at, approvals },
@@ -350,7 +359,8 @@ impl From<StateRow> for State {
                 Self::Approved { approvals: approvals(rows), until }
             }
             StateRow::Denied { denial: it } => {
-                Self::Denied { denial: Denial::new(it.reviewer, it.reason, it.at) }
+                let denial = Denial::new(it.reviewer, it.reason, it.at, it.at).binding(it.until);
+                Self::Denied { denial }
             }
             StateRow::Expired { at, approvals: rows } => {
                 Self::Expired { at, approvals: approvals(rows) }
@@ -380,6 +390,7 @@ impl From<&Preview> for PreviewRow {
             uid: of.uid,
             resource_version: of.resource_version,
             effects: of.effects,
+            asked: of.asked,
             changes: of.changes.into_iter().map(change).collect(),
             targets: of.targets.into_iter().map(target).collect(),
             goes_with: of.goes_with.into_iter().map(goes_with).collect(),
@@ -401,6 +412,7 @@ impl From<PreviewRow> for Preview {
             uid: row.uid,
             resource_version: row.resource_version,
             effects: row.effects,
+            asked: row.asked,
             changes: row.changes.into_iter().map(change).collect(),
             targets: row.targets.into_iter().map(target).collect(),
             goes_with: row.goes_with.into_iter().map(goes_with).collect(),
@@ -440,7 +452,8 @@ mod tests {
             State::PENDING,
             State::Pending { approvals: one.clone() },
             State::Approved { approvals: two.clone(), until: at },
-            State::Denied { denial: Denial::new(by("c"), "no".into(), at) },
+            State::Denied { denial: Denial::new(by("c"), "no".into(), at, at) },
+            State::Denied { denial: Denial::new(by("c"), "no".into(), at, at).binding(None) },
             State::Expired { at, approvals: one.clone() },
             State::Running { approvals: two.clone(), audit_id: audit_id.clone(), since: at },
             State::Done { approvals: one.clone(), audit_id: audit_id.clone(), code: 200, at },
@@ -480,6 +493,6 @@ mod tests {
             assert_eq!(State::from(row), state);
             read += 1;
         }
-        assert_eq!(read, 3);
+        assert_eq!(read, 4);
     }
 }

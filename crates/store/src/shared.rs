@@ -122,12 +122,15 @@ impl Shared {
             return Ok(Inserted::Joined(Box::new(hold.clone())));
         }
         let is_own = |it: &Hold| it.summary().user.username == of.user.username;
-        let is_denied = |it: &&Hold| {
-            let preview = kept.holds.get(it.id()).map(|kept| &kept.shown.preview);
-            insertion.is_denied_by(it, hold::all_effects(it, preview))
+        let since = insertion.denied_since();
+        let is_denied = |it: &Hold| is_own(it) && it.denial().is_some() && it.changed_at() >= since;
+        let denied = kept.newest(is_denied).cloned().collect();
+        let asked = |it: &Hold| {
+            let shown = kept.holds.get(it.id()).map(|kept| kept.shown.preview.asked.clone());
+            Ok::<_, StoreError>(shown.unwrap_or_default())
         };
-        if let Some(denied) = kept.newest(is_own).find(is_denied) {
-            return Ok(Inserted::Denied(Box::new(denied.clone())));
+        if let Some(denied) = insertion.denied_by(denied, asked)? {
+            return Ok(denied);
         }
         let is_open = |it: &Hold| {
             is_own(it) && !it.state().is_settled() && it.due().is_none_or(|due| of.created_at < due)

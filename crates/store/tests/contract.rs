@@ -59,6 +59,7 @@ fn held(id: &str, digest: &str, username: &str, created_at: Timestamp) -> Hold {
         digest: "d".into(),
         uid: "u".into(),
         quorum: Quorum::default(),
+        denial_seconds: None,
         drifts: 0,
     })
 }
@@ -71,13 +72,24 @@ fn shown(text: &str) -> Shown {
 
 fn insertion(hold: Hold) -> Insertion {
     Insertion {
-        denied_since: now() - SignedDuration::from_mins(10),
         entries: vec![entry(&hold.summary().audit_id, "prod", "delete", "agent")],
+        shown: asking([hold.summary().request_digest.as_str()]),
         hold,
-        shown: shown("first"),
         join: Join::Open,
         open_max: 64,
     }
+}
+
+/// What a request shows that asks for this.
+fn asking<'a>(asked: impl IntoIterator<Item = &'a str>) -> Shown {
+    let mut shown = shown("first");
+    shown.preview.asked = asked.into_iter().map(str::to_owned).collect();
+    shown
+}
+
+/// A no that binds for ten minutes.
+fn no(reviewer: &str) -> Denial {
+    Denial::new(by(reviewer), "no".into(), now(), later())
 }
 
 async fn insert(stores: &Stores, insertion: Insertion) -> Inserted {
@@ -140,10 +152,9 @@ async fn one_request_is_one_hold_while_it_is_open() {
         let calls = stores.ledger.calls(Filter::default()).await.expect("calls").items;
         assert_eq!(calls.len(), 2, "{name}");
 
-        let denied = joined.deny(Denial::new(by("alice"), "no".into(), now())).expect("open");
+        let denied = joined.deny(no("alice")).expect("open");
         stores.holds.change(denied, None, vec![]).await.expect("stored");
-        let mut again = insertion(hold("h4", "d1"));
-        again.denied_since = later();
+        let again = Insertion { shown: asking(["other"]), ..insertion(hold("h4", "d1")) };
         assert_eq!(insert(&stores, again).await, Inserted::New, "{name}: it is settled");
     }
 }
@@ -205,20 +216,80 @@ async fn bounds_an_agent_and_remembers_denials() {
         assert_eq!(insert(&stores, other).await, Inserted::New, "{name}: another agent");
 
         let found = stores.holds.load(&HoldId::parse("h0")).await.expect("a hold").expect("h0");
-        let denied = found.deny(Denial::new(by("alice"), "no".into(), now())).expect("open");
+        let denied = found.deny(no("alice")).expect("open");
         stores.holds.change(denied, None, vec![]).await.expect("stored");
-        // Other bytes, the same effect.
-        let mut again = insertion(hold("h7", "d0"));
-        again.hold = Hold::new(Summary {
-            request_digest: "other bytes".into(),
-            ..again.hold.summary().clone()
-        });
-        let Inserted::Denied(by_this) = insert(&stores, again.clone()).await else {
-            panic!("{name}: it was denied a moment ago");
+        // Other bytes, the same question.
+        let asks = |id: &str, asked: &[&str]| {
+            let shown = asking(asked.iter().copied());
+            Insertion { shown, ..insertion(hold(id, id)) }
         };
-        assert_eq!(by_this.id().as_str(), "h0", "{name}");
-        again.denied_since = later();
-        assert_eq!(insert(&stores, again).await, Inserted::New, "{name}: long ago");
+        for (id, asked) in [("same", ["d0"].as_slice()), ("more", &["d0", "x"])] {
+            let Inserted::Denied(by_this) = insert(&stores, asks(id, asked)).await else {
+                panic!("{name}: {id} was denied a moment ago");
+            };
+            assert_eq!(by_this.id().as_str(), "h0", "{name}");
+        }
+        let other = insert(&stores, asks("other value", &["d0 = 2"])).await;
+        assert_eq!(other, Inserted::New, "{name}: another value is another question");
+
+        let rebind = async |until| {
+            let found = stores.holds.load(&HoldId::parse("h0")).await.expect("a hold").expect("h0");
+            let hold = found.rebind(until, now()).expect("denied");
+            stores.holds.change(hold, None, vec![]).await.expect("stored");
+        };
+        rebind(Some(now())).await;
+        assert_eq!(
+            insert(&stores, asks("late", &["d0"])).await,
+            Inserted::New,
+            "{name}: its time is over"
+        );
+        rebind(Some(later())).await;
+        let again = insert(&stores, asks("extended", &["d0"])).await;
+        assert!(matches!(again, Inserted::Denied(_)), "{name}: it was extended");
+        rebind(None).await;
+        assert_eq!(
+            insert(&stores, asks("lifted", &["d0"])).await,
+            Inserted::New,
+            "{name}: it was lifted"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_third_denial_of_an_object_ends_the_asking() {
+    for (name, stores, _dir) in every() {
+        let of = |id: &str, username: &str, object: &str| {
+            let mut insertion = insertion(held(id, id, username, now()));
+            let mut summary = insertion.hold.summary().clone();
+            summary.request.name = object.into();
+            insertion.hold = Hold::new(summary);
+            insertion
+        };
+        let deny = async |id: &str| {
+            let new = insert(&stores, of(id, "agent", "web")).await;
+            assert_eq!(new, Inserted::New, "{name}: {id}");
+            let hold = stores.holds.load(&HoldId::parse(id)).await.expect("a hold").expect(id);
+            let denied = hold.deny(no("alice")).expect("open");
+            stores.holds.change(denied, None, vec![]).await.expect("stored");
+        };
+        for id in ["h1", "h2", "h3"] {
+            deny(id).await;
+        }
+        let Inserted::Barred(last, until) = insert(&stores, of("h4", "agent", "web")).await else {
+            panic!("{name}: it was denied three times");
+        };
+        assert_eq!(last.id().as_str(), "h3", "{name}");
+        assert!(until > now() + SignedDuration::from_mins(59), "{name}: {until}");
+        let other = insert(&stores, of("h5", "agent", "api")).await;
+        assert_eq!(other, Inserted::New, "{name}: of another object");
+        let other = insert(&stores, of("h6", "other", "web")).await;
+        assert_eq!(other, Inserted::New, "{name}: another agent");
+        let hold = stores.holds.load(&HoldId::parse("h2")).await.expect("a hold").expect("h2");
+        let lifted = hold.rebind(None, now()).expect("denied");
+        stores.holds.change(lifted, None, vec![]).await.expect("stored");
+        deny("h7").await;
+        let barred = insert(&stores, of("h8", "agent", "web")).await;
+        assert!(matches!(barred, Inserted::Barred(..)), "{name}: {barred:?}");
     }
 }
 
@@ -233,6 +304,7 @@ async fn denies_again_what_the_summary_leaves_out() {
         };
         let of = |id: &str, effects: Vec<EffectRecord>| {
             let mut insertion = insertion(hold(id, id));
+            insertion.shown.preview.asked = effects.iter().map(|it| it.name.clone()).collect();
             insertion.shown.preview.effects.clone_from(&effects);
             let summary = insertion.hold.summary().clone();
             insertion.hold = Hold::new(Summary { effects, ..summary });
@@ -247,7 +319,7 @@ async fn denies_again_what_the_summary_leaves_out() {
         assert_eq!(counted, 300, "{name}: and says how many more there are");
         let shown = stores.holds.shown(many.hold.id()).await.expect("shown").expect("there");
         assert_eq!(shown.preview.effects.len(), 300, "{name}: all are shown");
-        let denied = listed[0].clone().deny(Denial::new(by("alice"), "no".into(), now()));
+        let denied = listed[0].clone().deny(no("alice"));
         stores.holds.change(denied.expect("open"), None, vec![]).await.expect("stored");
         let again = insert(&stores, of("one", vec![effect(250)])).await;
         assert!(matches!(again, Inserted::Denied(_)), "{name}: {again:?}");
@@ -265,7 +337,7 @@ async fn changes_a_hold_only_from_the_revision_that_was_read() {
         let told = vec![entry("e", "prod", "delete", "a")];
         let stored = stores.holds.change(approved, None, told).await.expect("stored");
         assert_eq!(stored.revision(), 1, "{name}");
-        let denied = first.deny(Denial::new(by("bob"), String::new(), now())).expect("denied");
+        let denied = first.deny(no("bob")).expect("denied");
         let late = stores.holds.change(denied, None, vec![entry("never", "n", "delete", "a")]);
         assert!(matches!(late.await, Err(StoreError::Conflict)), "{name}");
         let never = Filter { audit_ids: vec!["never".into()], ..Filter::default() };
@@ -285,9 +357,9 @@ async fn what_is_shown_changes_only_with_a_preview() {
         let id = first.id().clone();
         let approved = first.clone().approve(approval(&first), later()).expect("approved");
         let stored = stores.holds.change(approved, None, vec![]).await.expect("stored");
-        assert_eq!(stores.holds.shown(&id).await.expect("shown"), Some(shown("first")), "{name}");
+        assert_eq!(stores.holds.shown(&id).await.expect("shown"), Some(asking(["d1"])), "{name}");
         let other = Preview { digest: "other".into(), ..Preview::default() };
-        let denied = stored.deny(Denial::new(by("bob"), String::new(), now())).expect("denied");
+        let denied = stored.deny(no("bob")).expect("denied");
         stores.holds.change(denied, Some(other.clone()), vec![]).await.expect("stored");
         let now_shown = stores.holds.shown(&id).await.expect("shown").expect("h1");
         assert_eq!(now_shown.preview, other, "{name}");
@@ -399,7 +471,7 @@ async fn tells_of_each_change() {
         let (mut holds, mut freezes) = (stores.holds.changes(), stores.freezes.changes());
         let first = hold("h1", "d1");
         insert(&stores, insertion(first.clone())).await;
-        let denied = first.deny(Denial::new(by("bob"), String::new(), now())).expect("denied");
+        let denied = first.deny(no("bob")).expect("denied");
         stores.holds.change(denied, None, vec![]).await.expect("stored");
         for _ in 0..2 {
             let told = tokio::time::timeout(Duration::from_secs(5), holds.next()).await;

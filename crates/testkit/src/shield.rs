@@ -215,7 +215,30 @@ impl Shield {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
-    /// A decision of a reviewer, who approves what `show` shows them now.
+    /// Decides in a reviewer's name, who approves what `show` shows them now and does not wait for what
+    /// becomes of it.
+    ///
+    /// # Errors
+    /// What the command says where the decision is not taken.
+    ///
+    /// # Panics
+    /// Where the hold cannot be shown.
+    pub fn decide(
+        &self,
+        kubeconfig: &Path,
+        verb: &str,
+        id: &str,
+        reason: &str,
+    ) -> Result<(), String> {
+        let output = self.decision(kubeconfig, verb, id, reason).output().expect("a CLI");
+        match output.status.code() {
+            // It is taken also where others must decide too, or it has not run yet.
+            Some(0 | 9 | 10) => Ok(()),
+            _ => Err(format!("{verb} {id}: {}", String::from_utf8_lossy(&output.stderr))),
+        }
+    }
+
+    /// The command of [`Shield::decide`].
     ///
     /// # Panics
     /// Where the hold cannot be shown.
@@ -224,7 +247,7 @@ impl Shield {
         command.args([verb, id, "--reason", reason]);
         if verb == "approve" {
             let digest = self.cli_json(kubeconfig, &["show", id])["preview"]["digest"].clone();
-            command.args(["--digest", digest.as_str().unwrap_or_default()]);
+            command.args(["--no-wait", "--digest", digest.as_str().unwrap_or_default()]);
         }
         command
     }

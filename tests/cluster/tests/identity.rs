@@ -96,6 +96,9 @@ fn an_agent_never_decides() {
         ("POST", format!("/v1/holds/{id}/approve")),
         ("POST", format!("/v1/holds/{id}/deny")),
         ("POST", format!("/v1/holds/{id}/withdraw")),
+        ("POST", format!("/v1/holds/{id}/lift")),
+        ("POST", format!("/v1/holds/{id}/extend")),
+        ("GET", "/v1/denials".to_owned()),
         ("GET", "/v1/timeline".to_owned()),
         ("GET", "/v1/namespaces".to_owned()),
         ("GET", "/nope".to_owned()),
@@ -111,12 +114,12 @@ fn an_agent_never_decides() {
     }
     scene.decide("deny", id, "no");
     assert!(!delete.wait().expect("kubectl").success());
-    // The same effect by another route stays denied, without asking anybody again.
+    // The same by another route stays denied, without asking anybody again.
     let target =
         format!("/apis/apps/v1/namespaces/{}/deployments?labelSelector=app%3Dweb", scene.prod);
     let answer = scene.shield.request(&scene.agent, "DELETE", &target, None, b"");
     assert_eq!(answer.status, 403, "{}", answer.text());
-    assert!(answer.text().contains("denied the same effect"), "{}", answer.text());
+    assert!(answer.text().contains("denied the same at"), "{}", answer.text());
 }
 
 /// Sends a secret in each way in which a request cannot be read, and denies what is held of it; all that

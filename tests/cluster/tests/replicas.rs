@@ -86,7 +86,7 @@ fn a_hold_runs_where_its_agent_waits_or_comes_again() {
     });
     let again = replicas.request(a, "DELETE", &target, Some(&options));
     assert_eq!(again.status, 403, "{}", again.text());
-    assert!(again.text().contains("denied the same effect"), "{}", again.text());
+    assert!(again.text().contains("denied the same at"), "{}", again.text());
     assert!(replicas.cluster.get(&target).is_some());
 }
 

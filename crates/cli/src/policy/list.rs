@@ -42,6 +42,8 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    denial_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reviewers: Option<Reviewers>,
     description: String,
     unconditional: bool,
@@ -77,6 +79,7 @@ fn listed(pack: &Pack, rule: &Rule) -> Listed {
             Mode::Shadow => "shadow",
         },
         deadline: rule.deadline.map(|it| Time(it).to_string()),
+        denial_time: rule.denial_time.map(|it| Time(it).to_string()),
         reviewers: rule.reviewers.clone(),
         description: rule.description.clone(),
         unconditional: rule.unconditional,

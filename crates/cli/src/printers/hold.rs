@@ -47,6 +47,7 @@ fn page(hold: &HoldDetail, now: Timestamp) -> String {
             text.push_str(&format!("\n  {}", e(note)));
         }
     }
+    push_others(&mut text, &hold.others, now);
     push_request(&mut text, s);
     push_payload(&mut text, hold);
     text
@@ -93,7 +94,7 @@ fn hidden(hidden: &HiddenBody) -> String {
 }
 
 /// Where it stands and what becomes of it, in one line.
-fn standing(hold: &HoldSummary, now: Timestamp) -> String {
+pub(crate) fn standing(hold: &HoldSummary, now: Timestamp) -> String {
     let by = hold.verdict.as_ref().map(|verdict| match verdict.reason.as_str() {
         "" => format!(" by {}", e(&verdict.reviewer.username)),
         reason => format!(" by {}: {}", e(&verdict.reviewer.username), e(reason)),
@@ -109,11 +110,20 @@ fn standing(hold: &HoldSummary, now: Timestamp) -> String {
         ),
         "approved" => format!("Approved{by}. It runs when its agent asks again."),
         "running" => format!("Running now; approved{by}."),
-        "denied" => format!("Denied{by}."),
+        "denied" => format!("Denied{by}.{}", denial(hold, now)),
         "expired" => "Expired: it does not run.".to_owned(),
         "done" => format!("Approved{by}. It ran: {}.", hold.code.unwrap_or_default()),
         "unknown" => format!("Approved{by}. It was sent, and whether it ran is not known."),
         state => format!("It is {}.", e(state)),
+    }
+}
+
+/// Whether the same may be asked again.
+fn denial(hold: &HoldSummary, now: Timestamp) -> String {
+    match hold.binds_until {
+        Some(until) if now < until => format!(" The same stays denied for {}.", age(now, until)),
+        Some(_) => String::new(),
+        None => " The denial was lifted.".to_owned(),
     }
 }
 
@@ -134,6 +144,20 @@ fn approvals(hold: &HoldSummary) -> String {
         text.push_str(&format!("\n{BOLD}Still needed: {}{with}.{BOLD:#}", e(&hold.missing)));
     }
     text
+}
+
+/// What else was asked of the same object, and what became of it.
+fn push_others(text: &mut String, others: &[HoldSummary], now: Timestamp) {
+    if others.is_empty() {
+        return;
+    }
+    section(text, "Of the same object");
+    for hold in others {
+        let sentence = sentence(hold, None);
+        let ago = age(hold.changed_at, now);
+        text.push_str(&format!("\n  {}  {sentence}\n", e(&hold.id)));
+        text.push_str(&format!("            {ago} ago: {}", standing(hold, now)));
+    }
 }
 
 /// Who asked, and how: what the cluster knows first, then the client's own word.

@@ -12,10 +12,10 @@ mod wrap;
 
 pub(crate) use cells::{age, describe_request, short_user, table};
 pub(crate) use freezes::freezes;
-pub(crate) use hold::hold;
+pub(crate) use hold::{hold, standing};
 pub(crate) use joined::joined;
 pub(crate) use namespaces::namespaces;
-pub(crate) use queue::{holds, state, takes_one};
+pub(crate) use queue::{denials, holds, state, takes_one};
 pub(crate) use timeline::timeline;
 
 #[cfg(test)]

@@ -39,6 +39,26 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
     table.trim_fmt()
 }
 
+/// The denials that stand.
+pub(crate) fn denials(denials: &[HoldSummary], now: Timestamp) -> String {
+    if denials.is_empty() {
+        return "No denial stands.".to_owned();
+    }
+    let mut table = table(&["ID", "STANDS FOR", "AGENT", "WHAT", "DENIED BY", "REASON"]);
+    for hold in denials {
+        let by = hold.verdict.as_ref();
+        table.add_row(vec![
+            e(&hold.id),
+            hold.binds_until.map(|until| age(now, until)).unwrap_or_default(),
+            e(short_user(&hold.user.username)),
+            e(&describe_request(&hold.request)),
+            by.map(|it| e(&it.reviewer.username)).unwrap_or_default(),
+            by.map(|it| e(&it.reason)).unwrap_or_default(),
+        ]);
+    }
+    table.trim_fmt()
+}
+
 /// Whether one approval of anybody who may will do, which goes without saying.
 pub(crate) fn takes_one(hold: &HoldSummary) -> bool {
     let one = |it: &ReviewersBody| it.count == 1 && it.groups.is_empty();

@@ -56,6 +56,7 @@ pub(crate) fn detail() -> HoldDetail {
                 ..EffectBody::default()
             }],
             drifts: 0,
+            binds_until: None,
             audit_id: "a-1".into(),
             verdict: None,
             code: None,
@@ -82,6 +83,7 @@ pub(crate) fn detail() -> HoldDetail {
             digest: "5f0c".into(),
             ..PreviewBody::default()
         },
+        others: vec![],
     }
 }
 
@@ -108,6 +110,38 @@ pub(crate) fn plain(text: &str) -> String {
 #[test]
 fn a_hold_starts_with_one_sentence() {
     insta::assert_snapshot!(plain(&hold(&detail(), at(42), None)));
+}
+
+#[test]
+fn a_denial_says_how_long_it_stands() {
+    let mut denied = detail().summary;
+    denied.state = "denied".into();
+    let by = Identity { username: "alice".into(), ..Identity::default() };
+    denied.verdict =
+        Some(VerdictBody { reviewer: by, reason: "use\u{202e} 1.27.3".into(), at: at(60) });
+    (denied.changed_at, denied.binds_until) = (at(60), Some(at(660)));
+    let table = plain(&denials(std::slice::from_ref(&denied), at(300)));
+    let row = table.lines().nth(1).expect("a row");
+    let (_, row) = row.split_once("k3mq7xzw").expect("an id");
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>().join(" "),
+        "6m agents:triage delete namespaces payments alice use\\u{202e} 1.27.3",
+        "{table}"
+    );
+    assert_eq!(denials(&[], at(0)), "No denial stands.");
+    let mut shown = detail();
+    shown.others = vec![denied.clone()];
+    let said = |shown: &HoldDetail, now| {
+        let page = plain(&hold(shown, at(now), None));
+        let section = page.split("Of the same object\n").nth(1).expect("a section").to_owned();
+        section.lines().take(2).map(str::trim).collect::<Vec<_>>().join("\n")
+    };
+    let first = "k3mq7xzw  ServiceAccount agents/triage wants to delete namespace payments.";
+    let by = "Denied by alice: use\\u{202e} 1.27.3.";
+    assert_eq!(said(&shown, 300), format!("{first}\n4m ago: {by} The same stays denied for 6m."));
+    assert_eq!(said(&shown, 960), format!("{first}\n15m ago: {by}"));
+    shown.others[0].binds_until = None;
+    assert_eq!(said(&shown, 300), format!("{first}\n4m ago: {by} The denial was lifted."));
 }
 
 #[test]

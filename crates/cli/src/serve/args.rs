@@ -76,6 +76,9 @@ pub(crate) struct ServeArgs {
     /// How long an approval waits for the same request if the agent has disconnected.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = within(SECOND, days(30)))]
     pub(super) grant_time: Duration,
+    /// How long a denial stands before the same may be asked again. A rule may set its own time.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = within(SECOND, days(1)))]
+    pub(super) denial_time: Duration,
     /// An exec, attach or port-forward session is cut after this time.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = within(SECOND, days(30)))]
     pub(super) session_time: Duration,

@@ -84,6 +84,7 @@ async fn open_queue(
     let settings = review::Settings {
         deadline: args.hold_deadline,
         grant_time: args.grant_time,
+        denial_time: args.denial_time,
         reviewers_allowed: args.allow_reviewer.iter().cloned().collect(),
     };
     let Stores { holds, freezes, ledger, .. } = stores.clone();

@@ -18,6 +18,9 @@ use crate::{
 const REVIEWERS_MAX: i64 = 10;
 const GROUPS_MAX: usize = 20;
 /// Nobody reads a hold in less, and one that is older is asked about the cluster of last week.
+/// How long a denial may bind.
+const DENIAL_TIME_MIN: Time = Time(Duration::from_secs(10));
+const DENIAL_TIME_MAX: Time = Time(Duration::from_secs(86_400));
 const DEADLINE_MIN: Time = Time(Duration::from_secs(10));
 const DEADLINE_MAX: Time = Time(Duration::from_secs(7 * 86_400));
 
@@ -45,6 +48,7 @@ impl Compiler<'_> {
         let kinds = self.effect_kinds(file, rule);
         self.check_requests(inherited, rule, &kinds);
         self.check_deadline(file, rule);
+        self.check_denial_time(file, rule);
         let reviewers = self.reviewers(file, rule);
         let [schema, of_reason] =
             if rule.effects.is_empty() { inherited.of_request } else { inherited.of_effect };
@@ -77,6 +81,7 @@ impl Compiler<'_> {
             severity: rule.severity.into(),
             mode: self.mode(inherited, rule),
             deadline: rule.deadline.as_ref().map(|it| it.value.0),
+            denial_time: rule.denial_time.as_ref().map(|it| it.value.0),
             reviewers,
             unconditional: rule.unconditional,
             is_of_reads: inherited.requests.has_reads(),
@@ -191,6 +196,17 @@ impl Compiler<'_> {
             self.report(file, deadline.referenced, message);
         }
         self.check_holds(file, rule, deadline.referenced, "deadline");
+    }
+
+    fn check_denial_time(&mut self, file: &File, rule: &RuleDocument) {
+        let Some(time) = &rule.denial_time else { return };
+        if !(DENIAL_TIME_MIN.0..=DENIAL_TIME_MAX.0).contains(&time.value.0) {
+            let message = format!(
+                "a denial binds for {DENIAL_TIME_MIN} at least and {DENIAL_TIME_MAX} at most"
+            );
+            self.report(file, time.referenced, message);
+        }
+        self.check_holds(file, rule, time.referenced, "denialTime");
     }
 
     /// Whom a rule asks.

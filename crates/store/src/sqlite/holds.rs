@@ -1,6 +1,6 @@
 //! Holds, read and written on a connection.
 
-use hold::{Hold, HoldCursor, HoldFilter, HoldId, Insertion, Join, Preview, Shown, all_effects};
+use hold::{Hold, HoldCursor, HoldFilter, HoldId, Inserted, Insertion, Join, Preview, Shown};
 use jiff::Timestamp;
 use ledger::{Page, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
@@ -138,29 +138,21 @@ pub(super) fn same(
     query(connection, &sql, &[Box::new(digest), Box::new(answered_since)])
 }
 
-/// The hold with which the same effects were denied lately.
+/// What earlier denials make of a request.
 pub(super) fn denied(
     connection: &Connection,
     insertion: &Insertion,
-) -> Result<Option<Hold>, StoreError> {
+) -> Result<Option<Inserted>, StoreError> {
     let sql = format!(
         "{SELECT} WHERE username = ? AND state = 'denied' AND changed_us >= ?
          ORDER BY created_us DESC, id DESC"
     );
     let username = insertion.hold.summary().user.username.clone();
-    let since = insertion.denied_since.as_microsecond();
+    let since = insertion.denied_since().as_microsecond();
     let found = query(connection, &sql, &[Box::new(username), Box::new(since)])?;
-    for hold in found {
-        let shown = match hold.summary().more_effects.is_empty() {
-            true => None,
-            false => shown(connection, hold.id())?,
-        };
-        let effects = all_effects(&hold, shown.as_ref().map(|it| &it.preview));
-        if insertion.is_denied_by(&hold, effects) {
-            return Ok(Some(hold));
-        }
-    }
-    Ok(None)
+    insertion.denied_by(found, |hold| {
+        Ok(shown(connection, hold.id())?.map(|it| it.preview.asked).unwrap_or_default())
+    })
 }
 
 /// How many holds of its agent are open.

@@ -243,7 +243,7 @@ impl Sqlite {
             return Ok((Inserted::Joined(Box::new(hold)), Some(entered)));
         }
         if let Some(denied) = holds::denied(connection, insertion)? {
-            return Ok((Inserted::Denied(Box::new(denied)), None));
+            return Ok((denied, None));
         }
         if holds::count_open(connection, insertion)? >= insertion.open_max {
             return Ok((Inserted::TooMany, None));
