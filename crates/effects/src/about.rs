@@ -57,9 +57,17 @@ pub struct Count {
     /// What was before.
     #[serde(default, skip_serializing_if = "Before::is_same")]
     pub before: Before,
+    /// The agent takes back its own last step: the object becomes what that step found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undoes: bool,
 }
 
 impl Count {
+    /// A size before and after, as far as either is known.
+    pub fn new(counted: Counted, old: Option<i64>, new: Option<i64>) -> Self {
+        Self { counted, old, new, before: Before::Same, undoes: false }
+    }
+
     /// Before and after, where both are known: from where the steps that add up began.
     pub fn sizes(&self) -> Option<(i64, i64)> {
         let (old, new) = (self.old?, self.new?);
@@ -325,17 +333,25 @@ pub struct Parts {
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: usize,
+    /// The agent takes back its own last step: the object becomes what that step found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undoes: bool,
 }
 
 /// Parts that one effect names.
 const PARTS_MAX: usize = 32;
 
 impl Parts {
+    /// These, and no more.
+    pub fn of(parts: Vec<Part>) -> Self {
+        Self { parts, ..Self::default() }
+    }
+
     /// The first of them, and how many more: an agent decides how many there are, and each is stored.
     pub(crate) fn bounded(mut parts: Vec<Part>) -> Self {
         let more = parts.len().saturating_sub(PARTS_MAX);
         parts.truncate(PARTS_MAX);
-        Self { parts, more }
+        Self { parts, more, undoes: false }
     }
 }
 
@@ -1112,7 +1128,7 @@ mod tests {
         let steps = Steps { baseline: 10, steps: vec![step], earlier: 0 };
         let right =
             || Right { verb: "delete".into(), resource: "secrets".into(), ..Right::default() };
-        let parts = |part| About::Parts(Parts { parts: vec![part], more: 0 });
+        let parts = |part| About::Parts(Parts::of(vec![part]));
         let image = ContainerChange {
             container: Container { list: "containers".into(), name: "c".into() },
             change: FieldChange { field: "image".into(), old: Some("a".into()), new: None },
@@ -1121,13 +1137,12 @@ mod tests {
             (About::Nothing, json!("nothing")),
             (
                 About::Count(Count {
-                    counted: Counted::MinReplicas,
-                    old: Some(8),
-                    new: Some(4),
                     before: Before::Larger(steps),
+                    undoes: true,
+                    ..Count::new(Counted::MinReplicas, Some(8), Some(4))
                 }),
                 json!({"count": {"counted": "minReplicas", "old": 8, "new": 4, "before": {"larger":
-                    {"baseline": 10, "steps": [{"auditID": "a", "from": 10, "to": 8}]}}}}),
+                    {"baseline": 10, "steps": [{"auditID": "a", "from": 10, "to": 8}]}}, "undoes": true}}),
             ),
             (
                 About::Deletion(Deletion {

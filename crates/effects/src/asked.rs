@@ -121,8 +121,8 @@ mod tests {
     use crate::{
         ObjectRef,
         about::{
-            Before, Connect, Container, ContainerChange, Count, Counted, Deletion, FieldChange,
-            Parts, Propagation,
+            Connect, Container, ContainerChange, Count, Counted, Deletion, FieldChange, Parts,
+            Propagation,
         },
     };
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn parts(kind: EffectKind, part: Part) -> Effect {
-        effect(kind, About::Parts(Parts { parts: vec![part], more: 0 }))
+        effect(kind, About::Parts(Parts::of(vec![part])))
     }
 
     fn image(old: &str, new: &str) -> Effect {
@@ -149,12 +149,7 @@ mod tests {
     }
 
     fn scale(old: i64, new: i64) -> Effect {
-        let about = Count {
-            counted: Counted::Replicas,
-            old: Some(old),
-            new: Some(new),
-            before: Before::Same,
-        };
+        let about = Count::new(Counted::Replicas, Some(old), Some(new));
         effect(EffectKind::ScaleDown, About::Count(about))
     }
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::{
     EffectKind,
     about::{
-        About, Before, ClaimsGo, ClaimsOf, ClassChange, Count, Counted, Deleted, OldNew, Part,
-        Power, Record, Taint, VolumeOfClaim,
+        About, ClaimsGo, ClaimsOf, ClassChange, Count, Counted, Deleted, OldNew, Part, Power,
+        Record, Taint, VolumeOfClaim,
     },
     applied,
     builtin::Builtin,
@@ -113,7 +113,7 @@ pub fn of_scaled_workload(effects: &mut Vec<Effect>, workload: &Value) {
 pub fn of_said_scale(attributes: &Attributes, old: Option<i64>, new: Option<i64>) -> Vec<Effect> {
     let object = object_of(attributes);
     let (Some(old), Some(new)) = (old, new) else {
-        let count = Count { counted: Counted::Replicas, old, new, before: Before::Same };
+        let count = Count::new(Counted::Replicas, old, new);
         return vec![Effect { kind: EffectKind::ScaleDown, object, about: About::Count(count) }];
     };
     let mut found = Found::default();
@@ -438,6 +438,11 @@ impl Comparison<'_> {
                     false => EffectKind::Uncordon,
                 };
                 self.found.others.push(Effect::plain(kind, self.object.clone()));
+            }
+            ["spec", "paused"]
+                if self.is("apps", "deployments") && change.new == Some(Value::Bool(true)) =>
+            {
+                self.found.others.push(Effect::plain(EffectKind::Pause, self.object.clone()));
             }
             ["spec", "taints", ..] if self.is("", "nodes") => {
                 let taints = OldNew { old: taints(old), new: taints(self.new) };

@@ -48,7 +48,7 @@ pub fn describe(effect: &Effect) -> String {
             | E::WriteCustom
             | E::WriteActing
             | E::Unknown => detail(),
-            E::Cordon | E::Uncordon => format!("{object} {}", detail()),
+            E::Cordon | E::Uncordon | E::Pause => format!("{object} {}", detail()),
             E::ScaleDown => match effect.count() {
                 Some((_, 0)) => format!("scales {object} to nothing: {}", detail()),
                 _ => format!("scales {object} down: {}", detail()),
@@ -152,6 +152,7 @@ pub(crate) fn what_happens(effect: &Effect) -> String {
         About::Nothing => match effect.kind {
             EffectKind::Cordon => "takes no more pods".to_owned(),
             EffectKind::Uncordon => "takes pods again".to_owned(),
+            EffectKind::Pause => "rolls out no change until it is resumed".to_owned(),
             kind => format!("{kind} of {}", named(object)),
         },
         About::Count(it) => count(it),

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     EffectKind,
-    about::{About, Before, Count, Counted, Part, Parts, Power, RunsAs},
+    about::{About, Count, Counted, Part, Parts, Power, RunsAs},
     effect::Effect,
     object::ObjectRef,
 };
@@ -40,7 +40,7 @@ impl Found {
             Ordering::Greater => EffectKind::ScaleUp,
             Ordering::Equal => return,
         };
-        let count = Count { counted, old: Some(old), new: Some(new), before: Before::Same };
+        let count = Count::new(counted, Some(old), Some(new));
         self.others.push(Effect { kind, object: object.clone(), about: About::Count(count) });
     }
 

@@ -49,6 +49,8 @@ pub enum EffectKind {
     Uncordon,
     /// A node's taints differ.
     Taint,
+    /// A Deployment stops rolling out what changes of its template: nothing runs otherwise by it.
+    Pause,
     /// Code runs in a pod, or a pod or service is reached through the API server's proxy.
     RunCode,
     /// A kubelet is reached through the API server's proxy: code in every pod of a node.
@@ -79,7 +81,7 @@ pub enum EffectKind {
 
 impl EffectKind {
     /// Every kind.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Delete,
         Self::ScaleDown,
         Self::ScaleUp,
@@ -102,6 +104,7 @@ impl EffectKind {
         Self::Cordon,
         Self::Uncordon,
         Self::Taint,
+        Self::Pause,
         Self::RunCode,
         Self::ProxyToNode,
         Self::ProxyToApiServer,
@@ -141,6 +144,7 @@ impl EffectKind {
             Self::Cordon => "Cordon",
             Self::Uncordon => "Uncordon",
             Self::Taint => "Taint",
+            Self::Pause => "Pause",
             Self::RunCode => "RunCode",
             Self::ProxyToNode => "ProxyToNode",
             Self::ProxyToApiServer => "ProxyToApiServer",

@@ -27,7 +27,7 @@ pub fn about_of_sentence(
             deletion(object, sentence).map(About::Deletion)
         }
         EffectKind::Restart => (sentence == "rolls its pods, one after another")
-            .then(|| About::Parts(Parts { parts: vec![Part::Rolls], more: 0 })),
+            .then(|| About::Parts(Parts::of(vec![Part::Rolls]))),
         EffectKind::Cordon => (sentence == "takes no more pods").then_some(About::Nothing),
         EffectKind::Uncordon => (sentence == "takes pods again").then_some(About::Nothing),
         _ => None,
@@ -43,7 +43,7 @@ fn counted(sentence: &str, count: Option<(i64, i64)>) -> Option<About> {
         "maxReplicas" => Counted::MaxReplicas,
         _ => return None,
     };
-    let about = |old, new, before| About::Count(Count { counted, old, new, before });
+    let about = |old, new, before| About::Count(Count { before, ..Count::new(counted, old, new) });
     match count {
         // The size before the first of several steps already.
         Some((old, new)) => Some(about(Some(old), Some(new), Before::Same)),

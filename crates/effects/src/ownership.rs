@@ -113,7 +113,7 @@ pub fn of_applied_scale(
     let change = FieldsChange::Created;
     let whose = owned.map_or(Whose::Others, |before| whose(manager, &before));
     let part = Part::Fields(taken(manager, change, whose, vec!["spec/replicas".to_owned()]));
-    let about = About::Parts(Parts { parts: vec![part], more: 0 });
+    let about = About::Parts(Parts::of(vec![part]));
     Some(Effect { kind: EffectKind::TakeFields, object: object_of(attributes), about })
 }
 

@@ -175,12 +175,21 @@ impl Write {
         }
     }
 
+    /// The target of the object that a write is to, also where it is to a part of it.
+    pub(crate) fn whole_target(&self) -> Option<String> {
+        let target = self.object_target()?;
+        match self.attributes().subresource.as_str() {
+            "scale" => Some(target.strip_suffix("/scale")?.to_owned()),
+            _ => Some(target),
+        }
+    }
+
     /// The target of the collection that the object of a write is in.
     pub(crate) fn collection_target(&self) -> Option<String> {
         let path = self.path().trim_end_matches('/');
         match self.attributes().verb.as_str() {
             "create" => Some(path.to_owned()),
-            _ => self.object_target()?.rsplit_once('/').map(|(it, _)| it.to_owned()),
+            _ => self.whole_target()?.rsplit_once('/').map(|(it, _)| it.to_owned()),
         }
     }
 

@@ -78,7 +78,7 @@ pub(crate) async fn weigh(
         }
         None => Environment { unknown: true, ..Environment::default() },
     };
-    let parts = Parts { parts: vec![Part::Environment(environment)], more: 0 };
+    let parts = Parts::of(vec![Part::Environment(environment)]);
     let (kind, about) = (EffectKind::ChangeTemplate, About::Parts(parts));
     effects.push(Effect { kind, object: coming.object, about });
 }

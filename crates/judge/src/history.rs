@@ -159,8 +159,7 @@ mod tests {
 
     /// A cut from 10 to 4 that was held and had these events, and its answer.
     fn held(events: &[HoldEvent], code: u16) -> Option<PastStep> {
-        let count =
-            Count { counted: Counted::Replicas, old: Some(10), new: Some(4), before: Before::Same };
+        let count = Count::new(Counted::Replicas, Some(10), Some(4));
         let effect =
             Effect { kind: EffectKind::ScaleDown, object: object(), about: About::Count(count) };
         let now = Timestamp::UNIX_EPOCH;

@@ -27,7 +27,7 @@ use crate::{
     said::{hides_guarded_target, more_than_said, refused_now},
     seats::Seats,
     seen::{Previewed, Seen},
-    shown,
+    shown, undo,
     view::ClusterView,
 };
 
@@ -265,6 +265,7 @@ impl Judge {
         own::tell_apart(&self.remembered, write, seen.live.as_ref(), &mut effects).await;
         release::weigh(&self.view, &self.remembered, write, &seen, &mut effects).await;
         left::mark_own(&self.view, &self.remembered, write, &seen, &mut effects).await;
+        undo::mark(&self.remembered, &self.redactor, write, &seen, &mut effects).await;
         let (verdict, moment, reservation) =
             self.decide(&pack, write, is_write, &effects, Some(&seen)).await?;
         // Held or denied, it is not sent, and others need not count it.
@@ -274,7 +275,7 @@ impl Judge {
         let seen_at = needs_preview.then_some(&mut seen);
         let facts = Some(self.facts.made_from(write, is_stored, &moment, seen_at));
         tokio::task::yield_now().await;
-        let found = left::object_found(&self.redactor, write, seen.live.as_ref());
+        let found = left::object_found(&self.redactor, write, seen.object(write));
         let preview = self.shown(write, &effects, seen, (&verdict, count_time)).await;
         let policy = pack.digest().to_owned();
         let judgement = Judgement { effects, preview, verdict, found, reservation, facts, policy };

@@ -44,19 +44,27 @@ const KINDS: [(&str, &str); 10] = [
     ("batch", "jobs"),
 ];
 
-/// Whether the answer to a write shows an object of which anybody asks later how it was left: what may be
-/// routine to delete, and records of releases.
+/// Of what else somebody asks how it was left: records of releases, and what its agent may put back.
+const ALSO_KEPT: [(&str, &str); 4] = [
+    ("", "nodes"),
+    ("", "secrets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("policy", "poddisruptionbudgets"),
+];
+
+/// Whether anybody asks later how a write left its object.
 pub fn leaves_object(write: &Write) -> bool {
     let a = write.attributes();
     let kind = (a.api_group.as_str(), a.resource.as_str());
     matches!(a.verb.as_str(), "create" | "update" | "patch")
-        && a.subresource.is_empty()
-        && (KINDS.contains(&kind) || kind == ("", "secrets"))
+        && matches!(a.subresource.as_str(), "" | "scale")
+        && (KINDS.contains(&kind) || ALSO_KEPT.contains(&kind))
         && !write.is_dry_run
 }
 
 /// The object that a write left, by the API server's answer to it; `None` where that shows none. An answer
-/// in protobuf, which is what kubectl's typed clients ask for, only names it: it is read as the agent.
+/// in protobuf, which is what kubectl's typed clients ask for, only names it, and so does a `Scale`: it is
+/// read as the agent.
 pub async fn object_left(
     view: &ClusterView,
     write: &Write,
@@ -67,17 +75,30 @@ pub async fn object_left(
     if !is_shown || answer.len() > LEFT_BYTES_MAX {
         return None;
     }
-    if let Ok(object) = serde_json::from_slice(answer) {
-        return record(&view.redactor, object);
-    }
-    let named = payload::protobuf_identity(answer)?;
+    let json = serde_json::from_slice::<Value>(answer).ok();
+    let named = match json {
+        Some(object) if write.attributes().subresource.is_empty() => {
+            return record(&view.redactor, object);
+        }
+        Some(scale) => identity(&scale)?,
+        None => payload::protobuf_identity(answer)?,
+    };
     let read = tokio::time::timeout(READ_TIME_MAX, read_as_left(view, write, &named)).await;
     let unread = || {
         let (uid, resource_version) = (named.uid.clone(), named.resource_version.clone());
-        let left = ObjectState { resource_version, digest: String::new() };
+        let left = ObjectState { resource_version, ..ObjectState::default() };
         ObjectRecord { uid, left, found: None }
     };
     Some(read.ok().flatten().unwrap_or_else(unread))
+}
+
+fn identity(object: &Value) -> Option<ObjectIdentity> {
+    let own = |field: &str| text(object, &format!("/metadata/{field}")).map(str::to_owned);
+    Some(ObjectIdentity {
+        name: own("name")?,
+        uid: own("uid")?,
+        resource_version: own("resourceVersion")?,
+    })
 }
 
 /// Reads an object in just the version that an answer names. A controller may have written its status
@@ -117,7 +138,12 @@ pub(crate) fn object_found(
     live: Option<&Value>,
 ) -> Option<ObjectState> {
     let live = live.filter(|_| leaves_object(write))?;
-    record(redactor, live.clone()).map(|it| it.left)
+    state(redactor, live)
+}
+
+/// The state of an object that is or would be; `None` of what names neither its uid nor its version.
+pub(crate) fn state(redactor: &Redactor, object: &Value) -> Option<ObjectState> {
+    record(redactor, object.clone()).map(|it| it.left)
 }
 
 fn record(redactor: &Redactor, mut object: Value) -> Option<ObjectRecord> {
@@ -125,8 +151,9 @@ fn record(redactor: &Redactor, mut object: Value) -> Option<ObjectRecord> {
     let (uid, resource_version) = own("/metadata/uid").zip(own("/metadata/resourceVersion"))?;
     let writers = Value::from(writers(&object));
     remove_what_controllers_write(&mut object);
-    let state = [object, writers].map(|it| effects::canonical(&it)).join("\n");
-    let left = ObjectState { resource_version, digest: redactor.digest(state.as_bytes()) };
+    let [digest, writers] =
+        [object, writers].map(|it| redactor.digest(effects::canonical(&it).as_bytes()));
+    let left = ObjectState { resource_version, digest, writers };
     Some(ObjectRecord { uid, left, found: None })
 }
 
@@ -239,9 +266,10 @@ fn is_untouched<'a>(mut writes: impl Iterator<Item = &'a ObjectRecord>, now: &Ob
     last.is_some_and(|last| is_same(last, now))
 }
 
-fn is_same(one: &ObjectState, other: &ObjectState) -> bool {
-    let has_digest = !one.digest.is_empty();
-    one.resource_version == other.resource_version || (has_digest && one.digest == other.digest)
+pub(crate) fn is_same(one: &ObjectState, other: &ObjectState) -> bool {
+    let is_read = !one.digest.is_empty();
+    let is_equal = (&one.digest, &one.writers) == (&other.digest, &other.writers);
+    one.resource_version == other.resource_version || (is_read && is_equal)
 }
 
 /// The writes of this agent that left the object, by its uid, the first first; `None` where it was not this
@@ -278,7 +306,7 @@ async fn writes_of_own(
     Ok(calls.first().is_some_and(creates).then_some(calls))
 }
 
-fn object_of(call: &Call) -> Option<&ObjectRecord> {
+pub(crate) fn object_of(call: &Call) -> Option<&ObjectRecord> {
     call.response.as_ref()?.object.as_ref()
 }
 
@@ -346,7 +374,9 @@ mod tests {
     #[test]
     fn what_controllers_write_is_no_change() {
         let redactor = Redactor::new(b"key");
-        let digest = |object: &Value| record(&redactor, object.clone()).map(|it| it.left.digest);
+        let digest = |object: &Value| {
+            record(&redactor, object.clone()).map(|it| (it.left.digest, it.left.writers))
+        };
         let left = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1},
             "metadata": {"uid": "u", "name": "web", "generation": 1, "resourceVersion": "5"},
@@ -393,6 +423,7 @@ mod tests {
         let state = |it: &str| ObjectState {
             resource_version: it.to_owned(),
             digest: it.chars().take(1).collect(),
+            writers: String::new(),
         };
         let write = |(found, left): &Write<'_>| ObjectRecord {
             uid: "u".to_owned(),
@@ -414,7 +445,7 @@ mod tests {
             assert_eq!(is_untouched(made.iter(), &state(now)), want, "{writes:?} {now}");
         }
         let unread =
-            |it: &str| ObjectState { resource_version: it.to_owned(), digest: String::new() };
+            |it: &str| ObjectState { resource_version: it.to_owned(), ..ObjectState::default() };
         assert!(!is_same(&unread("1"), &unread("2")));
     }
 

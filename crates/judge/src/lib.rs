@@ -42,6 +42,7 @@ mod selected;
 mod selector;
 mod shown;
 mod silence;
+mod undo;
 mod view;
 mod weight;
 

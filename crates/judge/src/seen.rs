@@ -6,6 +6,8 @@ use policy::{Objects, Pair};
 use serde_json::Value;
 use upstream::ProbeAnswer;
 
+use crate::call::Write;
+
 /// What was seen, or the API server's own refusal, which is the agent's answer then.
 pub(crate) type Previewed = Result<Seen, Box<ProbeAnswer>>;
 
@@ -15,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) effects: Vec<Effect>,
     pub(crate) changes: Vec<Change>,
     pub(crate) live: Option<Value>,
+    /// Where `live` is a `Scale`: the workload that it is of, as it was a moment later.
+    pub(crate) whole: Option<Value>,
     /// As it would be.
     pub(crate) new: Option<Value>,
     /// Both without their secrets, where they were compared.
@@ -32,6 +36,14 @@ impl Seen {
     pub(crate) fn nothing(why: Unknown) -> Self {
         let notes = vec![describe::reason(&why)];
         Self { unknown: Some(why), notes, ..Self::default() }
+    }
+
+    /// The live object itself, also where the write is to its `/scale`.
+    pub(crate) fn object(&self, write: &Write) -> Option<&Value> {
+        match write.attributes().subresource.as_str() {
+            "scale" => self.whole.as_ref(),
+            _ => self.live.as_ref(),
+        }
     }
 
     /// The objects that a delete takes.

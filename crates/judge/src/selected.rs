@@ -43,7 +43,7 @@ pub(crate) async fn gained(
     (!parts.is_empty()).then(|| Effect {
         kind: EffectKind::Borrow,
         object: effects::object_of(attributes),
-        about: About::Parts(Parts { parts, more: 0 }),
+        about: About::Parts(Parts::of(parts)),
     })
 }
 

@@ -112,14 +112,13 @@ impl EffectRecord {
 
 #[cfg(test)]
 mod tests {
-    use effects::about::{Before, Count, Counted};
+    use effects::about::{Count, Counted};
 
     use super::*;
 
     #[test]
     fn is_read_back_as_it_was() {
-        let count =
-            Count { counted: Counted::Replicas, old: Some(10), new: Some(4), before: Before::Same };
+        let count = Count::new(Counted::Replicas, Some(10), Some(4));
         let effect = Effect {
             kind: EffectKind::ScaleDown,
             object: ObjectRef { name: "web".into(), ..ObjectRef::default() },

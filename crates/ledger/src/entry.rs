@@ -52,6 +52,19 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Who sends requests as an agent, by this entry: whoever authenticated and was let through, held or
+    /// denied by policy. What was refused for want of a credential or of rights did nothing: a reviewer may
+    /// have sent it to the wrong address.
+    pub fn agent(&self) -> Option<&str> {
+        let user = self.user.as_ref().filter(|_| self.request.is_some())?;
+        let is_decided = self
+            .decision
+            .as_ref()
+            .is_some_and(|it| matches!(it.action, Action::Hold | Action::Deny));
+        let is_refused = self.response.as_ref().is_some_and(|it| matches!(it.code, 401 | 403));
+        (is_decided || !is_refused).then_some(user.username.as_str())
+    }
+
     /// An entry that says nothing yet.
     pub fn new(time: Timestamp, audit_id: impl Into<String>, stage: Stage) -> Self {
         Self {
@@ -487,16 +500,18 @@ pub struct ObjectRecord {
 }
 
 /// A state of an object.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectState {
     /// Its resourceVersion.
     pub resource_version: String,
-    /// A keyed digest of all that those who write it decide and who they are, and of nothing that only
-    /// controllers do;
-    /// missing of an answer that is not JSON.
+    /// A keyed digest of all that those who write it decide, and of nothing that only controllers do;
+    /// missing where it was not read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
+    /// One of who they are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub writers: String,
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ pub(crate) fn effect_type(in_words: bool) -> Type {
         ("foreign", Type::Bool),
         ("due", Type::Bool),
         ("routine", Type::Bool),
+        ("undoes", Type::Bool),
         ("reason", text()),
     ];
     let mut fields: BTreeMap<String, Type> =
@@ -95,6 +96,9 @@ pub(crate) fn effect_json(effect: &Effect, in_words: bool) -> Json {
     match &effect.about {
         About::Count(count) => {
             set("counted", count.counted.as_str().into());
+            if count.undoes {
+                set("undoes", true.into());
+            }
             if let Some((old, new)) = count.sizes() {
                 set("old", old.into());
                 set("new", new.into());
@@ -106,6 +110,9 @@ pub(crate) fn effect_json(effect: &Effect, in_words: bool) -> Json {
                 // What is not named may be anybody's.
                 let foreign = parts.more > 0 || parts.parts.iter().any(is_foreign);
                 set("foreign", foreign.into());
+            }
+            if parts.undoes {
+                set("undoes", true.into());
             }
             of_parts(parts, &mut set);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use attributes::User;
 use effects::{
     About, ClassConfig, Effect, EffectKind as E, NamespaceClass, ObjectRef,
-    about::{Before, Count, Counted},
+    about::{Count, Counted},
     plan,
 };
 use http::{HeaderMap, Method};
@@ -128,12 +128,7 @@ fn effect(kind: E, group: &str, resource: &str, count: Option<(i64, i64)>) -> Ef
     };
     let about = match count {
         None => About::Said("does it".into()),
-        Some((old, new)) => About::Count(Count {
-            counted: Counted::Replicas,
-            old: Some(old),
-            new: Some(new),
-            before: Before::Same,
-        }),
+        Some((old, new)) => About::Count(Count::new(Counted::Replicas, Some(old), Some(new))),
     };
     Effect { kind, object, about }
 }
@@ -1039,20 +1034,26 @@ fn conditions_read_what_is_known_of_an_effect() {
         (E::Delete, deletion(Deleted::Named), "effect.gracePeriodSeconds == 0"),
         (
             E::Borrow,
-            About::Parts(Parts { parts: vec![power], more: 0 }),
+            About::Parts(Parts::of(vec![power])),
             "effect.powers.exists(it, it.kind == 'hostPath' && it.of.startsWith('/etc'))",
         ),
         (
             E::ChangeSpec,
-            About::Parts(Parts { parts: vec![Part::Field("/spec/type".into())], more: 0 }),
+            About::Parts(Parts::of(vec![Part::Field("/spec/type".into())])),
             "effect.fields == ['/spec/type']",
         ),
         // Of a list that is cut nobody knows what is in the rest.
         (
             E::ChangeSpec,
-            About::Parts(Parts { parts: vec![Part::Field("/spec/type".into())], more: 1 }),
+            About::Parts(Parts { more: 1, ..Parts::of(vec![Part::Field("/spec/type".into())]) }),
             "!has(effect.fields)",
         ),
+        (
+            E::ChangeSpec,
+            About::Parts(Parts { undoes: true, ..Parts::of(Vec::new()) }),
+            "effect.undoes",
+        ),
+        (E::ChangeSpec, About::Parts(Parts::default()), "!has(effect.undoes)"),
     ];
     for (kind, about, when) in table {
         let effect = Effect { about, ..effect(kind, "", "secrets", None) };

@@ -159,7 +159,7 @@ impl Stage {
         for hold in self.pending(place) {
             let id = hold["id"].as_str().unwrap_or_default();
             // It may have drifted since it was listed: then it comes again.
-            let _ = self.scene.shield.decision(&self.scene.reviewer, verb, id, REASON).output();
+            let _ = self.scene.shield.decide(&self.scene.reviewer, verb, id, REASON);
             if holds.iter().all(|it| it["id"] != id) {
                 holds.push(hold);
             }

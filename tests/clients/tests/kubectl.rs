@@ -105,8 +105,9 @@ const WRITES: [(&str, Held); 36] = [
     ("kubectl -n {ns} rollout status deployment/web --timeout=100s", Held::No),
     ("kubectl -n {ns} rollout undo deployment/web --to-revision=1", Held::Yes),
     ("kubectl -n {ns} rollout status deployment/web --timeout=100s", Held::No),
-    ("kubectl -n {ns} rollout pause deployment/web", Held::Yes),
-    ("kubectl -n {ns} rollout resume deployment/web", Held::Yes),
+    ("kubectl -n {ns} rollout pause deployment/web", Held::No),
+    // Its own pause.
+    ("kubectl -n {ns} rollout resume deployment/web", Held::No),
     (
         "KUBE_EDITOR=\"sed -i 's/nginx:1.25/nginx:1.27/'\" kubectl -n {ns} edit deployment web",
         Held::Yes,

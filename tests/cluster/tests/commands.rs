@@ -21,7 +21,7 @@ type Want = &'static [&'static str];
 
 /// `{ns}` is in production, `{spare}` a namespace to delete, `{n}` a node, `{cordoned}` one that takes
 /// no pods any more, `{f}` a folder of files, `{csr}` a request for a certificate.
-const COMMANDS: [(&str, Want); 66] = [
+const COMMANDS: [(&str, Want); 65] = [
     // Deletes, in all their forms.
     ("kubectl -n {ns} delete deployment web", &["Delete"]),
     ("kubectl -n {ns} delete deployment web --cascade=orphan", &["Delete"]),
@@ -85,7 +85,6 @@ const COMMANDS: [(&str, Want); 66] = [
     ("kubectl -n {ns} apply --server-side --force-conflicts -f {f}/changed.yaml", &["ChangeImage"]),
     ("kubectl -n {ns} replace -f {f}/changed.yaml", &["ChangeImage"]),
     ("kubectl -n {ns} rollout undo deployment/web", &["ChangeImage"]),
-    ("kubectl -n {ns} rollout pause deployment/web", &["ChangeSpec"]),
     ("kubectl -n {ns} rollout restart deployment/one", &["ChangeTemplate"]),
     // Nodes.
     ("kubectl cordon {n}", &["Cordon"]),

@@ -1,6 +1,6 @@
 //! What a create, update or patch changes: the live object and the server's dry run, compared.
 
-use effects::{EffectKind, Known, Unknown, describe};
+use effects::{Known, Unknown, describe};
 use payload::MediaType;
 use serde_json::Value;
 use upstream::Probe;
@@ -124,8 +124,10 @@ impl Previewer<'_> {
         seen.new = Some(new);
         // A `Scale` shows neither claims nor a count of 0, and rules ask about both.
         if attributes.subresource == "scale" {
-            self.weigh_claims(&mut seen).await;
-            self.weigh_owner(&mut seen).await;
+            let whole = self.whole().await;
+            self.weigh_claims(&mut seen, whole.as_ref());
+            self.weigh_owner(&mut seen, whole.as_ref());
+            seen.whole = whole;
             seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
         }
         tokio::task::yield_now().await;
@@ -133,29 +135,25 @@ impl Previewer<'_> {
         seen
     }
 
-    /// Whether a smaller StatefulSet takes its claims with it, which its `Scale` does not say.
-    async fn weigh_claims(&self, seen: &mut Seen) {
-        let path = self.write.path();
-        let main = path.trim_end_matches('/').strip_suffix("/scale");
-        let loses_data = seen.effects.iter().any(|it| it.kind == EffectKind::LoseData);
-        let Some(main) = main.filter(|_| loses_data) else { return };
+    /// The workload of a `/scale`; `None` where nobody may see it.
+    async fn whole(&self) -> Option<Value> {
+        let target = self.write.whole_target()?;
         let resource = self.write.attributes().resource.as_str();
-        let read = self.view.read_for_preview(self.write, resource, Probe::get(main), main);
-        if let Some(workload) = read.await {
-            effects::of_scaled_workload(&mut seen.effects, &workload);
+        self.view.read_for_preview(self.write, resource, Probe::get(&target), &target).await
+    }
+
+    /// Whether a smaller StatefulSet takes its claims with it, which its `Scale` does not say.
+    fn weigh_claims(&self, seen: &mut Seen, whole: Option<&Value>) {
+        if let Some(workload) = whole {
+            effects::of_scaled_workload(&mut seen.effects, workload);
         }
     }
-}
 
-impl Previewer<'_> {
     /// Whose the count is after a server-side apply, which a `Scale` does not say.
-    async fn weigh_owner(&self, seen: &mut Seen) {
-        let (attributes, path) = (self.write.attributes(), self.write.path());
-        let main = path.trim_end_matches('/').strip_suffix("/scale");
-        let (Some(manager), Some(main)) = (self.write.applied_by(), main) else { return };
-        let resource = attributes.resource.as_str();
-        let read = self.view.read_for_preview(self.write, resource, Probe::get(main), main).await;
-        seen.effects.extend(effects::of_applied_scale(attributes, manager, read.as_ref()));
+    fn weigh_owner(&self, seen: &mut Seen, whole: Option<&Value>) {
+        let Some(manager) = self.write.applied_by() else { return };
+        let applied = effects::of_applied_scale(self.write.attributes(), manager, whole);
+        seen.effects.extend(applied);
     }
 }
 

@@ -37,7 +37,7 @@ impl Previewer<'_> {
             None => vec![Effect {
                 kind: EffectKind::Borrow,
                 object: effects::object_of(attributes),
-                about: About::Parts(Parts { parts: vec![Part::Power(Power::OtherEnd)], more: 0 }),
+                about: About::Parts(Parts::of(vec![Part::Power(Power::OtherEnd)])),
             }],
         };
         seen.effects.extend(match (attributes.resource.as_str(), &pod, name) {
