@@ -89,9 +89,9 @@ fn causes(error: &ReviewError) -> Vec<Cause> {
 fn review(error: &ReviewError) -> Status {
     match error {
         ReviewError::NotFound { .. } => Status::failure(404, "NotFound"),
-        ReviewError::Username | ReviewError::Hold(HoldError::NoReason) => {
-            Status::failure(400, "BadRequest")
-        }
+        ReviewError::Username
+        | ReviewError::NeverCleared(_)
+        | ReviewError::Hold(HoldError::NoReason) => Status::failure(400, "BadRequest"),
         ReviewError::Hold(
             HoldError::Settled(_)
             | HoldError::Expired(_)

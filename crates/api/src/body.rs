@@ -289,6 +289,25 @@ impl From<Freeze> for FreezeBody {
     }
 }
 
+/// Somebody who was seen as an agent.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentBody {
+    /// The username.
+    pub user: String,
+    /// The last call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_call: Option<CallBody>,
+}
+
+/// What clearing somebody came to.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cleared {
+    /// Whether they counted as an agent.
+    pub was_agent: bool,
+}
+
 /// What lifting a freeze came to.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -25,8 +25,8 @@ use crate::{
     Api,
     answer::ApiError,
     body::{
-        Approval, CallBody, Denied, Extension, FreezeBody, HoldDetail, HoldSummary, List, Lookup,
-        NamespaceBody, Reason, Thawed, Timeline,
+        AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeBody, HoldDetail,
+        HoldSummary, List, Lookup, NamespaceBody, Reason, Thawed, Timeline,
     },
 };
 
@@ -52,6 +52,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/timeline", get(timeline))
         .route("/v1/timeline/lookup", post(lookup))
         .route("/v1/agents", get(agents))
+        .route("/v1/agents/seen", get(agents_seen))
+        .route("/v1/agents/{user}/clear", post(clear))
         .route("/v1/agents/{user}/freeze", post(freeze))
         .route("/v1/agents/{user}/thaw", post(thaw))
         .route("/v1/freezes", get(freezes))
@@ -359,6 +361,29 @@ async fn agents(
 ) -> Result<Json<List<String>>, ApiError> {
     api.queue.authorize(&reviewer, "list", "", "").await?;
     Ok(Json(List { items: api.queue.ledger().agents().await? }))
+}
+
+async fn agents_seen(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+) -> Result<Json<List<AgentBody>>, ApiError> {
+    let seen = api.queue.agents_seen(&reviewer).await?;
+    let body = |(user, last): (String, Option<ledger::Call>)| AgentBody {
+        user,
+        last_call: last.as_ref().map(CallBody::from),
+    };
+    Ok(Json(List { items: seen.into_iter().map(body).collect() }))
+}
+
+async fn clear(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> Result<Json<Cleared>, ApiError> {
+    let clear: Reason = read(&body)?;
+    let was_agent = api.queue.clear_agent(&user, &reviewer, &clear.reason).await?;
+    Ok(Json(Cleared { was_agent }))
 }
 
 async fn freezes(

@@ -13,38 +13,104 @@ use text::Escaped;
 use crate::{
     client::{Client, ClientError},
     exit::WrongUsage,
-    holds, outcome,
+    group, holds,
+    outcome::{self, Outcome},
     output::{self, print},
     printers, program,
     sentences::sentence,
 };
 
-/// Approves the hold as `digest` says that it was shown; without one, as it is shown now to who can
-/// answer. Ends with what became of it, where it `waits`.
-pub(crate) async fn run(
+/// What is to be approved, and how its reviewer has seen it.
+pub(crate) struct Seen {
+    pub(crate) hold: HoldDetail,
+    /// Of what was reviewed; without one it is shown now, to who can answer.
+    pub(crate) digest: Option<String>,
+}
+
+/// Approves each hold as its digest says that it was shown. Ends with what became of them, where it
+/// `waits`.
+pub(crate) async fn run(client: &Client, seen: Vec<Seen>, reason: &str, waits: bool) -> Result<()> {
+    let mut agreed = Vec::new();
+    for Seen { hold, digest } in seen {
+        let digest = match digest {
+            Some(digest) => {
+                print(&sentence(&hold.summary, Some(&hold.preview)))?;
+                digest
+            }
+            None => is_agreed_as_shown(&hold)?,
+        };
+        agreed.push((hold, digest));
+    }
+    send(client, agreed, reason, waits).await
+}
+
+/// Approves all that waits of one command, as `digest` says that it was shown; without one, as it is shown
+/// now to who can answer.
+pub(crate) async fn run_all(
     client: &Client,
     hold: HoldDetail,
-    reason: String,
     digest: Option<String>,
+    reason: &str,
     waits: bool,
 ) -> Result<()> {
     let id = hold.summary.id.clone();
-    let digest = match digest {
-        Some(digest) => {
-            print(&sentence(&hold.summary, Some(&hold.preview)))?;
-            digest
+    let rows = group::of_command(client, hold).await?;
+    let now = group::digest(&rows);
+    match digest {
+        Some(digest) if digest == now => {
+            for row in &rows {
+                print(&group::row(row))?;
+            }
         }
-        None => agreed(&hold)?,
-    };
-    let approved = match holds::approve(client, &id, reason, digest).await {
-        Ok(approved) => approved,
-        Err(error) => return Err(too_late(client, &id, error).await),
-    };
-    let now = if waits { outcome::follow(client, approved).await? } else { approved };
-    let outcome = outcome::of(&hold, &now);
-    match outcome.code {
-        0 => print(&outcome.text),
-        _ => Err(outcome.into()),
+        Some(_) => {
+            let program = program::name();
+            let message = format!(
+                "what waits of this command has changed since it was shown; see `{program} show {id}`"
+            );
+            return Err(ClientError::Answered { code: 409, message, hint: None }.into());
+        }
+        None => {
+            needs_terminal(&id)?;
+            for row in &rows {
+                print(&printers::hold(row, Timestamp::now(), output::columns()))?;
+            }
+            agrees(&format!("these {} requests, exactly as they are", rows.len()), &id)?;
+        }
+    }
+    let agreed = rows.into_iter().map(|it| {
+        let digest = it.preview.digest.clone();
+        (it, digest)
+    });
+    send(client, agreed.collect(), reason, waits).await
+}
+
+/// Approves them one after the other, as each has its own record, and tells what became of each.
+async fn send(
+    client: &Client,
+    agreed: Vec<(HoldDetail, String)>,
+    reason: &str,
+    waits: bool,
+) -> Result<()> {
+    let is_one = agreed.len() == 1;
+    let (mut approved, mut outcomes) = (Vec::new(), Vec::new());
+    for (hold, digest) in agreed {
+        let id = hold.summary.id.clone();
+        match holds::approve(client, &id, reason.to_owned(), digest).await {
+            Ok(now) => approved.push((hold, now)),
+            Err(error) if is_one => return Err(too_late(client, &id, error).await),
+            Err(error) => {
+                let text = format!("{:#}", too_late(client, &id, error).await);
+                outcomes.push((id, Outcome::refused(text)));
+            }
+        }
+    }
+    for (before, now) in approved {
+        let now = if waits { outcome::follow(client, now).await? } else { now };
+        outcomes.push((now.summary.id.clone(), outcome::of(&before, &now)));
+    }
+    match outcome::joined(outcomes) {
+        outcome if outcome.code == 0 => print(&outcome.text),
+        outcome => Err(outcome.into()),
     }
 }
 
@@ -64,31 +130,43 @@ async fn too_late(client: &Client, id: &str, error: anyhow::Error) -> anyhow::Er
 }
 
 /// Shows the hold and asks; the digest of what was shown.
-fn agreed(hold: &HoldDetail) -> Result<String> {
-    let (stdin, id) = (std::io::stdin(), Escaped::line(&hold.summary.id).to_string());
-    if !stdin.is_terminal() || !std::io::stdout().is_terminal() {
-        let program = program::name();
-        let why = format!(
-            "there is no terminal to ask on: give --digest, of what you have reviewed; `{program} show {id}` prints the whole command"
-        );
-        return Err(WrongUsage(why).into());
-    }
+fn is_agreed_as_shown(hold: &HoldDetail) -> Result<String> {
+    let id = Escaped::line(&hold.summary.id).to_string();
+    needs_terminal(&id)?;
     if hold.summary.state != "pending" {
         let message = format!("the hold is already {}", hold.summary.state);
         return Err(ClientError::Answered { code: 409, message, hint: None }.into());
     }
     print(&printers::hold(hold, Timestamp::now(), output::columns()))?;
+    agrees(&format!("{id}, exactly as it is"), &id)?;
+    Ok(hold.preview.digest.clone())
+}
+
+fn needs_terminal(id: &str) -> Result<()> {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let program = program::name();
+    let why = format!(
+        "there is no terminal to ask on: give --digest, or {id}@DIGEST, of what you have reviewed; `{program} show {id}` prints the whole command"
+    );
+    Err(WrongUsage(why).into())
+}
+
+/// Ends the command with anything but a yes.
+fn agrees(what: &str, id: &str) -> Result<()> {
+    let stdin = std::io::stdin();
     // What was typed before the hold was on the screen is no answer to it.
     rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush)?;
-    match is_agreed(&id, &mut stdin.lock(), &mut std::io::stderr())? {
-        true => Ok(hold.preview.digest.clone()),
+    match is_agreed(what, &mut stdin.lock(), &mut std::io::stderr())? {
+        true => Ok(()),
         false => bail!("{id} is not approved"),
     }
 }
 
 /// Anything but a clear yes is a no.
-fn is_agreed(id: &str, from: &mut impl BufRead, to: &mut impl Write) -> Result<bool> {
-    write!(to, "\nApprove {id}, exactly as it is shown above? [y/N] ")?;
+fn is_agreed(what: &str, from: &mut impl BufRead, to: &mut impl Write) -> Result<bool> {
+    write!(to, "\nApprove {what} shown above? [y/N] ")?;
     to.flush()?;
     let mut answer = String::new();
     from.read_line(&mut answer)?;

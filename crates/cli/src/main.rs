@@ -9,6 +9,7 @@ mod connection;
 mod data_dir;
 mod exit;
 mod freeze;
+mod group;
 mod hints;
 mod holds;
 mod joined_timeline;

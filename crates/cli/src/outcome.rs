@@ -37,6 +37,11 @@ impl Outcome {
     /// It has not run yet.
     const NOT_YET: u8 = 10;
 
+    /// An approval that was not taken.
+    pub(crate) fn refused(text: String) -> Self {
+        Self { text, code: Self::CHANGED }
+    }
+
     /// Whether it is no failure: the approval stands, and something else is waited for.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.code, Self::NEEDED | Self::NOT_YET)
@@ -107,6 +112,21 @@ pub(crate) fn of(before: &HoldDetail, now: &HoldDetail) -> Outcome {
     Outcome { text, code }
 }
 
+/// What became of several holds, each by its id: a line for each, and the code of the worst.
+pub(crate) fn joined(mut outcomes: Vec<(String, Outcome)>) -> Outcome {
+    if outcomes.len() == 1
+        && let Some((_, outcome)) = outcomes.pop()
+    {
+        return outcome;
+    }
+    const WORST_FIRST: [u8; 4] =
+        [Outcome::FAILED, Outcome::CHANGED, Outcome::NEEDED, Outcome::NOT_YET];
+    let is_one = |code: &u8| outcomes.iter().any(|(_, it)| it.code == *code);
+    let code = WORST_FIRST.into_iter().find(is_one).unwrap_or(Outcome::RAN);
+    let lines = outcomes.iter().map(|(id, it)| format!("{}: {}", Escaped::line(id), it.text));
+    Outcome { text: lines.collect::<Vec<_>>().join("\n"), code }
+}
+
 /// Who was first, where a decision came too late.
 pub(crate) fn lost(hold: &HoldSummary) -> String {
     printers::standing(hold, Timestamp::now())
@@ -175,6 +195,26 @@ mod tests {
             let outcome = of(&before, &now);
             assert_eq!(outcome.code, code, "{state}: {outcome}");
             assert!(outcome.text.contains(says), "{state}: {outcome}");
+        }
+    }
+
+    #[test]
+    fn of_several_the_worst_counts() {
+        let of = |codes: &[u8]| {
+            let outcomes = codes.iter().enumerate().map(|(n, code)| {
+                (format!("h{n}"), Outcome { text: format!("it is {code}"), code: *code })
+            });
+            joined(outcomes.collect())
+        };
+        let table: [(&[u8], u8, &str); 4] = [
+            (&[0], 0, "it is 0"),
+            (&[0, 0], 0, "h0: it is 0\nh1: it is 0"),
+            (&[0, 10, 9], 9, "h0: it is 0\nh1: it is 10\nh2: it is 9"),
+            (&[10, 6, 1], 1, "h0: it is 10\nh1: it is 6\nh2: it is 1"),
+        ];
+        for (codes, code, text) in table {
+            let outcome = of(codes);
+            assert_eq!((outcome.code, outcome.text.as_str()), (code, text));
         }
     }
 

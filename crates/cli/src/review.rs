@@ -15,7 +15,9 @@ use crate::{
     approve,
     client::{Client, ClientError},
     connection::Connection,
+    exit::WrongUsage,
     freeze::{self, FreezeCommand},
+    group,
     holds::{deny, fetch, stands, urgency},
     output::{Output, columns, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
@@ -61,11 +63,16 @@ pub(crate) enum ReviewCommand {
     /// Approve a hold in your name, exactly as you saw it: without --digest, it is shown and you are
     /// asked.
     #[command(
-        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq7xzw --digest 5f0c…e1 --reason 'agreed in #on-call'"
+        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq7xzw --digest 5f0c…e1 --reason 'agreed in #on-call'\n  agent-shield approve k3mq7xzw@5f0c…e1 p9wn2c4d@77ab…02 --reason CHG-42\n  agent-shield approve --all-of k3mq7xzw"
     )]
     Approve {
-        /// The hold's id from `holds`, or a unique beginning of it.
-        id: String,
+        /// The hold's id from `holds`, or a unique beginning of it; ID@DIGEST of what you have reviewed. Several
+        /// are approved one after the other.
+        #[arg(value_name = "ID", required_unless_present = "all_of")]
+        ids: Vec<String>,
+        /// All that waits of the command that this hold is of; --digest is then of all of them.
+        #[arg(long, value_name = "ID", conflicts_with = "ids")]
+        all_of: Option<String>,
         /// Why; shown to the agent and recorded. Some rules require a reason.
         #[arg(long, default_value = "")]
         reason: String,
@@ -80,8 +87,12 @@ pub(crate) enum ReviewCommand {
     /// Deny a hold in your name.
     #[command(after_help = "Examples:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
     Deny {
-        /// The hold's id from `holds`, or a unique beginning of it.
-        id: String,
+        /// The hold's id from `holds`, or a unique beginning of it; several are denied one after the other.
+        #[arg(value_name = "ID", required_unless_present = "all_of")]
+        ids: Vec<String>,
+        /// All that waits of the command that this hold is of.
+        #[arg(long, value_name = "ID", conflicts_with = "ids")]
+        all_of: Option<String>,
         /// Why; shown to the agent and recorded.
         #[arg(long, default_value = "")]
         reason: String,
@@ -178,16 +189,37 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             let hold = meant(&client, &id, "?state=all", LETTERS_TO_READ).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
                 print(&printers::hold(&hold, Timestamp::now(), columns()))?;
+                if hold.summary.state == "pending" {
+                    let id = hold.summary.id.clone();
+                    let foot = group::foot(&id, &group::of_command(&client, hold).await?);
+                    if !foot.is_empty() {
+                        print(&foot)?;
+                    }
+                }
             }
         }
-        ReviewCommand::Approve { id, reason, digest, no_wait } => {
+        ReviewCommand::Approve { all_of: Some(id), reason, digest, no_wait, .. } => {
             let hold = meant(&client, &id, "", LETTERS_TO_APPROVE).await?;
-            approve::run(&client, hold, reason, digest, !no_wait).await?;
+            approve::run_all(&client, hold, digest, &reason, !no_wait).await?;
         }
-        ReviewCommand::Deny { id, reason } => {
-            let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
-            print(&sentence(&hold.summary, Some(&hold.preview)))?;
-            print(&deny(&client, &hold.summary.id, reason).await?)?;
+        ReviewCommand::Approve { ids, reason, digest, no_wait, .. } => {
+            let mut seen = Vec::new();
+            for (id, digest) in with_digests(&ids, digest)? {
+                let hold = meant(&client, &id, "", LETTERS_TO_APPROVE).await?;
+                seen.push(approve::Seen { hold, digest });
+            }
+            approve::run(&client, seen, &reason, !no_wait).await?;
+        }
+        ReviewCommand::Deny { ids, all_of, reason } => {
+            let mut holds = Vec::new();
+            for id in &ids {
+                holds.push(meant(&client, id, "", LETTERS_TO_READ).await?);
+            }
+            if let Some(id) = all_of {
+                let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
+                holds.extend(group::of_command(&client, hold).await?);
+            }
+            deny_each(&client, &holds, &reason).await?;
         }
         ReviewCommand::Withdraw { id, reason } => {
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
@@ -256,6 +288,39 @@ async fn meant(
         Ok(hold) => fetch(client, &hold.id).await,
         Err(unclear) => Err(ClientError::NoSuchHold(no_such_hold(typed, &unclear)).into()),
     }
+}
+
+/// Denies one after the other. What is denied already, with another of them, is no error.
+async fn deny_each(client: &Client, holds: &[HoldDetail], reason: &str) -> Result<()> {
+    for hold in holds {
+        print(&sentence(&hold.summary, Some(&hold.preview)))?;
+        match deny(client, &hold.summary.id, reason.to_owned()).await {
+            Ok(text) => print(&text)?,
+            Err(error) if holds.len() > 1 && is_denied(client, hold).await => {
+                tracing::debug!(%error, "denied with another");
+                print("denied already")?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn is_denied(client: &Client, hold: &HoldDetail) -> bool {
+    fetch(client, &hold.summary.id).await.is_ok_and(|it| it.summary.state == "denied")
+}
+
+/// Each id with the digest of what was reviewed, as far as they are given.
+fn with_digests(ids: &[String], digest: Option<String>) -> Result<Vec<(String, Option<String>)>> {
+    if ids.len() > 1 && digest.is_some() {
+        let why = "--digest is of one hold: give ID@DIGEST for each, or --all-of ID";
+        return Err(WrongUsage(why.to_owned()).into());
+    }
+    let with = |typed: &String| match typed.split_once('@') {
+        Some((id, digest)) => (id.to_owned(), Some(digest.to_owned())),
+        None => (typed.clone(), digest.clone()),
+    };
+    Ok(ids.iter().map(with).collect())
 }
 
 /// As long as a denial may stand.

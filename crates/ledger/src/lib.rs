@@ -84,7 +84,7 @@ pub trait Ledger: Send + Sync {
     /// [`StoreError`] where the store cannot be changed or read.
     fn drop_facts(&self, before: Timestamp) -> Task<'_, Result<bool, StoreError>>;
 
-    /// Whether this user was ever seen on the agents' listener; such a user can never review.
+    /// Whether this user was seen on the agents' listener ([`Entry::agent`]); such a user cannot review.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot be read; the caller must then refuse.
@@ -95,6 +95,17 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
     fn agents(&self) -> Task<'_, Result<Vec<String>, StoreError>>;
+
+    /// Has a user not count as an agent any more, until the next request; whether they did. The entries tell
+    /// of it, and go in only then.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing has changed.
+    fn clear_agent(
+        &self,
+        username: &str,
+        entries: Vec<Entry>,
+    ) -> Task<'_, Result<bool, StoreError>>;
 }
 
 /// A ledger as it was at one moment: what is appended meanwhile is not half seen. It blocks.

@@ -127,6 +127,9 @@ pub enum ReviewError {
     /// This reviewer may not.
     #[error(transparent)]
     Reviewer(#[from] ReviewerError),
+    /// Agents are made as these.
+    #[error("`{0}` can never be cleared: it is an agent's or the system's own, and no person's")]
+    NeverCleared(String),
     /// Nobody can have this name.
     #[error("give the name of a user, as the API server knows it, of at most 1024 bytes")]
     Username,

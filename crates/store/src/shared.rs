@@ -205,10 +205,8 @@ impl Kept {
             if entry.facts == Facts::Unreadable {
                 entry.facts = Facts::None;
             }
-            if let (Some(user), Some(_)) = (&entry.user, &entry.request)
-                && user.username != attributes::ANONYMOUS
-            {
-                self.agents.insert(user.username.clone());
+            if let Some(username) = entry.agent().filter(|it| *it != attributes::ANONYMOUS) {
+                self.agents.insert(username.to_owned());
             }
             self.entries.push(entry);
             positions.push(Position(self.entries.len() as u64));
@@ -417,6 +415,19 @@ impl Ledger for Shared {
 
     fn agents(&self) -> Task<'_, Result<Vec<String>, StoreError>> {
         done(self.kept().agents.iter().cloned().collect())
+    }
+
+    fn clear_agent(
+        &self,
+        username: &str,
+        entries: Vec<Entry>,
+    ) -> Task<'_, Result<bool, StoreError>> {
+        let mut kept = self.kept();
+        let was_one = kept.agents.remove(username);
+        if was_one {
+            kept.append(entries);
+        }
+        done(was_one)
     }
 }
 

@@ -14,7 +14,7 @@ use hold::{
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
     Action, DecisionRecord, EffectRecord, Entry, Facts, Filter, HoldEvent, HoldRecord, Identity,
-    Position, RequestRecord, Stage, StoreError,
+    Outcome, Position, RequestRecord, ResponseRecord, Stage, StoreError,
 };
 use policy::Severity;
 use store::{Stores, shared::Shared};
@@ -252,6 +252,39 @@ async fn bounds_an_agent_and_remembers_denials() {
             Inserted::New,
             "{name}: it was lifted"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_agent_is_who_did_something_until_somebody_clears_it() {
+    for (name, stores, _dir) in every() {
+        let refused = |action: Action| {
+            let mut entry = entry("r", "prod", "get", "carol");
+            entry.stage = Stage::ResponseComplete;
+            entry.decision = Some(DecisionRecord::of(action, ""));
+            let (outcome, latency_micros, bytes) = (Outcome::Answered, 1, 0);
+            entry.response =
+                Some(ResponseRecord { code: 403, outcome, latency_micros, bytes, object: None });
+            entry
+        };
+        let is_agent = async || stores.ledger.is_agent("carol").await.expect("an answer");
+        let clear = async || {
+            let told = Entry { user: None, ..entry("clear", "", "clear", "") };
+            stores.ledger.clear_agent("carol", vec![told]).await.expect("an answer")
+        };
+        // Refused for want of rights, it did nothing.
+        for (action, want) in
+            [(Action::Allow, false), (Action::Refuse, false), (Action::Deny, true)]
+        {
+            stores.ledger.append(vec![refused(action)]).await.expect("appended");
+            assert_eq!(is_agent().await, want, "{name}: {action:?}");
+        }
+        assert!(clear().await && !is_agent().await, "{name}");
+        assert!(!clear().await, "{name}: it is none any more");
+        let told = Filter { verb: Some("clear".into()), ..Filter::default() };
+        assert_eq!(stores.ledger.calls(told).await.expect("calls").items.len(), 1, "{name}");
+        stores.ledger.append(vec![entry("a", "prod", "get", "carol")]).await.expect("appended");
+        assert!(is_agent().await, "{name}: and comes again");
     }
 }
 

@@ -142,11 +142,12 @@ fn every_command_that_is_mentioned_exists() {
                         && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
                 };
                 let names: Vec<&str> = words.iter().copied().filter(is_name).collect();
-                let deepest = if matches!(names.first(), Some(&("agent" | "rbac" | "policy"))) {
-                    2
-                } else {
-                    1
-                };
+                let deepest =
+                    if matches!(names.first(), Some(&("agent" | "agents" | "rbac" | "policy"))) {
+                        2
+                    } else {
+                        1
+                    };
                 let command = &names[..names.len().min(deepest)];
                 let output = Command::new(testkit::binary())
                     .args(command)

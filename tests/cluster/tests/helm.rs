@@ -246,8 +246,7 @@ impl Stage {
                 let verdict = row.verdicts.iter().find(|(of, _)| *of == resource);
                 let verdict = verdict.map_or("deny", |(_, verdict)| *verdict);
                 let shield = &self.scene.shield;
-                let said = shield.decision(&self.scene.reviewer, verdict, id, "drill").output();
-                if said.is_ok_and(|it| it.status.success()) {
+                if shield.decide(&self.scene.reviewer, verdict, id, "drill").is_ok() {
                     decided.push(format!("{verdict} {resource}: {}", hold["effects"]));
                 }
             }

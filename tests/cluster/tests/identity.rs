@@ -182,7 +182,7 @@ fn refused_in_every_way(scene: &Scene, planted: &str) -> String {
                     said.push_str(
                         &scene.shield.cli_json(&scene.reviewer, &["show", id]).to_string(),
                     );
-                    let _ = scene.shield.decision(&scene.reviewer, "deny", id, "").output();
+                    let _ = scene.shield.decide(&scene.reviewer, "deny", id, "");
                 }
             }
             let answer = sent.join().expect("an answer");

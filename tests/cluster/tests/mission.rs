@@ -434,7 +434,7 @@ impl Stage {
                 let id = hold["id"].as_str().unwrap_or_default();
                 // It may have been decided, or have drifted, since it was listed.
                 let shield = &self.scene.shield;
-                let _ = shield.decision(&self.scene.reviewer, verdict, id, REASON).output();
+                let _ = shield.decide(&self.scene.reviewer, verdict, id, REASON);
             }
             thread::sleep(Duration::from_millis(100));
         }
@@ -577,7 +577,7 @@ impl Stage {
                 let id = hold["id"].as_str().unwrap_or_default();
                 let verb = if deny { "deny" } else { "approve" };
                 let shield = &self.scene.shield;
-                let _ = shield.decision(&self.scene.reviewer, verb, id, REASON).output();
+                let _ = shield.decide(&self.scene.reviewer, verb, id, REASON);
             }
             thread::sleep(Duration::from_millis(100));
         }

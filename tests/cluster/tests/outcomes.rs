@@ -4,7 +4,7 @@ use std::thread;
 
 use cluster::{Scene, deployment};
 use serde_json::Value;
-use testkit::http::Answer;
+use testkit::http::{self, Answer};
 
 const JSON: Option<&str> = Some("application/json");
 
@@ -14,14 +14,14 @@ fn says(scene: &Scene, args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
-fn digest(scene: &Scene, id: &str) -> String {
+fn digest_of(scene: &Scene, id: &str) -> String {
     let shown = scene.shield.cli_json(&scene.reviewer, &["show", id]);
     shown["preview"]["digest"].as_str().expect("a digest").to_owned()
 }
 
 /// Approves what is shown.
 fn approves(scene: &Scene, id: &str, more: &[&str]) -> (Option<i32>, String) {
-    let digest = digest(scene, id);
+    let digest = digest_of(scene, id);
     let args = [&["approve", id, "--digest", digest.as_str()], more].concat();
     says(scene, &args)
 }
@@ -85,10 +85,72 @@ fn approve_tells_what_became_of_the_request() {
     // Another was first.
     let ((code, text), answer) =
         meanwhile(&scene, ("DELETE", &delete("lost"), &Value::Null), |id| {
-            let seen = digest(&scene, id);
+            let seen = digest_of(&scene, id);
             scene.decide("deny", id, "it is needed");
             says(&scene, &["approve", id, "--digest", &seen])
         });
     assert_eq!((code, answer.status), (Some(6), 403), "{text}");
     assert!(text.contains("Denied by") && text.contains("it is needed"), "{text}");
+}
+
+#[test]
+fn several_are_decided_together_as_they_were_shown() {
+    let scene = Scene::new("together");
+    let apps = format!("/apis/apps/v1/namespaces/{}/deployments", scene.prod);
+    let (url, ca) = (&scene.shield.agent_url, scene.shield.ca());
+    let token = format!("Bearer {}", scene.agent.token);
+    // An agent asks for one after the other, in one session of kubectl, and waits for none.
+    let asks = |name: &str, session: &str| {
+        scene.cluster.apply(&deployment(&scene.prod, name, 1)).expect("a Deployment");
+        let headers = [("Authorization", token.as_str()), ("Kubectl-Session", session)];
+        let target = format!("{apps}/{name}?timeout=1s");
+        let answer = http::request(url, &ca, "DELETE", &target, &headers, b"").expect("an answer");
+        assert_eq!(answer.status, 429, "{}", answer.text());
+        scene.pending(&scene.prod, name)["id"].as_str().expect("an id").to_owned()
+    };
+    let state = |id: &str| {
+        scene.shield.cli_json(&scene.reviewer, &["show", id])["state"].as_str().map(str::to_owned)
+    };
+    let is = |ids: &[&String], want: &str| ids.iter().all(|id| state(id).as_deref() == Some(want));
+    // What `show` says to approve them all with.
+    let of_all = |id: &str| {
+        let (_, page) = says(&scene, &["show", id]);
+        let digest = page.split("--all-of").nth(1).and_then(|it| it.split("--digest ").nth(1));
+        let digest =
+            digest.and_then(|it| it.split_whitespace().next()).expect("a digest").to_owned();
+        (page, digest)
+    };
+
+    let [one, two] = ["one", "two"].map(|name| asks(name, "first"));
+    let alone = asks("alone", "second");
+    let (page, digest) = of_all(&one);
+    assert!(page.contains("2 requests of this command wait:") && page.contains(&two), "{page}");
+    assert!(!page.contains(&alone), "{page}");
+    // One more has come since.
+    let three = asks("three", "first");
+    let (code, text) = says(&scene, &["approve", "--all-of", &one, "--digest", &digest]);
+    assert_eq!(code, Some(6), "{text}");
+    assert!(text.contains("has changed since it was shown"), "{text}");
+    assert!(is(&[&one, &two, &three], "pending"));
+    let (_, digest) = of_all(&two);
+    let (code, text) = says(&scene, &["approve", "--all-of", &two, "--digest", &digest]);
+    assert_eq!(code, Some(10), "their agent has gone: {text}");
+    assert!(is(&[&one, &two, &three], "approved"), "{text}");
+    assert!(is(&[&alone], "pending"), "another session");
+
+    // By their ids, each with what was reviewed of it.
+    let [four, five] = ["four", "five"].map(|name| asks(name, "third"));
+    let [seen_four, seen_five] = [&four, &five].map(|id| format!("{id}@{}", digest_of(&scene, id)));
+    let (code, text) = says(&scene, &["approve", &four, &five, "--digest", "x"]);
+    assert_eq!(code, Some(2), "{text}");
+    let stale = format!("{alone}@0");
+    let (code, text) = says(&scene, &["approve", &seen_four, &stale, &seen_five]);
+    assert_eq!(code, Some(6), "the worst of them: {text}");
+    assert!(is(&[&four, &five], "approved"), "{text}");
+    assert!(is(&[&alone], "pending"), "{text}");
+
+    let six = asks("six", "second");
+    let (code, text) = says(&scene, &["deny", "--all-of", &alone, "--reason", "not these"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(is(&[&alone, &six], "denied"), "{text}");
 }

@@ -370,6 +370,26 @@ fn who_acts_as_an_agent_loses_the_approval() {
     assert_eq!(stage.runs("delete"), 0);
     assert_eq!(stage.approves(&people[1], &id).0, Some(0));
     assert!(ended(delete).0);
+
+    // Who may clear is said by a right of its own, and whoever was cleared reviews as before.
+    let verbs = ["get", "list", "clear"];
+    let chief = stage.scene.cluster.reviewer_with("quorum-agent-chief", &verbs);
+    let (_, seen) = stage.says(&chief, &["agents", "seen"]);
+    assert!(seen.contains("quorum-eve") && seen.contains("nodes"), "{seen}");
+    let (code, text) = stage.says(&people[0], &["agents", "clear", "quorum-eve"]);
+    assert_eq!(code, Some(4), "{text}");
+    let agent = stage.scene.agent.username.clone();
+    let (code, text) = stage.says(&chief, &["agents", "clear", &agent]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("can never be cleared"), "{text}");
+    let (code, text) = stage.says(&eve, &["agents", "clear", "quorum-eve"]);
+    assert_eq!(code, Some(4), "nobody clears themselves: {text}");
+    let reason = ["agents", "clear", "quorum-eve", "--reason", "typed the wrong address"];
+    let (code, text) = stage.says(&chief, &reason);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(stage.says(&eve, &["holds"]).0, Some(0));
+    let (_, calls) = stage.says(&chief, &["timeline", "--verb", "clear", "-o", "json"]);
+    assert!(calls.contains("quorum-agent-chief cleared it: typed the wrong address"), "{calls}");
 }
 
 #[test]
@@ -398,8 +418,8 @@ fn an_approval_that_was_not_used_yet_is_lost_too() {
     assert_eq!(stage.runs("delete"), 1);
 }
 
-/// A reviewer sends a write with their own certificate at the agents' door: refused there, for want of
-/// rights, and recorded.
+/// A reviewer sends calls with their own certificate at the agents' door. One that is refused for want of
+/// rights is a mistake; one that policy lets pass, holds or denies is an agent's.
 fn acts_as_an_agent(stage: &Stage, name: &str, kubeconfig: &Path) {
     let agent = Agent {
         username: name.to_owned(),
@@ -410,6 +430,15 @@ fn acts_as_an_agent(stage: &Stage, name: &str, kubeconfig: &Path) {
     let mut command = stage.scene.cluster.kubectl_as(&through);
     command.args(["-n", &stage.scene.prod, "create", "configmap", "c"]);
     assert!(!command.output().expect("kubectl").status.success());
+    let mut command = stage.scene.cluster.kubectl_as(&through);
+    command.args(["-n", &stage.scene.prod, "get", "pods"]);
+    assert!(!command.output().expect("kubectl").status.success());
+    stage.scene.lets_a_later_write_pass();
+    let (code, text) = stage.says(kubeconfig, &["holds"]);
+    assert_eq!(code, Some(0), "a slip of the server bars nobody: {text}");
+    let mut command = stage.scene.cluster.kubectl_as(&through);
+    command.args(["get", "--raw", "/api/v1/nodes/n1/proxy/logs/"]);
+    assert!(!command.output().expect("kubectl").status.success(), "policy denies it");
     wait_until(TIME_MAX, "it is seen as an agent", || {
         let said = stage.says(kubeconfig, &["holds"]).1;
         said.contains("can never review").then_some(())

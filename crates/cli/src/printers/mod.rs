@@ -11,7 +11,7 @@ mod timeline;
 mod wrap;
 
 pub(crate) use cells::{age, describe_request, short_user, table};
-pub(crate) use freezes::freezes;
+pub(crate) use freezes::{agents, freezes};
 pub(crate) use hold::{hold, standing};
 pub(crate) use joined::joined;
 pub(crate) use namespaces::namespaces;

@@ -52,10 +52,10 @@ fn next_position(connection: &Connection) -> Result<i64, StoreError> {
 /// Each user once: most of a batch is one agent's.
 fn saw_agents(connection: &Connection, entries: &[Entry]) -> Result<(), StoreError> {
     let mut agents = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.request.is_some()) {
+    for entry in entries {
         // Nobody has authenticated as the one whom the API server takes everybody for.
-        if let Some(user) = entry.user.as_ref().filter(|it| it.username != ANONYMOUS) {
-            agents.entry(user.username.as_str()).or_insert(entry.time);
+        if let Some(username) = entry.agent().filter(|it| *it != ANONYMOUS) {
+            agents.entry(username).or_insert(entry.time);
         }
     }
     for (username, first_seen) in agents {

@@ -201,6 +201,23 @@ impl Ledger for Sqlite {
     fn agents(&self) -> Task<'_, Result<Vec<String>, StoreError>> {
         self.read(read::agents)
     }
+
+    fn clear_agent(
+        &self,
+        username: &str,
+        entries: Vec<Entry>,
+    ) -> Task<'_, Result<bool, StoreError>> {
+        let username = username.to_owned();
+        self.write(0, move |connection| {
+            let deleted = connection
+                .execute("DELETE FROM agents WHERE username = ?1", [&username])
+                .map_err(|error| unavailable(&error))?;
+            if deleted == 0 {
+                return Ok(false);
+            }
+            entries::append(connection, &entries).map(|_| true)
+        })
+    }
 }
 
 /// Who waits on a hold until it is taken by whoever asked to: a commit that fails, or a caller that has

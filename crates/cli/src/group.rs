@@ -1,0 +1,77 @@
+//! Holds that are decided together: those of one command.
+
+use anyhow::Result;
+use api::body::{HoldDetail, HoldSummary, List};
+use sha2::{Digest, Sha256};
+
+use crate::{client::Client, holds::fetch, program, sentences::sentence, urls::query};
+
+/// What waits of the command that a hold is of, in the order in which it was asked: one agent's requests of
+/// one kubectl session. That a request is of a session is the agent's own word, so it groups what is shown
+/// and decides nothing.
+pub(crate) async fn of_command(client: &Client, hold: HoldDetail) -> Result<Vec<HoldDetail>> {
+    let session = hold.summary.request.kubectl_session.clone();
+    if session.is_empty() {
+        return Ok(vec![hold]);
+    }
+    let user = Some(hold.summary.user.username.clone());
+    let query = query(&[("state", Some("pending".to_owned())), ("user", user)]);
+    let mut rows: Vec<HoldSummary> =
+        client.get::<List<HoldSummary>>(&format!("/v1/holds{query}")).await?.items;
+    rows.retain(|it| it.request.kubectl_session == session);
+    rows.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    let mut holds = Vec::new();
+    for row in rows {
+        holds.push(fetch(client, &row.id).await?);
+    }
+    Ok(holds)
+}
+
+/// Digest of all that is shown of them: another hold, or other content of one, is another digest.
+pub(crate) fn digest(holds: &[HoldDetail]) -> String {
+    let rows = holds.iter().map(|it| format!("{} {}\n", it.summary.id, it.preview.digest));
+    let digest = Sha256::digest(rows.collect::<String>());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How to decide on all of a command, where more of it waits than one hold.
+pub(crate) fn foot(id: &str, holds: &[HoldDetail]) -> String {
+    if holds.len() < 2 {
+        return String::new();
+    }
+    let (program, count, digest) = (program::name(), holds.len(), digest(holds));
+    let rows: String = holds.iter().map(|it| format!("\n  {}", row(it))).collect();
+    format!(
+        "\n{count} requests of this command wait:{rows}\n\n  \
+         {program} approve --all-of {id} --digest {digest} --reason '…'\n  \
+         {program} deny --all-of {id} --reason '…'"
+    )
+}
+
+/// One hold in a line.
+pub(crate) fn row(hold: &HoldDetail) -> String {
+    let id = text::Escaped::line(&hold.summary.id);
+    format!("{id}  {}", sentence(&hold.summary, Some(&hold.preview)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printers::tests::detail;
+
+    #[test]
+    fn a_digest_is_of_every_row_as_it_is_shown() {
+        let (one, mut other) = (detail(), detail());
+        other.summary.id = "k2mq7xzw".into();
+        let both = digest(&[one.clone(), other.clone()]);
+        assert_eq!(both.len(), 64);
+        assert_ne!(both, digest(std::slice::from_ref(&one)));
+        other.preview.digest = "6".into();
+        assert_ne!(both, digest(&[one.clone(), other.clone()]));
+        assert_eq!(foot("k3mq7xzw", std::slice::from_ref(&one)), "");
+        let foot = foot("k3mq7xzw", &[one, other]);
+        assert!(foot.contains("2 requests of this command wait:"), "{foot}");
+        assert!(foot.contains("k2mq7xzw  ServiceAccount agents/triage wants"), "{foot}");
+        assert!(foot.contains("approve --all-of k3mq7xzw --digest"), "{foot}");
+    }
+}
