@@ -509,7 +509,10 @@ fn each_right_of_its_own_is_used_and_missed() {
     assert!(!complete.log().contains("lacks a right"), "{}", complete.log());
     for used in &USED {
         let what = format!("{} {}", used.verb, used.resource);
-        assert!((used.works)(&scene, &complete), "{what}: does not work with all rights");
+        // A read that a busy machine leaves without an answer is asked again.
+        wait_until(Duration::from_secs(60), &format!("{what} works with all rights"), || {
+            (used.works)(&scene, &complete).then_some(())
+        });
     }
     drop(complete);
     for used in &USED {
