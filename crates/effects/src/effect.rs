@@ -39,6 +39,24 @@ impl Effect {
             _ => None,
         }
     }
+
+    /// Whether its agent takes back its own last step by it.
+    pub fn undoes(&self) -> bool {
+        match &self.about {
+            About::Count(count) => count.undoes,
+            About::Parts(parts) => parts.undoes,
+            _ => false,
+        }
+    }
+
+    /// Its agent takes back its own last step by it.
+    pub fn set_undoes(&mut self) {
+        match &mut self.about {
+            About::Count(count) => count.undoes = true,
+            About::Parts(parts) => parts.undoes = true,
+            _ => {}
+        }
+    }
 }
 
 /// One differing path of an object (absent: `None`).

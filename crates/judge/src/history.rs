@@ -7,8 +7,7 @@ use effects::{
     About, Effect, EffectKind, ObjectRef,
     about::{Before, Counted, Step, Steps},
 };
-use jiff::Timestamp;
-use ledger::{Action, Call, Filter, HoldEvent};
+use ledger::{Action, Call, HoldEvent};
 
 use crate::remembered::Remembered;
 
@@ -80,15 +79,7 @@ async fn steps(
     object: &ObjectRef,
     counted: Counted,
 ) -> Result<Option<Vec<PastStep>>, ledger::StoreError> {
-    let calls = remembered.all_calls(Filter {
-        namespace: Some(object.namespace.clone()),
-        resource: Some(object.resource.clone()),
-        name: Some(object.name.clone()),
-        since: Timestamp::now().checked_sub(WINDOW).ok(),
-        writes_only: true,
-        ..Filter::default()
-    });
-    let Some(calls) = calls.await? else { return Ok(None) };
+    let Some(calls) = remembered.writes_to(object, WINDOW).await? else { return Ok(None) };
     let steps = calls.iter().rev().filter_map(|it| step(it, summed, object, counted));
     Ok(Some(steps.collect()))
 }
@@ -149,6 +140,7 @@ fn baseline(summed: Summed, steps: &[PastStep], now: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use effects::about::Count;
+    use jiff::Timestamp;
     use ledger::{Entry, HoldRecord, Outcome, ResponseRecord, Stage};
 
     use super::*;

@@ -265,7 +265,8 @@ impl Judge {
         own::tell_apart(&self.remembered, write, seen.live.as_ref(), &mut effects).await;
         release::weigh(&self.view, &self.remembered, write, &seen, &mut effects).await;
         left::mark_own(&self.view, &self.remembered, write, &seen, &mut effects).await;
-        undo::mark(&self.remembered, &self.redactor, write, &seen, &mut effects).await;
+        let found = left::found(&self.redactor, write, &seen);
+        undo::mark(&self.remembered, write, found.as_ref(), &mut effects).await;
         let (verdict, moment, reservation) =
             self.decide(&pack, write, is_write, &effects, Some(&seen)).await?;
         // Held or denied, it is not sent, and others need not count it.
@@ -275,7 +276,6 @@ impl Judge {
         let seen_at = needs_preview.then_some(&mut seen);
         let facts = Some(self.facts.made_from(write, is_stored, &moment, seen_at));
         tokio::task::yield_now().await;
-        let found = left::object_found(&self.redactor, write, seen.object(write));
         let preview = self.shown(write, &effects, seen, (&verdict, count_time)).await;
         let policy = pack.digest().to_owned();
         let judgement = Judgement { effects, preview, verdict, found, reservation, facts, policy };
@@ -349,7 +349,8 @@ impl Judge {
         Ok((verdict, Moment { at: now, window }, reservation))
     }
 
-    /// What the reviewer sees; what goes with the write is counted for those who are asked.
+    /// What the reviewer sees; what goes with the write, and what it asks for, is worked out where somebody is
+    /// asked.
     async fn shown(
         &self,
         write: &Write,
@@ -357,14 +358,13 @@ impl Judge {
         seen: Seen,
         (verdict, count_time): (&PolicyDecision, Duration),
     ) -> Preview {
-        let impact = match verdict.decision() {
-            Decision::Hold => {
-                let live = seen.live.as_ref();
-                impact::goes_with(&self.view, count_time, write, effects, live).await
-            }
-            Decision::Allow | Decision::Deny => Impact::default(),
-        };
-        shown::preview(&self.redactor, write, effects, seen, impact)
+        if verdict.decision() != Decision::Hold {
+            return shown::preview(&self.redactor, effects, seen, Impact::default());
+        }
+        let live = seen.live.as_ref();
+        let impact = impact::goes_with(&self.view, count_time, write, effects, live).await;
+        let asked = shown::asked(&self.redactor, write, effects, &seen.changes);
+        Preview { asked, ..shown::preview(&self.redactor, effects, seen, impact) }
     }
 
     /// Counts a write that is sent now, for rules that count.

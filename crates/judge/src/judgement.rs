@@ -2,11 +2,11 @@
 
 use effects::{Effect, EffectKind};
 use hold::Preview;
-use ledger::{Action, DecisionRecord, EffectRecord, FactsRecord, ObjectState, ShadowRecord};
+use ledger::{Action, DecisionRecord, EffectRecord, FactsRecord, ShadowRecord};
 use policy::{Decision, PolicyDecision};
 use upstream::ProbeAnswer;
 
-use crate::reservation::Reservation;
+use crate::{left::Found, reservation::Reservation};
 
 /// What came of judging.
 pub enum Judged {
@@ -24,8 +24,8 @@ pub struct Judgement {
     pub preview: Preview,
     /// What policy says.
     pub verdict: PolicyDecision,
-    /// The object as it was found, where anybody asks later whether it is as its agent left it.
-    pub found: Option<ObjectState>,
+    /// The object as its preview saw it, where anybody asks later how it was left.
+    pub found: Option<Found>,
     /// Its place among what rules count, where it may be sent at once.
     pub(crate) reservation: Option<Reservation>,
     /// What it was made from, until it is recorded.

@@ -14,7 +14,7 @@ use hold::UNCOUNTED;
 use jiff::Timestamp;
 use ledger::{Call, Filter, Identity, ObjectRecord, ObjectState, StoreError};
 use payload::{ObjectIdentity, Redactor};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{call::Write, impact, remembered::Remembered, seen::Seen, view::ClusterView};
 
@@ -131,25 +131,45 @@ async fn read_as_left(
     is_it(object)
 }
 
-/// The object that a write found, where anybody asks later how it was left.
-pub(crate) fn object_found(
-    redactor: &Redactor,
-    write: &Write,
-    live: Option<&Value>,
-) -> Option<ObjectState> {
-    let live = live.filter(|_| leaves_object(write))?;
-    state(redactor, live)
+/// The object of a write as its preview saw it, before and after.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub(crate) now: ObjectState,
+    pub(crate) then: ObjectState,
 }
 
-/// The state of an object that is or would be; `None` of what names neither its uid nor its version.
-pub(crate) fn state(redactor: &Redactor, object: &Value) -> Option<ObjectState> {
-    record(redactor, object.clone()).map(|it| it.left)
+impl Found {
+    /// The record of what a write left, with what it found. That is known only where it left what its preview
+    /// said: otherwise somebody else has written between the two, and would be taken for its agent.
+    pub fn before(self, left: ObjectRecord) -> ObjectRecord {
+        let found = is_equal(&self.then, &left.left).then_some(self.now);
+        ObjectRecord { found, ..left }
+    }
+}
+
+/// The object of a write, where anybody asks later how it was left. Of a `/scale`, the workload with its
+/// count.
+pub(crate) fn found(redactor: &Redactor, write: &Write, seen: &Seen) -> Option<Found> {
+    if !leaves_object(write) {
+        return None;
+    }
+    let (now, mut then) = (seen.object(write)?.clone(), seen.new.clone()?);
+    if write.attributes().subresource == "scale" {
+        let count = then.pointer("/spec/replicas")?.clone();
+        then.clone_from(&now);
+        let replaced = std::mem::replace(then.pointer_mut("/spec/replicas")?, count);
+        let is_changed = then.pointer("/spec/replicas") != Some(&replaced);
+        if let Some(generation) = then.pointer_mut("/metadata/generation") {
+            *generation = Value::from(generation.as_i64()? + i64::from(is_changed));
+        }
+    }
+    let state = |object: Value| record(redactor, object).map(|it| it.left);
+    Some(Found { now: state(now)?, then: state(then)? })
 }
 
 fn record(redactor: &Redactor, mut object: Value) -> Option<ObjectRecord> {
-    let own = |path: &str| text(&object, path).map(str::to_owned);
-    let (uid, resource_version) = own("/metadata/uid").zip(own("/metadata/resourceVersion"))?;
-    let writers = Value::from(writers(&object));
+    let ObjectIdentity { uid, resource_version, .. } = identity(&object)?;
+    let writers = json!({"writers": writers(&object), "generation": generation(&object)});
     remove_what_controllers_write(&mut object);
     let [digest, writers] =
         [object, writers].map(|it| redactor.digest(effects::canonical(&it).as_bytes()));
@@ -165,6 +185,14 @@ fn writers(object: &Value) -> Vec<&str> {
     let names = whole.filter_map(|it| text(it, "/manager"));
     let names: BTreeSet<&str> = names.filter(|it| !CONTROLLERS.contains(it)).collect();
     names.into_iter().collect()
+}
+
+/// How often somebody has changed what is wanted of the object, where Kubernetes counts that: values that
+/// were changed and changed back are not as they were left. A scheduler's choice counts too, so a pod has
+/// none here.
+fn generation(object: &Value) -> Option<i64> {
+    let is_pod = text(object, "/kind") == Some("Pod");
+    object.pointer("/metadata/generation").filter(|_| !is_pod)?.as_i64()
 }
 
 /// Takes out what differs after any write, and what only reports.
@@ -267,9 +295,14 @@ fn is_untouched<'a>(mut writes: impl Iterator<Item = &'a ObjectRecord>, now: &Ob
 }
 
 pub(crate) fn is_same(one: &ObjectState, other: &ObjectState) -> bool {
+    one.resource_version == other.resource_version || is_equal(one, other)
+}
+
+/// Whether two states are known to be of the same values by the same writers, with no change in between that
+/// Kubernetes counts.
+fn is_equal(one: &ObjectState, other: &ObjectState) -> bool {
     let is_read = !one.digest.is_empty();
-    let is_equal = (&one.digest, &one.writers) == (&other.digest, &other.writers);
-    one.resource_version == other.resource_version || (is_read && is_equal)
+    is_read && (&one.digest, &one.writers) == (&other.digest, &other.writers)
 }
 
 /// The writes of this agent that left the object, by its uid, the first first; `None` where it was not this
@@ -367,8 +400,6 @@ fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -398,7 +429,7 @@ mod tests {
         let table = [
             (with("/status", json!({"replicas": 1})), true),
             (with("/metadata/resourceVersion", json!("9")), true),
-            (with("/metadata/generation", json!(2)), true),
+            (with("/metadata/generation", json!(2)), false),
             (with("/metadata/managedFields", json!([{}])), true),
             (managed(&[("kube-controller-manager", ""), ("kubelet", "status")]), true),
             (managed(&[("argocd", "")]), false),

@@ -52,7 +52,7 @@ pub use deletes::options as delete_options;
 pub use facts::{Basis, FactsKeeper, FactsRef};
 pub use judge::{Judge, JudgeError, Settings};
 pub use judgement::{Judged, Judgement};
-pub use left::{LEFT_BYTES_MAX, leaves_object, object_left};
+pub use left::{Found, LEFT_BYTES_MAX, leaves_object, object_left};
 pub use refusal::Refusal;
 pub use remembered::Remembered;
 pub use silence::Silence;

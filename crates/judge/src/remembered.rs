@@ -1,7 +1,9 @@
 //! What is remembered of earlier calls: for a time, what decides; in the ledger, what is older.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use effects::ObjectRef;
+use jiff::Timestamp;
 use ledger::{Call, Filter, Ledger, StoreError};
 use memory::Memory;
 
@@ -20,6 +22,28 @@ impl Remembered {
     /// What these two know.
     pub fn new(recent: Arc<dyn Memory>, ledger: Arc<dyn Ledger>) -> Self {
         Self { recent, ledger }
+    }
+
+    /// Every write to an object within this time, by whomever, also refused ones; `None` as of
+    /// [`Remembered::all_calls`].
+    ///
+    /// # Errors
+    /// [`StoreError`] where the ledger cannot be read.
+    pub(crate) async fn writes_to(
+        &self,
+        object: &ObjectRef,
+        within: Duration,
+    ) -> Result<Option<Vec<Call>>, StoreError> {
+        let calls = self.all_calls(Filter {
+            namespace: Some(object.namespace.clone()),
+            resource: Some(object.resource.clone()),
+            name: Some(object.name.clone()),
+            // Without a moment before it, nothing is too old.
+            since: Timestamp::now().checked_sub(within).ok(),
+            writes_only: true,
+            ..Filter::default()
+        });
+        calls.await
     }
 
     /// Every call of the ledger that matches, newest first; `None` where there are more than are read.

@@ -1,6 +1,8 @@
 //! What a reviewer is shown of a write, and the digest that an approval binds to.
 
-use effects::Effect;
+use std::collections::BTreeSet;
+
+use effects::{Change, Effect};
 use hold::Preview;
 use payload::Redactor;
 use serde_json::Value;
@@ -15,7 +17,6 @@ use crate::{
 /// The preview of what was seen, and of what goes with it.
 pub(crate) fn preview(
     redactor: &Redactor,
-    write: &Write,
     effects: &[Effect],
     seen: Seen,
     impact: Impact,
@@ -32,8 +33,6 @@ pub(crate) fn preview(
         input.extend_from_slice(target.uid.as_bytes());
         input.push(0);
     }
-    let asked = effects::asked(effects, &seen.changes, &words(write));
-    let asked = asked.iter().map(|it| redactor.digest(it.as_bytes())).collect();
     let Differences { changes, cut } = differences(seen.changes, effects);
     let mut notes = seen.notes;
     notes.extend(impact.notes);
@@ -41,7 +40,6 @@ pub(crate) fn preview(
         uid,
         resource_version,
         effects: effects.iter().map(Into::into).collect(),
-        asked,
         changes,
         targets: seen.targets,
         goes_with: impact.goes_with,
@@ -50,6 +48,17 @@ pub(crate) fn preview(
         ..Preview::default()
     };
     preview.sealed(redactor, redactor.digest(&input), impact.bound)
+}
+
+/// What a write asks for, point by point: a keyed digest of each.
+pub(crate) fn asked(
+    redactor: &Redactor,
+    write: &Write,
+    effects: &[Effect],
+    changes: &[Change],
+) -> BTreeSet<String> {
+    let points = effects::asked(effects, changes, &words(write));
+    points.iter().map(|it| redactor.digest(it.as_bytes())).collect()
 }
 
 /// What a write says itself: the command that it runs, or its body, however that is written down.

@@ -5,21 +5,18 @@
 //! nobody has written since and the object becomes what that one found. Neither an image nor requests or
 //! limits are put back unasked, nor what is put back once taken away again: a person looks at those.
 
-use std::time::Duration;
+use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
 
 use effects::{
     About, Effect, EffectKind,
     about::{OldNew, Part, Taint},
 };
-use jiff::Timestamp;
-use ledger::{Call, Filter, Identity, ObjectState, StoreError};
-use payload::Redactor;
+use ledger::{Call, Identity, ObjectState, RequestRecord, StoreError};
 
 use crate::{
     call::Write,
-    left::{self, leaves_object},
+    left::{self, Found},
     remembered::Remembered,
-    seen::Seen,
 };
 
 /// What is older than this is no step that is taken back.
@@ -28,31 +25,31 @@ const UNDO_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// Marks what undoes the agent's own last step.
 pub(crate) async fn mark(
     remembered: &Remembered,
-    redactor: &Redactor,
     write: &Write,
-    seen: &Seen,
+    found: Option<&Found>,
     effects: &mut [Effect],
 ) {
-    let is_update = matches!(write.attributes().verb.as_str(), "update" | "patch");
-    if !is_update || !leaves_object(write) || !effects.iter().any(may_be_undone) {
-        return;
-    }
-    let Some([now, then]) = states(redactor, write, seen) else { return };
-    match last_step(remembered, write).await {
-        Ok(Some(step)) if undoes(write, &step, &now, &then) => {}
-        Ok(_) => return,
+    let Some(found) = found.filter(|_| effects.iter().any(may_be_undone)) else { return };
+    let steps = match last_steps(remembered, write).await {
+        Ok(steps) => steps.unwrap_or_default(),
         Err(error) => {
             tracing::warn!(%error, "the ledger cannot tell what the agent did last");
             return;
         }
+    };
+    if !steps.first().is_some_and(|last| undoes(write, last, found)) {
+        return;
     }
-    for effect in effects.iter_mut().filter(|it| may_be_undone(it)) {
-        match &mut effect.about {
-            About::Count(count) => count.undoes = true,
-            About::Parts(parts) => parts.undoes = true,
-            _ => {}
-        }
-    }
+    // There and back again is no way to do something twice.
+    let undone: BTreeSet<EffectKind> = steps.iter().flat_map(undone).collect();
+    let is_first = |it: &&mut Effect| may_be_undone(it) && !undone.contains(&it.kind);
+    effects.iter_mut().filter(is_first).for_each(Effect::set_undoes);
+}
+
+/// What a step took back.
+fn undone(step: &Call) -> impl Iterator<Item = EffectKind> {
+    let effects = step.effects.iter().filter_map(|it| it.effect().ok());
+    effects.filter(Effect::undoes).map(|it| it.kind)
 }
 
 /// Whether to put it back only brings what was there before: not to nothing, nor to a taint that sends pods
@@ -75,55 +72,34 @@ fn only_goes(part: &Part) -> bool {
     new.iter().all(|it: &Taint| old.contains(it))
 }
 
-/// The object as it is and as it would be. Of a `/scale`, the workload with that count.
-fn states(redactor: &Redactor, write: &Write, seen: &Seen) -> Option<[ObjectState; 2]> {
-    let (now, mut then) = (seen.object(write)?, seen.new.clone()?);
-    if write.attributes().subresource == "scale" {
-        let count = then.pointer("/spec/replicas")?.clone();
-        then = now.clone();
-        *then.pointer_mut("/spec/replicas")? = count;
-    }
-    Some([left::state(redactor, now)?, left::state(redactor, &then)?])
-}
-
-fn undoes(write: &Write, step: &Call, now: &ObjectState, then: &ObjectState) -> bool {
+fn undoes(write: &Write, step: &Call, found: &Found) -> bool {
     let agent = Identity::from(&write.user);
     let is_own = |user: &Identity| (&user.username, &user.uid) == (&agent.username, &agent.uid);
-    // There and back again is no way to do something twice.
-    let is_undo = step.effects.iter().filter_map(|it| it.effect().ok()).any(|it| match it.about {
-        About::Count(count) => count.undoes,
-        About::Parts(parts) => parts.undoes,
-        _ => false,
-    });
     let Some(object) = left::object_of(step) else { return false };
-    let Some(found) = &object.found else { return false };
+    // Its own name stays among the writers.
+    let is_back = |before: &ObjectState| before.digest == found.then.digest;
     step.user.as_ref().is_some_and(is_own)
-        && !is_undo
-        && left::is_same(&object.left, now)
-        && !found.digest.is_empty()
-        && found.digest == then.digest
+        && undone(step).next().is_none()
+        && left::is_same(&object.left, &found.now)
+        && object.found.as_ref().is_some_and(is_back)
 }
 
-/// The last write to the object that may have run, by whomever; `None` where there is none or too many to
-/// tell.
-async fn last_step(remembered: &Remembered, write: &Write) -> Result<Option<Call>, StoreError> {
-    let a = write.attributes();
-    let calls = remembered.all_calls(Filter {
-        // Of what is in none, no namespace is stored.
-        namespace: Some(a.namespace.clone()).filter(|it| !it.is_empty()),
-        resource: Some(a.resource.clone()),
-        name: Some(a.name.clone()),
-        since: Timestamp::now().checked_sub(UNDO_TIME_MAX).ok(),
-        writes_only: true,
-        ..Filter::default()
-    });
-    let Some(mut calls) = calls.await? else { return Ok(None) };
-    calls.retain(|call| {
-        let is_it = call.request.as_ref().is_some_and(|it| {
-            (&it.api_group, &it.namespace) == (&a.api_group, &a.namespace) && !it.dry_run
+/// The writes to the object that may have run lately, by whomever, the last first; `None` where there are too
+/// many to tell.
+async fn last_steps(
+    remembered: &Remembered,
+    write: &Write,
+) -> Result<Option<Vec<Call>>, StoreError> {
+    let object = effects::object_of(write.attributes());
+    let calls = remembered.writes_to(&object, UNDO_TIME_MAX).await?;
+    Ok(calls.map(|mut calls| {
+        calls.retain(|call| {
+            let is_it = |it: &RequestRecord| it.api_group == object.api_group && !it.dry_run;
+            let is_refused = call.response.as_ref().is_some_and(|it| it.code >= 300);
+            let is_this = call.audit_id == write.call.audit_id.as_str();
+            call.request.as_ref().is_some_and(is_it) && !is_this && !is_refused
         });
-        let is_refused = call.response.as_ref().is_some_and(|it| it.code >= 300);
-        is_it && call.audit_id != write.call.audit_id.as_str() && !is_refused
-    });
-    Ok(calls.into_iter().max_by_key(|call| call.time))
+        calls.sort_by_key(|call| Reverse(call.time));
+        calls
+    }))
 }

@@ -509,7 +509,7 @@ pub struct ObjectState {
     /// missing where it was not read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
-    /// One of who they are.
+    /// One of who they are, and of how often what is wanted has changed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub writers: String,
 }

@@ -148,7 +148,7 @@ pub fn began(audit_id: &str) -> Option<Timestamp> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filter {
     /// Namespace of the request (or, for `namespaces`, its name); what is about every namespace at once
-    /// is about this one.
+    /// is about this one. Empty: what is in no namespace.
     pub namespace: Option<String>,
     /// Plural resource.
     pub resource: Option<String>,

@@ -93,12 +93,12 @@ pub(crate) fn effect_json(effect: &Effect, in_words: bool) -> Json {
     if in_words {
         set("words", effects::describe(effect).into());
     }
+    if effect.undoes() {
+        set("undoes", true.into());
+    }
     match &effect.about {
         About::Count(count) => {
             set("counted", count.counted.as_str().into());
-            if count.undoes {
-                set("undoes", true.into());
-            }
             if let Some((old, new)) = count.sizes() {
                 set("old", old.into());
                 set("new", new.into());
@@ -110,9 +110,6 @@ pub(crate) fn effect_json(effect: &Effect, in_words: bool) -> Json {
                 // What is not named may be anybody's.
                 let foreign = parts.more > 0 || parts.parts.iter().any(is_foreign);
                 set("foreign", foreign.into());
-            }
-            if parts.undoes {
-                set("undoes", true.into());
             }
             of_parts(parts, &mut set);
         }

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use attributes::User;
 use hold::HoldId;
-use judge::{Basis, Call, Write, elapsed_micros};
+use judge::{Basis, Call, Found, Write, elapsed_micros};
 use ledger::{
-    DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord, ObjectState, Outcome,
-    RequestRecord, ResponseRecord, Stage,
+    DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord, Outcome, RequestRecord,
+    ResponseRecord, Stage,
 };
 use parking_lot::Mutex;
 use payload::Redactor;
@@ -34,8 +34,8 @@ struct Open {
     hold: Option<HoldId>,
     /// Its bytes may have left.
     is_sent: bool,
-    /// The object as it found it.
-    found: Option<ObjectState>,
+    /// The object as its preview saw it.
+    found: Option<Found>,
     /// The object as it left it.
     object: Option<ObjectRecord>,
 }
@@ -113,15 +113,19 @@ impl WriteRecord {
         self.update(|open| open.is_sent = is_sent);
     }
 
-    /// It will be sent, and the object was like this when it was judged.
-    pub(crate) fn found(&self, object: Option<ObjectState>) {
+    /// It will be sent, and this is what its preview saw.
+    pub(crate) fn found(&self, object: Option<Found>) {
         self.update(|open| open.found = object);
     }
 
     /// The answer shows the object that it left.
     pub(crate) fn left(&self, object: Option<ObjectRecord>) {
         self.update(|open| {
-            open.object = object.map(|it| ObjectRecord { found: open.found.take(), ..it });
+            let found = open.found.take();
+            open.object = object.map(|left| match found {
+                Some(found) => found.before(left),
+                None => left,
+            });
         });
     }
 

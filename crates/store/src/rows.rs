@@ -9,7 +9,7 @@ use hold::{
     Approval, ChangeRecord, Demand, Denial, Freeze, GoesWith, Hold, HoldId, Preview, Quorum, Shown,
     State, Summary, Target,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ledger::{EffectRecord, Identity, RequestRecord, StoreError};
 use policy::Severity;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
@@ -132,9 +132,15 @@ pub(crate) struct DenialRow {
     #[serde(default)]
     reason: String,
     at: Timestamp,
+    /// Missing in older rows, whose denials bound for ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    lifted: bool,
 }
+
+/// How long a denial bound before that was stored.
+const OLDER_DENIAL_TIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// As it is stored now, or as it was when one approval was always enough.
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApprovalRow>, D::Error> {
@@ -339,6 +345,7 @@ impl From<&State> for StateRow {
                     reason: denial.reason().to_owned(),
                     at: denial.at(),
                     until: denial.until(),
+                    lifted: denial.until().is_none(),
                 },
             },
             State::Expired { at, .. } => Self::Expired { at, approvals },
@@ -359,8 +366,10 @@ impl From<StateRow> for State {
                 Self::Approved { approvals: approvals(rows), until }
             }
             StateRow::Denied { denial: it } => {
-                let denial = Denial::new(it.reviewer, it.reason, it.at, it.at).binding(it.until);
-                Self::Denied { denial }
+                let then = || it.at.saturating_add(OLDER_DENIAL_TIME).unwrap_or(Timestamp::MAX);
+                let until = it.until.unwrap_or_else(then);
+                let denial = Denial::new(it.reviewer, it.reason, it.at, until);
+                Self::Denied { denial: if it.lifted { denial.binding(None) } else { denial } }
             }
             StateRow::Expired { at, approvals: rows } => {
                 Self::Expired { at, approvals: approvals(rows) }

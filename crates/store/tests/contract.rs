@@ -3,7 +3,11 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use effects::{NamespaceClass, ObjectRef};
 use futures_util::StreamExt;
@@ -252,6 +256,25 @@ async fn bounds_an_agent_and_remembers_denials() {
             Inserted::New,
             "{name}: it was lifted"
         );
+    }
+}
+
+#[tokio::test]
+async fn no_namespace_is_one_to_look_for() {
+    for (name, stores, _dir) in every() {
+        let held =
+            Entry { request: None, stage: Stage::Held, ..entry("prod", "prod", "delete", "a") };
+        let mut node = read(1, "a");
+        node.request.as_mut().expect("a request").namespace.clear();
+        let id = node.audit_id.clone();
+        let all =
+            vec![entry("prod", "prod", "delete", "a"), held, entry("none", "", "patch", "a"), node];
+        stores.ledger.append(all).await.expect("appended");
+        stores.ledger.append(vec![read(2, "a")]).await.expect("appended");
+        let filter = Filter { namespace: Some(String::new()), ..Filter::default() };
+        let found = stores.ledger.calls(filter).await.expect("calls").items;
+        let found: BTreeSet<&str> = found.iter().map(|it| it.audit_id.as_str()).collect();
+        assert_eq!(found, BTreeSet::from(["none", id.as_str()]), "{name}");
     }
 }
 

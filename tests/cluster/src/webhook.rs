@@ -30,15 +30,28 @@ pub struct SlowWebhook(Arc<Flags>);
 impl SlowWebhook {
     /// Starts it for deletes of deployments in a namespace; dry runs pass.
     pub fn start(cluster: &Cluster, namespace: &str) -> Self {
-        Self::keep(cluster, namespace, "DELETE", false)
+        Self::keep(cluster, namespace, "DELETE", false, "true")
+    }
+
+    /// Starts it for what one user changes of deployments in a namespace; dry runs and others pass.
+    pub fn of_changes(cluster: &Cluster, namespace: &str, username: &str) -> Self {
+        let by = format!("request.userInfo.username == '{username}'");
+        Self::keep(cluster, namespace, "UPDATE", false, &by)
     }
 
     /// Starts it for previews of changes of deployments in a namespace; what is real passes.
     pub fn of_previews(cluster: &Cluster, namespace: &str) -> Self {
-        Self::keep(cluster, namespace, "UPDATE", true)
+        Self::keep(cluster, namespace, "UPDATE", true, "true")
     }
 
-    fn keep(cluster: &Cluster, namespace: &str, operation: &str, dry_runs: bool) -> Self {
+    /// `condition` is in CEL.
+    fn keep(
+        cluster: &Cluster,
+        namespace: &str,
+        operation: &str,
+        dry_runs: bool,
+        condition: &str,
+    ) -> Self {
         let tls = Arc::new(cluster.server_config("webhook", "127.0.0.1"));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -70,6 +83,7 @@ impl SlowWebhook {
                 },
                 "admissionReviewVersions": ["v1"], "sideEffects": "None", "timeoutSeconds": 30,
                 "failurePolicy": "Ignore",
+                "matchConditions": [{"name": "whose", "expression": condition}],
             }],
         });
         cluster.apply(&hook).expect("a webhook");

@@ -2,9 +2,9 @@
 
 use std::{thread, time::Duration};
 
-use cluster::{Scene, all_rights, deployment, is_ready, node};
+use cluster::{Scene, SlowWebhook, all_rights, deployment, is_ready, node};
 use serde_json::{Value, json};
-use testkit::{Agent, http::Answer};
+use testkit::{Agent, http::Answer, wait_until};
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
@@ -90,10 +90,12 @@ fn an_agent_takes_back_its_last_step() {
         let target = format!("{}{part}", undo.has(name, 2));
         assert_eq!(undo.asks(&target, &replicas(4)), PASSES, "{target}");
         let live = format!("{}/{name}", undo.apps);
-        testkit::wait_until(TIME_MAX, "there are four", || {
+        wait_until(TIME_MAX, "there are four", || {
             (undo.scene.cluster.get(&live)?["status"]["replicas"] == 4).then_some(())
         });
         assert_eq!(undo.asks(&target, &replicas(2)), PASSES, "{target}: it is as it was");
+        assert_eq!(undo.asks(&target, &replicas(4)), PASSES, "{target}");
+        assert_eq!(undo.asks(&target, &replicas(2)), HELD, "{target}: once is enough");
     }
 
     // A variable, once; there and back again is asked about.
@@ -136,6 +138,12 @@ fn nothing_else_is_taken_back_unasked() {
     undo.admin(&["annotate", "deployment", "after", "keep=yes"]);
     assert_eq!(undo.asks(&after, &replicas(4)), HELD, "somebody has written since");
 
+    let anew = undo.has("anew", 4);
+    assert_eq!(undo.asks(&anew, &replicas(8)), PASSES);
+    undo.admin(&["scale", "deployment", "anew", "--replicas=6"]);
+    undo.admin(&["scale", "deployment", "anew", "--replicas=8"]);
+    assert_eq!(undo.asks(&anew, &replicas(4)), HELD, "somebody chose the same anew");
+
     let other = undo.has("other", 4);
     assert_eq!(undo.asks(&other, &replicas(8)), PASSES);
     let (scene, all) = (&undo.scene, all_rights());
@@ -168,13 +176,47 @@ fn nothing_else_is_taken_back_unasked() {
     assert_eq!(undo.asks(&resumed, &json!({"spec": {"paused": null}})), HELD, "another's pause");
 }
 
+/// A write is on its way while somebody else writes: what it was judged by is not what it found.
+#[test]
+fn what_somebody_wrote_meanwhile_is_not_taken_back() {
+    let undo = Undo::new("undo-race");
+    let scene = &undo.scene;
+    let target = undo.has("race", 2);
+    let webhook = SlowWebhook::of_changes(scene.cluster, &scene.prod, &scene.agent.username);
+    let label = |value: Value| json!({"metadata": {"labels": {"on-call": value}}});
+    // A webhook is in force a moment after it is there.
+    let mut tried = 0_u32;
+    thread::scope(|threads| {
+        wait_until(TIME_MAX, "a change waits at the webhook", || {
+            if !webhook.is_reached() {
+                tried += 1;
+                let body = label(json!(format!("v{tried}")));
+                let target = &target;
+                let undo = &undo;
+                threads.spawn(move || undo.send(&undo.scene.agent, target, STRATEGIC, &body));
+            }
+            thread::sleep(Duration::from_millis(500));
+            webhook.is_reached().then_some(())
+        });
+        // The team mends something.
+        undo.admin(&["set", "env", "deployment/race", "FIX=1"]);
+        webhook.let_go();
+    });
+    let live = scene.cluster.get(&target).expect("a Deployment");
+    assert_eq!(live["spec"]["template"]["spec"]["containers"][0]["env"][0]["name"], "FIX");
+    let mut back = container(&json!({"env": [{"name": "FIX", "$patch": "delete"}]}));
+    let before = tried.checked_sub(2).map(|it| json!(format!("v{}", it + 1)));
+    back["metadata"] = label(before.unwrap_or(Value::Null))["metadata"].clone();
+    assert_eq!(undo.asks(&target, &back), HELD, "the team's change goes with the agent's own");
+}
+
 #[test]
 fn a_taint_may_go_again_and_never_come_again() {
     let undo = Undo::new("undo-taint");
     let name = undo.scene.cluster.unique("tainted");
     undo.scene.cluster.apply(&node(&name, false)).expect("a node");
     let target = format!("/api/v1/nodes/{name}");
-    testkit::wait_until(TIME_MAX, "controllers have written what a new node gets", || {
+    wait_until(TIME_MAX, "controllers have written what a new node gets", || {
         let node = undo.scene.cluster.get(&target)?;
         let is_known = node["metadata"]["annotations"]["node.alpha.kubernetes.io/ttl"].is_string();
         (is_known && is_ready(&node) && node["spec"]["taints"].is_null()).then_some(())

@@ -124,10 +124,8 @@ impl Previewer<'_> {
         seen.new = Some(new);
         // A `Scale` shows neither claims nor a count of 0, and rules ask about both.
         if attributes.subresource == "scale" {
-            let whole = self.whole().await;
-            self.weigh_claims(&mut seen, whole.as_ref());
-            self.weigh_owner(&mut seen, whole.as_ref());
-            seen.whole = whole;
+            seen.whole = self.whole().await;
+            self.weigh_scale(&mut seen);
             seen.live.iter_mut().chain(&mut seen.new).for_each(with_count);
         }
         tokio::task::yield_now().await;
@@ -142,18 +140,17 @@ impl Previewer<'_> {
         self.view.read_for_preview(self.write, resource, Probe::get(&target), &target).await
     }
 
-    /// Whether a smaller StatefulSet takes its claims with it, which its `Scale` does not say.
-    fn weigh_claims(&self, seen: &mut Seen, whole: Option<&Value>) {
+    /// Whether a smaller StatefulSet takes its claims with it, and whose the count is after a server-side
+    /// apply: neither does a `Scale` say.
+    fn weigh_scale(&self, seen: &mut Seen) {
+        let whole = seen.whole.as_ref();
         if let Some(workload) = whole {
             effects::of_scaled_workload(&mut seen.effects, workload);
         }
-    }
-
-    /// Whose the count is after a server-side apply, which a `Scale` does not say.
-    fn weigh_owner(&self, seen: &mut Seen, whole: Option<&Value>) {
-        let Some(manager) = self.write.applied_by() else { return };
-        let applied = effects::of_applied_scale(self.write.attributes(), manager, whole);
-        seen.effects.extend(applied);
+        if let Some(manager) = self.write.applied_by() {
+            let applied = effects::of_applied_scale(self.write.attributes(), manager, whole);
+            seen.effects.extend(applied);
+        }
     }
 }
 

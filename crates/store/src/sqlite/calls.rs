@@ -74,8 +74,15 @@ fn of_entries(
 
 fn condition(filter: &Filter) -> Where {
     let mut place = Where::default();
+    match filter.namespace.as_deref() {
+        None => {}
+        // What is in none, or about all of them; an entry without a request is about neither.
+        Some("") => place.sql.push("namespace IS NULL AND verb IS NOT NULL".to_owned()),
+        Some(namespace) => {
+            place.and("(namespace = ? OR spans_namespaces = 1)", namespace.to_owned());
+        }
+    }
     let columns = [
-        ("(namespace = ? OR spans_namespaces = 1)", &filter.namespace),
         ("resource = ?", &filter.resource),
         ("name = ?", &filter.name),
         ("username = ?", &filter.username),

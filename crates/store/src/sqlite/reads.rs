@@ -151,7 +151,8 @@ pub(super) fn calls(
         return Ok(Vec::new());
     }
     let mut place = Where::default();
-    if let Some(namespace) = &filter.namespace {
+    // Of what is in no namespace there is no key: each is looked at.
+    if let Some(namespace) = filter.namespace.as_deref().filter(|it| !it.is_empty()) {
         place.sql.push("seq IN (SELECT seq FROM read_keys WHERE key IN (?, ?))".to_owned());
         for key in [Key::Namespace(namespace), Key::SpansNamespaces] {
             place.values.push(Box::new(key.to_string()));
