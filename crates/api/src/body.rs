@@ -124,7 +124,7 @@ pub struct HoldDetail {
     /// What was seen of the cluster.
     pub preview: PreviewBody,
     /// Other holds of the same object that are open or were changed within a day, newest first; the first
-    /// of them.
+    /// of them. Only in the answer to `GET`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<HoldSummary>,
 }

@@ -198,11 +198,21 @@ async fn summaries(
     Ok(Json(List { items: items.collect() }))
 }
 
-/// A hold with all that it shows.
-async fn detail(api: &Api, hold: &Hold, shown: Shown) -> Result<Json<HoldDetail>, ApiError> {
+/// A hold with all that it shows, and others of its object.
+async fn detail(
+    api: &Api,
+    hold: &Hold,
+    shown: Shown,
+    others: &[Hold],
+) -> Result<HoldDetail, ApiError> {
     let waiting = api.queue.waiting(&[hold.id().clone()]).await?;
-    let others = api.queue.of_same_object(hold).await?;
-    Ok(Json(HoldDetail::of(hold, shown, waiting.first().copied().unwrap_or(0), &others)))
+    Ok(HoldDetail::of(hold, shown, waiting.first().copied().unwrap_or(0), others))
+}
+
+/// A hold that somebody has just decided on: they have seen what else there is.
+async fn decided(api: &Api, hold: &Hold) -> Result<HoldDetail, ApiError> {
+    let shown = api.queue.shown(hold.id()).await?;
+    detail(api, hold, shown, &[]).await
 }
 
 /// The namespaces of a list that this reviewer may see: all, the one asked for, or, for a reviewer
@@ -236,7 +246,8 @@ async fn show(
 ) -> Result<Json<HoldDetail>, ApiError> {
     let id = HoldId::parse(&id);
     let (hold, shown) = api.queue.show(&id, &reviewer).await?;
-    detail(&api, &hold, shown).await
+    let others = api.queue.of_same_object(&hold).await?;
+    Ok(Json(detail(&api, &hold, shown, &others).await?))
 }
 
 async fn approve(
@@ -248,8 +259,7 @@ async fn approve(
     let approval: Approval = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.approve(&id, &reviewer, &approval.reason, &approval.digest).await?;
-    let shown = api.queue.shown(&id).await?;
-    detail(&api, &hold, shown).await
+    Ok(Json(decided(&api, &hold).await?))
 }
 
 async fn withdraw(
@@ -261,8 +271,7 @@ async fn withdraw(
     let withdrawal: Reason = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.withdraw(&id, &reviewer, &withdrawal.reason).await?;
-    let shown = api.queue.shown(&id).await?;
-    detail(&api, &hold, shown).await
+    Ok(Json(decided(&api, &hold).await?))
 }
 
 async fn deny(
@@ -274,8 +283,7 @@ async fn deny(
     let denial: Reason = read(&body)?;
     let id = HoldId::parse(&id);
     let (hold, twins) = api.queue.deny(&id, &reviewer, &denial.reason).await?;
-    let shown = api.queue.shown(&id).await?;
-    let Json(hold) = detail(&api, &hold, shown).await?;
+    let hold = decided(&api, &hold).await?;
     Ok(Json(Denied { hold, twins: twins.iter().map(|it| it.id().to_string()).collect() }))
 }
 
@@ -288,8 +296,7 @@ async fn lift(
     let lift: Reason = read(&body)?;
     let id = HoldId::parse(&id);
     let hold = api.queue.lift(&id, &reviewer, &lift.reason).await?;
-    let shown = api.queue.shown(&id).await?;
-    detail(&api, &hold, shown).await
+    Ok(Json(decided(&api, &hold).await?))
 }
 
 async fn extend(
@@ -306,8 +313,7 @@ async fn extend(
     }
     let id = HoldId::parse(&id);
     let hold = api.queue.extend(&id, &reviewer, &reason, time).await?;
-    let shown = api.queue.shown(&id).await?;
-    detail(&api, &hold, shown).await
+    Ok(Json(decided(&api, &hold).await?))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

@@ -12,9 +12,8 @@ use text::Escaped;
 
 use crate::{
     client::{Client, ClientError},
-    exit::WrongUsage,
-    group, holds,
-    outcome::{self, Outcome},
+    exit::{Outcome, WrongUsage},
+    group, holds, outcome,
     output::{self, print},
     printers, program,
     sentences::sentence,
@@ -65,7 +64,7 @@ pub(crate) async fn run_all(
         Some(_) => {
             let program = program::name();
             let message = format!(
-                "what waits of this command has changed since it was shown; see `{program} show {id}`"
+                "what waits of this command has changed since it was shown; see `{program} show --all-of {id}`"
             );
             return Err(ClientError::Answered { code: 409, message, hint: None }.into());
         }
@@ -99,14 +98,19 @@ async fn send(
             Ok(now) => approved.push((hold, now)),
             Err(error) if is_one => return Err(too_late(client, &id, error).await),
             Err(error) => {
-                let text = format!("{:#}", too_late(client, &id, error).await);
-                outcomes.push((id, Outcome::refused(text)));
+                let error = too_late(client, &id, error).await;
+                outcomes.push((id, Outcome::refused(&error)));
             }
         }
     }
     for (before, now) in approved {
-        let now = if waits { outcome::follow(client, now).await? } else { now };
-        outcomes.push((now.summary.id.clone(), outcome::of(&before, &now)));
+        let id = now.summary.id.clone();
+        let followed = if waits { outcome::follow(client, now).await } else { Ok(now) };
+        let outcome = match followed {
+            Ok(now) => outcome::of(&before, &now),
+            Err(error) => Outcome::untold(&error),
+        };
+        outcomes.push((id, outcome));
     }
     match outcome::joined(outcomes) {
         outcome if outcome.code == 0 => print(&outcome.text),

@@ -4,27 +4,42 @@ use std::process::ExitCode;
 
 use agents::AgentsError;
 
-use crate::{client::ClientError, outcome::Outcome, policy::Differs};
+use crate::{client::ClientError, policy::Differs};
 
 /// The command cannot be run as it was given.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct WrongUsage(pub(crate) String);
 
+/// What became of an approval.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Outcome {
+    /// For people.
+    pub(crate) text: String,
+    /// For scripts, as docs/cli.md lists them; 0 where it ran.
+    pub(crate) code: u8,
+}
+
 /// The exit code of a command that ended with this error, as docs/cli.md lists them.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(number(error))
+}
+
+/// The same as a number.
+pub(crate) fn number(error: &anyhow::Error) -> u8 {
     if error.is::<Differs>() {
-        return ExitCode::from(Differs::EXIT_CODE);
+        return Differs::EXIT_CODE;
     }
     if error.is::<WrongUsage>() {
-        return ExitCode::from(2);
+        return 2;
     }
     if let Some(outcome) = error.downcast_ref::<Outcome>() {
-        return ExitCode::from(outcome.code);
+        return outcome.code;
     }
     let of_client = error.downcast_ref::<ClientError>().map(of_client);
     let code = of_client.or_else(|| error.downcast_ref::<AgentsError>().map(of_agents));
-    ExitCode::from(code.unwrap_or(1))
+    code.unwrap_or(1)
 }
 
 fn of_client(error: &ClientError) -> u8 {

@@ -1,9 +1,8 @@
-//! `freeze`, `thaw` and `frozen`: all writes of one agent, at once. `agents`: who was seen as one.
+//! `freeze`, `thaw` and `frozen`: all writes of one agent, at once.
 
 use anyhow::Result;
-use api::body::{AgentBody, Cleared, FreezeBody, List, Reason, Thawed};
+use api::body::{FreezeBody, List, Reason, Thawed};
 use clap::Subcommand;
-use jiff::Timestamp;
 use text::Escaped;
 
 use crate::{
@@ -35,12 +34,6 @@ pub(crate) enum FreezeCommand {
         #[arg(long, default_value = "")]
         reason: String,
     },
-    /// Show who was seen as an agent, and so cannot review.
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  agent-shield agents seen\n  agent-shield agents clear alice --reason 'typed the wrong --server'"
-    )]
-    Agents(AgentsCommand),
     /// List the agents that are frozen.
     #[command(
         after_help = "Examples:\n  agent-shield frozen\n  agent-shield frozen -o json | jq -r '.items[].user'"
@@ -49,30 +42,6 @@ pub(crate) enum FreezeCommand {
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentsCommand {
-    /// List everybody whose call to the agents' address was let through, held or denied, with the last one.
-    #[command(
-        after_help = "Examples:\n  agent-shield agents seen\n  agent-shield agents seen -o json"
-    )]
-    Seen {
-        /// How to print.
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// Let somebody review who used the agents' address by mistake. Needs the verb `clear`.
-    #[command(
-        after_help = "Examples:\n  agent-shield agents clear alice --reason 'typed the wrong --server'"
-    )]
-    Clear {
-        /// The username, as `agents seen` prints it.
-        user: String,
-        /// Why; recorded.
-        #[arg(long, default_value = "")]
-        reason: String,
     },
 }
 
@@ -99,25 +68,6 @@ pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
             print(&match thawed.was_frozen {
                 true => format!("{name} may write again; its requests are judged as always"),
                 false => format!("{name} was not frozen"),
-            })?;
-        }
-        FreezeCommand::Agents(AgentsCommand::Seen { output }) => {
-            let agents: List<AgentBody> = client.get("/v1/agents/seen").await?;
-            let names =
-                |list: &List<AgentBody>| list.items.iter().map(|it| it.user.clone()).collect();
-            if !for_scripts(output, &agents, names)? {
-                print(&printers::agents(&agents.items, Timestamp::now()))?;
-            }
-        }
-        FreezeCommand::Agents(AgentsCommand::Clear { user, reason }) => {
-            let path = format!("/v1/agents/{}/clear", segment(user.trim()));
-            let cleared: Cleared = client.post(&path, &Reason { reason }).await?;
-            let name = Escaped::line(user.trim()).to_string();
-            print(&match cleared.was_agent {
-                true => format!(
-                    "{name} does not count as an agent any more, until the next request there"
-                ),
-                false => format!("{name} was not seen as an agent"),
             })?;
         }
         FreezeCommand::Frozen { output } => {

@@ -2,9 +2,16 @@
 
 use anyhow::Result;
 use api::body::{HoldDetail, HoldSummary, List};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::{client::Client, holds::fetch, program, sentences::sentence, urls::query};
+use crate::{
+    client::{Client, ClientError},
+    holds::fetch,
+    printers, program,
+    sentences::sentence,
+    urls::query,
+};
 
 /// What waits of the command that a hold is of, in the order in which it was asked: one agent's requests of
 /// one kubectl session. That a request is of a session is the agent's own word, so it groups what is shown
@@ -24,6 +31,10 @@ pub(crate) async fn of_command(client: &Client, hold: HoldDetail) -> Result<Vec<
     for row in rows {
         holds.push(fetch(client, &row.id).await?);
     }
+    if holds.is_empty() {
+        let message = "nothing of this command waits any more".to_owned();
+        return Err(ClientError::Answered { code: 409, message, hint: None }.into());
+    }
     Ok(holds)
 }
 
@@ -34,17 +45,34 @@ pub(crate) fn digest(holds: &[HoldDetail]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How to decide on all of a command, where more of it waits than one hold.
-pub(crate) fn foot(id: &str, holds: &[HoldDetail]) -> String {
+/// What else waits of the command that a hold is of, and where it is shown.
+pub(crate) fn others(id: &str, holds: &[HoldDetail]) -> String {
     if holds.len() < 2 {
         return String::new();
     }
-    let (program, count, digest) = (program::name(), holds.len(), digest(holds));
     let rows: String = holds.iter().map(|it| format!("\n  {}", row(it))).collect();
+    let (program, count) = (program::name(), holds.len());
     format!(
-        "\n{count} requests of this command wait:{rows}\n\n  \
+        "\n{count} requests of this command wait; `{program} show --all-of {id}` shows all of them:{rows}"
+    )
+}
+
+/// All that waits of a command, each as `show` shows it, and how to decide on all of it: the digest is of what
+/// stands above it.
+pub(crate) fn page(
+    id: &str,
+    holds: &[HoldDetail],
+    now: Timestamp,
+    columns: Option<usize>,
+) -> String {
+    let pages = holds.iter().map(|it| printers::hold(it, now, columns));
+    let pages: Vec<String> = pages.collect();
+    let (program, count, digest) = (program::name(), holds.len(), digest(holds));
+    format!(
+        "{}\n\nAll {count} of them:\n  \
          {program} approve --all-of {id} --digest {digest} --reason '…'\n  \
-         {program} deny --all-of {id} --reason '…'"
+         {program} deny --all-of {id} --reason '…'",
+        pages.join("\n\n")
     )
 }
 
@@ -57,7 +85,7 @@ pub(crate) fn row(hold: &HoldDetail) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::printers::tests::detail;
+    use crate::printers::tests::{at, detail};
 
     #[test]
     fn a_digest_is_of_every_row_as_it_is_shown() {
@@ -68,10 +96,15 @@ mod tests {
         assert_ne!(both, digest(std::slice::from_ref(&one)));
         other.preview.digest = "6".into();
         assert_ne!(both, digest(&[one.clone(), other.clone()]));
-        assert_eq!(foot("k3mq7xzw", std::slice::from_ref(&one)), "");
-        let foot = foot("k3mq7xzw", &[one, other]);
-        assert!(foot.contains("2 requests of this command wait:"), "{foot}");
-        assert!(foot.contains("k2mq7xzw  ServiceAccount agents/triage wants"), "{foot}");
-        assert!(foot.contains("approve --all-of k3mq7xzw --digest"), "{foot}");
+        assert_eq!(others("k3mq7xzw", std::slice::from_ref(&one)), "");
+        let rows = [one, other];
+        let told = others("k3mq7xzw", &rows);
+        assert!(told.contains("2 requests of this command wait;"), "{told}");
+        assert!(told.contains("k2mq7xzw  ServiceAccount agents/triage wants"), "{told}");
+        // Nobody approves by a line what they have not seen whole.
+        assert!(!told.contains("--digest"), "{told}");
+        let page = page("k3mq7xzw", &rows, at(42), None);
+        assert!(page.contains(&format!("approve --all-of k3mq7xzw --digest {}", digest(&rows))));
+        assert_eq!(page.matches("/spec/replicas").count(), 2, "{page}");
     }
 }

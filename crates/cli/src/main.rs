@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod agent;
+mod agents;
 mod approve;
 mod client;
 mod connection;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use connection::Connection;
-use outcome::Outcome;
+use exit::Outcome;
 use program::Program;
 use text::{Escaped, causes};
 

@@ -7,23 +7,18 @@ use api::body::{HoldDetail, HoldSummary};
 use jiff::Timestamp;
 use text::Escaped;
 
-use crate::{client::Client, holds::fetch, printers, program, spinner};
+use crate::{
+    client::Client,
+    exit::{self, Outcome},
+    holds::fetch,
+    printers, program, spinner,
+};
 
 /// An approved request that has not ended by then is left to itself.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 /// Differences that are named after a drift.
 const NEWS_MAX: usize = 8;
-
-/// What became of it.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub(crate) struct Outcome {
-    /// For people.
-    pub(crate) text: String,
-    /// For scripts, as docs/cli.md lists them; 0 where it ran.
-    pub(crate) code: u8,
-}
 
 impl Outcome {
     /// It ran.
@@ -38,8 +33,14 @@ impl Outcome {
     const NOT_YET: u8 = 10;
 
     /// An approval that was not taken.
-    pub(crate) fn refused(text: String) -> Self {
-        Self { text, code: Self::CHANGED }
+    pub(crate) fn refused(error: &anyhow::Error) -> Self {
+        Self { text: format!("{error:#}"), code: exit::number(error) }
+    }
+
+    /// An approval that was taken, of which nobody learned what came.
+    pub(crate) fn untold(error: &anyhow::Error) -> Self {
+        let text = format!("approved; what became of it is not known here: {error:#}");
+        Self { text, code: Self::NOT_YET }
     }
 
     /// Whether it is no failure: the approval stands, and something else is waited for.
@@ -119,10 +120,17 @@ pub(crate) fn joined(mut outcomes: Vec<(String, Outcome)>) -> Outcome {
     {
         return outcome;
     }
-    const WORST_FIRST: [u8; 4] =
-        [Outcome::FAILED, Outcome::CHANGED, Outcome::NEEDED, Outcome::NOT_YET];
-    let is_one = |code: &u8| outcomes.iter().any(|(_, it)| it.code == *code);
-    let code = WORST_FIRST.into_iter().find(is_one).unwrap_or(Outcome::RAN);
+    // What nobody need do anything about last.
+    let badness = |code: u8| match code {
+        Outcome::FAILED => 0,
+        Outcome::CHANGED => 2,
+        Outcome::NEEDED => 3,
+        Outcome::NOT_YET => 4,
+        Outcome::RAN => 5,
+        _ => 1,
+    };
+    let codes = outcomes.iter().map(|(_, it)| it.code);
+    let code = codes.min_by_key(|it| badness(*it)).unwrap_or(Outcome::RAN);
     let lines = outcomes.iter().map(|(id, it)| format!("{}: {}", Escaped::line(id), it.text));
     Outcome { text: lines.collect::<Vec<_>>().join("\n"), code }
 }
@@ -206,11 +214,12 @@ mod tests {
             });
             joined(outcomes.collect())
         };
-        let table: [(&[u8], u8, &str); 4] = [
+        let table: [(&[u8], u8, &str); 5] = [
             (&[0], 0, "it is 0"),
             (&[0, 0], 0, "h0: it is 0\nh1: it is 0"),
             (&[0, 10, 9], 9, "h0: it is 0\nh1: it is 10\nh2: it is 9"),
             (&[10, 6, 1], 1, "h0: it is 10\nh1: it is 6\nh2: it is 1"),
+            (&[0, 6, 4], 4, "h0: it is 0\nh1: it is 6\nh2: it is 4"),
         ];
         for (codes, code, text) in table {
             let outcome = of(codes);

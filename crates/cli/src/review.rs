@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use api::body::{Extension, HoldDetail, HoldSummary, List, NamespaceBody, Reason};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use text::{
     Escaped,
@@ -12,6 +12,7 @@ use text::{
 };
 
 use crate::{
+    agents::{self, AgentsCommand},
     approve,
     client::{Client, ClientError},
     connection::Connection,
@@ -38,24 +39,21 @@ pub(crate) enum ReviewCommand {
         /// pending, approved, running, denied, expired, done, unknown, or all; open ones by default.
         #[arg(long)]
         state: Option<String>,
-        /// Only this namespace.
-        #[arg(long, short)]
-        namespace: Option<String>,
-        /// Only this agent.
-        #[arg(long)]
-        agent: Option<String>,
-        /// How to print.
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        which: Which,
     },
     Watch(WatchArgs),
     /// Show one hold: who, what, where, what would change and what else would be affected.
     #[command(
-        after_help = "Examples:\n  agent-shield show k3mq7xzw\n  agent-shield show k3mq7xzw -o json | jq -r .preview.digest"
+        after_help = "Examples:\n  agent-shield show k3mq7xzw\n  agent-shield show k3mq7xzw -o json | jq -r .preview.digest\n  agent-shield show --all-of k3mq7xzw"
     )]
     Show {
         /// The hold's id from `holds`, or a unique beginning of it.
-        id: String,
+        #[arg(required_unless_present = "all_of")]
+        id: Option<String>,
+        /// All that waits of the command that this hold is of.
+        #[arg(long, value_name = "ID", conflicts_with = "id")]
+        all_of: Option<String>,
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
@@ -101,17 +99,7 @@ pub(crate) enum ReviewCommand {
     #[command(
         after_help = "Examples:\n  agent-shield denials\n  agent-shield denials -n payments -o name"
     )]
-    Denials {
-        /// Only this namespace.
-        #[arg(long, short)]
-        namespace: Option<String>,
-        /// Only this agent.
-        #[arg(long)]
-        agent: Option<String>,
-        /// How to print.
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
-    },
+    Denials(Which),
     /// Lift a denial: the agent may ask the same again, and is asked about as before.
     #[command(
         after_help = "Examples:\n  agent-shield lift k3mq7xzw --reason 'denied the wrong one'"
@@ -150,6 +138,12 @@ pub(crate) enum ReviewCommand {
     },
     #[command(flatten)]
     Freeze(FreezeCommand),
+    /// Show who was seen as an agent, and so cannot review.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agent-shield agents seen\n  agent-shield agents clear alice --reason 'typed the wrong --server'"
+    )]
+    Agents(AgentsCommand),
     /// Show calls, decisions and outcomes, newest first.
     #[command(
         after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide\n  agent-shield timeline --audit-log /var/log/kubernetes/audit.log --writes"
@@ -166,34 +160,57 @@ pub(crate) enum ReviewCommand {
     },
 }
 
+/// Which holds are listed, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Only this namespace.
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// Only this agent.
+    #[arg(long)]
+    agent: Option<String>,
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
 pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Result<()> {
     let client = Client::new(&connection).await?;
     match command {
-        ReviewCommand::Holds { state, namespace, agent, output } => {
+        ReviewCommand::Holds { state, which } => {
             // What is over is history, and stays in the order of time.
             let is_queue = state.as_deref().is_none_or(|it| it == "pending");
-            let query = query(&[("state", state), ("namespace", namespace), ("user", agent)]);
-            let mut holds: List<HoldSummary> = client.get(&format!("/v1/holds{query}")).await?;
+            let mut holds = which.of(&client, "/v1/holds", state).await?;
             if is_queue {
                 holds.items.sort_by_key(urgency);
             }
-            let names =
-                |list: &List<HoldSummary>| list.items.iter().map(|hold| hold.id.clone()).collect();
-            if !for_scripts(output, &holds, names)? {
-                let wide = output == Output::Wide;
+            if !for_scripts(which.output, &holds, ids)? {
+                let wide = which.output == Output::Wide;
                 print(&printers::holds(&holds.items, wide, Timestamp::now()))?;
             }
         }
         ReviewCommand::Watch(args) => watch::run(&args, client).await?,
-        ReviewCommand::Show { id, output } => {
+        ReviewCommand::Show { all_of: Some(id), output, .. } => {
+            let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
+            let id = hold.summary.id.clone();
+            let all = List { items: group::of_command(&client, hold).await? };
+            let ids = |all: &List<HoldDetail>| {
+                all.items.iter().map(|hold| hold.summary.id.clone()).collect()
+            };
+            if !for_scripts(output, &all, ids)? {
+                print(&group::page(&id, &all.items, Timestamp::now(), columns()))?;
+            }
+        }
+        ReviewCommand::Show { id, output, .. } => {
+            let id = id.unwrap_or_default();
             let hold = meant(&client, &id, "?state=all", LETTERS_TO_READ).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
                 print(&printers::hold(&hold, Timestamp::now(), columns()))?;
                 if hold.summary.state == "pending" {
                     let id = hold.summary.id.clone();
-                    let foot = group::foot(&id, &group::of_command(&client, hold).await?);
-                    if !foot.is_empty() {
-                        print(&foot)?;
+                    let others = group::others(&id, &group::of_command(&client, hold).await?);
+                    if !others.is_empty() {
+                        print(&others)?;
                     }
                 }
             }
@@ -228,12 +245,9 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             let hold: HoldDetail = client.post(&path, &Reason { reason }).await?;
             print(&format!("withdrawn; still needed: {}", Escaped::line(&hold.summary.missing)))?;
         }
-        ReviewCommand::Denials { namespace, agent, output } => {
-            let query = query(&[("namespace", namespace), ("user", agent)]);
-            let denials: List<HoldSummary> = client.get(&format!("/v1/denials{query}")).await?;
-            let names =
-                |list: &List<HoldSummary>| list.items.iter().map(|hold| hold.id.clone()).collect();
-            if !for_scripts(output, &denials, names)? {
+        ReviewCommand::Denials(which) => {
+            let denials = which.of(&client, "/v1/denials", None).await?;
+            if !for_scripts(which.output, &denials, ids)? {
                 print(&printers::denials(&denials.items, Timestamp::now()))?;
             }
         }
@@ -253,6 +267,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             print(&format!("extended{}", stands(&hold.summary)))?;
         }
         ReviewCommand::Freeze(command) => freeze::run(command, &client).await?,
+        ReviewCommand::Agents(command) => agents::run(command, &client).await?,
         ReviewCommand::Timeline(args) => timeline::run(&client, *args).await?,
         ReviewCommand::Namespaces { output } => {
             let namespaces: List<NamespaceBody> = client.get("/v1/namespaces").await?;
@@ -264,6 +279,24 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         }
     }
     Ok(())
+}
+
+impl Which {
+    /// What a route lists of them.
+    async fn of(
+        &self,
+        client: &Client,
+        route: &str,
+        state: Option<String>,
+    ) -> Result<List<HoldSummary>> {
+        let (namespace, user) = (self.namespace.clone(), self.agent.clone());
+        let query = query(&[("state", state), ("namespace", namespace), ("user", user)]);
+        client.get(&format!("{route}{query}")).await
+    }
+}
+
+fn ids(list: &List<HoldSummary>) -> Vec<String> {
+    list.items.iter().map(|hold| hold.id.clone()).collect()
 }
 
 /// The hold of that id, or the one among those of `query` whose id begins so.

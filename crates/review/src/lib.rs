@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod admit;
+mod agents;
 mod freezes;
 mod queue;
 mod reviewer;

@@ -494,14 +494,14 @@ impl Queue {
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
     pub async fn of_same_object(&self, hold: &Hold) -> Result<Vec<Hold>, StoreError> {
-        let mut others = self
-            .list(HoldFilter {
-                namespace: Some(hold.summary().request.namespace.clone()),
-                // Without a moment before it, nothing is too old.
-                changed_since: now().checked_sub(OTHERS_TIME).ok(),
-                ..HoldFilter::default()
-            })
-            .await?;
+        let filter = HoldFilter {
+            namespace: Some(hold.summary().request.namespace.clone()),
+            // Without a moment before it, nothing is too old.
+            changed_since: now().checked_sub(OTHERS_TIME).ok(),
+            ..HoldFilter::default()
+        };
+        // The newest of the namespace, as many as are in one page: whoever shows a hold waits for this.
+        let mut others = self.holds.list(filter, None).await?.items;
         others.retain(|it| it.id() != hold.id() && it.object() == hold.object());
         others.truncate(OTHERS_MAX);
         Ok(others)

@@ -114,7 +114,7 @@ fn several_are_decided_together_as_they_were_shown() {
     let is = |ids: &[&String], want: &str| ids.iter().all(|id| state(id).as_deref() == Some(want));
     // What `show` says to approve them all with.
     let of_all = |id: &str| {
-        let (_, page) = says(&scene, &["show", id]);
+        let (_, page) = says(&scene, &["show", "--all-of", id]);
         let digest = page.split("--all-of").nth(1).and_then(|it| it.split("--digest ").nth(1));
         let digest =
             digest.and_then(|it| it.split_whitespace().next()).expect("a digest").to_owned();
@@ -124,8 +124,15 @@ fn several_are_decided_together_as_they_were_shown() {
     let [one, two] = ["one", "two"].map(|name| asks(name, "first"));
     let alone = asks("alone", "second");
     let (page, digest) = of_all(&one);
-    assert!(page.contains("2 requests of this command wait:") && page.contains(&two), "{page}");
+    assert!(page.contains("All 2 of them:") && page.contains(&two), "{page}");
     assert!(!page.contains(&alone), "{page}");
+    assert_eq!(page.matches("Who asks, and how").count(), 2, "each is shown whole: {page}");
+    let (_, page) = says(&scene, &["show", &one]);
+    assert!(page.contains("2 requests of this command wait;") && page.contains(&two), "{page}");
+    assert!(
+        !page.contains(&format!("--all-of {one} --digest")),
+        "what is not shown is not approved: {page}"
+    );
     // One more has come since.
     let three = asks("three", "first");
     let (code, text) = says(&scene, &["approve", "--all-of", &one, "--digest", &digest]);

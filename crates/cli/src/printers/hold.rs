@@ -112,7 +112,10 @@ pub(crate) fn standing(hold: &HoldSummary, now: Timestamp) -> String {
         "running" => format!("Running now; approved{by}."),
         "denied" => format!("Denied{by}.{}", denial(hold, now)),
         "expired" => "Expired: it does not run.".to_owned(),
-        "done" => format!("Approved{by}. It ran: {}.", hold.code.unwrap_or_default()),
+        "done" => match hold.code.unwrap_or_default() {
+            code @ 400.. => format!("Approved{by}. The API server refused it: {code}."),
+            code => format!("Approved{by}. It ran: {code}."),
+        },
         "unknown" => format!("Approved{by}. It was sent, and whether it ran is not known."),
         state => format!("It is {}.", e(state)),
     }

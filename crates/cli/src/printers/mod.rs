@@ -1,5 +1,6 @@
 //! What people read: one sentence first, then what they decide on. All of it escaped.
 
+mod agents;
 mod around;
 mod cells;
 mod freezes;
@@ -10,8 +11,9 @@ mod queue;
 mod timeline;
 mod wrap;
 
+pub(crate) use agents::agents;
 pub(crate) use cells::{age, describe_request, short_user, table};
-pub(crate) use freezes::{agents, freezes};
+pub(crate) use freezes::freezes;
 pub(crate) use hold::{hold, standing};
 pub(crate) use joined::joined;
 pub(crate) use namespaces::namespaces;
