@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hold::{Approval as HoldApproval, DecidedBy, Freeze, GoesWith, Hold, Shown, Target};
+use hold::{
+    Approval as HoldApproval, CommandRecord, DecidedBy, Freeze, GoesWith, Hold, Shown, Target,
+};
 use jiff::Timestamp;
 use ledger::{Call, Identity, RequestRecord, ShadowRecord};
 use serde::{Deserialize, Serialize};
@@ -149,6 +151,9 @@ pub struct PreviewBody {
     pub digest: String,
     /// Of the live object.
     pub uid: String,
+    /// What it would run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandBody>,
     /// What would differ.
     pub changes: Vec<ChangeBody>,
     /// For a collection: each object that would go.
@@ -177,18 +182,32 @@ pub struct HiddenBody {
     pub in_text: usize,
 }
 
+/// A command that would be run, or that containers, probes or hooks would run from then on.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CommandBody {
+    /// RFC 6901 pointer to what runs it, with an item's name for its index; missing for a session.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub at: String,
+    /// Its words.
+    pub words: Vec<String>,
+}
+
 /// One differing path.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeBody {
     /// RFC 6901 pointer, with an item's name for its index.
     pub path: String,
-    /// JSON text before; missing where the path did not exist.
+    /// JSON text before, cut where it is long; missing where the path did not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
-    /// JSON text after; missing where the path goes.
+    /// JSON text after, cut where it is long; missing where the path goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<String>,
+    /// A unified diff of both, where they are long or have lines: of a text its lines, of anything else those
+    /// of its JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
 }
 
 /// One object of a collection that would be deleted.
@@ -480,7 +499,9 @@ impl HoldDetail {
             path: change.path,
             old: change.old,
             new: change.new,
+            diff: change.diff,
         });
+        let command = |it: CommandRecord| CommandBody { at: it.at, words: it.words };
         Self {
             summary,
             content_type: shown.content_type,
@@ -488,6 +509,7 @@ impl HoldDetail {
             preview: PreviewBody {
                 digest: preview.digest,
                 uid: preview.uid,
+                commands: preview.commands.into_iter().map(command).collect(),
                 changes: changes.collect(),
                 targets: preview.targets.into_iter().map(Into::into).collect(),
                 goes_with: preview.goes_with.into_iter().map(Into::into).collect(),

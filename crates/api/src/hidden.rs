@@ -12,8 +12,12 @@ impl HiddenBody {
     pub(crate) fn in_what_is(shown: &Shown) -> Self {
         let sides = |it: &hold::ChangeRecord| [it.old.clone(), it.new.clone()];
         let changes = shown.preview.changes.iter().flat_map(sides).flatten();
-        let changes = changes.map(|text| (text, Place::Value));
-        let lines = shown.payload.lines().map(|it| (it.to_owned(), Place::Line));
+        let words = shown.preview.commands.iter().flat_map(|it| it.words.clone());
+        let words = words.map(|word| (word, Place::Line));
+        let changes = changes.map(|text| (text, Place::Value)).chain(words);
+        let diffs = shown.preview.changes.iter().filter_map(|it| it.diff.as_deref());
+        let lines = diffs.chain([shown.payload.as_str()]).flat_map(str::lines);
+        let lines = lines.map(|it| (it.to_owned(), Place::Line));
         let mut found: BTreeMap<String, (u64, bool)> = BTreeMap::new();
         for (text, place) in changes.chain(lines) {
             for (mark, is_part) in marks(&text, place) {
@@ -84,8 +88,12 @@ mod tests {
             let HiddenBody { secrets, characters, in_text } = HiddenBody::in_what_is(&shown);
             assert_eq!((secrets, characters, in_text), want, "{line}");
         }
-        let change =
-            |new: &str| ChangeRecord { path: "/x".into(), old: None, new: Some(new.into()) };
+        let change = |new: &str| ChangeRecord {
+            path: "/x".into(),
+            old: None,
+            new: Some(new.into()),
+            diff: None,
+        };
         let changes = vec![
             change(r#""[redacted 0a, 7 characters]""#),
             change(r#"["mysql","--password","[redacted 0b, 8 characters]"]"#),

@@ -38,7 +38,7 @@ pub use id::HoldId;
 pub use ledger::{Page, Task};
 pub use permit::{OtherRequest, Permit, Spent};
 pub use preconditions::Pinned;
-pub use preview::{ChangeRecord, GoesWith, Preview, Shown, Target, UNCOUNTED};
+pub use preview::{ChangeRecord, CommandRecord, GoesWith, Preview, Shown, Target, UNCOUNTED};
 pub use quorum::{Demand, Quorum, is_same_person};
 pub use request::Request;
 pub use state::{HoldError, State, StateName};

@@ -19,6 +19,8 @@ pub struct Preview {
     pub effects: Vec<EffectRecord>,
     /// What is asked for, point by point: a keyed digest of each.
     pub asked: BTreeSet<String>,
+    /// What it would run, secrets taken out.
+    pub commands: Vec<CommandRecord>,
     /// The difference, secrets taken out.
     pub changes: Vec<ChangeRecord>,
     /// For a collection: each object that would go, by uid.
@@ -86,15 +88,26 @@ pub struct Shown {
     pub preview: Preview,
 }
 
+/// A command that would be run, or that containers, probes or hooks would run from then on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CommandRecord {
+    /// RFC 6901 pointer to what runs it, with an item's name for its index; empty for a session.
+    pub at: String,
+    /// Its words.
+    pub words: Vec<String>,
+}
+
 /// One differing path.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChangeRecord {
     /// RFC 6901 pointer.
     pub path: String,
-    /// Before, as JSON text; missing where the path did not exist.
+    /// Before, as JSON text, cut where it is long; missing where the path did not exist.
     pub old: Option<String>,
-    /// After, as JSON text; missing where the path goes.
+    /// After, as JSON text, cut where it is long; missing where the path goes.
     pub new: Option<String>,
+    /// A unified diff of both, where they are long or have lines.
+    pub diff: Option<String>,
 }
 
 /// One object of a collection that would be deleted.

@@ -1,16 +1,19 @@
 //! The differences as a reviewer reads them: what decides first, long values around what differs, and
 //! what is left out said.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use effects::{Change, Effect};
 use hold::ChangeRecord;
 use serde_json::Value;
 
+use crate::unified::unified;
+
 /// Differences that are stored for reviewers.
 const CHANGES_MAX: usize = 300;
-/// Characters of one side of one difference, and before the first character that differs.
+/// Characters of one side of one difference, beside a diff, and before the first character that differs.
 const VALUE_CHARS_MAX: usize = 4_096;
+const BESIDE_CHARS_MAX: usize = 600;
 const BEFORE_CHARS: usize = 200;
 /// Characters of all of them.
 const CHARS_MAX: usize = 128 << 10;
@@ -39,8 +42,8 @@ pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differenc
             continue;
         }
         let (record, is_cut) = shortened(change);
-        let count = |it: &Option<String>| it.as_ref().map_or(0, |it| it.chars().count());
-        chars = chars.saturating_add(count(&record.old)).saturating_add(count(&record.new));
+        let texts = [&record.old, &record.new, &record.diff].into_iter().flatten();
+        chars = texts.fold(chars, |sum, it| sum.saturating_add(it.chars().count()));
         if is_cut {
             shown.cut.push(format!("the value of {} is long and cut", named(&record.path)));
         }
@@ -110,9 +113,12 @@ fn rank(path: &str, said: &HashSet<&str>) -> u8 {
     }
 }
 
-/// Both sides as JSON text; of long ones, what is around the first character that differs.
+/// Both sides as JSON text; of long ones, their diff, and what is around the first character that differs.
 fn shortened(change: Change) -> (ChangeRecord, bool) {
     let Change { path, old, new } = change;
+    let [a, b] = [&old, &new].map(|it| it.as_ref().map(lines));
+    let diff = unified(a.as_deref(), b.as_deref());
+    let most = if diff.is_some() { BESIDE_CHARS_MAX } else { VALUE_CHARS_MAX };
     let [old, new] = [old, new].map(|it| it.map(|it| it.to_string()));
     let alike = match (&old, &new) {
         (Some(old), Some(new)) => old.chars().zip(new.chars()).take_while(|(a, b)| a == b).count(),
@@ -120,17 +126,26 @@ fn shortened(change: Change) -> (ChangeRecord, bool) {
     };
     let mut is_cut = false;
     let mut window = |text: String| {
-        if text.chars().count() <= VALUE_CHARS_MAX {
+        if text.chars().count() <= most {
             return text;
         }
         is_cut = true;
         let from = alike.saturating_sub(BEFORE_CHARS);
-        let part: String = text.chars().skip(from).take(VALUE_CHARS_MAX).collect();
-        let is_end = text.chars().count() <= from.saturating_add(VALUE_CHARS_MAX);
+        let part: String = text.chars().skip(from).take(most).collect();
+        let is_end = text.chars().count() <= from.saturating_add(most);
         format!("{}{part}{}", if from > 0 { "… " } else { "" }, if is_end { "" } else { " …" })
     };
     let (old, new) = (old.map(&mut window), new.map(&mut window));
-    (ChangeRecord { path, old, new }, is_cut)
+    let is_cut = diff.as_ref().map_or(is_cut, |it| it.is_cut);
+    (ChangeRecord { path, old, new, diff: diff.map(|it| it.text) }, is_cut)
+}
+
+/// A value as its lines are compared.
+fn lines(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        value => Cow::Owned(serde_json::to_string_pretty(value).unwrap_or_default()),
+    }
 }
 
 #[cfg(test)]
@@ -168,11 +183,11 @@ mod tests {
 
     #[test]
     fn bounds_all_of_it_in_characters() {
-        let (old, new) = ("x".repeat(VALUE_CHARS_MAX), "y".repeat(VALUE_CHARS_MAX));
+        let [old, new] = ["x ", "y "].map(|it| it.repeat(40_000));
         let shown = differences(vec![change("/spec/a", Some(&old), &new); CHANGES_MAX], &[]);
-        let sides = |it: &ChangeRecord| [it.old.clone(), it.new.clone()];
-        let chars: usize = shown.changes.iter().flat_map(sides).flatten().map(|it| it.len()).sum();
-        assert!(chars < CHARS_MAX + 3 * VALUE_CHARS_MAX, "{chars}");
+        let texts = |it: &ChangeRecord| [it.old.clone(), it.new.clone(), it.diff.clone()];
+        let chars: usize = shown.changes.iter().flat_map(texts).flatten().map(|it| it.len()).sum();
+        assert!((CHARS_MAX..CHARS_MAX + (20 << 10)).contains(&chars), "{chars}");
         assert_eq!(shown.cut.len(), shown.changes.len() + 1, "{:?}", shown.cut.last());
     }
 

@@ -13,6 +13,7 @@ use upstream::{NoAnswer, Served};
 
 use crate::{
     call::Write,
+    commands::commands,
     deletes, environment,
     facts::{Basis, FactsKeeper, Moment},
     history,
@@ -364,7 +365,10 @@ impl Judge {
         let live = seen.live.as_ref();
         let impact = impact::goes_with(&self.view, count_time, write, effects, live).await;
         let asked = shown::asked(&self.redactor, write, effects, &seen.changes);
-        Preview { asked, ..shown::preview(&self.redactor, effects, seen, impact) }
+        let (commands, cut) = commands(&self.redactor, write, &seen);
+        let mut preview = shown::preview(&self.redactor, effects, seen, impact);
+        preview.cut.extend(cut);
+        Preview { asked, commands, ..preview }
     }
 
     /// Counts a write that is sent now, for rules that count.

@@ -12,6 +12,7 @@ mod accounts;
 mod ask_first;
 mod budget;
 mod call;
+mod commands;
 mod deletes;
 mod differences;
 mod discovery;
@@ -43,6 +44,7 @@ mod selector;
 mod shown;
 mod silence;
 mod undo;
+mod unified;
 mod view;
 mod weight;
 

@@ -14,7 +14,7 @@ use crate::{
     seen::Seen,
 };
 
-/// The preview of what was seen, and of what goes with it.
+/// The preview of what was seen, and of what goes with it. What it would run is added where it is shown.
 pub(crate) fn preview(
     redactor: &Redactor,
     effects: &[Effect],

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hold::{
-    Approval, ChangeRecord, Demand, Denial, Freeze, GoesWith, Hold, HoldId, Preview, Quorum, Shown,
-    State, Summary, Target,
+    Approval, ChangeRecord, CommandRecord, Demand, Denial, Freeze, GoesWith, Hold, HoldId, Preview,
+    Quorum, Shown, State, Summary, Target,
 };
 use jiff::{SignedDuration, Timestamp};
 use ledger::{EffectRecord, Identity, RequestRecord, StoreError};
@@ -170,6 +170,8 @@ pub(crate) struct PreviewRow {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     asked: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<CommandRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<ChangeRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     targets: Vec<TargetRow>,
@@ -184,12 +186,21 @@ pub(crate) struct PreviewRow {
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
+struct CommandRow {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    at: String,
+    words: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct ChangeRow {
     path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     old: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     new: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -390,7 +401,11 @@ impl From<StateRow> for State {
 impl From<&Preview> for PreviewRow {
     fn from(preview: &Preview) -> Self {
         let of = preview.clone();
-        let change = |it: ChangeRecord| ChangeRow { path: it.path, old: it.old, new: it.new };
+        let command = |it: CommandRecord| CommandRow { at: it.at, words: it.words };
+        let change = |it: ChangeRecord| {
+            let ChangeRecord { path, old, new, diff } = it;
+            ChangeRow { path, old, new, diff }
+        };
         let target = |it: Target| TargetRow { name: it.name, uid: it.uid };
         let goes_with =
             |it: GoesWith| GoesWithRow { resource: it.resource, count: it.count, names: it.names };
@@ -400,6 +415,7 @@ impl From<&Preview> for PreviewRow {
             resource_version: of.resource_version,
             effects: of.effects,
             asked: of.asked,
+            commands: of.commands.into_iter().map(command).collect(),
             changes: of.changes.into_iter().map(change).collect(),
             targets: of.targets.into_iter().map(target).collect(),
             goes_with: of.goes_with.into_iter().map(goes_with).collect(),
@@ -412,7 +428,11 @@ impl From<&Preview> for PreviewRow {
 
 impl From<PreviewRow> for Preview {
     fn from(row: PreviewRow) -> Self {
-        let change = |it: ChangeRow| ChangeRecord { path: it.path, old: it.old, new: it.new };
+        let command = |it: CommandRow| CommandRecord { at: it.at, words: it.words };
+        let change = |it: ChangeRow| {
+            let ChangeRow { path, old, new, diff } = it;
+            ChangeRecord { path, old, new, diff }
+        };
         let target = |it: TargetRow| Target { name: it.name, uid: it.uid };
         let goes_with =
             |it: GoesWithRow| GoesWith { resource: it.resource, count: it.count, names: it.names };
@@ -422,6 +442,7 @@ impl From<PreviewRow> for Preview {
             resource_version: row.resource_version,
             effects: row.effects,
             asked: row.asked,
+            commands: row.commands.into_iter().map(command).collect(),
             changes: row.changes.into_iter().map(change).collect(),
             targets: row.targets.into_iter().map(target).collect(),
             goes_with: row.goes_with.into_iter().map(goes_with).collect(),

@@ -12,8 +12,8 @@ use std::{
 use effects::{NamespaceClass, ObjectRef};
 use futures_util::StreamExt;
 use hold::{
-    Answer, Approval, ChangeRecord, Denial, Freeze, Hold, HoldFilter, HoldId, Inserted, Insertion,
-    Join, Preview, Quorum, Shown, StateName, Summary,
+    Answer, Approval, ChangeRecord, CommandRecord, Denial, Freeze, Hold, HoldFilter, HoldId,
+    Inserted, Insertion, Join, Preview, Quorum, Shown, StateName, Summary,
 };
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
@@ -69,8 +69,11 @@ fn held(id: &str, digest: &str, username: &str, created_at: Timestamp) -> Hold {
 }
 
 fn shown(text: &str) -> Shown {
-    let change = ChangeRecord { path: "/spec".into(), old: None, new: Some(text.into()) };
-    let preview = Preview { digest: "d".into(), changes: vec![change], ..Preview::default() };
+    let (new, diff) = (Some(text.into()), Some("+a".into()));
+    let change = ChangeRecord { path: "/spec".into(), old: None, new, diff };
+    let commands = vec![CommandRecord { at: "/spec".into(), words: vec![text.into()] }];
+    let (digest, changes) = ("d".into(), vec![change]);
+    let preview = Preview { digest, commands, changes, ..Preview::default() };
     Shown { content_type: "application/json".into(), payload: text.into(), preview }
 }
 

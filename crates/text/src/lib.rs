@@ -1,12 +1,14 @@
-//! How is it written for a person, and read from one: escaping, durations, causes of an error.
+//! How is it written for a person, and read from one: escaping, command lines, durations, causes of an error.
 //!
 //! What an agent wrote cannot leave its place in a line; a duration has one grammar. Pure.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod causes;
+mod command_line;
 pub mod duration;
 mod escape;
 
 pub use causes::causes;
+pub use command_line::command_line;
 pub use escape::{Escaped, json};

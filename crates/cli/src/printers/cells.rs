@@ -8,9 +8,12 @@ use text::Escaped;
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const DIMMED: Style = Style::new().dimmed();
 
 /// So many blanks in a row can be meant.
 const BLANKS_MAX: usize = 3;
+/// So many blanks can say how deep a line stands.
+const DEPTH_MAX: usize = 40;
 
 /// One line of text that somebody else wrote. Many blanks in it could push what follows to where a
 /// terminal begins its next line, and so forge a line of ours: they are told and not printed.
@@ -18,8 +21,16 @@ pub(super) fn e(text: &str) -> String {
     collapsed(Escaped::line(text).as_str())
 }
 
-/// As [`e`], of a line that is escaped already; blanks that it begins with stay.
-pub(super) fn collapsed(line: &str) -> String {
+/// As [`e`], with the blanks that say how deep a line stands.
+pub(super) fn indented(line: &str) -> String {
+    let bare = line.trim_start_matches(' ');
+    match line.len().saturating_sub(bare.len()) {
+        depth @ 0..=DEPTH_MAX => format!("{}{}", " ".repeat(depth), e(bare)),
+        _ => e(line),
+    }
+}
+
+fn collapsed(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut blanks = 0_usize;
     let end = |text: &mut String, blanks: usize| match blanks {
@@ -50,15 +61,20 @@ pub(super) fn section(text: &mut String, name: &str) {
     text.push_str(&format!("\n\n{BOLD}{name}{BOLD:#}"));
 }
 
-/// `delete namespaces payments`, `patch deployments/scale prod/web`.
+/// `delete namespaces payments`, `patch deployments/scale prod/web`, `exec prod/web`.
 pub(crate) fn describe_request(request: &ledger::RequestRecord) -> String {
     if request.resource.is_empty() {
         return format!("{} {}", request.verb, request.request_uri);
     }
-    let mut text = format!("{} {}", request.verb, request.resource);
-    if !request.subresource.is_empty() {
-        text.push_str(&format!("/{}", request.subresource));
-    }
+    let is_pod = request.resource == "pods" && request.api_group.is_empty();
+    let in_pod = if is_pod { request.subresource.as_str() } else { "" };
+    let mut text = match (in_pod, request.subresource.as_str()) {
+        // By a GET or a POST, as its client likes: that says nothing of what it does.
+        ("exec" | "attach", _) => in_pod.to_owned(),
+        ("portforward", _) => "port-forward".to_owned(),
+        (_, "") => format!("{} {}", request.verb, request.resource),
+        (_, subresource) => format!("{} {}/{subresource}", request.verb, request.resource),
+    };
     let in_itself = request.resource == "namespaces" && request.api_group.is_empty();
     match (request.namespace.as_str(), request.name.as_str()) {
         ("", "") => {}

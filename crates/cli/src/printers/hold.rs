@@ -1,12 +1,11 @@
 //! One hold, whole: what is decided on first, then who asked and how.
 
-use api::body::{HiddenBody, HoldDetail, HoldSummary};
+use api::body::{CommandBody, HiddenBody, HoldDetail, HoldSummary};
 use jiff::Timestamp;
-use text::Escaped;
+use text::command_line;
 
 use super::{
-    around::around,
-    cells::{BOLD, GREEN, RED, age, collapsed, e, section},
+    cells::{BOLD, DIMMED, GREEN, RED, age, e, indented, section},
     queue::takes_one,
     wrap::wrapped,
 };
@@ -28,10 +27,16 @@ fn page(hold: &HoldDetail, now: Timestamp) -> String {
     let sentence = sentence(s, Some(&hold.preview));
     let mut text = format!("{BOLD}{sentence}{BOLD:#}\n{}", standing(s, now));
     text.push_str(&hidden(&hold.preview.hidden));
+    if !hold.preview.cut.is_empty() {
+        text.push_str(&format!(
+            "\n{RED}Not all of it is shown: what is missing stands next to the decision.{RED:#}"
+        ));
+    }
     if !s.reason.is_empty() {
         text.push_str(&format!("\nHeld because: {}.", e(&s.reason)));
     }
     text.push_str(&approvals(s));
+    push_commands(&mut text, &hold.preview.commands);
     section(&mut text, "What it would do");
     for effect in &s.effects {
         text.push_str(&format!("\n  {:<16} {}", e(&effect.kind), e(&effect.detail)));
@@ -189,6 +194,24 @@ fn push_request(text: &mut String, hold: &HoldSummary) {
     }
 }
 
+/// What would run, as one command line each; a script in it stays in its lines.
+fn push_commands(text: &mut String, commands: &[CommandBody]) {
+    if commands.is_empty() {
+        return;
+    }
+    section(text, "What it would run");
+    for command in commands {
+        if !command.at.is_empty() {
+            text.push_str(&format!("\n  {}", e(&command.at)));
+        }
+        let line = command_line(&command.words);
+        for (n, line) in line.split('\n').enumerate() {
+            let mark = if n == 0 { '$' } else { '\u{2502}' };
+            text.push_str(&format!("\n    {mark} {BOLD}{}{BOLD:#}", indented(line)));
+        }
+    }
+}
+
 fn push_payload(text: &mut String, hold: &HoldDetail) {
     if hold.payload.is_empty() {
         return;
@@ -198,11 +221,8 @@ fn push_payload(text: &mut String, hold: &HoldDetail) {
         content_type => e(content_type),
     };
     section(text, &format!("Payload ({content_type})"));
-    for line in Escaped::lines(&hold.payload).as_str().lines() {
-        // How deep a line stands is ours; blanks further on are the agent's.
-        let bare = line.trim_start_matches(' ');
-        let depth = " ".repeat(line.len().saturating_sub(bare.len()));
-        text.push_str(&format!("\n  {depth}{}", collapsed(bare)));
+    for line in hold.payload.lines() {
+        text.push_str(&format!("\n  {}", indented(line)));
     }
 }
 
@@ -236,12 +256,31 @@ fn push_differences(text: &mut String, hold: &HoldDetail) {
     for change in &hold.preview.changes {
         let path = if change.path.is_empty() { "the whole object" } else { &change.path };
         text.push_str(&format!("\n  {}", e(path)));
-        let (old, new) = around(change.old.as_deref(), change.new.as_deref());
-        if let Some(old) = old {
-            text.push_str(&format!("\n    {RED}- {}{RED:#}", e(&old)));
-        }
-        if let Some(new) = new {
-            text.push_str(&format!("\n    {GREEN}+ {}{GREEN:#}", e(&new)));
+        match &change.diff {
+            Some(diff) => push_diff(text, diff),
+            None => {
+                for (sign, side) in [('-', &change.old), ('+', &change.new)] {
+                    side.iter().for_each(|side| push_side(text, sign, side));
+                }
+            }
         }
     }
+}
+
+fn push_diff(text: &mut String, diff: &str) {
+    // Not `lines`, to which an end of a line is the same with a carriage return and without.
+    for line in diff.strip_suffix('\n').unwrap_or(diff).split('\n') {
+        match line.split_at_checked(1) {
+            Some(("-", line)) => push_side(text, '-', line),
+            Some(("+", line)) => push_side(text, '+', line),
+            Some(("@", _)) => text.push_str(&format!("\n    {DIMMED}{}{DIMMED:#}", e(line))),
+            Some((" ", line)) => text.push_str(&format!("\n      {}", indented(line))),
+            _ => text.push_str(&format!("\n      {}", e(line))),
+        }
+    }
+}
+
+fn push_side(text: &mut String, sign: char, side: &str) {
+    let style = if sign == '-' { RED } else { GREEN };
+    text.push_str(&format!("\n    {style}{sign} {}{style:#}", indented(side)));
 }

@@ -1,7 +1,6 @@
 //! What people read: one sentence first, then what they decide on. All of it escaped.
 
 mod agents;
-mod around;
 mod cells;
 mod freezes;
 mod hold;

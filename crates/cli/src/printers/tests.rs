@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::body::{
-    CallBody, ChangeBody, EffectBody, GoesWithBody as GoesWith, HiddenBody, HoldDetail,
-    HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, VerdictBody,
+    CallBody, ChangeBody, CommandBody, EffectBody, GoesWithBody as GoesWith, HiddenBody,
+    HoldDetail, HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, VerdictBody,
 };
 use jiff::Timestamp;
 use ledger::{Identity, RequestRecord};
@@ -64,11 +64,24 @@ pub(crate) fn detail() -> HoldDetail {
         content_type: "application/json".into(),
         payload: "{\n  \"propagationPolicy\": \"Background\"\n}".into(),
         preview: PreviewBody {
-            changes: vec![ChangeBody {
-                path: "/spec/replicas".into(),
-                old: Some("10".into()),
-                new: Some("0".into()),
+            commands: vec![CommandBody {
+                at: "/spec/template/spec/containers/c".into(),
+                words: ["sh", "-c", "cd /data\n  rm -rf 'x'"].map(str::to_owned).to_vec(),
             }],
+            changes: vec![
+                ChangeBody {
+                    path: "/spec/replicas".into(),
+                    old: Some("10".into()),
+                    new: Some("0".into()),
+                    diff: None,
+                },
+                ChangeBody {
+                    path: "/data/run.sh".into(),
+                    old: None,
+                    new: None,
+                    diff: Some("@@ -1,2 +1,2 @@\n a\n-b\n+  c\r\n".into()),
+                },
+            ],
             goes_with: vec![
                 GoesWith {
                     resource: "deployments".into(),
@@ -163,7 +176,7 @@ fn a_hold_of_two_says_who_is_missing() {
         at: at(30),
     }];
     let text = plain(&hold(&half, at(42), None));
-    let told: Vec<&str> = text.lines().skip(4).take(2).collect();
+    let told: Vec<&str> = text.lines().skip(5).take(2).collect();
     assert_eq!(
         told,
         [

@@ -305,7 +305,7 @@ mod tests {
         open(&mut model, Key::Char('a'));
         insta::assert_snapshot!(screen(&model));
         let mut seen = String::new();
-        for _ in 0..60 {
+        for _ in 0..90 {
             seen.push_str(&screen(&model));
             model.press(Key::Down);
         }
