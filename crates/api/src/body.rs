@@ -129,6 +129,26 @@ pub struct HoldDetail {
     /// of them. Only in the answer to `GET`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<HoldSummary>,
+    /// When this was looked at again for whoever asks; missing where it shows what was seen when its request
+    /// came, or came again. Only in the answer to `GET`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<LookBody>,
+}
+
+/// A look at what a held request would do now.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct LookBody {
+    /// When.
+    pub at: Timestamp,
+    /// The API server's answer, where it would refuse the request now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u16>,
+}
+
+impl From<review::Look> for LookBody {
+    fn from(look: review::Look) -> Self {
+        Self { at: look.at, refused: look.refused }
+    }
 }
 
 /// A hold that was denied.
@@ -518,6 +538,7 @@ impl HoldDetail {
                 hidden,
             },
             others: others.iter().map(|it| HoldSummary::of(it, 0)).collect(),
+            look: None,
         }
     }
 }

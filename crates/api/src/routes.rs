@@ -26,7 +26,7 @@ use crate::{
     answer::ApiError,
     body::{
         AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeBody, HoldDetail,
-        HoldSummary, List, Lookup, NamespaceBody, Reason, Thawed, Timeline,
+        HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, Thawed, Timeline,
     },
 };
 
@@ -245,9 +245,14 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<HoldDetail>, ApiError> {
     let id = HoldId::parse(&id);
-    let (hold, shown) = api.queue.show(&id, &reviewer).await?;
+    let (mut hold, mut shown) = api.queue.show(&id, &reviewer).await?;
+    let look = api.queue.look(&hold).await;
+    if look.is_some() {
+        (hold, shown) = api.queue.show(&id, &reviewer).await?;
+    }
     let others = api.queue.of_same_object(&hold).await?;
-    Ok(Json(detail(&api, &hold, shown, &others).await?))
+    let detail = detail(&api, &hold, shown, &others).await?;
+    Ok(Json(HoldDetail { look: look.map(LookBody::from), ..detail }))
 }
 
 async fn approve(

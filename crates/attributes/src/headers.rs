@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use crate::error::AttributesError;
 
 /// What an agent's request may take along; everything a Kubernetes client sends that the API server
-/// reads, besides who it is.
-const UPSTREAM: [&str; 13] = [
+/// reads, besides who it is, and why the agent asks.
+const UPSTREAM: [&str; 14] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -21,6 +21,7 @@ const UPSTREAM: [&str; 13] = [
     "user-agent",
     "kubectl-command",
     "kubectl-session",
+    "agent-shield-reason",
     "if-none-match",
     "if-modified-since",
     "range",

@@ -36,7 +36,7 @@ pub(crate) enum ReviewCommand {
         after_help = "Examples:\n  agent-shield holds\n  agent-shield holds --state all -o wide\n  agent-shield holds -o json | jq -r '.items[].id'"
     )]
     Holds {
-        /// pending, approved, running, denied, expired, done, unknown, or all; open ones by default.
+        /// pending, approved, running, denied, expired, cancelled, done, unknown, or all; open ones by default.
         #[arg(long)]
         state: Option<String>,
         #[command(flatten)]

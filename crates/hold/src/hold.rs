@@ -211,6 +211,14 @@ impl Hold {
         self.step(now, |state, of| state.expire(now, of.deadline))
     }
 
+    /// Its agent gives up what has not run.
+    ///
+    /// # Errors
+    /// [`HoldError::Settled`] for anything but an unused approval or a pending hold.
+    pub fn cancel(self, now: Timestamp) -> Result<Self, Unchanged> {
+        self.step(now, |state, _| state.cancel(now))
+    }
+
     /// Back to the queue with what it would do now, every approval void: each was of what was shown.
     /// Rules that do not ask any more leave those that did.
     ///

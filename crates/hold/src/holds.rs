@@ -87,12 +87,17 @@ pub trait Holds: Send + Sync {
     /// [`StoreError`] where that is not known.
     fn waiting(&self, ids: &[HoldId]) -> Task<'_, Result<Vec<usize>, StoreError>>;
 
-    /// Keeps the answer of a hold for whoever waits on it and for the next identical request, for a
-    /// minute. Never on a disk.
+    /// Keeps the answer of a hold for whoever waits on it and for the next identical request, for so long.
+    /// Never on a disk.
     ///
     /// # Errors
     /// [`StoreError`]: nobody will get it.
-    fn keep_answer(&self, id: &HoldId, answer: Answer) -> Task<'_, Result<(), StoreError>>;
+    fn keep_answer(
+        &self,
+        id: &HoldId,
+        answer: Answer,
+        time: Duration,
+    ) -> Task<'_, Result<(), StoreError>>;
 
     /// The answer of a hold, also where somebody got it already.
     ///
@@ -162,7 +167,7 @@ impl Insertion {
         }
         let now = self.hold.summary().created_at;
         match found.state() {
-            State::Done { .. } => undelivered,
+            State::Done { .. } | State::Expired { .. } => undelivered,
             state if state.is_settled() => false,
             _ => found.due().is_none_or(|due| now < due),
         }

@@ -6,6 +6,7 @@
 //!    │ │                 │  └─── unspend ────┘
 //!    │ └─ drift, withdraw┘─ expire → Expired
 //!    ├─ deny → Denied
+//!    ├─ cancel → Cancelled (also of an approval that was not used)
 //!    └─ expire → Expired
 //! ```
 //! A hold that needs several approvals is pending until the last of them. Whatever changes what it
@@ -43,6 +44,13 @@ pub enum State {
     },
     /// Not enough people decided in time, or nobody used the approval.
     Expired {
+        /// When.
+        at: Timestamp,
+        /// Who had approved it.
+        approvals: Vec<Approval>,
+    },
+    /// Its agent gave it up.
+    Cancelled {
         /// When.
         at: Timestamp,
         /// Who had approved it.
@@ -92,6 +100,8 @@ pub enum StateName {
     Denied,
     /// [`State::Expired`].
     Expired,
+    /// [`State::Cancelled`].
+    Cancelled,
     /// [`State::Running`].
     Running,
     /// [`State::Done`].
@@ -102,11 +112,12 @@ pub enum StateName {
 
 impl StateName {
     /// All of them, in the order of a hold's life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Approved,
         Self::Denied,
         Self::Expired,
+        Self::Cancelled,
         Self::Running,
         Self::Done,
         Self::Unknown,
@@ -122,6 +133,7 @@ impl StateName {
             Self::Approved => "approved",
             Self::Denied => "denied",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
             Self::Running => "running",
             Self::Done => "done",
             Self::Unknown => "unknown",
@@ -201,6 +213,7 @@ impl State {
             Self::Approved { .. } => StateName::Approved,
             Self::Denied { .. } => StateName::Denied,
             Self::Expired { .. } => StateName::Expired,
+            Self::Cancelled { .. } => StateName::Cancelled,
             Self::Running { .. } => StateName::Running,
             Self::Done { .. } => StateName::Done,
             Self::Unknown { .. } => StateName::Unknown,
@@ -215,7 +228,7 @@ impl State {
     /// Who decided it, if anybody did.
     pub fn decided_by(&self) -> Option<DecidedBy<'_>> {
         match self {
-            Self::Pending { .. } | Self::Expired { .. } => None,
+            Self::Pending { .. } | Self::Expired { .. } | Self::Cancelled { .. } => None,
             Self::Denied { denial } => Some(denial.into()),
             approved => approved.approvals().last().map(Into::into),
         }
@@ -227,6 +240,7 @@ impl State {
             Self::Denied { .. } => &[],
             Self::Pending { approvals }
             | Self::Expired { approvals, .. }
+            | Self::Cancelled { approvals, .. }
             | Self::Approved { approvals, .. }
             | Self::Running { approvals, .. }
             | Self::Done { approvals, .. }
@@ -416,6 +430,19 @@ impl State {
                 Ok(Self::Expired { at: until, approvals })
             }
             Self::Pending { .. } | Self::Approved { .. } => Err(HoldError::NotDue),
+            other => Err(HoldError::Settled(other.name())),
+        }
+    }
+
+    /// Its agent gives up what has not run.
+    ///
+    /// # Errors
+    /// [`HoldError::Settled`] for anything but an unused approval or a pending hold.
+    pub(crate) fn cancel(self, at: Timestamp) -> Result<Self, HoldError> {
+        match self {
+            Self::Pending { approvals } | Self::Approved { approvals, .. } => {
+                Ok(Self::Cancelled { at, approvals })
+            }
             other => Err(HoldError::Settled(other.name())),
         }
     }

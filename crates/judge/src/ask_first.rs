@@ -4,6 +4,8 @@
 //! warning says what agent-shield would do with such a call, as far as the call's attributes tell. It
 //! says nothing about calls that RBAC refuses: rules reveal how namespaces are classed.
 
+use std::time::Duration;
+
 use attributes::Attributes;
 use effects::{Builtin, Route};
 use http::{HeaderMap, Method};
@@ -11,14 +13,20 @@ use policy::{Decision, Input, Objects};
 use serde_json::Value;
 use upstream::Access;
 
-use crate::{access::call_for, call::Write, judge::Judge};
+use crate::{access::call_for, call::Write, judge::Judge, judgement::Judged};
 
 /// Where an agent reads its own rules. The API server has nothing there.
 pub const RULES_PATH: &str = "/.well-known/agent-shield";
 
+/// A dry run's answer waits so long for what is said beside it.
+const TRY_TIME_MAX: Duration = Duration::from_secs(2);
+
 impl Judge {
-    /// What agent-shield would do with the call that a write only asks about.
+    /// What agent-shield would do with the call that a write only asks about or tries.
     pub async fn forewarning(&self, write: &Write) -> Option<String> {
+        if write.is_dry_run {
+            return self.tried(write).await;
+        }
         let a = write.attributes();
         if a.api_group != "authorization.k8s.io" || a.verb != "create" {
             return None;
@@ -35,6 +43,21 @@ impl Judge {
                 "a person may have to approve some of these calls first; see {RULES_PATH}"
             )),
             _ => None,
+        }
+    }
+
+    /// What the rules say of a dry run, were it none.
+    async fn tried(&self, write: &Write) -> Option<String> {
+        let judged = tokio::time::timeout(TRY_TIME_MAX, self.judge_as_real(write)).await;
+        let Judged::Decided(judgement) = judged.ok()?? else { return None };
+        let (verdict, reason) = (&judgement.verdict, judgement.verdict.reason());
+        let rules = verdict.rules().join(", ");
+        match verdict.decision() {
+            Decision::Deny => Some(format!("without dryRun, this is denied ({rules}): {reason}")),
+            Decision::Hold => Some(format!(
+                "without dryRun, this waits for a person's approval ({rules}): {reason}"
+            )),
+            Decision::Allow => None,
         }
     }
 

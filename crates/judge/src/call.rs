@@ -20,11 +20,15 @@ use crate::{silence::Silence, weight::Weight};
 const HEADER_TEXT_MAX: usize = 256;
 
 /// Headers that are recorded.
-const RECORDED: [HeaderName; 3] = [
+const RECORDED: [HeaderName; 4] = [
     header::USER_AGENT,
     HeaderName::from_static("kubectl-command"),
     HeaderName::from_static("kubectl-session"),
+    HeaderName::from_static("agent-shield-reason"),
 ];
+
+/// Where an agent says why it asks, if its client sends no headers of its own.
+const REASON_ANNOTATION: &str = "agent-shield.io/reason";
 
 /// A request whose head has been read.
 pub struct Call {
@@ -59,11 +63,7 @@ impl Call {
 
     fn header(&self, name: &HeaderName) -> String {
         let value = self.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-        let text = String::from_utf8_lossy(value);
-        match text.len() > HEADER_TEXT_MAX {
-            true => text.chars().take(HEADER_TEXT_MAX).collect(),
-            false => text.into_owned(),
-        }
+        String::from_utf8_lossy(value).chars().take(HEADER_TEXT_MAX).collect()
     }
 
     /// The request, as it is recorded.
@@ -78,12 +78,13 @@ impl Call {
     }
 
     fn record_of(&self, attributes: Attributes, redactor: &Redactor) -> RequestRecord {
-        let [user_agent, kubectl_command, kubectl_session] = RECORDED;
+        let [user_agent, kubectl_command, kubectl_session, agent_reason] = RECORDED;
         let target = redactor.redact_target(&attributes.target);
         RequestRecord {
             user_agent: self.header(&user_agent),
             kubectl_command: self.header(&kubectl_command),
             kubectl_session: self.header(&kubectl_session),
+            agent_reason: self.header(&agent_reason),
             source_ip: self.source.ip().to_string(),
             ..RequestRecord::of(attributes, target)
         }
@@ -132,6 +133,24 @@ impl Call {
     }
 }
 
+fn without_dry_run(attributes: &Attributes) -> Option<Attributes> {
+    let is_real = |key: &str| key != "dryRun";
+    let mut real = attributes.clone();
+    real.query.0.retain(|(key, _)| is_real(key));
+    if let Some((path, query)) = attributes.target.split_once('?') {
+        let written: Vec<&str> = query.split('&').collect();
+        let read = &attributes.query.0;
+        if written.len() != read.len() {
+            return None;
+        }
+        let kept = written.iter().zip(read).filter(|(_, (key, _))| is_real(key));
+        let kept: Vec<&str> = kept.map(|(written, _)| *written).collect();
+        real.target =
+            if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) };
+    }
+    Some(real)
+}
+
 /// A request that may change something: its user is known and its body is here.
 pub struct Write {
     /// What was read of its head.
@@ -153,6 +172,29 @@ pub struct Write {
 }
 
 impl Write {
+    /// A dry run as if it were none; `None` where that is not certain.
+    pub(crate) fn as_real(&self) -> Option<Self> {
+        let Call { audit_id, attributes, headers, run_as, source, received } = &self.call;
+        let call = Call {
+            audit_id: audit_id.clone(),
+            attributes: without_dry_run(attributes)?,
+            headers: headers.clone(),
+            run_as: run_as.clone(),
+            source: *source,
+            received: *received,
+        };
+        Some(Self {
+            call,
+            user: self.user.clone(),
+            body: self.body.clone(),
+            media: self.media,
+            is_dry_run: false,
+            class: self.class.clone(),
+            weight: Weight::default(),
+            silence: Silence::since(None),
+        })
+    }
+
     /// What is asked.
     pub fn attributes(&self) -> &Attributes {
         &self.call.attributes
@@ -213,15 +255,30 @@ impl Write {
 
     /// The record with what only a write has.
     pub fn record(&self, redactor: &Redactor) -> RequestRecord {
+        let record = self.call.record(redactor);
         RequestRecord {
+            agent_reason: match record.agent_reason.as_str() {
+                "" => self.annotated_reason(),
+                reason => reason.to_owned(),
+            },
             dry_run: self.is_dry_run,
             body_bytes: self.body.len() as u64,
             body_digest: match self.body.is_empty() {
                 true => String::new(),
                 false => redactor.digest(&self.body),
             },
-            ..self.call.record(redactor)
+            ..record
         }
+    }
+
+    /// Why the agent asks, by an annotation of what it sends.
+    fn annotated_reason(&self) -> String {
+        let is_there =
+            std::str::from_utf8(&self.body).is_ok_and(|it| it.contains(REASON_ANNOTATION));
+        let body = is_there.then(|| payload::read(self.media, &self.body).ok()).flatten();
+        let annotations = body.as_ref().and_then(|it| it.pointer("/metadata/annotations"));
+        let reason = annotations.and_then(|it| it.get(REASON_ANNOTATION)).and_then(Value::as_str);
+        reason.unwrap_or_default().chars().take(HEADER_TEXT_MAX).collect()
     }
 
     /// The entry that is durable before the request leaves.

@@ -244,6 +244,9 @@ pub struct RequestRecord {
     /// `Kubectl-Session`: the client's own word.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub kubectl_session: String,
+    /// `Agent-Shield-Reason`, or the annotation of this name: the agent's own word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub agent_reason: String,
     /// The peer's address.
     #[serde(rename = "sourceIP", default, skip_serializing_if = "String::is_empty")]
     pub source_ip: String,
@@ -291,6 +294,7 @@ impl RequestRecord {
             &self.user_agent,
             &self.kubectl_command,
             &self.kubectl_session,
+            &self.agent_reason,
             &self.source_ip,
             &self.body_digest,
         ];
@@ -438,6 +442,8 @@ pub enum HoldEvent {
     Lifted,
     /// Nobody decided before the deadline, or an approval was not used in time.
     Expired,
+    /// Its agent gave it up.
+    Cancelled,
     /// What it would do changed since it was approved; it is pending again.
     Drifted,
     /// The approved request is being sent.

@@ -8,7 +8,7 @@ use hold::{Denial, HoldId};
 use jiff::Timestamp;
 use judge::{JudgeError, Refusal};
 use ledger::StoreError;
-use status::Status;
+use status::{Cause, Status};
 use upstream::{NoAnswer, SendError};
 
 const BUSY_RETRY: Duration = Duration::from_secs(1);
@@ -139,7 +139,7 @@ pub(crate) enum ProxyError {
     /// Nobody decided in time.
     #[error(
         "agent-shield: nobody decided on this request in time (hold {id}, rule {rule}){needed}; it \
-         was not run"
+         was not run. Asked again, it is held anew"
     )]
     Expired {
         /// The hold.
@@ -166,6 +166,37 @@ pub(crate) enum ProxyError {
         /// When to ask again.
         retry: Duration,
     },
+    /// It waits, and its client does not.
+    #[error(
+        "agent-shield: not executed; a person must decide on this request (hold {id}, rule {rule}: {reason}) \
+         until {}{needed}. Ask for the same again later: it runs once somebody has approved it. Do not try \
+         another way",
+        second(*.deadline)
+    )]
+    Undecided {
+        /// The hold.
+        id: HoldId,
+        /// The rules that hold it.
+        rule: String,
+        /// Why.
+        reason: String,
+        /// `; still needed: …`, where one approval of anybody would not do.
+        needed: String,
+        /// Undecided then, it is denied.
+        deadline: Timestamp,
+    },
+    /// Its agent gave it up.
+    #[error("agent-shield: this request was given up by its agent (hold {id}); it was not run")]
+    Cancelled {
+        /// The hold.
+        id: HoldId,
+    },
+    /// An agent asks about a hold that it does not have.
+    #[error("agent-shield: you have no hold `{0}`")]
+    NoSuchHold(HoldId),
+    /// It gives up what has ended or runs.
+    #[error("agent-shield: {0}")]
+    Settled(hold::HoldError),
     /// The bytes left and no answer came.
     #[error(
         "agent-shield sent this request and got no answer: whether it ran is not known \
@@ -235,8 +266,11 @@ impl From<&ProxyError> for Status {
             | E::StillRejected { .. }
             | E::Barred { .. }
             | E::Expired { .. }
+            | E::Cancelled { .. }
+            | E::Undecided { .. }
             | E::Frozen(_) => Self::failure(403, "Forbidden"),
-            E::AlreadyRun { .. } => Self::failure(409, "Conflict"),
+            E::NoSuchHold(_) => Self::failure(404, "NotFound"),
+            E::AlreadyRun { .. } | E::Settled(_) => Self::failure(409, "Conflict"),
             E::TooLarge { .. } => Self::failure(413, "RequestEntityTooLarge"),
             E::HeadTooLarge { .. } => Self::failure(431, "RequestHeaderFieldsTooLarge"),
             E::BodySlow { .. } => Self::failure(408, "RequestTimeout"),
@@ -257,6 +291,7 @@ impl From<&ProxyError> for Status {
             E::OutcomeUnknown { .. } => Self::failure(504, "Timeout"),
         }
         .message(error)
+        .causes(error.hold().into_iter().collect())
     }
 }
 
@@ -296,6 +331,20 @@ impl From<Box<Refusal>> for ProxyError {
 }
 
 impl ProxyError {
+    /// The hold that it is about, and how that stands, for programs.
+    fn hold(&self) -> Option<Cause> {
+        let (reason, id) = match self {
+            Self::Undecided { id, .. } | Self::Pending { id, .. } => ("HoldPending", id),
+            Self::Rejected { id, .. }
+            | Self::StillRejected { id, .. }
+            | Self::Barred { id, .. } => ("HoldDenied", id),
+            Self::Expired { id, .. } => ("HoldExpired", id),
+            Self::Cancelled { id } => ("HoldCancelled", id),
+            _ => return None,
+        };
+        Some(Cause { reason, message: id.to_string(), field: "hold" })
+    }
+
     /// What became of a request that was sent for real.
     pub(crate) fn sent(error: &SendError, audit_id: &str) -> Self {
         match error {

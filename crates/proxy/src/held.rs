@@ -6,15 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hold::{Hold, HoldFilter, HoldId, Insertion, Join, Quorum, Shown, State, StateName, Summary};
+use hold::{
+    Hold, HoldFilter, HoldId, Insertion, Join, Preview, Quorum, Shown, State, StateName, Summary,
+};
 use http::Response;
 use jiff::Timestamp;
-use judge::{Judgement, Write};
+use judge::{Judged, Judgement, Write};
 use ledger::{
     Action, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, Outcome, Stage, StoreError,
 };
 use payload::Redactor;
-use review::{Queue, Queued, Waiter};
+use policy::{Decision, PolicyDecision};
+use review::{Queue, Queued, Waiter, Woken};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::Body;
 
@@ -31,6 +34,8 @@ use crate::{
 /// The store is looked at again so often, should a wake-up get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const RETRY_SOON: Duration = Duration::from_secs(1);
+/// So long before its client gives up, a request is answered.
+const BEFORE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Holds requests until they are decided.
 pub(crate) struct Holding {
@@ -53,15 +58,14 @@ impl Holding {
         let mut waiter = self.enqueue(&write, judgement).await?;
         write.record.is_recorded();
         write.record.waits_on(waiter.id());
-        let now = Instant::now();
-        let open_until = now.checked_add(self.open_time(&write)).unwrap_or(now);
-        self.wait(&write, open_until, &mut waiter).await
+        let open = self.open_time(&write);
+        self.wait(&write, open, &mut waiter).await
     }
 
     async fn wait(
         self: &Arc<Self>,
         write: &Arc<InboundWrite>,
-        open_until: Instant,
+        open: Open,
         waiter: &mut Waiter,
     ) -> Result<Response<Body>, ProxyError> {
         let id = waiter.id().clone();
@@ -70,7 +74,7 @@ impl Holding {
             let hold = hold.ok_or_else(|| StoreError::Corrupt(format!("hold `{id}` is gone")))?;
             match hold.state() {
                 State::Pending { .. } | State::Running { .. } => {
-                    self.wait_for_change(write, &hold, open_until, waiter).await?;
+                    self.wait_for_change(write, &hold, open, waiter).await?;
                 }
                 State::Approved { .. } => {
                     if let Some(answer) = self.run(hold, write).await? {
@@ -84,7 +88,12 @@ impl Holding {
                     shared(write, *code, audit_id, &self.recorder).await;
                     return Ok(answer);
                 }
-                State::Denied { .. } | State::Expired { .. } | State::Unknown { .. } => {
+                State::Expired { .. } => {
+                    // Asked again, it is asked anew.
+                    self.queue.holds().delivered(&id);
+                    return Err(ended(&hold));
+                }
+                State::Denied { .. } | State::Cancelled { .. } | State::Unknown { .. } => {
                     return Err(ended(&hold));
                 }
             }
@@ -96,16 +105,22 @@ impl Holding {
         &self,
         write: &Write,
         hold: &Hold,
-        open_until: Instant,
+        open: Open,
         waiter: &mut Waiter,
     ) -> Result<(), ProxyError> {
         let retry = tokio::select! {
-            () = waiter.changed() => return Ok(()),
+            woken = waiter.woken() => return match woken {
+                Woken::Changed => Ok(()),
+                Woken::Look => self.look(write, hold, waiter).await,
+            },
             freeze = self.queue.until_frozen(&write.user.username) => {
                 return Err(ProxyError::Frozen(Box::new(freeze)));
             }
             () = tokio::time::sleep(LOOK_AGAIN) => return Ok(()),
-            () = tokio::time::sleep_until(open_until.into()) => RETRY_SOON,
+            () = tokio::time::sleep_until(open.until.into()) => match open.is_clients {
+                true => return Err(undecided(hold)),
+                false => RETRY_SOON,
+            },
             () = self.stopping.cancelled() => self.settings.restart_time,
         };
         let of = hold.summary();
@@ -116,6 +131,29 @@ impl Holding {
             needed: needed(hold),
             retry,
         })
+    }
+
+    /// Has a reviewer shown what the request would do now, not what it would have done when it came.
+    async fn look(&self, write: &Write, hold: &Hold, waiter: &Waiter) -> Result<(), ProxyError> {
+        if !matches!(hold.state(), State::Pending { .. }) {
+            return Ok(());
+        }
+        let refused = match self.runner.judge.judge(write).await {
+            Ok(Judged::Answered(answer)) => Some(answer.status.as_u16()),
+            Ok(Judged::Decided(judgement)) => {
+                if judgement.verdict.decision() == Decision::Hold {
+                    self.refresh(hold.clone(), &judgement.verdict, &judgement.preview).await?;
+                }
+                None
+            }
+            // Whoever looks is shown what there is, and that it is not of now.
+            Err(error) => {
+                tracing::debug!(%error, hold = %hold.id(), "it could not be looked at again");
+                return Ok(());
+            }
+        };
+        waiter.looked(refused);
+        Ok(())
     }
 
     /// Runs an approved hold; `None` where it should be looked at again.
@@ -199,21 +237,33 @@ impl Holding {
     async fn join(
         &self,
         hold: Hold,
-        decision: &policy::PolicyDecision,
+        decision: &PolicyDecision,
         insertion: &Insertion,
     ) -> Result<(), ProxyError> {
         let (id, of) = (hold.id().clone(), hold.summary().clone());
-        let preview = &insertion.shown.preview;
-        if matches!(hold.state(), State::Pending { .. }) && of.digest != preview.digest {
-            let shown = self.queue.shown(&id).await?.preview;
-            // Less is no news, and what could not be counted now is counted before it runs.
-            if shown.digest == of.digest && shown.covers(preview, &self.redactor, true) {
-                return self.joined(&id, &of, insertion).await;
-            }
-            let effects = preview.effects.clone();
-            self.runner.drift(hold, decision, effects, preview.clone()).await?;
+        if matches!(hold.state(), State::Pending { .. }) {
+            self.refresh(hold, decision, &insertion.shown.preview).await?;
         }
         self.joined(&id, &of, insertion).await
+    }
+
+    /// A pending hold shows from now on what its request would do now.
+    async fn refresh(
+        &self,
+        hold: Hold,
+        decision: &PolicyDecision,
+        now: &Preview,
+    ) -> Result<(), ProxyError> {
+        let digest = &hold.summary().digest;
+        if *digest == now.digest {
+            return Ok(());
+        }
+        let shown = self.queue.shown(hold.id()).await?.preview;
+        // Less is no news, and what could not be counted now is counted before it runs.
+        if shown.digest == *digest && shown.covers(now, &self.redactor, true) {
+            return Ok(());
+        }
+        Ok(self.runner.drift(hold, decision, now.effects.clone(), now.clone()).await?)
     }
 
     async fn joined(
@@ -265,12 +315,23 @@ impl Holding {
         hold
     }
 
-    fn open_time(&self, write: &Write) -> Duration {
+    /// How long a connection is kept open: where its client gives up sooner, until a little before that, so that
+    /// it learns why.
+    fn open_time(&self, write: &Write) -> Open {
         let timeout = write.attributes().query.first("timeout").and_then(request_timeout);
-        let open = self.settings.open_time_max;
-        // Answered a little before the client gives up, so that it learns why.
-        timeout.map_or(open, |timeout| open.min(timeout.saturating_sub(Duration::from_millis(500))))
+        let (ours, now) = (self.settings.open_time_max, Instant::now());
+        let clients = timeout.map(|it| it.saturating_sub(BEFORE_TIMEOUT)).filter(|it| *it < ours);
+        let until = now.checked_add(clients.unwrap_or(ours)).unwrap_or(now);
+        Open { until, is_clients: clients.is_some() }
     }
+}
+
+/// How long a connection waits.
+#[derive(Clone, Copy)]
+struct Open {
+    until: Instant,
+    /// Whether its client would wait no longer.
+    is_clients: bool,
 }
 
 /// Records that a request was answered here, by what another call of the same hold got; the call that
@@ -321,7 +382,20 @@ fn ended(hold: &Hold) -> ProxyError {
         State::Unknown { audit_id, .. } => {
             ProxyError::OutcomeUnknown { audit_id: audit_id.clone() }
         }
+        State::Cancelled { .. } => ProxyError::Cancelled { id },
         _ => ProxyError::Expired { id, rule, needed: needed(hold) },
+    }
+}
+
+/// Nobody has decided, and the client's own time is over: an answer that no client sends again by itself.
+fn undecided(hold: &Hold) -> ProxyError {
+    let of = hold.summary();
+    ProxyError::Undecided {
+        id: of.id.clone(),
+        rule: of.rules.join(", "),
+        reason: of.reason.clone(),
+        needed: needed(hold),
+        deadline: of.deadline,
     }
 }
 

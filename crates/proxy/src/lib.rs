@@ -24,6 +24,7 @@ mod listener;
 mod lost_answer;
 mod names;
 mod nobody;
+mod own_holds;
 mod own_rules;
 mod peer;
 mod proxy;

@@ -4,6 +4,7 @@ use attributes::{Attributes, User};
 use http::{HeaderValue, Response, header};
 use judge::RULES_PATH;
 use policy::Pack;
+use serde_json::Value;
 use upstream::Body;
 
 use crate::body;
@@ -27,7 +28,12 @@ pub(crate) fn page(
         rules.insert("username".to_owned(), user.username.clone().into());
         rules.insert("frozen".to_owned(), is_frozen.into());
     }
-    let mut bytes = rules.to_string().into_bytes();
+    json_answer(&rules, asked)
+}
+
+/// An answer of ours to who asks for JSON with a GET, or for its head.
+pub(crate) fn json_answer(document: &Value, asked: &Attributes) -> Response<Body> {
+    let mut bytes = document.to_string().into_bytes();
     if asked.method == "HEAD" {
         bytes.clear();
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hold::Permit;
+use hold::{HoldId, Permit};
 use http::Response;
 use judge::{Call, Judge, decided};
 use ledger::{Action, ClassRecord, DecisionRecord, Entry, Identity, Outcome, Stage};
@@ -19,7 +19,7 @@ use crate::{
     credentials::Credentials,
     error::ProxyError,
     in_flight::{Bodies, RequestGuard},
-    own_rules,
+    own_holds, own_rules,
     recorder::{Recorder, is_nobodys},
     tunnel::{Asked, Carried, Tunnels},
     upgrade::Upgrade,
@@ -73,6 +73,13 @@ impl Reads {
         let user = self.credentials.user_of(call).await?;
         let is_frozen = self.queue.frozen(&user.username).await?.is_some();
         Ok(own_rules::page(&self.judge.policies(), &call.attributes, &user, is_frozen))
+    }
+
+    /// Where a held request of whoever asks stands.
+    async fn own_hold(&self, call: &Call, id: &HoldId) -> Result<Response<Body>, ProxyError> {
+        let user = self.credentials.user_of(call).await?;
+        let hold = self.queue.own(id, &Identity::from(&user)).await.map_err(own_holds::error)?;
+        Ok(own_holds::page(&hold, &call.attributes))
     }
 
     /// Sends a read; once more where a kept connection turned out dead.
@@ -215,6 +222,11 @@ impl ReadRecord {
         let call = self.call.as_ref().ok_or(ProxyError::Unsent)?;
         if own_rules::is_for_rules(&call.attributes) {
             let answer = reads.own_rules(call).await?;
+            (self.code, self.outcome) = (answer.status().as_u16(), Outcome::Refused);
+            return Ok(answer);
+        }
+        if let Some(id) = own_holds::asked(&call.attributes) {
+            let answer = reads.own_hold(call, &id).await?;
             (self.code, self.outcome) = (answer.status().as_u16(), Outcome::Refused);
             return Ok(answer);
         }

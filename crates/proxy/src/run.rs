@@ -1,6 +1,6 @@
 //! Running what was approved: looked at once more, the approval spent, sent, and its answer kept.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hold::{Answer, Hold, HoldError, Permit, Preview, Quorum, Spent, Target, Unchanged};
@@ -30,6 +30,8 @@ use crate::{
 const RUN_TRIES: usize = 5;
 /// Answers of approved requests are read whole, up to here, so that they can be given again.
 pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// They are kept for so long.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// What came of one attempt to run an approved hold.
 pub(crate) enum Run {
@@ -323,7 +325,7 @@ impl Runner {
     }
 
     async fn keep(&self, hold: &Hold, answer: Answer) {
-        if let Err(error) = self.queue.holds().keep_answer(hold.id(), answer).await {
+        if let Err(error) = self.queue.holds().keep_answer(hold.id(), answer, ANSWER_TIME).await {
             tracing::error!(%error, hold = %hold.id(), "nobody will get the answer");
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use hold::Permit;
+use hold::{HoldId, Permit};
 use http::{Response, header};
 use judge::{Call, Judge, Judged, Judgement, Write, decided};
-use ledger::{Action, DecisionRecord, Outcome};
+use ledger::{Action, DecisionRecord, Identity, Outcome};
 use payload::Redactor;
 use policy::Decision;
 use review::Queue;
@@ -22,6 +22,7 @@ use crate::{
     held::Holding,
     in_flight::Bodies,
     inbound::InboundWrite,
+    own_holds,
     recorder::Recorder,
     upgrade::Upgrade,
     warning,
@@ -62,7 +63,11 @@ impl Writes {
                 return refuse(&record, &error, Some(decided(Action::Refuse, &error))).await;
             }
         };
-        match self.judged(&write).await {
+        let answered = match own_holds::asked(&write.call.attributes) {
+            Some(id) => self.cancel(&write, &id).await,
+            None => self.judged(&write).await,
+        };
+        match answered {
             Ok(answer) => answer,
             Err(error) => refuse_judged(&write, &error).await,
         }
@@ -88,6 +93,19 @@ impl Writes {
             Decision::Deny => Err(self.judge.refuse(write, judgement).await.into()),
             Decision::Hold => self.holding.hold(Arc::clone(write), judgement).await,
         }
+    }
+
+    /// The agent gives up a request of its own that waits.
+    async fn cancel(
+        &self,
+        write: &InboundWrite,
+        id: &HoldId,
+    ) -> Result<Response<Body>, ProxyError> {
+        let cancelled = self.queue.cancel(id, &Identity::from(&write.user)).await;
+        let hold = cancelled.map_err(own_holds::error)?;
+        write.record.is_decided(decided(Action::Allow, format!("its agent gave up hold {id}")));
+        write.record.answered(200, Outcome::Refused, 0).await;
+        Ok(own_holds::page(&hold, &write.call.attributes))
     }
 
     /// Waits for all that a judgement needs: the user, the whole body, the namespace's class.

@@ -10,8 +10,11 @@
 mod admit;
 mod agents;
 mod freezes;
+mod looks;
+mod own_holds;
 mod queue;
 mod reviewer;
 
-pub use queue::{Queue, Queued, ReviewError, Settings, Waiter, now};
+pub use looks::Look;
+pub use queue::{Queue, Queued, ReviewError, Settings, Waiter, Woken, now};
 pub use reviewer::{Reviewer, ReviewerError};

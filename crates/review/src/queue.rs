@@ -16,10 +16,13 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use upstream::ControlClient;
 
-use crate::reviewer::{Reviewer, ReviewerError};
+use crate::{
+    looks::{Look, Looks},
+    reviewer::{Reviewer, ReviewerError},
+};
 
 /// Reviewers who decide on one hold at the same moment take their turns; so many of them.
-const DECIDE_TRIES: usize = 16;
+pub(crate) const DECIDE_TRIES: usize = 16;
 /// Holds that one list shows, at most; a page of the store is smaller.
 const LIST_MAX: usize = 10_000;
 /// Other holds of the same object that are shown with one, and how long ago they were changed at most.
@@ -62,7 +65,13 @@ pub struct Queue {
     pub(crate) own: ControlClient,
     pub(crate) settings: Settings,
     /// Whom this process wakes.
-    waiters: Mutex<HashMap<HoldId, watch::Sender<()>>>,
+    waiters: Mutex<HashMap<HoldId, Wakes>>,
+}
+
+/// What those who wait on one hold here are woken by.
+struct Wakes {
+    changed: watch::Sender<()>,
+    looks: Arc<Looks>,
 }
 
 /// One connection that waits on a hold; it waits no more when this is dropped.
@@ -70,22 +79,30 @@ pub struct Waiter {
     id: HoldId,
     holds: Arc<dyn Holds>,
     changed: watch::Receiver<()>,
+    looks: Arc<Looks>,
 }
 
 impl Waiter {
+    /// The hold shows from now on what was seen.
+    pub fn looked(&self, refused: Option<u16>) {
+        self.looks.done(refused);
+    }
+
     /// The hold.
     pub fn id(&self) -> &HoldId {
         &self.id
     }
 
-    /// Returns at the next change since this waiter was made or last told.
+    /// Returns at the next change since this waiter was made or last told, or when a reviewer wants to know what
+    /// the request would do now: one of those who wait is told, and ends the look with [`Waiter::looked`].
     ///
     /// # Cancel safety
-    /// Safe: a change is not lost.
-    pub async fn changed(&mut self) {
-        if self.changed.changed().await.is_err() {
+    /// Safe: a change is not lost, and another of those who wait is told.
+    pub async fn woken(&mut self) -> Woken {
+        tokio::select! {
             // The sender goes with the queue; nothing further will come.
-            std::future::pending::<()>().await;
+            Ok(()) = self.changed.changed() => Woken::Changed,
+            () = self.looks.asked() => Woken::Look,
         }
     }
 }
@@ -94,6 +111,15 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         self.holds.leave(&self.id);
     }
+}
+
+/// Why who waits on a hold is woken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Woken {
+    /// The hold has changed.
+    Changed,
+    /// A reviewer wants to know what it would do now.
+    Look,
 }
 
 /// What came of putting a request in the queue.
@@ -209,20 +235,37 @@ impl Queue {
     /// Of a connection that the store counts already.
     fn waiter(&self, id: &HoldId) -> Waiter {
         let mut waiters = self.waiters();
-        waiters.retain(|_, sender| sender.receiver_count() > 0);
-        let changed = waiters.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe();
-        Waiter { id: id.clone(), holds: Arc::clone(&self.holds), changed }
+        waiters.retain(|_, wakes| wakes.changed.receiver_count() > 0);
+        let wakes = waiters
+            .entry(id.clone())
+            .or_insert_with(|| Wakes { changed: watch::channel(()).0, looks: Arc::default() });
+        let (changed, looks) = (wakes.changed.subscribe(), Arc::clone(&wakes.looks));
+        Waiter { id: id.clone(), holds: Arc::clone(&self.holds), changed, looks }
     }
 
-    fn waiters(&self) -> MutexGuard<'_, HashMap<HoldId, watch::Sender<()>>> {
+    fn waiters(&self) -> MutexGuard<'_, HashMap<HoldId, Wakes>> {
         self.waiters.lock()
     }
 
     /// Wakes who waits here on a hold; on all, where changes were missed.
     fn wake(&self, id: Option<&HoldId>) {
-        for (_, sender) in self.waiters().iter().filter(|(of, _)| id.is_none_or(|id| id == *of)) {
-            sender.send_replace(());
+        for (_, wakes) in self.waiters().iter().filter(|(of, _)| id.is_none_or(|id| id == *of)) {
+            wakes.changed.send_replace(());
         }
+    }
+
+    /// Has a pending hold looked at by a connection that waits on it here, unless that was done a moment ago;
+    /// `None` where none waits, or where it takes too long.
+    pub async fn look(&self, hold: &Hold) -> Option<Look> {
+        if !matches!(hold.state(), State::Pending { .. }) {
+            return None;
+        }
+        let looks = {
+            let waiters = self.waiters();
+            let wakes = waiters.get(hold.id())?;
+            (wakes.changed.receiver_count() > 0).then(|| Arc::clone(&wakes.looks))?
+        };
+        looks.ask().await
     }
 
     /// How many connections wait on each of these holds now.
@@ -601,7 +644,11 @@ impl Queue {
                 let stored = self.holds.load(&id).await?;
                 stored.ok_or_else(|| StoreError::Corrupt(format!("hold `{id}` is gone")))
             }
-            changed => changed,
+            Ok(hold) => {
+                self.keep_for_its_agent(&hold).await;
+                Ok(hold)
+            }
+            Err(error) => Err(error),
         }
     }
 

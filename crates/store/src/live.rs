@@ -10,8 +10,6 @@ use hold::{Answer, Feed, HoldId};
 use ledger::Task;
 use tokio::sync::broadcast;
 
-/// Answers are kept for so long.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// Bodies of all answers that are kept: beyond it the oldest go, those first that somebody got.
 const ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Changes that a feed may be behind.
@@ -33,6 +31,7 @@ struct Inner {
 struct Kept {
     answer: Answer,
     since: Instant,
+    time: Duration,
     delivered: bool,
 }
 
@@ -80,8 +79,8 @@ impl Live {
         self.lock().waiting.get(id).copied().unwrap_or(0)
     }
 
-    pub(crate) fn keep_answer(&self, id: &HoldId, answer: Answer) {
-        let kept = Kept { answer, since: Instant::now(), delivered: false };
+    pub(crate) fn keep_answer(&self, id: &HoldId, answer: Answer, time: Duration) {
+        let kept = Kept { answer, since: Instant::now(), time, delivered: false };
         let mut inner = self.lock();
         inner.answers.insert(id.clone(), kept);
         inner.let_go(id, ANSWERS_BYTES_MAX);
@@ -126,7 +125,7 @@ impl Live {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.answers.retain(|_, kept| kept.since.elapsed() < ANSWER_TIME_MAX);
+        inner.answers.retain(|_, kept| kept.since.elapsed() < kept.time);
         inner
     }
 }
@@ -159,6 +158,7 @@ mod tests {
             live.keep_answer(
                 &id(n),
                 Answer { code: 200, headers: vec![], body: body.clone().into() },
+                Duration::from_secs(60),
             )
         };
         let kept = || (0..5).filter(|n| live.answer(&id(*n)).is_some()).collect::<Vec<_>>();

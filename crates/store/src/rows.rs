@@ -92,6 +92,11 @@ pub(crate) enum StateRow {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         approvals: Vec<ApprovalRow>,
     },
+    Cancelled {
+        at: Timestamp,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<ApprovalRow>,
+    },
     Running {
         #[serde(alias = "verdict", deserialize_with = "one_or_more")]
         approvals: Vec<ApprovalRow>,
@@ -360,6 +365,7 @@ impl From<&State> for StateRow {
                 },
             },
             State::Expired { at, .. } => Self::Expired { at, approvals },
+            State::Cancelled { at, .. } => Self::Cancelled { at, approvals },
             State::Running { audit_id, since, .. } => Self::Running { approvals, audit_id, since },
             State::Done { audit_id, code, at, .. } => Self::Done { approvals, audit_id, code, at },
             State::Unknown { audit_id, why, at, .. } => {
@@ -381,6 +387,9 @@ impl From<StateRow> for State {
                 let until = it.until.unwrap_or_else(then);
                 let denial = Denial::new(it.reviewer, it.reason, it.at, until);
                 Self::Denied { denial: if it.lifted { denial.binding(None) } else { denial } }
+            }
+            StateRow::Cancelled { at, approvals: rows } => {
+                Self::Cancelled { at, approvals: approvals(rows) }
             }
             StateRow::Expired { at, approvals: rows } => {
                 Self::Expired { at, approvals: approvals(rows) }
@@ -485,6 +494,7 @@ mod tests {
             State::Denied { denial: Denial::new(by("c"), "no".into(), at, at) },
             State::Denied { denial: Denial::new(by("c"), "no".into(), at, at).binding(None) },
             State::Expired { at, approvals: one.clone() },
+            State::Cancelled { at, approvals: one.clone() },
             State::Running { approvals: two.clone(), audit_id: audit_id.clone(), since: at },
             State::Done { approvals: one.clone(), audit_id: audit_id.clone(), code: 200, at },
             State::Unknown { approvals: one, audit_id, why, at },
@@ -514,7 +524,10 @@ mod tests {
                 (None, Some(approvals)) if state.approvals().len() == 1 => approvals[0].clone(),
                 _ => continue,
             };
-            if matches!(state, State::Pending { .. } | State::Expired { .. }) {
+            if matches!(
+                state,
+                State::Pending { .. } | State::Expired { .. } | State::Cancelled { .. }
+            ) {
                 continue;
             }
             fields.remove("approvals");

@@ -332,8 +332,13 @@ impl Holds for Shared {
         done(ids.iter().map(|id| self.live().waiting(id)).collect())
     }
 
-    fn keep_answer(&self, id: &HoldId, answer: Answer) -> Task<'_, Result<(), StoreError>> {
-        self.live().keep_answer(id, answer);
+    fn keep_answer(
+        &self,
+        id: &HoldId,
+        answer: Answer,
+        time: Duration,
+    ) -> Task<'_, Result<(), StoreError>> {
+        self.live().keep_answer(id, answer, time);
         done(())
     }
 

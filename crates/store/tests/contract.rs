@@ -13,7 +13,7 @@ use effects::{NamespaceClass, ObjectRef};
 use futures_util::StreamExt;
 use hold::{
     Answer, Approval, ChangeRecord, CommandRecord, Denial, Freeze, Hold, HoldFilter, HoldId,
-    Inserted, Insertion, Join, Preview, Quorum, Shown, StateName, Summary,
+    Inserted, Insertion, Join, Preview, Quorum, Shown, State, StateName, Summary,
 };
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
@@ -492,33 +492,31 @@ async fn an_overdue_hold_is_joined_by_nobody() {
 #[tokio::test]
 async fn an_answer_is_given_until_somebody_got_it() {
     for (name, stores, _dir) in every() {
-        let first = hold("h1", "d1");
-        let id = first.id().clone();
-        insert(&stores, insertion(first.clone())).await;
         let answer = Answer {
             code: 200,
             headers: vec![("content-type".into(), b"application/json".to_vec())],
             body: "{}".into(),
         };
-        stores.holds.keep_answer(&id, answer.clone()).await.expect("kept");
-        assert_eq!(stores.holds.answer(&id).await.expect("an answer"), Some(answer), "{name}");
-        let done = Hold::restore(
-            first.summary().clone(),
-            0,
-            now(),
-            hold::State::Done {
-                approvals: vec![approval(&first)],
-                audit_id: "a".into(),
-                code: 200,
-                at: now(),
-            },
-        );
-        stores.holds.change(done, None, vec![]).await.expect("stored");
-        let again = insert(&stores, insertion(hold("h2", "d1"))).await;
-        assert!(matches!(again, Inserted::Joined(_)), "{name}: nobody got the answer");
-        stores.holds.delivered(&id);
-        let again = insert(&stores, insertion(hold("h3", "d1"))).await;
-        assert_eq!(again, Inserted::New, "{name}: it is a new request");
+        let approvals = vec![approval(&hold("h", "d"))];
+        let done = State::Done { approvals, audit_id: "a".into(), code: 200, at: now() };
+        let expired = State::Expired { at: now(), approvals: vec![] };
+        for (n, ended) in [done, expired].into_iter().enumerate() {
+            let (digest, next) = (format!("d{n}"), |it: usize| format!("h{n}{it}"));
+            let first = hold(&next(1), &digest);
+            let id = first.id().clone();
+            insert(&stores, insertion(first.clone())).await;
+            let kept = stores.holds.keep_answer(&id, answer.clone(), Duration::from_secs(60)).await;
+            kept.expect("kept");
+            let given = stores.holds.answer(&id).await.expect("an answer");
+            assert_eq!(given, Some(answer.clone()), "{name}");
+            let ended = Hold::restore(first.summary().clone(), 0, now(), ended);
+            stores.holds.change(ended, None, vec![]).await.expect("stored");
+            let again = insert(&stores, insertion(hold(&next(2), &digest))).await;
+            assert!(matches!(again, Inserted::Joined(_)), "{name}: nobody got the answer");
+            stores.holds.delivered(&id);
+            let again = insert(&stores, insertion(hold(&next(3), &digest))).await;
+            assert_eq!(again, Inserted::New, "{name}: it is a new request");
+        }
         let none = stores.holds.answer(&HoldId::parse("none")).await.expect("an answer");
         assert_eq!(none, None, "{name}");
     }

@@ -1,6 +1,6 @@
 //! One hold, whole: what is decided on first, then who asked and how.
 
-use api::body::{CommandBody, HiddenBody, HoldDetail, HoldSummary};
+use api::body::{CommandBody, HiddenBody, HoldDetail, HoldSummary, LookBody};
 use jiff::Timestamp;
 use text::command_line;
 
@@ -26,6 +26,7 @@ fn page(hold: &HoldDetail, now: Timestamp) -> String {
     let s = &hold.summary;
     let sentence = sentence(s, Some(&hold.preview));
     let mut text = format!("{BOLD}{sentence}{BOLD:#}\n{}", standing(s, now));
+    text.push_str(&seen(hold));
     text.push_str(&hidden(&hold.preview.hidden));
     if !hold.preview.cut.is_empty() {
         text.push_str(&format!(
@@ -81,6 +82,24 @@ fn foot(hold: &HoldDetail) -> String {
     text
 }
 
+/// Whether what is shown is of now.
+fn seen(hold: &HoldDetail) -> String {
+    if hold.summary.state != "pending" {
+        return String::new();
+    }
+    match &hold.look {
+        Some(LookBody { refused: Some(code), .. }) => {
+            format!(
+                "\n{RED}The API server would refuse it now: {code}. What follows is older.{RED:#}"
+            )
+        }
+        Some(_) => String::new(),
+        None => {
+            "\nSeen when it was last asked for; it is looked at again before it runs.".to_owned()
+        }
+    }
+}
+
 /// What of it nobody sees: a command with a hidden part is not known.
 fn hidden(hidden: &HiddenBody) -> String {
     let HiddenBody { secrets, characters, in_text } = hidden;
@@ -117,6 +136,7 @@ pub(crate) fn standing(hold: &HoldSummary, now: Timestamp) -> String {
         "running" => format!("Running now; approved{by}."),
         "denied" => format!("Denied{by}.{}", denial(hold, now)),
         "expired" => "Expired: it does not run.".to_owned(),
+        "cancelled" => "Its agent gave it up: it does not run.".to_owned(),
         "done" => match hold.code.unwrap_or_default() {
             code @ 400.. => format!("Approved{by}. The API server refused it: {code}."),
             code => format!("Approved{by}. It ran: {code}."),
@@ -182,6 +202,7 @@ fn push_request(text: &mut String, hold: &HoldSummary) {
     line("From", &hold.request.source_ip);
     line("Client", &hold.request.user_agent);
     line("Says it is", &hold.request.kubectl_command);
+    line("Says why", &hold.request.agent_reason);
     line("Rules", &hold.rules.join(", "));
     line("Audit id", &hold.audit_id);
     let waits = match hold.waiting {

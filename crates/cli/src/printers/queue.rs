@@ -65,12 +65,15 @@ pub(crate) fn takes_one(hold: &HoldSummary) -> bool {
     hold.reviewers.iter().all(one) && !hold.reason_required
 }
 
-/// `pending 1/2`: so many of the people that it needs have approved.
+/// `pending 1/2`: so many of the people that it needs have approved; `drifted`: it would do something else than
+/// what was shown before.
 pub(crate) fn state(hold: &HoldSummary) -> String {
     let missing = hold.reviewers.iter().map(|it| it.missing).max().unwrap_or(0);
     let given = u32::try_from(hold.approvals.len()).unwrap_or(u32::MAX);
+    let is_drifted = hold.state == "pending" && hold.drifts > 0;
+    let standing = if is_drifted { "drifted" } else { hold.state.as_str() };
     match given.saturating_add(missing) {
-        2.. if hold.state == "pending" => format!("pending {given}/{}", given + missing),
-        _ => hold.state.clone(),
+        2.. if hold.state == "pending" => format!("{standing} {given}/{}", given + missing),
+        _ => standing.to_owned(),
     }
 }

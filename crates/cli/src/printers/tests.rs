@@ -97,6 +97,7 @@ pub(crate) fn detail() -> HoldDetail {
             ..PreviewBody::default()
         },
         others: vec![],
+        look: None,
     }
 }
 

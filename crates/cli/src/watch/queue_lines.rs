@@ -53,6 +53,9 @@ fn line(hold: &HoldSummary) -> String {
         Escaped::line(&hold.state)
     );
     if hold.state == "pending" {
+        if hold.drifts > 0 {
+            line.push_str(" Drifted: it would do something else than what was shown before.");
+        }
         line.push_str(&format!(" Undecided, it is denied at {}.", hold.deadline));
         for approval in &hold.approvals {
             line.push_str(&format!(" Approved by {}.", Escaped::line(&approval.reviewer.username)));

@@ -56,6 +56,8 @@ impl HeldCalls {
                 (HoldEvent::Approved, _) => End::Approved(reviewer),
                 (HoldEvent::Withdrawn, _) => End::Open,
                 (HoldEvent::Expired, End::Open) => End::Refused,
+                // It was never asked to the end.
+                (HoldEvent::Cancelled, _) => End::Open,
                 (_, end) => end.clone(),
             };
         }

@@ -17,6 +17,8 @@ const PAGE_MAX: usize = 1_000;
 const SAME_MAX: usize = 64;
 /// A hold that has run may be joined for so long: as long as its answer is kept.
 const ANSWERED_MICROS: i64 = 60 * 1_000_000;
+/// One that expired, until its agent has been told: as long as that is kept.
+const TOLD_MICROS: i64 = 60 * 60 * 1_000_000;
 
 const SELECT: &str = "SELECT summary, revision, changed_at, standing FROM holds
                       JOIN hold_summaries USING (id)";
@@ -131,11 +133,12 @@ pub(super) fn same(
     let answered_since = summary.created_at.as_microsecond().saturating_sub(ANSWERED_MICROS);
     let sql = format!(
         "{SELECT} WHERE request_digest = ? AND (state IN ('pending', 'approved', 'running')
-           OR state = 'done' AND changed_us >= ?)
+           OR state = 'done' AND changed_us >= ? OR state = 'expired' AND changed_us >= ?)
          ORDER BY created_us DESC, id DESC LIMIT {SAME_MAX}"
     );
     let digest = summary.request_digest.clone();
-    query(connection, &sql, &[Box::new(digest), Box::new(answered_since)])
+    let told_since = summary.created_at.as_microsecond().saturating_sub(TOLD_MICROS);
+    query(connection, &sql, &[Box::new(digest), Box::new(answered_since), Box::new(told_since)])
 }
 
 /// What earlier denials make of a request.

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use hold::{
@@ -362,8 +363,13 @@ impl Holds for Sqlite {
         Box::pin(ready(Ok(waiting)))
     }
 
-    fn keep_answer(&self, id: &HoldId, answer: Answer) -> Task<'_, Result<(), StoreError>> {
-        self.0.live.keep_answer(id, answer);
+    fn keep_answer(
+        &self,
+        id: &HoldId,
+        answer: Answer,
+        time: Duration,
+    ) -> Task<'_, Result<(), StoreError>> {
+        self.0.live.keep_answer(id, answer, time);
         Box::pin(ready(Ok(())))
     }
 
