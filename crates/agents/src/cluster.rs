@@ -17,7 +17,7 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams, Preconditions},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use text::causes;
+use upstream::why_no_answer;
 
 use crate::{error::AgentsError, manifests::AgentId};
 
@@ -195,7 +195,9 @@ impl Cluster {
                 kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => {
                     AgentsError::Unreadable { what: what.to_owned(), source: Box::new(error) }
                 }
-                error => AgentsError::NoAnswer { url: self.url.clone(), why: causes(&error) },
+                error => {
+                    AgentsError::NoAnswer { url: self.url.clone(), why: why_no_answer(&error) }
+                }
             };
         };
         let said = &status.message;

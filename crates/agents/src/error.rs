@@ -1,6 +1,6 @@
 //! What can go wrong with an agent's objects, as far as anybody acts on it in another way.
 
-use text::causes;
+use upstream::in_words;
 
 /// What was tried of an agent did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum AgentsError {
         why: String,
     },
     /// A question or an answer has a form that nobody can read.
-    #[error("cannot {what}: {}", causes(.source))]
+    #[error("cannot {what}: {}", in_words(.source.as_ref()))]
     Unreadable {
         /// What was tried.
         what: String,

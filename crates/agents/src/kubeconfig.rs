@@ -8,7 +8,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
-use text::causes;
+use upstream::in_words;
 
 use crate::error::KubeconfigError;
 
@@ -48,7 +48,7 @@ pub fn for_agent(endpoint: &Endpoint, name: &str, namespace: &str, token: &str) 
 /// # Errors
 /// What is in the way.
 pub async fn try_out(kubeconfig: &Value, namespace: &str) -> Result<(), String> {
-    let client = client_of(kubeconfig).await.map_err(|error| causes(&*error))?;
+    let client = client_of(kubeconfig).await.map_err(|error| in_words(&*error))?;
     let started = Instant::now();
     loop {
         let pods = http::Request::get(format!("/api/v1/namespaces/{namespace}/pods?limit=1"))
@@ -60,7 +60,7 @@ pub async fn try_out(kubeconfig: &Value, namespace: &str) -> Result<(), String> 
                 return Err(status.message.clone());
             }
             Err(kube::Error::Api(_)) => tokio::time::sleep(TRY_EVERY).await,
-            Err(error) => return Err(causes(&error)),
+            Err(error) => return Err(in_words(&error)),
         }
     }
 }

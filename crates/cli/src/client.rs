@@ -50,7 +50,9 @@ impl Client {
         config.proxy_url = None;
         // A person waits: they are told at once what does not work, and ask again themselves.
         config.default_retry = false;
-        let client = kube::Client::try_from(config).context("cannot use the kubeconfig's user")?;
+        let client = kube::Client::try_from(config)
+            .map_err(|error| anyhow::anyhow!(upstream::in_words(&error)))
+            .context("cannot use the kubeconfig's user")?;
         let kubeconfig = connection.kubeconfig.as_ref().map(|it| it.to_string_lossy());
         let flags = Flags::new(kubeconfig.as_deref(), connection.context.as_deref());
         Ok(Self { url, flags, client, is_quiet: false })
@@ -99,12 +101,7 @@ impl Client {
                 "the server's answer cannot be read: is it agent-shield's review listener?",
             ),
             Err(error) => {
-                // The innermost cause says it; those around it are layers of libraries.
-                let mut cause: &dyn std::error::Error = &error;
-                while let Some(inner) = cause.source() {
-                    cause = inner;
-                }
-                let why = cause.to_string();
+                let why = upstream::why_no_answer(&error);
                 Err(ClientError::Unreachable { url: self.url.clone(), why }.into())
             }
         }

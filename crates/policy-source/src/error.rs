@@ -34,7 +34,7 @@ pub enum SourceError {
         what: String,
         /// What it said.
         #[source]
-        source: Box<kube::Error>,
+        source: upstream::OwnError,
     },
     /// A thread that did the work ended without its result.
     #[error("{0}")]

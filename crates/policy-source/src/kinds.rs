@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use policy::{Documents, Kinds};
-use upstream::ControlClient;
+use upstream::{ControlClient, OwnError};
 
 use crate::error::SourceError;
 
@@ -45,7 +45,7 @@ impl ClusterKinds {
     }
 }
 
-fn failed(what: &str) -> impl FnOnce(Box<kube::Error>) -> SourceError {
+fn failed(what: &str) -> impl FnOnce(OwnError) -> SourceError {
     let what = what.to_owned();
     move |source| SourceError::Kinds { what, source }
 }

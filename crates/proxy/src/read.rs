@@ -11,6 +11,7 @@ use payload::Redactor;
 use policy::Pack;
 use review::Queue;
 use status::Status;
+use text::causes;
 use upstream::{Answer, ApiServer, Body, RunAs, SendError};
 
 use crate::{
@@ -302,7 +303,7 @@ impl ReadRecord {
 
 /// A read changes nothing, so the client may always ask again.
 fn unsent(error: &SendError) -> ProxyError {
-    tracing::warn!(%error, source = ?std::error::Error::source(error), "a read failed");
+    tracing::warn!(error = causes(error), "a read failed");
     match error {
         SendError::Silent => ProxyError::Silent,
         SendError::Unsent(_) | SendError::Unknown(_) | SendError::Stale(_) => ProxyError::Unsent,

@@ -12,6 +12,7 @@ use ledger::{EffectRecord, Entry, HoldEvent, Outcome, StoreError};
 use payload::Redactor;
 use policy::{Decision, PolicyDecision};
 use review::Queue;
+use text::causes;
 use upstream::{Body, Outgoing, SendError};
 
 use crate::{
@@ -309,7 +310,7 @@ impl Runner {
         write: &InboundWrite,
         error: SendError,
     ) -> Result<Run, ProxyError> {
-        tracing::error!(%error, hold = %hold.id(), source = ?std::error::Error::source(&error),
+        tracing::error!(error = causes(&error), hold = %hold.id(),
             "an approved request got no answer");
         if let SendError::Unsent(_) = error {
             self.unspend(hold).await?;

@@ -10,6 +10,7 @@ use payload::Redactor;
 use policy::Decision;
 use review::Queue;
 use status::Status;
+use text::causes;
 use tokio_util::task::TaskTracker;
 use upstream::Body;
 
@@ -180,8 +181,11 @@ impl Writes {
             Ok(Sent::Answered(answer)) => answer,
             Err(error) => {
                 let audit_id = write.call.audit_id.as_str();
-                tracing::error!(%error, auditID = audit_id,
-                    source = ?std::error::Error::source(&error), "a write got no answer");
+                tracing::error!(
+                    error = causes(&error),
+                    auditID = audit_id,
+                    "a write got no answer"
+                );
                 let error = ProxyError::sent(&error, audit_id);
                 // Here, as whoever waits for this may have gone.
                 let code = Status::from(&error).code();

@@ -20,8 +20,10 @@ use serde_json::Value;
 
 use crate::{
     access::Access,
-    own_client,
-    probe::{ProbeError, VALUES_MAX, values},
+    own_client::{CredentialSource, OwnClient},
+    own_error::OwnError,
+    probe::{VALUES_MAX, values},
+    probe_error::ProbeError,
     rights::Right,
 };
 
@@ -48,9 +50,18 @@ impl ControlClient {
     /// read again as they rotate.
     ///
     /// # Errors
-    /// [`kube::Error`] where the credential cannot be used.
-    pub fn new(config: kube::Config) -> Result<Self, Box<kube::Error>> {
-        Ok(Self { client: own_client::of(config)? })
+    /// [`OwnError`] where the credential cannot be used.
+    pub fn new(config: kube::Config) -> Result<Self, OwnError> {
+        Ok(Self { client: OwnClient::new(config, None)?.for_questions() })
+    }
+
+    /// As [`ControlClient::new`], with the credential read anew from where it comes from: when a file of it
+    /// has changed, and when the API server does not know it any more.
+    ///
+    /// # Errors
+    /// As [`ControlClient::new`].
+    pub fn renewing(config: kube::Config, source: CredentialSource) -> Result<Self, OwnError> {
+        Ok(Self { client: OwnClient::new(config, Some(source))?.for_questions() })
     }
 
     /// The client itself, for watches.
@@ -61,8 +72,8 @@ impl ControlClient {
     /// Asks the API server whose token this is.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer: nobody is authenticated then.
-    pub async fn review_token(&self, token: &str) -> Result<Reviewed, Box<kube::Error>> {
+    /// [`OwnError`] where there was no answer: nobody is authenticated then.
+    pub async fn review_token(&self, token: &str) -> Result<Reviewed, OwnError> {
         let review = TokenReview {
             spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: None },
             ..TokenReview::default()
@@ -81,8 +92,8 @@ impl ControlClient {
     /// Asks the API server's authorizers whether a user may do something.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer: that is not a yes.
-    pub async fn may(&self, user: &User, access: &Access) -> Result<bool, Box<kube::Error>> {
+    /// [`OwnError`] where there was no answer: that is not a yes.
+    pub async fn may(&self, user: &User, access: &Access) -> Result<bool, OwnError> {
         let asked = SubjectAccessReviewSpec {
             resource_attributes: Some(access.into()),
             ..SubjectAccessReviewSpec::default()
@@ -93,13 +104,8 @@ impl ControlClient {
     /// As [`ControlClient::may`], of what is no API resource: a path, and a method in lower case.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer: that is not a yes.
-    pub async fn may_reach(
-        &self,
-        user: &User,
-        verb: &str,
-        path: &str,
-    ) -> Result<bool, Box<kube::Error>> {
+    /// [`OwnError`] where there was no answer: that is not a yes.
+    pub async fn may_reach(&self, user: &User, verb: &str, path: &str) -> Result<bool, OwnError> {
         let asked = SubjectAccessReviewSpec {
             non_resource_attributes: Some(NonResourceAttributes {
                 path: Some(path.to_owned()),
@@ -114,7 +120,7 @@ impl ControlClient {
         &self,
         user: &User,
         asked: SubjectAccessReviewSpec,
-    ) -> Result<bool, Box<kube::Error>> {
+    ) -> Result<bool, OwnError> {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(user.username.clone()),
@@ -133,8 +139,8 @@ impl ControlClient {
     /// Those of some rights that the proxy lacks.
     ///
     /// # Errors
-    /// [`kube::Error`] where the API server does not answer.
-    pub async fn missing(&self, rights: &[Right]) -> Result<Vec<Right>, Box<kube::Error>> {
+    /// [`OwnError`] where the API server does not answer.
+    pub async fn missing(&self, rights: &[Right]) -> Result<Vec<Right>, OwnError> {
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client());
         let mut missing = Vec::new();
         for right in rights {
@@ -158,11 +164,11 @@ impl ControlClient {
     /// a name that is no name: an agent's words must not become a path that we ask for.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer.
+    /// [`OwnError`] where there was no answer.
     pub async fn namespace_labels(
         &self,
         name: &str,
-    ) -> Result<Option<BTreeMap<String, String>>, Box<kube::Error>> {
+    ) -> Result<Option<BTreeMap<String, String>>, OwnError> {
         if !is_label(name) {
             return Ok(None);
         }
@@ -174,10 +180,8 @@ impl ControlClient {
     /// Every RoleBinding and ClusterRoleBinding, as the API server's cache has them.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer, or the proxy may not list them.
-    pub async fn bindings(
-        &self,
-    ) -> Result<(Vec<RoleBinding>, Vec<ClusterRoleBinding>), Box<kube::Error>> {
+    /// [`OwnError`] where there was no answer, or the proxy may not list them.
+    pub async fn bindings(&self) -> Result<(Vec<RoleBinding>, Vec<ClusterRoleBinding>), OwnError> {
         let namespaced: Api<RoleBinding> = Api::all(self.client());
         let everywhere: Api<ClusterRoleBinding> = Api::all(self.client());
         // Version 0 is whatever the cache holds: nothing is read from storage.
@@ -190,12 +194,12 @@ impl ControlClient {
     /// The rules of a Role, or of a ClusterRole where there is no namespace; none where it is not there.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer, or the proxy may not read it.
+    /// [`OwnError`] where there was no answer, or the proxy may not read it.
     pub async fn rules(
         &self,
         namespace: Option<&str>,
         name: &str,
-    ) -> Result<Vec<PolicyRule>, Box<kube::Error>> {
+    ) -> Result<Vec<PolicyRule>, OwnError> {
         let rules = match namespace {
             Some(namespace) => {
                 let api: Api<Role> = Api::namespaced(self.client(), namespace);
@@ -212,8 +216,8 @@ impl ControlClient {
     /// The PEM certificates by which the API server knows client certificates.
     ///
     /// # Errors
-    /// [`kube::Error`] where the ConfigMap cannot be read.
-    pub async fn client_ca(&self) -> Result<Option<String>, Box<kube::Error>> {
+    /// [`OwnError`] where the ConfigMap cannot be read.
+    pub async fn client_ca(&self) -> Result<Option<String>, OwnError> {
         let api: Api<ConfigMap> = Api::namespaced(self.client(), "kube-system");
         let map = within(api.get("extension-apiserver-authentication")).await?;
         Ok(map.data.and_then(|mut data| data.remove("client-ca-file")))
@@ -223,16 +227,15 @@ impl ControlClient {
     /// may not read it. Never a Secret.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer, or the proxy may not read it either.
-    pub async fn read(&self, target: &str) -> Result<Value, Box<kube::Error>> {
-        let request = http::Request::get(target)
-            .body(Vec::new())
-            .map_err(|error| Box::new(kube::Error::HttpError(error)))?;
+    /// [`OwnError`] where there was no answer, or the proxy may not read it either.
+    pub async fn read(&self, target: &str) -> Result<Value, OwnError> {
+        let request =
+            http::Request::get(target).body(Vec::new()).map_err(kube::Error::HttpError)?;
         let text = within(self.client.request_text(request)).await?;
         if values(text.as_bytes()) > VALUES_MAX {
-            return Err(Box::new(kube::Error::Service(ProbeError::TooMany(VALUES_MAX).into())));
+            return Err(kube::Error::Service(ProbeError::TooMany(VALUES_MAX).into()).into());
         }
-        serde_json::from_str(&text).map_err(|error| Box::new(kube::Error::SerdeError(error)))
+        Ok(serde_json::from_str(&text).map_err(kube::Error::SerdeError)?)
     }
 }
 
@@ -247,10 +250,10 @@ pub(crate) fn is_label(name: &str) -> bool {
 
 pub(crate) async fn within<T>(
     answer: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Box<kube::Error>> {
+) -> Result<T, OwnError> {
     match tokio::time::timeout(OWN_TIME_MAX, answer).await {
-        Ok(answer) => answer.map_err(Box::new),
-        Err(elapsed) => Err(Box::new(kube::Error::Service(Box::new(elapsed)))),
+        Ok(answer) => Ok(answer?),
+        Err(elapsed) => Err(kube::Error::Service(Box::new(elapsed)).into()),
     }
 }
 

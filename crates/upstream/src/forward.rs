@@ -40,7 +40,7 @@ use hold::Permit;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
-use crate::{ApiServer, Body, BodyError, RunAs, SendError, pool::Repeat};
+use crate::{ApiServer, Body, BodyError, RunAs, SendError, repeat::Repeat};
 
 /// What leaves: the agent's target byte for byte, its allow-listed headers, its credential, and
 /// its body (or the pinned one).
@@ -120,7 +120,7 @@ impl ApiServer {
         let request = self.request(outgoing, audit_id)?;
         let answer = match run_as {
             RunAs::Impersonated(user) => {
-                let answer = Box::pin(self.impersonating().send(&user, request));
+                let answer = Box::pin(self.impersonating().send(&user, request, repeat));
                 match repeat.time_max() {
                     Some(max) => {
                         tokio::time::timeout(max, answer).await.map_err(|_| SendError::Silent)??

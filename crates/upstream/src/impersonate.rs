@@ -1,24 +1,32 @@
 //! The road of agents with client certificates: the proxy's credential, the agent's name.
 
+use crate::{
+    Body, BodyError,
+    never_left::never_left,
+    own_client::{CredentialSource, OwnClient},
+    own_error::OwnError,
+    repeat::Repeat,
+    send_error::SendError,
+};
 use attributes::User;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
-use kube::Client;
-
-use crate::{Body, BodyError, own_client, send_error::SendError};
 
 /// The group that the API server adds to whoever is impersonated.
 const AUTHENTICATED: &str = "system:authenticated";
 
 /// Sends with the proxy's own credential, and only ever in somebody's name.
 #[derive(Clone)]
-pub(crate) struct Impersonating(Client);
+pub(crate) struct Impersonating(OwnClient);
 
 impl Impersonating {
     /// # Errors
-    /// [`kube::Error`] where the proxy's credential cannot be used.
-    pub(crate) fn new(config: &kube::Config) -> Result<Self, Box<kube::Error>> {
+    /// [`OwnError`] where the proxy's credential cannot be used.
+    pub(crate) fn new(
+        config: &kube::Config,
+        source: Option<CredentialSource>,
+    ) -> Result<Self, OwnError> {
         let mut config = config.clone();
         // A watch may be silent for as long as it likes; what has a deadline sets its own.
         config.read_timeout = None;
@@ -29,8 +37,10 @@ impl Impersonating {
         // Headers of the proxy's own configuration would stand beside the agent's name, or over it.
         config.headers.clear();
         config.auth_info.impersonate = None;
+        config.auth_info.impersonate_uid = None;
         config.auth_info.impersonate_groups = None;
-        Ok(Self(own_client::of(config)?))
+        config.auth_info.impersonate_user_extra = None;
+        Ok(Self(OwnClient::new(config, source)?))
     }
 
     /// # Errors
@@ -42,6 +52,7 @@ impl Impersonating {
         &self,
         user: &User,
         mut request: Request<Full<Bytes>>,
+        repeat: Repeat,
     ) -> Result<Response<Body>, SendError> {
         impersonate(request.headers_mut(), user)?;
         let (head, body) = request.into_parts();
@@ -50,10 +61,12 @@ impl Impersonating {
             Err(never) => match never {},
         };
         let request = Request::from_parts(head, kube::client::Body::from(bytes));
-        match self.0.send(request).await {
+        match self.0.send(request, repeat).await {
             Ok(answer) => Ok(answer.map(|body| body.map_err(BodyError::new).boxed_unsync())),
-            Err(error) if never_left(&error) => Err(SendError::Unsent(Box::new(error))),
-            Err(error) => Err(SendError::Unknown(Box::new(error))),
+            Err(error) if never_left(&error) => {
+                Err(SendError::Unsent(OwnError::from(error).into()))
+            }
+            Err(error) => Err(SendError::Unknown(OwnError::from(error).into())),
         }
     }
 }
@@ -76,21 +89,6 @@ fn impersonate(headers: &mut HeaderMap, user: &User) -> Result<(), SendError> {
         headers.append("impersonate-group", value(group)?);
     }
     Ok(())
-}
-
-/// Whether an error says that nothing was written: no connection, or no credential to write.
-pub(crate) fn never_left(error: &kube::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-            return error.is_connect();
-        }
-        if error.is::<kube::client::AuthError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 #[cfg(test)]

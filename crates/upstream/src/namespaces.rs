@@ -12,7 +12,7 @@ use kube::{
 };
 use memory::Memory;
 
-use crate::{control::ControlClient, no_answer::NoAnswer};
+use crate::{control::ControlClient, no_answer::NoAnswer, own_error::in_words};
 
 type Meta = PartialObjectMeta<Namespace>;
 
@@ -46,7 +46,11 @@ impl Namespaces {
                 match event {
                     Ok(namespace) => following.remember(&namespace),
                     Err(error) => {
-                        tracing::warn!(%error, "the watch on namespaces broke; it is taken up again");
+                        let error = in_words(&error);
+                        tracing::warn!(
+                            error,
+                            "the watch on namespaces broke; it is taken up again"
+                        );
                     }
                 }
             }

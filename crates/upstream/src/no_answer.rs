@@ -1,6 +1,8 @@
 //! That the API server gave no answer, and how.
 
-use crate::{impersonate::never_left, probe::ProbeError, send_error::SendError};
+use crate::{
+    never_left::never_left, own_error::OwnError, probe_error::ProbeError, send_error::SendError,
+};
 
 /// How the API server did not answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -24,10 +26,10 @@ impl NoAnswer {
     }
 
     /// To a question of the proxy's own; `None` where there was an answer, which was an error or no use.
-    pub fn to_own(error: &kube::Error) -> Option<Self> {
-        match error {
+    pub fn to_own(error: &OwnError) -> Option<Self> {
+        match error.as_kube() {
             kube::Error::Service(error) if error.is::<ProbeError>() => None,
-            kube::Error::HyperError(_) | kube::Error::Service(_) if never_left(error) => {
+            kube::Error::HyperError(_) | kube::Error::Service(_) if never_left(error.as_kube()) => {
                 Some(Self::Unreachable)
             }
             kube::Error::HyperError(_) | kube::Error::Service(_) => Some(Self::Silent),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::control::ControlClient;
+use crate::{control::ControlClient, own_error::OwnError};
 
 /// Where the documents of all groups are listed.
 const INDEX: &str = "/openapi/v3";
@@ -22,8 +22,8 @@ impl ControlClient {
     /// What the API server serves now.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer.
-    pub async fn openapi(&self) -> Result<OpenApi, Box<kube::Error>> {
+    /// [`OwnError`] where there was no answer.
+    pub async fn openapi(&self) -> Result<OpenApi, OwnError> {
         let index = self.read(INDEX).await?;
         let mut openapi = OpenApi::default();
         for (path, listed) in index.get("paths").and_then(Value::as_object).into_iter().flatten() {

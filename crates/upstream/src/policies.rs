@@ -13,7 +13,10 @@ use policy::document::{API_VERSION, KINDS};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::control::{ControlClient, within};
+use crate::{
+    control::{ControlClient, within},
+    own_error::{OwnError, in_words},
+};
 
 type Store = reflector::Store<DynamicObject>;
 
@@ -48,16 +51,16 @@ pub struct PolicyObject {
 pub struct PolicyObjectsError {
     resource: &'static str,
     #[source]
-    source: Box<kube::Error>,
+    source: OwnError,
 }
 
 impl PolicyObjectsError {
     fn why(&self) -> &'static str {
-        match &*self.source {
-            kube::Error::Api(status) if status.code == 404 => {
+        match self.source.code() {
+            Some(404) => {
                 "the cluster has no such resource; `agent-shield policy crds | kubectl apply -f -` makes it"
             }
-            kube::Error::Api(status) if status.code == 403 => {
+            Some(403) => {
                 "agent-shield may not; `agent-shield rbac own --policy-objects | kubectl apply -f -` lets it"
             }
             _ => "the API server does not answer",
@@ -96,7 +99,10 @@ impl PolicyObjects {
             let mut all = stream::select_all(watches);
             while let Some(event) = all.next().await {
                 if let Err(error) = event {
-                    tracing::warn!(%error, "the watch on policies broke; it is taken up again");
+                    tracing::warn!(
+                        error = in_words(&error),
+                        "the watch on policies broke; it is taken up again"
+                    );
                 }
                 told.notify_one();
             }
@@ -146,12 +152,8 @@ impl PolicyObjects {
     /// Writes the status of one object.
     ///
     /// # Errors
-    /// [`kube::Error`] where it was not written: the object may be gone, or the right missing.
-    pub async fn tell(
-        &self,
-        object: &PolicyObject,
-        status: &Value,
-    ) -> Result<(), Box<kube::Error>> {
+    /// [`OwnError`] where it was not written: the object may be gone, or the right missing.
+    pub async fn tell(&self, object: &PolicyObject, status: &Value) -> Result<(), OwnError> {
         let Some((of, _)) = self.stores.iter().find(|(of, _)| of.kind == object.kind) else {
             return Ok(());
         };

@@ -29,6 +29,9 @@ use tokio_rustls::TlsConnector;
 use crate::{
     connect::{Connection, Connector, Failure, Sender, Speechless},
     impersonate::Impersonating,
+    own_client::CredentialSource,
+    own_error::OwnError,
+    repeat::Repeat,
     send_error::SendError,
     shared::{Shared, SharedBody},
 };
@@ -47,33 +50,6 @@ const IDLE_TIME_MAX_ONCE: Duration = Duration::from_secs(1);
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Questions at a time that are asked a second time for that, as the API server may only be slow.
 const SECOND_TIMES_MAX: usize = 8;
-
-/// What may be done about a request that gets no answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Repeat {
-    /// Nothing: it may have run.
-    Never,
-    /// It changes nothing, and may be asked again; after so long it has no answer.
-    Harmless(Option<Duration>),
-}
-
-impl Repeat {
-    /// How long an answer may take.
-    pub(crate) fn time_max(self) -> Option<Duration> {
-        match self {
-            Self::Never => None,
-            Self::Harmless(max) => max,
-        }
-    }
-
-    /// The same, after some of its time has gone.
-    fn after(self, gone: Duration) -> Self {
-        match self {
-            Self::Never => Self::Never,
-            Self::Harmless(max) => Self::Harmless(max.map(|it| it.saturating_sub(gone))),
-        }
-    }
-}
 
 /// The API server as agents' requests reach it.
 #[derive(Clone)]
@@ -98,10 +74,10 @@ pub enum ConnectError {
     Url(Uri),
     /// Its CA cannot be used.
     #[error("the API server's certificate authority cannot be used")]
-    Tls(#[source] Box<kube::Error>),
+    Tls(#[source] OwnError),
     /// The proxy's own credential cannot be used.
     #[error("the proxy's own credential cannot be used")]
-    Credential(#[source] Box<kube::Error>),
+    Credential(#[source] OwnError),
     /// Its name cannot stand in a certificate.
     #[error("`{0}` is not a server name")]
     Name(String),
@@ -119,21 +95,25 @@ impl ApiServer {
     /// # Errors
     /// [`ConnectError`] where the URL is not https or its trust anchors cannot be used.
     pub fn new(config: &kube::Config) -> Result<Self, ConnectError> {
-        Self::bounded(config, CONNECTIONS_MAX)
+        Self::bounded(config, CONNECTIONS_MAX, None)
     }
 
-    /// As [`ApiServer::new`], with so many connections at a time at most; whoever needs one more waits for
+    /// As [`ApiServer::new`], with a credential that is read anew from where it comes from, and with so many connections at a time at most; whoever needs one more waits for
     /// a moment, and is told then that the API server cannot be reached.
     ///
     /// # Errors
     /// As [`ApiServer::new`].
-    pub fn bounded(config: &kube::Config, connections_max: usize) -> Result<Self, ConnectError> {
+    pub fn bounded(
+        config: &kube::Config,
+        connections_max: usize,
+        source: Option<CredentialSource>,
+    ) -> Result<Self, ConnectError> {
         // INVARIANT: agents' requests never ride on a connection that authenticates the proxy, or
         // one without a credential would run with the proxy's rights.
         let mut anonymous = config.clone();
         anonymous.auth_info = AuthInfo::default();
         let mut tls =
-            anonymous.rustls_client_config().map_err(|error| ConnectError::Tls(Box::new(error)))?;
+            anonymous.rustls_client_config().map_err(|error| ConnectError::Tls(error.into()))?;
         let mut http2 = tls.clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         http2.alpn_protocols = vec![b"h2".to_vec()];
@@ -150,7 +130,7 @@ impl ApiServer {
             return Err(ConnectError::Proxy(proxy.clone()));
         }
         let authority = url.authority().map(ToString::to_string).unwrap_or_default();
-        let impersonating = Impersonating::new(config).map_err(ConnectError::Credential)?;
+        let impersonating = Impersonating::new(config, source).map_err(ConnectError::Credential)?;
         Ok(Self(Arc::new(Inner {
             impersonating,
             authority,

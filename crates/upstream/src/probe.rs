@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use crate::{ApiServer, Outgoing, RunAs, SendError, pool::Repeat};
+use crate::{ApiServer, Outgoing, RunAs, probe_error::ProbeError, repeat::Repeat};
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -45,23 +45,6 @@ pub struct ProbeAnswer {
     pub bytes: Bytes,
     /// Its body as JSON, where it is JSON.
     pub json: Option<Value>,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// Neither sent nor answered, or broken half way: a probe may be asked again.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// No answer in its time.
-    #[error("the API server did not answer within {} seconds", .0.as_secs())]
-    Timeout(Duration),
-    /// More than 16 MiB, or cut off.
-    #[error("the API server's answer to the dry run could not be read")]
-    Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It has more values than are read.
-    #[error("the API server's answer has more than {0} values, and is not read")]
-    TooMany(usize),
 }
 
 impl Probe {

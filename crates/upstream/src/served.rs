@@ -11,7 +11,10 @@ use k8s_openapi::{
 };
 use kube::{Api, ResourceExt};
 
-use crate::control::{ControlClient, is_label, within};
+use crate::{
+    control::{ControlClient, is_label, within},
+    own_error::OwnError,
+};
 
 /// Who answers for a resource that Kubernetes does not serve itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,25 +42,25 @@ impl ControlClient {
     /// where there is no such version.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer, or the proxy may not read it.
+    /// [`OwnError`] where there was no answer, or the proxy may not read it.
     pub async fn serves_itself(
         &self,
         group: &str,
         version: &str,
-    ) -> Result<Option<bool>, Box<kube::Error>> {
+    ) -> Result<Option<bool>, OwnError> {
         Ok(self.api_service(group, version).await?.as_ref().map(is_local))
     }
 
     /// Who answers for a resource, by its plural name, asked now.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer, or the proxy may not read it.
+    /// [`OwnError`] where there was no answer, or the proxy may not read it.
     pub async fn served(
         &self,
         group: &str,
         version: &str,
         resource: &str,
-    ) -> Result<Served, Box<kube::Error>> {
+    ) -> Result<Served, OwnError> {
         let (service, definition) =
             tokio::try_join!(self.api_service(group, version), self.definition(group, resource))?;
         let Some(service) = service else { return Ok(Served::Itself) };
@@ -72,7 +75,7 @@ impl ControlClient {
         &self,
         group: &str,
         version: &str,
-    ) -> Result<Option<APIService>, Box<kube::Error>> {
+    ) -> Result<Option<APIService>, OwnError> {
         // An agent's words must not become another path that we ask for.
         if !is_label(version) || !is_group(group) && !group.is_empty() {
             return Ok(None);
@@ -85,7 +88,7 @@ impl ControlClient {
         &self,
         group: &str,
         resource: &str,
-    ) -> Result<Option<CustomResourceDefinition>, Box<kube::Error>> {
+    ) -> Result<Option<CustomResourceDefinition>, OwnError> {
         if !is_label(resource) || !is_group(group) {
             return Ok(None);
         }

@@ -9,7 +9,9 @@ use http::{Request, Response, StatusCode, response};
 use http_body_util::{BodyExt, Full};
 use hyper::upgrade::Upgraded;
 
-use crate::{Answer, ApiServer, Body, BodyError, Outgoing, RunAs, SendError, forward::spend};
+use crate::{
+    Answer, ApiServer, Body, BodyError, Outgoing, RunAs, SendError, forward::spend, repeat::Repeat,
+};
 
 /// What the API server made of a request to upgrade.
 pub enum Upgrading {
@@ -37,7 +39,9 @@ impl ApiServer {
         let audit_id = spend(permit, &outgoing)?;
         let request = self.request(outgoing, audit_id.as_str())?;
         let answer = match run_as {
-            RunAs::Impersonated(user) => self.impersonating().send(&user, request).await?,
+            RunAs::Impersonated(user) => {
+                self.impersonating().send(&user, request, Repeat::Never).await?
+            }
             RunAs::Nobody | RunAs::Bearer(_) => self.send_alone(request).await?,
         };
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {

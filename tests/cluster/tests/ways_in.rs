@@ -242,12 +242,8 @@ fn starts_in_a_cluster_and_protects_its_own_namespace() {
 fn starts_with_an_exec_plugin() {
     let scene = Scene::new("exec-plugin");
     let token = scene.cluster.bare_token("agent-shield", "agent-shield").expect("a token");
-    let credential = json!({
-        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-        "status": {"token": token},
-    });
     let dir = scene.shield.data_dir();
-    fs::write(dir.join("credential.json"), credential.to_string()).expect("a file");
+    exec_credential(&dir.join("credential.json"), &token);
     let user = json!({"exec": {
         "apiVersion": "client.authentication.k8s.io/v1", "command": "cat",
         "args": [dir.join("credential.json")], "interactiveMode": "Never",
@@ -257,6 +253,104 @@ fn starts_with_an_exec_plugin() {
     scene.cluster.write_kubeconfig(&file, server, &ca, &user).expect("a kubeconfig");
     let shield = Shield::start_as(scene.cluster, Credential::Kubeconfig(file), &[]);
     assert_eq!(write(&scene, &shield), 201);
+}
+
+/// A token of agent-shield's account that ends with a Secret.
+fn token_bound_to(scene: &Scene, secret: &str) -> String {
+    let bound = ["--bound-object-kind", "Secret", "--bound-object-name", secret];
+    let create = ["-n", "agent-shield", "create", "token", "agent-shield"];
+    scene.cluster.kubectl_says(&[create.as_slice(), &bound].concat()).expect("a token")
+}
+
+fn exec_credential(file: &Path, token: &str) {
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": token},
+    });
+    fs::write(file, credential.to_string()).expect("a file");
+}
+
+#[test]
+fn its_own_credential_is_read_anew_where_it_comes_from() {
+    let scene = Scene::new("renewed-credential");
+    let cluster = scene.cluster;
+    let secret = cluster.unique("own-credential");
+    let of = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": secret, "namespace": "agent-shield"},
+    });
+    cluster.apply(&of).expect("a Secret");
+    let token = token_bound_to(&scene, &secret);
+    let file = |name: &str| scene.shield.data_dir().join(name);
+    let (inline, exec, plugin) =
+        (file("inline.kubeconfig"), file("exec.kubeconfig"), file("credential.json"));
+    let configure = |file: &Path, user: Value| {
+        cluster.write_kubeconfig(file, cluster.server(), &cluster.ca(), &user).expect("a file");
+    };
+    configure(&inline, json!({"token": token}));
+    // It names no time at which its word ends: only the API server's answer tells.
+    let api = "client.authentication.k8s.io/v1";
+    let run = json!({
+        "apiVersion": api, "command": "cat", "args": [plugin], "interactiveMode": "Never",
+    });
+    exec_credential(&plugin, &token);
+    configure(&exec, json!({"exec": run}));
+    let shields = [&inline, &exec].map(|file| {
+        Shield::start_as(cluster, Credential::Kubeconfig(file.clone()), &["--hold-open", "1s"])
+    });
+    let [of_token, _] = &shields;
+    assert!(of_token.log().contains("a token of the kubeconfig"), "{}", of_token.log());
+    assert!(of_token.log().contains("ends in "), "{}", of_token.log());
+    for shield in &shields {
+        assert_eq!(write(&scene, shield), 201);
+    }
+
+    let gone = ["-n", "agent-shield", "delete", "secret", &secret];
+    cluster.kubectl_says(&gone).expect("a Secret that is gone");
+    for shield in &shields {
+        // The API server remembers tokens for some seconds.
+        wait_until(Duration::from_secs(60), "the credential is not known any more", || {
+            (write(&scene, shield) != 201).then_some(())
+        });
+        let log = shield.log();
+        assert!(log.contains("does not know the proxy's own credential"), "{log}");
+        for debug in ["ApiError", "Status {", "Some("] {
+            assert!(!log.contains(debug), "{debug}: {log}");
+        }
+    }
+
+    let token = cluster.bare_token("agent-shield", "agent-shield").expect("a token");
+    configure(&inline, json!({"token": token}));
+    exec_credential(&plugin, &token);
+    for shield in &shields {
+        wait_until(Duration::from_secs(30), "the new credential is used", || {
+            (write(&scene, shield) == 201).then_some(())
+        });
+    }
+
+    // From a token to a client certificate, while the token is still good.
+    let name = cluster.unique("renewed");
+    let person = cluster.person(&name, &["system:masters"]).expect("a person");
+    let read = |ending: &str| fs::read(person.with_extension(ending)).expect("a file");
+    let user = json!({
+        "client-certificate-data": base64(&read("crt")), "client-key-data": base64(&read("key")),
+    });
+    configure(&inline, user);
+    wait_until(Duration::from_secs(30), "the certificate is used", || {
+        write(&scene, of_token);
+        let by_it = |event: &Value| event["user"]["username"] == name.as_str();
+        (!cluster.audit_events_about(&name, by_it).is_empty()).then_some(())
+    });
+
+    // A file that leads elsewhere takes nobody's credential there.
+    let other = "https://203.0.113.9";
+    cluster
+        .write_kubeconfig(&inline, other, &cluster.ca(), &json!({"token": "x"}))
+        .expect("a file");
+    wait_until(Duration::from_secs(30), "another cluster is refused", || {
+        assert_eq!(write(&scene, of_token), 201);
+        of_token.log().contains("names another cluster now").then_some(())
+    });
 }
 
 /// A right by its rule in what `rbac own` prints, and what shows that it is used.

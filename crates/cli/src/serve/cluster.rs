@@ -1,16 +1,17 @@
 //! The proxy's own way to the API server: whose credential it has, which rights it lacks, what it
 //! follows.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use effects::ClassConfig;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use memory::Memory;
 use upstream::{ApiServer, ControlClient, Namespaces, POLICY_RIGHTS, PolicyObjects, RIGHTS, Right};
 
-use super::{args::ServeArgs, background::Background, descriptors::Descriptors};
-use crate::connection::{Connection, certificates};
+use super::{
+    args::ServeArgs, background::Background, credential::OwnCredential, descriptors::Descriptors,
+};
+use crate::connection::Connection;
 
 /// What is watched is listed once before anything is served; this long that may take.
 const LIST_TIME_MAX: Duration = Duration::from_secs(5);
@@ -23,6 +24,8 @@ pub(super) struct Cluster {
     pub(super) own: ControlClient,
     /// What is shared out among all who need file descriptors.
     pub(super) descriptors: Descriptors,
+    /// Where the proxy's own credential comes from.
+    credential: OwnCredential,
     /// The API server's address, for people.
     pub(super) url: String,
     /// The namespace that agent-shield runs in.
@@ -36,14 +39,18 @@ impl Cluster {
         connection: &Connection,
         descriptors: Descriptors,
     ) -> Result<Self> {
-        let (config, pod_namespace) = kube_config(connection, &args.service_account_dir).await?;
-        let own_namespace = args.own_namespace.clone().or(pod_namespace);
+        let (credential, config) =
+            OwnCredential::find(connection, &args.service_account_dir).await?;
+        let own_namespace = args.own_namespace.clone().or_else(|| credential.pod_namespace());
+        let source = credential.source(&config);
         Ok(Self {
             descriptors,
             url: config.cluster_url.to_string(),
             own_namespace: own_namespace.unwrap_or_else(|| "agent-shield".to_owned()),
-            api: ApiServer::bounded(&config, descriptors.upstream)?,
-            own: ControlClient::new(config).context("the proxy's own credential cannot be used")?,
+            api: ApiServer::bounded(&config, descriptors.upstream, Some(source.clone()))?,
+            own: ControlClient::renewing(config, source)
+                .context("the proxy's own credential cannot be used")?,
+            credential,
         })
     }
 
@@ -68,6 +75,12 @@ impl Cluster {
             );
         }
         Ok(missing.len())
+    }
+
+    /// Says until when the proxy's own credential is valid, now and some time before it ends.
+    pub(super) async fn follow_credential(&self, background: &Background) {
+        let watch = self.credential.watch_end().await;
+        background.follow(watch);
     }
 
     /// How namespaces are classed, followed from now on.
@@ -102,65 +115,4 @@ impl Cluster {
         }
         Ok(objects)
     }
-}
-
-/// The ServiceAccount of the pod that this runs in, and the pod's namespace; `None` outside of a
-/// cluster. The token is read again as it rotates.
-fn in_cluster(dir: &Path) -> Result<Option<(kube::Config, Option<String>)>> {
-    let from = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
-    let (Some(host), Some(port)) =
-        (from("KUBERNETES_SERVICE_HOST"), from("KUBERNETES_SERVICE_PORT"))
-    else {
-        return Ok(None);
-    };
-    let token = dir.join("token");
-    if !token.is_file() {
-        bail!(
-            "this runs in a pod (KUBERNETES_SERVICE_HOST is set), and there is no {}: set automountServiceAccountToken, or give --kubeconfig or --service-account-dir",
-            token.display()
-        );
-    }
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    let url = format!("https://{host}:{port}");
-    let mut config = kube::Config::new(url.parse().with_context(|| format!("{url} is not a URL"))?);
-    let ca = dir.join("ca.crt");
-    config.root_cert = Some(certificates(&ca)?);
-    config.root_cert_file = Some(ca);
-    config.auth_info.token_file = Some(token.display().to_string());
-    let namespace = fs::read_to_string(dir.join("namespace")).ok();
-    Ok(Some((config, namespace.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()))))
-}
-
-/// The proxy's own way to the API server, and the namespace of its pod if it runs in one.
-async fn kube_config(
-    connection: &Connection,
-    account: &Path,
-) -> Result<(kube::Config, Option<String>)> {
-    let options =
-        KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
-    let mut pod_namespace = None;
-    let config = match &connection.kubeconfig {
-        Some(file) => {
-            let kubeconfig = Kubeconfig::read_from(file)
-                .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?
-        }
-        None => match in_cluster(account)? {
-            Some((config, namespace)) => {
-                pod_namespace = namespace;
-                config
-            }
-            None => kube::Config::from_kubeconfig(&options)
-                .await
-                .context("not in a pod, and no kubeconfig can be used: give --kubeconfig")?,
-        },
-    };
-    if config.accept_invalid_certs {
-        bail!(
-            "the kubeconfig has insecure-skip-tls-verify: agents' tokens would go to whoever answers; give certificate-authority instead"
-        );
-    }
-    Ok((config, pod_namespace))
 }

@@ -4,6 +4,7 @@ mod args;
 mod background;
 mod bounds;
 mod cluster;
+mod credential;
 mod descriptors;
 mod identity;
 mod listeners;

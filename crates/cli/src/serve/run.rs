@@ -45,6 +45,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let stores = store::open(&dir)?; // The one line that picks where holds and the ledger are kept.
     let background = Background::default();
 
+    cluster.follow_credential(&background).await;
     let missing_rights = cluster.check_rights(args.policy_objects).await?;
     let namespaces = cluster.follow_namespaces(&stores.memory, &background).await;
     let queue = open_queue(&args, &stores, &cluster, &background).await?;

@@ -1,0 +1,324 @@
+//! The proxy's own credential: where it comes from, how it is read anew, and when it ends.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use upstream::CredentialSource;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::connection::{Connection, certificates};
+
+/// How often it is looked at when the credential ends.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// With no more time than one of these, people are warned; with one that nobody renews by itself.
+const WARNED_AT: [SignedDuration; 5] = [
+    SignedDuration::from_hours(7 * 24),
+    SignedDuration::from_hours(24),
+    SignedDuration::from_hours(1),
+    SignedDuration::from_mins(10),
+    SignedDuration::ZERO,
+];
+/// The same for a file that somebody is to write anew in time.
+const WARNED_OF_FILE_AT: [SignedDuration; 2] = [SignedDuration::from_mins(2), SignedDuration::ZERO];
+
+/// Where the proxy's own credential comes from.
+#[derive(Clone, Debug)]
+pub(super) enum OwnCredential {
+    /// A context of a kubeconfig: of a file, or of those that KUBECONFIG names.
+    Kubeconfig { file: Option<PathBuf>, context: Option<String>, cluster: String },
+    /// The files of the pod's ServiceAccount.
+    Pod(PathBuf),
+}
+
+/// Until when a credential is valid.
+#[derive(Debug, Eq, PartialEq)]
+struct End {
+    what: &'static str,
+    at: Timestamp,
+    /// Somebody writes its file anew in time, as the kubelet does.
+    is_renewed: bool,
+}
+
+impl OwnCredential {
+    /// What the flags and the surroundings give, as it is now; nothing is asked yet.
+    pub(super) async fn find(
+        connection: &Connection,
+        account: &Path,
+    ) -> Result<(Self, kube::Config)> {
+        let file = connection.kubeconfig.clone();
+        if file.is_none()
+            && let Some(config) = in_cluster(account)?
+        {
+            return Ok((Self::Pod(account.to_owned()), config));
+        }
+        let kubeconfig = kubeconfig(file.as_deref())?;
+        // Who switches the context of their kubeconfig later does not mean us.
+        let context = connection.context.clone().or_else(|| kubeconfig.current_context.clone());
+        let config = config(kubeconfig, file.as_deref(), context.clone()).await?;
+        let cluster = config.cluster_url.to_string();
+        Ok((Self::Kubeconfig { file, context, cluster }, config))
+    }
+
+    /// The namespace of the pod that this runs in.
+    pub(super) fn pod_namespace(&self) -> Option<String> {
+        let Self::Pod(dir) = self else { return None };
+        let namespace = fs::read_to_string(dir.join("namespace")).ok();
+        namespace.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty())
+    }
+
+    /// How the clients read it anew.
+    pub(super) fn source(&self, config: &kube::Config) -> CredentialSource {
+        let credential = self.clone();
+        CredentialSource {
+            place: self.place(),
+            files: self.files(&config.auth_info),
+            read: Arc::new(move || {
+                let credential = credential.clone();
+                Box::pin(async move { Ok(credential.read().await?) })
+            }),
+        }
+    }
+
+    /// Says until when it is valid, once; what is returned says so again some time before it ends.
+    pub(super) async fn watch_end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let credential = self.clone();
+        let mut told = None;
+        if let Ok(config) = credential.read().await
+            && let Some(end) = End::of(&config.auth_info)
+        {
+            let left = end.left();
+            told = end.step(left);
+            match told {
+                None if !end.is_renewed => {
+                    tracing::info!(until = %end.at, "{}", end.words(&credential, left));
+                }
+                None => {}
+                Some(_) => tracing::warn!(until = %end.at, "{}", end.words(&credential, left)),
+            }
+        }
+        async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                // What cannot be read is told of by whoever needs it.
+                let Ok(config) = credential.read().await else { continue };
+                let Some(end) = End::of(&config.auth_info) else { continue };
+                let left = end.left();
+                let step = end.step(left);
+                if step > told {
+                    tracing::warn!(until = %end.at, "{}", end.words(&credential, left));
+                }
+                told = step;
+            }
+        }
+    }
+
+    /// The configuration as it is now.
+    async fn read(&self) -> Result<kube::Config> {
+        match self {
+            Self::Pod(dir) => in_cluster(dir)?.context("this does not run in a pod any more"),
+            Self::Kubeconfig { file, context, cluster } => {
+                let kubeconfig = kubeconfig(file.as_deref())?;
+                let config = config(kubeconfig, file.as_deref(), context.clone()).await?;
+                // INVARIANT: a credential of one cluster is never shown to another.
+                if config.cluster_url.to_string() != *cluster {
+                    bail!(
+                        "{} names another cluster now ({}): to serve that, start agent-shield anew",
+                        self.place(),
+                        config.cluster_url
+                    );
+                }
+                Ok(config)
+            }
+        }
+    }
+
+    /// For people.
+    fn place(&self) -> String {
+        match self {
+            Self::Pod(dir) => format!("the ServiceAccount's files in {}", dir.display()),
+            Self::Kubeconfig { file: Some(file), .. } => {
+                format!("the kubeconfig {}", file.display())
+            }
+            Self::Kubeconfig { file: None, .. } => "the kubeconfig".to_owned(),
+        }
+    }
+
+    /// Where it may have changed when one of these has.
+    fn files(&self, auth_info: &AuthInfo) -> Vec<PathBuf> {
+        let mut files = match self {
+            Self::Pod(dir) => vec![dir.join("token")],
+            Self::Kubeconfig { file: Some(file), .. } => vec![file.clone()],
+            Self::Kubeconfig { file: None, .. } => match env::var_os("KUBECONFIG") {
+                Some(paths) => env::split_paths(&paths).collect(),
+                None => env::home_dir().map(|it| it.join(".kube/config")).into_iter().collect(),
+            },
+        };
+        let AuthInfo { token_file, client_certificate, client_key, .. } = auth_info;
+        let named = [token_file, client_certificate, client_key];
+        files.extend(named.into_iter().flatten().map(PathBuf::from));
+        files
+    }
+}
+
+impl End {
+    /// `None` where nobody can tell: an exec plugin is run again when its word ends.
+    fn of(auth_info: &AuthInfo) -> Option<Self> {
+        use secrecy::ExposeSecret;
+        let AuthInfo { token, token_file, client_certificate, client_certificate_data, .. } =
+            auth_info;
+        if let Some(token) = token {
+            let at = end_of_token(token.expose_secret())?;
+            return Some(Self { what: "a token", at, is_renewed: false });
+        }
+        if let Some(file) = token_file {
+            let at = end_of_token(fs::read_to_string(file).ok()?.trim())?;
+            return Some(Self { what: "a token file", at, is_renewed: true });
+        }
+        let pem = match (client_certificate_data, client_certificate) {
+            (Some(data), _) => BASE64_STANDARD.decode(data).ok()?,
+            (None, Some(file)) => fs::read(file).ok()?,
+            (None, None) => return None,
+        };
+        let at = end_of_certificate(&pem)?;
+        Some(Self { what: "a client certificate", at, is_renewed: false })
+    }
+
+    fn left(&self) -> SignedDuration {
+        self.at.duration_since(Timestamp::now())
+    }
+
+    /// How many of the times to warn at have come.
+    fn step(&self, left: SignedDuration) -> Option<usize> {
+        let warned_at: &[SignedDuration] =
+            if self.is_renewed { &WARNED_OF_FILE_AT } else { &WARNED_AT };
+        let passed = warned_at.iter().filter(|at| left <= **at).count();
+        (passed > 0).then_some(passed)
+    }
+
+    fn words(&self, credential: &OwnCredential, left: SignedDuration) -> String {
+        let (what, place) = (self.what, credential.place());
+        if left <= SignedDuration::ZERO {
+            return format!(
+                "the proxy's own credential, {what} of {place}, has ended: nothing can be judged until there is a new one; it is read as soon as it is there"
+            );
+        }
+        let seconds = SignedDuration::from_secs(left.as_secs());
+        format!(
+            "the proxy's own credential, {what} of {place}, ends in {seconds:#}; a new one is read as soon as it is there"
+        )
+    }
+}
+
+/// The `exp` of a JWT.
+fn end_of_token(token: &str) -> Option<Timestamp> {
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
+}
+
+/// The `notAfter` of the first certificate.
+fn end_of_certificate(pem: &[u8]) -> Option<Timestamp> {
+    let der = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+}
+
+fn kubeconfig(file: Option<&Path>) -> Result<Kubeconfig> {
+    match file {
+        Some(file) => Kubeconfig::read_from(file)
+            .with_context(|| format!("cannot read the kubeconfig {}", file.display())),
+        None => Kubeconfig::read()
+            .context("not in a pod, and no kubeconfig can be used: give --kubeconfig"),
+    }
+}
+
+async fn config(
+    kubeconfig: Kubeconfig,
+    file: Option<&Path>,
+    context: Option<String>,
+) -> Result<kube::Config> {
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(
+        || match file {
+            Some(file) => format!("cannot use the kubeconfig {}", file.display()),
+            None => "cannot use the kubeconfig".to_owned(),
+        },
+    )?;
+    if config.accept_invalid_certs {
+        bail!(
+            "the kubeconfig has insecure-skip-tls-verify: agents' tokens would go to whoever answers; give certificate-authority instead"
+        );
+    }
+    Ok(config)
+}
+
+/// The ServiceAccount of the pod that this runs in; `None` outside of a cluster.
+fn in_cluster(dir: &Path) -> Result<Option<kube::Config>> {
+    let from = |name: &str| env::var(name).ok().filter(|it| !it.is_empty());
+    let (Some(host), Some(port)) =
+        (from("KUBERNETES_SERVICE_HOST"), from("KUBERNETES_SERVICE_PORT"))
+    else {
+        return Ok(None);
+    };
+    let token = dir.join("token");
+    if !token.is_file() {
+        bail!(
+            "this runs in a pod (KUBERNETES_SERVICE_HOST is set), and there is no {}: set automountServiceAccountToken, or give --kubeconfig or --service-account-dir",
+            token.display()
+        );
+    }
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let url = format!("https://{host}:{port}");
+    let mut config = kube::Config::new(url.parse().with_context(|| format!("{url} is not a URL"))?);
+    let ca = dir.join("ca.crt");
+    config.root_cert = Some(certificates(&ca)?);
+    config.root_cert_file = Some(ca);
+    config.auth_info.token_file = Some(token.display().to_string());
+    Ok(Some(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_when_a_credential_ends() {
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(br#"{"exp": 4102444800, "sub": "x"}"#);
+        let ends = |token: String| end_of_token(&token).map(|it| it.to_string());
+        assert_eq!(ends(format!("e30.{claims}.sig")).as_deref(), Some("2100-01-01T00:00:00Z"));
+        for opaque in ["", "abc", "a.b.c", "e30.e30.x"] {
+            assert_eq!(ends(opaque.to_owned()), None, "{opaque}");
+        }
+    }
+
+    #[test]
+    fn warns_some_time_before_and_once_for_each_step() {
+        let end = |is_renewed| End { what: "a token", at: Timestamp::UNIX_EPOCH, is_renewed };
+        let table = [
+            (30 * 24 * 60, None, None),
+            (24 * 60, Some(2), None),
+            (61, Some(2), None),
+            (59, Some(3), None),
+            (9, Some(4), None),
+            (1, Some(4), Some(1)),
+            (-1, Some(5), Some(2)),
+        ];
+        for (minutes, its, of_file) in table {
+            let left = SignedDuration::from_mins(minutes);
+            assert_eq!(end(false).step(left), its, "{minutes}");
+            assert_eq!(end(true).step(left), of_file, "{minutes}");
+        }
+    }
+}
