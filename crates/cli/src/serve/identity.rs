@@ -13,15 +13,19 @@ use anyhow::{Context, Result, bail};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use time::{Duration, OffsetDateTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::args::ServeArgs;
 
 /// Clocks that disagree by less than this still trust each other's certificates.
 const CLOCK_SKEW: Duration = Duration::hours(1);
+
+/// What a signature names as its issuer: the same at each start.
+const CA_NAME: &str = "agent-shield CA";
 
 /// A certificate chain and its key, ready for rustls.
 pub(super) struct Identity {
@@ -81,13 +85,8 @@ fn given(dir: &Path, certificate: &Path, key: &Path) -> Result<Identity> {
 /// Makes a certificate for `names`, signed by the data directory's own CA, which is made if it is
 /// not there yet.
 fn made(dir: &Path, names: &[String]) -> Result<Identity> {
-    let key = ca_key(&dir.join("ca.key"))?;
+    let key = ca(dir)?;
     let params = ca_params();
-    let ca_path = dir.join("ca.crt");
-    if !ca_path.exists() {
-        let ca = params.self_signed(&key)?;
-        write_private(&ca_path, ca.pem().as_bytes(), 0o644)?;
-    }
     // Name and key are all that a signature refers to, and both are the same at each start.
     let issuer = Issuer::new(params, key);
     let server_key = KeyPair::generate()?;
@@ -144,22 +143,95 @@ pub(super) fn digest_key(path: &Path) -> Result<Vec<u8>> {
     Ok(key)
 }
 
-fn ca_key(path: &Path) -> Result<KeyPair> {
-    match fs::read_to_string(path) {
-        Ok(pem) => KeyPair::from_pem(&pem)
-            .with_context(|| format!("{} is not a private key; remove it together with ca.crt to have both made anew (agents must then be given the new ca.crt)", path.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+/// What helps where a backup does not: clients keep what they were given to trust.
+const MAKE_ANEW: &str = "restore them, or remove ca.key and ca.crt to have both made anew (agents and reviewers must then be given the new ca.crt)";
+
+/// The key of the data directory's own CA. Made with its certificate on the first start; where they are
+/// there, they must belong together, or clients would be shown a certificate that none of them trusts.
+fn ca(dir: &Path) -> Result<KeyPair> {
+    let (key_path, path) = (dir.join("ca.key"), dir.join("ca.crt"));
+    match (text_of(&key_path)?, text_of(&path)?) {
+        (None, None) => {
             let key = KeyPair::generate()?;
-            write_private(path, key.serialize_pem().as_bytes(), 0o600)?;
+            write_private(&key_path, key.serialize_pem().as_bytes(), 0o600)?;
+            write_ca(&path, &key)?;
             Ok(key)
         }
+        (None, Some(_)) => bail!(
+            "{} is gone, and without it no certificate can be made that who trusts {} would trust: {MAKE_ANEW}",
+            key_path.display(),
+            path.display()
+        ),
+        (Some(pem), certificate) => {
+            let key = KeyPair::from_pem(&pem).with_context(|| {
+                format!("{} is not a private key: {MAKE_ANEW}", key_path.display())
+            })?;
+            match certificate {
+                Some(pem) => check_ca(&path, &pem, &key)?,
+                None => {
+                    tracing::warn!(
+                        "{} is gone, and is made anew of ca.key: who trusts the one of before trusts what is served",
+                        path.display()
+                    );
+                    write_ca(&path, &key)?;
+                }
+            }
+            Ok(key)
+        }
+    }
+}
+
+fn write_ca(path: &Path, key: &KeyPair) -> Result<()> {
+    write_private(path, ca_params().self_signed(key)?.pem().as_bytes(), 0o644)
+}
+
+/// The text of a file; `None` where there is none.
+fn text_of(path: &Path) -> Result<Option<String>> {
+    match fs::read(path) {
+        // What is no text is no PEM either, which its reader says.
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
+/// Whether what this key signs is trusted by whoever trusts this certificate.
+fn check_ca(path: &Path, pem: &str, key: &KeyPair) -> Result<()> {
+    let path = path.display();
+    let der = CertificateDer::from_pem_slice(pem.as_bytes());
+    let der = der.with_context(|| format!("{path} is not a certificate: {MAKE_ANEW}"))?;
+    let parsed = X509Certificate::from_der(&der);
+    let Ok((_, certificate)) = parsed else {
+        bail!("{path} is not a certificate: {MAKE_ANEW}");
+    };
+    if certificate.public_key().raw != key.subject_public_key_info() {
+        bail!(
+            "{path} is not the certificate of ca.key: restore it, or remove it to have it made anew of ca.key (who was given the one of before trusts that then)"
+        );
+    }
+    let mut names = certificate.subject().iter_common_name();
+    let is_named = names.next().and_then(|it| it.as_str().ok()) == Some(CA_NAME);
+    if !certificate.is_ca() || !is_named || certificate.subject().iter_attributes().count() != 1 {
+        bail!(
+            "{path} is not the CA that agent-shield made: remove it to have it made anew of ca.key"
+        );
+    }
+    let (validity, now) = (certificate.validity(), OffsetDateTime::now_utc());
+    if now >= validity.not_after.to_datetime() {
+        bail!(
+            "{path} ended at {}: remove ca.key and ca.crt to have both made anew (agents and reviewers must then be given the new ca.crt)",
+            validity.not_after
+        );
+    }
+    if now < validity.not_before.to_datetime() {
+        bail!("{path} is valid from {} on: is this machine's clock right?", validity.not_before);
+    }
+    Ok(())
+}
+
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name = distinguished_name("agent-shield CA");
+    params.distinguished_name = distinguished_name(CA_NAME);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = OffsetDateTime::now_utc().saturating_sub(CLOCK_SKEW);
@@ -198,10 +270,69 @@ mod tests {
     #[test]
     fn says_what_to_do_about_a_broken_key() -> Result<()> {
         let temporary = tempfile::tempdir()?;
-        fs::write(temporary.path().join("ca.key"), "not a key")?;
-        let error =
-            made(temporary.path(), &["localhost".to_owned()]).err().map(|it| it.to_string());
-        assert!(error.is_some_and(|it| it.contains("remove it together with ca.crt")));
+        let (key, ca) = (temporary.path().join("ca.key"), temporary.path().join("ca.crt"));
+        let start = || made(temporary.path(), &["localhost".to_owned()]);
+        start()?;
+        let (good_key, good_ca) = (fs::read(&key)?, fs::read(&ca)?);
+        let pair = KeyPair::from_pem(&fs::read_to_string(&key)?)?;
+        let other = KeyPair::generate()?;
+        let signed = |change: fn(&mut CertificateParams), by: &KeyPair| {
+            let mut params = ca_params();
+            change(&mut params);
+            Ok::<_, rcgen::Error>(params.self_signed(by)?.pem().into_bytes())
+        };
+        let past = |it: &mut CertificateParams| {
+            it.not_after = OffsetDateTime::now_utc().saturating_sub(Duration::minutes(1));
+        };
+        let coming = |it: &mut CertificateParams| {
+            it.not_before = OffsetDateTime::now_utc().saturating_add(Duration::days(1));
+        };
+        let renamed = |it: &mut CertificateParams| it.distinguished_name = distinguished_name("x");
+        let of_another = signed(|_| {}, &other)?;
+        let other_key = other.serialize_pem().into_bytes();
+        type File = Option<Vec<u8>>;
+        let table: [(&str, File, File, Option<&str>); 11] = [
+            ("whole", Some(good_key.clone()), Some(good_ca.clone()), None),
+            ("no certificate", Some(good_key.clone()), None, None),
+            ("no key", None, Some(good_ca.clone()), Some("ca.key is gone")),
+            ("a broken key", Some(b"x".to_vec()), Some(good_ca.clone()), Some("not a private key")),
+            ("an empty key", Some(vec![]), Some(good_ca.clone()), Some("not a private key")),
+            ("another key", Some(other_key), Some(good_ca.clone()), Some("not the certificate of")),
+            (
+                "another CA",
+                Some(good_key.clone()),
+                Some(of_another),
+                Some("not the certificate of"),
+            ),
+            ("a broken CA", Some(good_key.clone()), Some(vec![0xff]), Some("not a certificate")),
+            ("an old CA", Some(good_key.clone()), Some(signed(past, &pair)?), Some("ended at")),
+            ("a new CA", Some(good_key.clone()), Some(signed(coming, &pair)?), Some("clock")),
+            (
+                "a renamed CA",
+                Some(good_key.clone()),
+                Some(signed(renamed, &pair)?),
+                Some("not the CA"),
+            ),
+        ];
+        for (what, its_key, its_ca, want) in table {
+            for (path, bytes) in [(&key, its_key), (&ca, its_ca.clone())] {
+                match bytes {
+                    Some(bytes) => fs::write(path, bytes)?,
+                    None => fs::remove_file(path)?,
+                }
+            }
+            let said = start().err().map(|error| error.to_string());
+            match want {
+                Some(want) => {
+                    assert!(said.as_ref().is_some_and(|it| it.contains(want)), "{what}: {said:?}")
+                }
+                None => assert_eq!(said, None, "{what}"),
+            }
+            // Nothing is mended behind anybody's back.
+            if let Some(its_ca) = its_ca {
+                assert_eq!(fs::read(&ca)?, its_ca, "{what}");
+            }
+        }
         Ok(())
     }
 }
