@@ -16,6 +16,12 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// There is no policy where some were. Whoever means none takes the path away.
+    #[error(
+        "{path} holds no policy: write one there, or start without it to have none but the built-in ones",
+        path = .0.display()
+    )]
+    Empty(PathBuf),
     /// There are more files than anybody wrote by hand.
     #[error("{count} files are more than {max}")]
     TooManyFiles {

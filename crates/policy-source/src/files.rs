@@ -69,6 +69,29 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Source>, SourceError> {
     find(paths)?.into_iter().map(read).collect()
 }
 
+/// As [`read`], for a set that is to be in force: what was emptied is no set.
+///
+/// # Errors
+/// As there, and where one of the paths holds no policy, or one of the files nothing at all.
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Source>, SourceError> {
+    for path in paths {
+        let files = read(std::slice::from_ref(path))?;
+        if let Some(file) = files.iter().find(|it| it.text.trim().is_empty()) {
+            return Err(SourceError::Empty(PathBuf::from(&file.name)));
+        }
+        if files.iter().all(|it| says_nothing(&it.text)) {
+            return Err(SourceError::Empty(path.clone()));
+        }
+    }
+    read(paths)
+}
+
+/// Whether a file has comments alone.
+fn says_nothing(yaml: &str) -> bool {
+    let mut lines = yaml.lines().map(str::trim);
+    lines.all(|it| it.is_empty() || it.starts_with('#') || it == "---" || it == "...")
+}
+
 /// What files were there: of each its inode, when that last changed, and its length.
 pub type Fingerprint = Vec<(PathBuf, Option<(u64, i64, i64, u64)>)>;
 

@@ -170,7 +170,8 @@ impl Follower {
         self.status = in_force(&set, &self.own_namespace);
         self.current.store(Arc::new(set.pack));
         let Status { digest, rules, .. } = &self.status;
-        tracing::info!(digest, rules, "policies changed, and are in force");
+        let holding = holding(&self.current.load());
+        tracing::info!(digest, rules, "policies changed, and are in force: {holding}");
         set.warnings
     }
 
@@ -188,6 +189,17 @@ impl Follower {
             tracing::warn!(%error, "`policy status` cannot be told");
         }
     }
+}
+
+/// What becomes of writes under these rules, for the log: where they only observe, whoever reads it must
+/// not believe that anything is held.
+pub fn holding(pack: &Pack) -> String {
+    let Some(guards) = pack.guards_alone() else { return "writes are judged".to_owned() };
+    let guards: Vec<String> = guards.iter().map(ToString::to_string).collect();
+    format!(
+        "NOTHING IS HELD, the rules only observe; in force are only those that guard agent-shield itself ({})",
+        guards.join(", ")
+    )
 }
 
 /// How a set stands that is in force from now on.

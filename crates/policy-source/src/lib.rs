@@ -14,7 +14,7 @@ mod source;
 mod status;
 
 pub use error::SourceError;
-pub use follow::{Follower, start};
+pub use follow::{Follower, holding, start};
 pub use kinds::ClusterKinds;
 pub use source::PolicySource;
 pub use status::{Refused, Status, status};

@@ -107,7 +107,7 @@ impl PolicySource {
         let of_cluster: Vec<Source> = objects.iter().map(source).collect();
         let paths = self.paths.clone();
         let read = move || {
-            let mut sources = files::read(&paths).map_err(|error| causes(&error))?;
+            let mut sources = files::read_all(&paths).map_err(|error| causes(&error))?;
             sources.extend(of_cluster);
             let names: Vec<String> = sources.iter().map(|it| it.name.clone()).collect();
             Ok((Documents::read(&sources, Timestamp::now()), names))

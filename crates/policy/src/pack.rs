@@ -210,6 +210,17 @@ impl Pack {
         &self.exceptions
     }
 
+    /// Where nothing but what guards agent-shield itself is in force, and all else only observes: the names of
+    /// those guards.
+    pub fn guards_alone(&self) -> Option<Vec<RuleName>> {
+        let is_guard = |rule: &&Rule| self.is_builtin(rule) && rule.unconditional;
+        let (guards, others): (Vec<&Rule>, Vec<&Rule>) = self.rules.iter().partition(is_guard);
+        if others.iter().any(|it| it.mode != Mode::Shadow && it.decision != Decision::Allow) {
+            return None;
+        }
+        Some(guards.into_iter().map(|it| it.name.clone()).collect())
+    }
+
     /// Rules that settings disable.
     pub fn disabled(&self) -> &[RuleName] {
         &self.disabled

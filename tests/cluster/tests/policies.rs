@@ -219,6 +219,91 @@ fn a_broken_set_never_takes_effect() {
     assert!(answer.json()["message"].as_str().unwrap_or_default().contains("by better"));
 }
 
+#[test]
+fn an_emptied_set_is_a_faulty_one() {
+    let scene = Scene::new("policies-emptied");
+    let (dir, file) = (dir(&scene, "policies"), scene.cluster.dir().join("emptied.yaml"));
+    let hidden = dir.with_extension("away");
+    let restore = || {
+        put(&dir, "policy.yaml", &marked("good"));
+        fs::write(
+            &file,
+            policy("other", "  rules:\n  - {name: rule, where: production, action: deny, when: \"request.name == 'none'\"}\n"),
+        )
+        .expect("a file");
+    };
+    restore();
+    let paths = [dir.display().to_string(), file.display().to_string()];
+    let args = ["--policy", &paths[0], "--policy", &paths[1]];
+    let shield = Shield::start(scene.cluster, &args);
+    let good = shield.policy_status()["digest"].clone();
+    type Fall<'a> = Box<dyn Fn() -> std::io::Result<()> + 'a>;
+    let truncate = |path: PathBuf| move || fs::write(&path, "");
+    let table: [(&str, Fall, &str); 6] = [
+        (
+            "an emptied directory",
+            Box::new(|| fs::remove_file(dir.join("policy.yaml"))),
+            "holds no policy",
+        ),
+        ("a vanished directory", Box::new(|| fs::rename(&dir, &hidden)), "cannot read"),
+        ("an emptied file of it", Box::new(truncate(dir.join("policy.yaml"))), "holds no policy"),
+        (
+            "comments alone",
+            Box::new(|| fs::write(dir.join("policy.yaml"), "# gone\n---\n")),
+            "holds no policy",
+        ),
+        ("an emptied file", Box::new(truncate(file.clone())), "holds no policy"),
+        ("a vanished file", Box::new(|| fs::remove_file(&file)), "cannot read"),
+    ];
+    let target = format!("/api/v1/namespaces/{}/configmaps", scene.prod);
+    let body = br#"{"metadata":{"name":"c"}}"#;
+    for (what, fall, want) in table {
+        fall().expect(what);
+        let issue = wait_until(Duration::from_secs(20), what, || {
+            shield.policy_status()["refused"]["issues"][0].as_str().map(str::to_owned)
+        });
+        assert!(issue.contains(want), "{what}: {issue}");
+        assert!(shield.log().contains(&issue), "{what}: {issue}");
+        assert_eq!(shield.policy_status()["digest"], good, "{what}");
+        let answer = shield.request(&scene.agent, "POST", &target, JSON, body);
+        assert!(
+            answer.json()["message"].as_str().unwrap_or_default().contains("by good"),
+            "{what}"
+        );
+        // Nothing starts on what is not there.
+        let elsewhere = dir.with_extension("data").display().to_string();
+        let mut start = shield.operator(&scene.reviewer);
+        start.args(["serve", "--data-dir", &elsewhere, "--listen", "127.0.0.1:0"]);
+        start.args(["--review-listen", "127.0.0.1:0"]).args(args);
+        let start = start.output().expect("a CLI");
+        let said = String::from_utf8_lossy(&start.stderr).into_owned();
+        assert!(!start.status.success() && said.contains(want), "{what}: {said}");
+        if hidden.exists() {
+            fs::rename(&hidden, &dir).expect("a directory");
+        }
+        restore();
+        wait_until(Duration::from_secs(20), "the good set is back", || {
+            shield.policy_status()["refused"].is_null().then_some(())
+        });
+    }
+}
+
+#[test]
+fn who_starts_it_to_observe_is_told_that_nothing_is_held() {
+    let scene = Scene::new("policies-observe");
+    let dir = dir(&scene, "policies");
+    put(&dir, "settings.yaml", &ALONE.replace("packs: []", "packs: [observe]"));
+    let shield = Shield::start(scene.cluster, &["--policy", &dir.display().to_string()]);
+    let log = shield.log();
+    let ready = log.lines().find(|it| it.contains("ready: ")).unwrap_or_default();
+    assert!(ready.contains("NOTHING IS HELD") && !ready.contains("writes are judged"), "{ready}");
+    assert!(ready.contains("write-to-agent-shield"), "{ready}");
+    put(&dir, "settings.yaml", &ALONE.replace("packs: []", "packs: [default]"));
+    wait_until(Duration::from_secs(20), "the rules hold again", || {
+        shield.log().contains("are in force: writes are judged").then_some(())
+    });
+}
+
 /// Agents that send all the time.
 const CLIENTS: usize = 100;
 

@@ -55,7 +55,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let InForce { policies, rules, digest } =
         follow_policies(&args, &cluster, &dir, &background).await?;
 
-    let addresses = listeners.addresses;
+    let (addresses, holding) = (listeners.addresses, policy_source::holding(&policies.load()));
     let (url, own_namespace) = (cluster.url.clone(), cluster.own_namespace.clone());
     let redactor = Redactor::new(&digest_key(&dir.join("digest.key"))?);
     let reviews = api::Api { queue, tokens, certificates, namespaces };
@@ -66,7 +66,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     tracing::info!(
         agent, review, cluster = %url, dataDir = %dir.display(), identity = "passThrough",
         ownNamespace = own_namespace, policy = digest, rules, missingRights = missing_rights,
-        "ready: writes are judged, reads pass; what agents' tokens do at the API server itself is \
+        "ready: {holding}, reads pass; what agents' tokens do at the API server itself is \
          not seen here: only a network policy keeps agents from going there"
     );
 
