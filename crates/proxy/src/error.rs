@@ -212,6 +212,17 @@ pub(crate) enum ProxyError {
         /// The limit.
         max: Duration,
     },
+    /// The last look at what was approved failed at the API server.
+    #[error(
+        "agent-shield: the API server answered {code} when the approved request (hold {id}) was looked at once \
+         more; it was not sent, and its approval stays: send the same request again"
+    )]
+    NotNow {
+        /// The hold.
+        id: HoldId,
+        /// What the API server answered.
+        code: u16,
+    },
     /// A defect of ours.
     #[error("agent-shield failed to judge this request; it was not sent")]
     Broken,
@@ -276,7 +287,7 @@ impl From<&ProxyError> for Status {
             E::BodySlow { .. } => Self::failure(408, "RequestTimeout"),
             E::TooManyRequests { .. } => Self::failure(429, "TooManyRequests").retry(BUSY_RETRY),
             E::TooManyHolds { .. } => Self::failure(429, "TooManyRequests").retry(HOLDS_RETRY),
-            E::Full | E::Crowded | E::JudgedSlowly { .. } => {
+            E::Full | E::Crowded | E::JudgedSlowly { .. } | E::NotNow { .. } => {
                 Self::failure(503, "ServiceUnavailable").retry(BUSY_RETRY)
             }
             E::Pending { retry, .. } => Self::failure(429, "TooManyRequests").retry(*retry),

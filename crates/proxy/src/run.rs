@@ -282,7 +282,8 @@ impl Runner {
         Run::Answered
     }
 
-    /// The API server's dry run refuses now what was approved: that is the answer; nothing is sent.
+    /// The API server's dry run refuses now what was approved: that is the answer; nothing is sent. One that
+    /// fails refuses nothing.
     async fn settle_unsent(
         &self,
         hold: Hold,
@@ -290,6 +291,12 @@ impl Runner {
         status: StatusCode,
         bytes: Bytes,
     ) -> Result<Run, ProxyError> {
+        // What is wrong with the API server, or with what it asks, says nothing of the request: the approval
+        // waits until that is over.
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            tracing::warn!(hold = %hold.id(), code = status.as_u16(), "an approved request could not be looked at once more");
+            return Err(ProxyError::NotNow { id: hold.id().clone(), code: status.as_u16() });
+        }
         // The approval is spent, and the permit that it gives is dropped unused.
         let Some((hold, _)) = self.start(hold, write).await? else { return Ok(Run::Again) };
         let mut headers = HeaderMap::new();

@@ -33,6 +33,8 @@ impl NoAnswer {
                 Some(Self::Unreachable)
             }
             kube::Error::HyperError(_) | kube::Error::Service(_) => Some(Self::Silent),
+            // It answers, and cannot: nothing is known by that.
+            kube::Error::Api(status) if status.code >= 500 => Some(Self::Silent),
             _ => None,
         }
     }

@@ -76,6 +76,97 @@ fn dead_kept_connections_are_noticed() {
     nothing_is_held(&scene, &shield);
 }
 
+/// The one hold of the scene, as its reviewer sees it.
+fn held(scene: &Scene, shield: &Shield) -> Value {
+    shield.hold(&scene.reviewer, "the delete", |_| true)
+}
+
+/// A webhook that nobody answers, in the way of every write to a namespace.
+fn broken_webhook(scene: &Scene, name: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [{
+            "name": "broken.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Fail", "timeoutSeconds": 1,
+            "clientConfig": {"url": "https://127.0.0.1:9/x"},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.prod}},
+            "rules": [{
+                "apiGroups": ["apps"], "apiVersions": ["*"], "operations": ["DELETE"],
+                "resources": ["deployments"],
+            }],
+        }],
+    })
+}
+
+#[test]
+fn an_approval_outlives_an_api_server_that_cannot_be_asked() {
+    let scene = Scene::new("approved-meanwhile");
+    let road = Road::to(scene.cluster);
+    let shield = shield_on(&road, &scene);
+    let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
+    type Step<'a> = Box<dyn Fn() + 'a>;
+    let table: [(&str, Step, Step, &[u16]); 2] = [
+        ("silent", Box::new(|| road.silence_all()), Box::new(|| road.open()), &[503, 504]),
+        ("away", Box::new(|| road.close()), Box::new(|| road.open()), &[503]),
+    ];
+    for (what, fall, mend, want) in table {
+        scene.cluster.apply(&deployment(&scene.prod, "web", 2)).expect("a Deployment");
+        warm_up(&scene, &shield);
+        assert_eq!(delete(&scene, &shield).0.status, 429, "{what}");
+        let id = held(&scene, &shield)["id"].as_str().unwrap_or_default().to_owned();
+        shield.decide(&scene.reviewer, "approve", &id, "agreed").expect("an approval");
+        fall();
+        for _ in 0..2 {
+            let (answer, took) = delete(&scene, &shield);
+            assert!(want.contains(&answer.status), "{what}: {}", answer.text());
+            assert!(answer.header("retry-after").is_some(), "{what}");
+            assert!(took < PATIENCE, "{what}: {took:?}");
+        }
+        mend();
+        warm_up(&scene, &shield);
+        assert_eq!(held(&scene, &shield)["id"], id.as_str(), "{what}: it is the same hold");
+        assert!(scene.cluster.get(&target).is_some(), "{what}: nothing was sent");
+        let (answer, _) = delete(&scene, &shield);
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        nothing_is_held(&scene, &shield);
+    }
+}
+
+#[test]
+fn a_last_look_that_fails_spends_no_approval() {
+    let scene = Scene::new("broken-meanwhile");
+    let (cluster, shield) = (scene.cluster, &scene.shield);
+    cluster.apply(&deployment(&scene.prod, "web", 2)).expect("a Deployment");
+    let webhook = cluster.unique("broken");
+    let remove = ["delete", "validatingwebhookconfiguration", &webhook];
+    // It is in force where the API server itself refuses, and gone where it does not.
+    let until_dry_run = |is_refused: bool| {
+        let dry = ["-n", &scene.prod, "delete", "deployment", "web", "--dry-run=server"];
+        testkit::wait_until(PATIENCE, "the webhook is there, or gone", || {
+            (cluster.kubectl_says(&dry).is_none() == is_refused).then_some(())
+        });
+    };
+    let id = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| delete(&scene, shield).0);
+        let id = held(&scene, shield)["id"].as_str().unwrap_or_default().to_owned();
+        cluster.apply(&broken_webhook(&scene, &webhook)).expect("a webhook");
+        until_dry_run(true);
+        shield.decide(&scene.reviewer, "approve", &id, "agreed").expect("an approval");
+        let answer = waiting.join().expect("an answer");
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("its approval stays"), "{}", answer.text());
+        assert!(answer.header("retry-after").is_some());
+        id
+    });
+    cluster.kubectl_says(&remove).expect("no webhook any more");
+    until_dry_run(false);
+    assert_eq!(held(&scene, shield)["id"], id.as_str(), "it is the same hold");
+    let (answer, _) = delete(&scene, shield);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    nothing_is_held(&scene, shield);
+}
+
 #[test]
 fn what_gets_no_answer_is_told_so_and_held_by_nobody() {
     let scene = Scene::new("no-answer");
