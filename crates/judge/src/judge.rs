@@ -16,9 +16,9 @@ use crate::{
     commands::commands,
     deletes, environment,
     facts::{Basis, FactsKeeper, Moment},
-    history,
-    impact::{self, Impact},
+    history, impact,
     judgement::{Judged, Judgement, decision},
+    known::{OpenHolds, as_counted},
     left, own,
     preview::{Previewer, is_custom_scale},
     refusal::Refusal,
@@ -39,6 +39,15 @@ const LIGHT_BODY_MAX: usize = 256 << 10;
 
 /// A write is judged once more where meanwhile somebody changed who serves it.
 const SERVED_TRIES: usize = 2;
+
+/// What goes with a write is counted.
+#[derive(Clone, Copy, Debug)]
+enum Counting {
+    /// Within this time, for whoever looks at it; not where that was done for the same request.
+    ToShow(Duration),
+    /// Within this time, whatever is known: it is about to run.
+    ToRun(Duration),
+}
 
 /// How a write is to be judged.
 pub(crate) struct Planned {
@@ -77,6 +86,7 @@ pub struct Judge {
     pub facts: FactsKeeper,
     policies: Arc<ArcSwap<Pack>>,
     redactor: Redactor,
+    open_holds: Arc<dyn OpenHolds>,
     count_time_max: Duration,
     pod_networks: Vec<Cidr>,
     judge_time_max: Duration,
@@ -103,7 +113,7 @@ impl Judge {
         view: ClusterView,
         remembered: Remembered,
         policies: Arc<ArcSwap<Pack>>,
-        redactor: Redactor,
+        (redactor, open_holds): (Redactor, Arc<dyn OpenHolds>),
         settings: &Settings,
     ) -> Self {
         let facts = FactsKeeper::new(redactor.clone(), settings.facts_bytes_per_agent_max);
@@ -115,6 +125,7 @@ impl Judge {
             facts,
             policies,
             redactor,
+            open_holds,
             count_time_max,
             pod_networks,
             judge_time_max,
@@ -132,7 +143,7 @@ impl Judge {
     /// # Errors
     /// [`JudgeError`] where it could not be judged: it must not be sent.
     pub async fn judge(&self, write: &Write) -> Result<Judged, JudgeError> {
-        self.judge_within(write, self.count_time_max).await
+        self.judge_within(write, Counting::ToShow(self.count_time_max)).await
     }
 
     /// Of a dry run, what would be said were it none; `None` where that is not known. What goes with it is not
@@ -147,15 +158,12 @@ impl Judge {
     /// # Errors
     /// As there.
     pub async fn judge_again(&self, write: &Write) -> Result<Judged, JudgeError> {
-        self.judge_within(write, self.count_time_max.max(COUNT_AGAIN_TIME)).await
+        let within = self.count_time_max.max(COUNT_AGAIN_TIME);
+        self.judge_within(write, Counting::ToRun(within)).await
     }
 
-    async fn judge_within(
-        &self,
-        write: &Write,
-        count_time: Duration,
-    ) -> Result<Judged, JudgeError> {
-        let judged = self.judge_in_turn(write, count_time);
+    async fn judge_within(&self, write: &Write, counting: Counting) -> Result<Judged, JudgeError> {
+        let judged = self.judge_in_turn(write, counting);
         let within = tokio::time::timeout(self.judge_time_max, judged);
         let judged = within.await.map_err(|_| JudgeError::Late(self.judge_time_max))??;
         match (&judged, write.silence.noted()) {
@@ -168,17 +176,13 @@ impl Judge {
     }
 
     /// Beside others; where that turns out to be too large for it, once more on its own.
-    async fn judge_in_turn(
-        &self,
-        write: &Write,
-        count_time: Duration,
-    ) -> Result<Judged, StoreError> {
+    async fn judge_in_turn(&self, write: &Write, counting: Counting) -> Result<Judged, StoreError> {
         let share = self.seats.share_of(&write.user.username);
         let mut is_heavy = write.body.len() > LIGHT_BODY_MAX;
         loop {
             let _seat = self.seats.seat(&share, is_heavy).await;
             write.weight.begin(is_heavy);
-            let judged = share.metered(self.judge_at_once(write, count_time)).await;
+            let judged = share.metered(self.judge_at_once(write, counting)).await;
             if is_heavy || !write.weight.is_exceeded() {
                 return judged;
             }
@@ -188,18 +192,14 @@ impl Judge {
 
     /// By a plan that takes dry runs for what they say only where the API server itself stores the
     /// objects, before and after.
-    async fn judge_at_once(
-        &self,
-        write: &Write,
-        count_time: Duration,
-    ) -> Result<Judged, StoreError> {
+    async fn judge_at_once(&self, write: &Write, counting: Counting) -> Result<Judged, StoreError> {
         let (attributes, is_dry_run) = (write.attributes(), write.is_dry_run);
         let mut planned = self.planned(attributes, is_dry_run).await;
         for _ in 0..SERVED_TRIES {
             if !planned.is_stored() {
-                return self.judge_as(write, &planned, count_time).await;
+                return self.judge_as(write, &planned, counting).await;
             }
-            let judged = self.judge_as(write, &planned, count_time).await?;
+            let judged = self.judge_as(write, &planned, counting).await?;
             // INVARIANT: what another server may have answered is no dry run.
             let now = self.planned(attributes, is_dry_run).await;
             if now.served == planned.served {
@@ -208,7 +208,7 @@ impl Judge {
             planned = now;
         }
         let blind = Planned { plan: effects::plan(attributes, is_dry_run), served: None };
-        self.judge_as(write, &blind, count_time).await
+        self.judge_as(write, &blind, counting).await
     }
 
     /// The plan of a request, by who answers for it now.
@@ -225,7 +225,7 @@ impl Judge {
         &self,
         write: &Write,
         planned: &Planned,
-        count_time: Duration,
+        counting: Counting,
     ) -> Result<Judged, StoreError> {
         // The whole judgement uses one set of policies, even if somebody swaps it meanwhile.
         let pack = self.policies.load_full();
@@ -283,7 +283,7 @@ impl Judge {
         let seen_at = needs_preview.then_some(&mut seen);
         let facts = Some(self.facts.made_from(write, is_stored, &moment, seen_at));
         tokio::task::yield_now().await;
-        let preview = self.shown(write, &effects, seen, (&verdict, count_time)).await;
+        let preview = self.shown(write, &effects, seen, (&verdict, counting)).await;
         let policy = pack.digest().to_owned();
         let judgement = Judgement { effects, preview, verdict, found, reservation, facts, policy };
         Ok(Judged::Decided(Box::new(judgement)))
@@ -363,18 +363,29 @@ impl Judge {
         write: &Write,
         effects: &[Effect],
         seen: Seen,
-        (verdict, count_time): (&PolicyDecision, Duration),
+        (verdict, counting): (&PolicyDecision, Counting),
     ) -> Preview {
         if verdict.decision() != Decision::Hold {
-            return shown::preview(&self.redactor, effects, seen, Impact::default());
+            return shown::preview(&self.redactor, effects, seen);
         }
-        let live = seen.live.as_ref();
-        let impact = impact::goes_with(&self.view, count_time, write, effects, live).await;
         let asked = shown::asked(&self.redactor, write, effects, &seen.changes);
+        let live = seen.live.clone();
         let (commands, cut) = commands(&self.redactor, write, &seen);
-        let mut preview = shown::preview(&self.redactor, effects, seen, impact);
-        preview.cut.extend(cut);
-        Preview { asked, commands, ..preview }
+        let mut now = Preview { asked, commands, ..shown::preview(&self.redactor, effects, seen) };
+        now.cut.extend(cut);
+        let within = match counting {
+            Counting::ToRun(within) => within,
+            Counting::ToShow(within) => {
+                let before = self.open_holds.shown(write).await;
+                let counted = before.and_then(|it| as_counted(it, &now, &self.redactor));
+                if let Some(counted) = counted {
+                    return counted;
+                }
+                within
+            }
+        };
+        let impact = impact::goes_with(&self.view, within, write, effects, live.as_ref()).await;
+        shown::with_impact(&self.redactor, now, impact)
     }
 
     /// Counts a write that is sent now, for rules that count.

@@ -14,13 +14,8 @@ use crate::{
     seen::Seen,
 };
 
-/// The preview of what was seen, and of what goes with it. What it would run is added where it is shown.
-pub(crate) fn preview(
-    redactor: &Redactor,
-    effects: &[Effect],
-    seen: Seen,
-    impact: Impact,
-) -> Preview {
+/// The preview of what was seen, without what goes with it, and what it would run: that is added where it is shown.
+pub(crate) fn preview(redactor: &Redactor, effects: &[Effect], seen: Seen) -> Preview {
     let text = |path: &str| {
         let found = seen.live.as_ref().and_then(|live| live.pointer(path));
         found.and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -34,20 +29,25 @@ pub(crate) fn preview(
         input.push(0);
     }
     let Differences { changes, cut } = differences(seen.changes, effects);
-    let mut notes = seen.notes;
-    notes.extend(impact.notes);
     let preview = Preview {
         uid,
         resource_version,
         effects: effects.iter().map(Into::into).collect(),
         changes,
         targets: seen.targets,
-        goes_with: impact.goes_with,
-        notes,
+        notes: seen.notes,
         cut,
         ..Preview::default()
     };
-    preview.sealed(redactor, redactor.digest(&input), impact.bound)
+    preview.sealed(redactor, redactor.digest(&input), Vec::new())
+}
+
+/// The same with what goes with it.
+pub(crate) fn with_impact(redactor: &Redactor, preview: Preview, impact: Impact) -> Preview {
+    let (core, mut notes) = (preview.core.clone(), preview.notes.clone());
+    notes.extend(impact.notes);
+    let preview = Preview { goes_with: impact.goes_with, notes, ..preview };
+    preview.sealed(redactor, core, impact.bound)
 }
 
 /// What a write asks for, point by point: a keyed digest of each.

@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hold::{
-    Hold, HoldFilter, HoldId, Insertion, Join, Preview, Quorum, Shown, State, StateName, Summary,
-};
+use hold::{Hold, HoldId, Insertion, Join, Preview, Quorum, Shown, State, Summary};
 use http::Response;
 use jiff::Timestamp;
 use judge::{Judged, Judgement, Write};
@@ -182,7 +180,7 @@ impl Holding {
         let facts = &self.runner.judge.facts;
         let request_digest = write.request().digest(&self.redactor);
         // The facts of a retry need not repeat those of the hold that it will most likely join.
-        let facts_ref = match self.likely_hold(&request_digest).await? {
+        let facts_ref = match self.queue.open_of(&request_digest).await? {
             Some(id) => facts.refer(&id, write, &mut judgement),
             None => facts.reference(write, &judgement),
         };
@@ -220,17 +218,6 @@ impl Holding {
         };
         facts_ref.into_iter().for_each(|it| facts.remember(waiter.id(), it));
         Ok(waiter)
-    }
-
-    /// The newest open hold of the same request.
-    async fn likely_hold(&self, request_digest: &str) -> Result<Option<HoldId>, StoreError> {
-        let same = HoldFilter {
-            request_digest: Some(request_digest.to_owned()),
-            states: StateName::OPEN.to_vec(),
-            limit: Some(1),
-            ..HoldFilter::default()
-        };
-        Ok(self.queue.list(same).await?.first().map(|hold| hold.id().clone()))
     }
 
     /// Records that a request came again for its hold; what a reviewer looks at is what would happen now.

@@ -20,6 +20,7 @@ mod held;
 mod in_flight;
 mod inbound;
 mod judging;
+mod known;
 mod listener;
 mod lost_answer;
 mod names;

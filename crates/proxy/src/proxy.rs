@@ -28,6 +28,7 @@ use crate::{
     held::Holding,
     in_flight::{Bodies, RequestGuard},
     judging::Judging,
+    known::KnownHolds,
     peer::Peer,
     read::{ReadRecord, Reads},
     recorder::Recorder,
@@ -287,7 +288,9 @@ fn judge(parts: &Parts, recorder: &Recorder) -> Judge {
         facts_bytes_per_agent_max: parts.settings.bounds.facts_bytes_per_agent_max,
         pod_networks: parts.settings.pod_networks.clone(),
     };
-    Judge::new(view, remembered, Arc::clone(&parts.policies), parts.redactor.clone(), &settings)
+    let (queue, redactor) = (Arc::clone(&parts.queue), parts.redactor.clone());
+    let known = Arc::new(KnownHolds { queue, redactor: redactor.clone() });
+    Judge::new(view, remembered, Arc::clone(&parts.policies), (redactor, known), &settings)
 }
 
 /// What sends, and carries tunnels until they end.

@@ -1,7 +1,7 @@
 //! The queue: holds in the store, who waits on them here, and who decides.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -28,6 +28,8 @@ const LIST_MAX: usize = 10_000;
 /// Other holds of the same object that are shown with one, and how long ago they were changed at most.
 const OTHERS_MAX: usize = 8;
 const OTHERS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Holds of which it is known that somebody has looked at them; of others nobody is told anew.
+const LOOKED_AT_MAX: usize = 10_000;
 /// What is overdue is looked for so often.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// This replica says that it lives, and looks for those that do not, each so many times of that.
@@ -66,6 +68,8 @@ pub struct Queue {
     pub(crate) settings: Settings,
     /// Whom this process wakes.
     waiters: Mutex<HashMap<HoldId, Wakes>>,
+    /// Open holds that somebody has looked at since their request came last.
+    looked_at: Mutex<HashSet<HoldId>>,
 }
 
 /// What those who wait on one hold here are woken by.
@@ -194,7 +198,15 @@ impl Queue {
         own: ControlClient,
         settings: Settings,
     ) -> Self {
-        Self { holds, freezes, ledger, own, settings, waiters: Mutex::default() }
+        Self {
+            holds,
+            freezes,
+            ledger,
+            own,
+            settings,
+            waiters: Mutex::default(),
+            looked_at: Mutex::default(),
+        }
     }
 
     /// Times and names that this deployment set.
@@ -367,6 +379,9 @@ impl Queue {
         let hold = self.holds.change(hold, preview, entries).await?;
         // Those of other replicas are told by the feed.
         self.wake(Some(hold.id()));
+        if !matches!(hold.state(), State::Pending { .. }) {
+            self.looked_at.lock().remove(hold.id());
+        }
         Ok(hold)
     }
 
@@ -528,7 +543,32 @@ impl Queue {
         let namespace = &hold.summary().request.namespace;
         self.authorize(reviewer, "get", namespace, id.as_str()).await?;
         let shown = self.shown(id).await?;
+        let mut looked_at = self.looked_at.lock();
+        if matches!(hold.state(), State::Pending { .. }) && looked_at.len() < LOOKED_AT_MAX {
+            looked_at.insert(id.clone());
+        }
+        drop(looked_at);
         Ok((hold, shown))
+    }
+
+    /// The newest open hold of the same request.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn open_of(&self, request_digest: &str) -> Result<Option<HoldId>, StoreError> {
+        let same = HoldFilter {
+            request_digest: Some(request_digest.to_owned()),
+            states: StateName::OPEN.to_vec(),
+            limit: Some(1),
+            ..HoldFilter::default()
+        };
+        Ok(self.list(same).await?.first().map(|hold| hold.id().clone()))
+    }
+
+    /// Whether somebody has looked at a hold since this was last asked: what they see next is to be what would
+    /// happen then.
+    pub fn was_looked_at(&self, id: &HoldId) -> bool {
+        self.looked_at.lock().remove(id)
     }
 
     /// Other holds of the same object that are open or were changed within a day, newest first; the first of
