@@ -297,7 +297,7 @@ impl Holding {
         let of = hold.summary();
         tracing::info!(
             hold = %of.id, user = of.user.username, rules = of.rules.join(","),
-            reason = %of.reason, "to be held"
+            reason = of.reason, "to be held"
         );
         hold
     }

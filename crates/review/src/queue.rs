@@ -11,7 +11,7 @@ use hold::{
     Inserted, Insertion, Preview, Shown, State, StateName, Unchanged, is_same_question,
 };
 use jiff::Timestamp;
-use ledger::{Entry, HoldEvent, HoldRecord, Identity, Ledger, Stage, StoreError};
+use ledger::{Entry, HoldEvent, HoldRecord, Identity, Ledger, RequestRecord, Stage, StoreError};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use upstream::ControlClient;
@@ -181,6 +181,45 @@ fn meant(ids: &[HoldId]) -> String {
             let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
             format!("; did you mean {}?", ids.join(" or "))
         }
+    }
+}
+
+/// What somebody decided, of entries that tell of it, and in words.
+fn decisions(entries: &[Entry]) -> Vec<(HoldRecord, &'static str)> {
+    let records = entries.iter().filter_map(|it| it.hold.clone());
+    records.filter_map(|it| did(it.event).map(|did| (it, did))).collect()
+}
+
+/// A line of the log for a decision that is stored, as there is one for each hold. What somebody wrote stands
+/// in quotes, and escaped.
+fn log(hold: &Hold, decision: &HoldRecord, did: &str) {
+    let (of, by) = (hold.summary(), decision.reviewer.as_ref());
+    let by = by.map(|it| it.username.as_str()).unwrap_or_default();
+    let RequestRecord { verb, resource, namespace, name, .. } = &of.request;
+    tracing::info!(
+        hold = %of.id, by, reason = decision.reason, user = of.user.username, verb, resource, namespace,
+        name, "{did}"
+    );
+}
+
+/// What a reviewer did; `None` for what happens by itself.
+const fn did(event: HoldEvent) -> Option<&'static str> {
+    match event {
+        HoldEvent::PartlyApproved => Some("approved; others must too"),
+        HoldEvent::Approved => Some("approved"),
+        HoldEvent::Withdrawn => Some("an approval was withdrawn"),
+        HoldEvent::Denied => Some("denied"),
+        HoldEvent::Lifted => Some("a denial was lifted"),
+        HoldEvent::Extended => Some("a denial was extended"),
+        HoldEvent::Created
+        | HoldEvent::Joined
+        | HoldEvent::Left
+        | HoldEvent::Expired
+        | HoldEvent::Drifted
+        | HoldEvent::Running
+        | HoldEvent::Refreshed
+        | HoldEvent::Done
+        | HoldEvent::Unknown => None,
     }
 }
 
@@ -376,7 +415,9 @@ impl Queue {
         preview: Option<Preview>,
         entries: Vec<Entry>,
     ) -> Result<Hold, StoreError> {
+        let decisions = decisions(&entries);
         let hold = self.holds.change(hold, preview, entries).await?;
+        decisions.iter().for_each(|(decision, did)| log(&hold, decision, did));
         // Those of other replicas are told by the feed.
         self.wake(Some(hold.id()));
         if !matches!(hold.state(), State::Pending { .. }) {

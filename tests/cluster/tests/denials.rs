@@ -189,3 +189,49 @@ spec:
     });
     assert_eq!(asks("rule", &image("nginx:1.28")).status, 403);
 }
+
+#[test]
+fn each_decision_is_a_line_of_the_log() {
+    let scene = Scene::new("logged");
+    let shield = Shield::start(scene.cluster, &["--hold-open", "1s"]);
+    let forged = "agreed\n2026-01-01T00:00:00Z  INFO forged \u{1b}[31m\u{202e}";
+    let delete = |name: &str| {
+        scene.cluster.apply(&deployment(&scene.prod, name, 1)).expect("a Deployment");
+        let target = format!("/apis/apps/v1/namespaces/{}/deployments/{name}", scene.prod);
+        assert_eq!(shield.request(&scene.agent, "DELETE", &target, None, b"").status, 429);
+        let hold = shield.hold(&scene.reviewer, name, |hold| hold["request"]["name"] == name);
+        hold["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let (approved, denied) = (delete("approved"), delete("denied"));
+    let user = scene.agent.username.as_str();
+    let decide = |args: &[&str]| {
+        let output = shield.cli(&scene.reviewer).args(args).output().expect("a CLI");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    shield.decide(&scene.reviewer, "approve", &approved, forged).expect("an approval");
+    decide(&["withdraw", &approved, "--reason", forged]);
+    shield.decide(&scene.reviewer, "deny", &denied, forged).expect("a denial");
+    decide(&["extend", &denied, "--for", "20m", "--reason", forged]);
+    decide(&["lift", &denied, "--reason", forged]);
+    let log = shield.log();
+    let table = [
+        ("an approval was withdrawn", &approved),
+        ("queue: approved ", &approved),
+        ("queue: denied ", &denied),
+        ("a denial was extended", &denied),
+        ("a denial was lifted", &denied),
+    ];
+    for (what, id) in table {
+        let lines = log.lines().filter(|line| line.contains(what) && line.contains(id.as_str()));
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), 1, "{what}: {log}");
+        let line = lines.concat();
+        for part in ["logged-reviewer", user, r"agreed\n2026", "delete", "deployments", &scene.prod]
+        {
+            assert!(line.contains(part), "{what}: no {part} in {line}");
+        }
+    }
+    let is_forged =
+        |line: &str| line.starts_with("2026-01-01T00:00:00Z") || line.contains('\u{1b}');
+    assert!(!log.lines().any(is_forged) && !log.contains('\u{202e}'), "{log}");
+}
