@@ -14,9 +14,19 @@ pub use crate::effect::EffectBody;
 
 /// A list of anything.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct List<T> {
     /// In the order that people read them: newest first.
     pub items: Vec<T>,
+    /// Whether there are more that match, and are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
+}
+
+impl<T> From<Vec<T>> for List<T> {
+    fn from(items: Vec<T>) -> Self {
+        Self { items, left_out: false }
+    }
 }
 
 /// Calls of the timeline, newest first.
@@ -28,6 +38,9 @@ pub struct Timeline {
     /// Whether older ones match and are left out, as there were more than was asked for.
     #[serde(default)]
     pub left_out: bool,
+    /// What was asked for, with each word as it was understood: `deploy` as `resource` and `apiGroup`.
+    #[serde(default)]
+    pub filter: BTreeMap<String, String>,
 }
 
 /// A hold in the queue.
@@ -401,9 +414,13 @@ pub struct CallBody {
     /// Who decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviewer: Option<String>,
+    /// When they did: the denial, or the last approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
     /// What they said.
     pub verdict_reason: String,
-    /// `answered`, `refused`, `unsent`, `unknown`, `clientGone`; `open` while there is none.
+    /// `answered`, `refused`, `unsent`, `unknown`, `clientGone`; `done` of what a reviewer did to an agent;
+    /// `open` while there is none.
     pub outcome: String,
     /// HTTP status; 0 while there is none.
     pub code: u16,
@@ -432,6 +449,9 @@ pub struct HoldEventBody {
     /// What they said.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Of `drifted`: the rules that ask since then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// A namespace and how it is seen.
@@ -548,13 +568,18 @@ impl From<&Call> for CallBody {
         let verdict = call.verdict();
         let decision = call.decision.as_ref();
         let response = call.response.as_ref();
+        let act = call.act.as_ref();
+        let is_act = call.request.as_ref().is_some_and(RequestRecord::is_act);
+        let open = if is_act { "done" } else { "open" };
+        let by = verdict.and_then(|it| it.reviewer.as_ref()).or(act.map(|it| &it.reviewer));
+        let reason = verdict.map(|it| &it.reason).or(act.map(|it| &it.reason));
         Self {
             time: call.time,
             audit_id: call.audit_id.clone(),
             user: call.user.clone(),
-            request: call.request.clone(),
+            request: call.request.clone().map(|request| named(request, call.made.as_ref())),
             decision: decision.map(|it| it.action.as_str().to_owned()).unwrap_or_default(),
-            rules: decision.map(|it| it.rules.clone()).unwrap_or_default(),
+            rules: call.rules(),
             reason: decision.map(|it| it.reason.clone()).unwrap_or_default(),
             policy: decision.map(|it| it.policy.clone()).unwrap_or_default(),
             shadow: decision.map(|it| it.shadow.clone()).unwrap_or_default(),
@@ -568,19 +593,40 @@ impl From<&Call> for CallBody {
                     event: word(&hold.event),
                     reviewer: hold.reviewer.as_ref().map(|it| it.username.clone()),
                     reason: hold.reason.clone(),
+                    rules: hold.rules.clone(),
                 })
                 .collect(),
-            reviewer: verdict
-                .and_then(|it| it.reviewer.as_ref())
-                .map(|reviewer| reviewer.username.clone()),
-            verdict_reason: verdict.map(|it| it.reason.clone()).unwrap_or_default(),
-            outcome: response.map_or_else(|| "open".to_owned(), |it| word(&it.outcome)),
+            reviewer: by.map(|reviewer| reviewer.username.clone()),
+            decided_at: call.decided_at().or(Some(call.time).filter(|_| is_act)),
+            verdict_reason: reason.cloned().unwrap_or_default(),
+            outcome: response.map_or_else(|| open.to_owned(), |it| word(&it.outcome)),
             code: response.map_or(0, |it| it.code),
             latency_micros: response.map_or(0, |it| it.latency_micros),
             bytes: response.map_or(0, |it| it.bytes),
             probe_of: call.probe_of.clone(),
             notes: call.notes.clone(),
         }
+    }
+}
+
+/// A request with the name of what it made, where it names nothing itself.
+fn named(mut request: RequestRecord, made: Option<&String>) -> RequestRecord {
+    if request.name.is_empty() {
+        request.name = made.cloned().unwrap_or_default();
+    }
+    request
+}
+
+impl CallBody {
+    /// Whether it is no call, but what a reviewer did to an agent.
+    pub fn is_act(&self) -> bool {
+        self.request.as_ref().is_some_and(RequestRecord::is_act)
+    }
+
+    /// Whose call it is, or to whom it was done.
+    pub fn agent(&self) -> Option<&str> {
+        let done_to = self.request.as_ref().filter(|it| it.is_act()).map(|it| it.name.as_str());
+        self.user.as_ref().map(|it| it.username.as_str()).or(done_to)
     }
 }
 

@@ -6,7 +6,9 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+pub mod agent_name;
 mod answer;
+mod asked;
 pub mod body;
 mod cause;
 mod effect;
@@ -20,7 +22,7 @@ use authn::{Certificates, Tokens};
 pub use cause::CauseReason;
 pub use listener::{Listener, TlsError, serve, tls_config};
 use review::Queue;
-use upstream::Namespaces;
+use upstream::{ControlClient, Namespaces};
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -33,4 +35,6 @@ pub struct Api {
     pub certificates: Arc<Certificates>,
     /// How namespaces are classed.
     pub namespaces: Namespaces,
+    /// The proxy's own way to the API server, which tells what the cluster serves.
+    pub own: ControlClient,
 }

@@ -15,8 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use hold::{DENIAL_TIME_MAX, Hold, HoldFilter, HoldId, Shown, StateName};
-use jiff::Timestamp;
-use ledger::{Action, Filter};
+use ledger::Filter;
 use review::{Reviewer, ReviewerError};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -24,6 +23,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Api,
     answer::ApiError,
+    asked::{self, Asked},
     body::{
         AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeBody, HoldDetail,
         HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, Thawed, Timeline,
@@ -31,6 +31,8 @@ use crate::{
 };
 
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// Holds in one answer.
+const HOLDS_MAX: usize = 10_000;
 /// Audit ids in one question; 36 characters each.
 const LOOKUP_MAX: usize = 1_000;
 
@@ -143,22 +145,18 @@ async fn list(
     let states = match query.state.as_deref() {
         None => StateName::OPEN.to_vec(),
         Some("all") => Vec::new(),
-        Some(state) => match StateName::parse(state) {
+        Some(state) => match StateName::parse(&state.to_lowercase()) {
             Some(state) => vec![state],
             None => {
-                let states = StateName::ALL.map(StateName::as_str).join(", ");
-                return Err(ApiError::BadRequest(format!("state must be all or one of {states}")));
+                let states = StateName::ALL.map(StateName::as_str).into_iter().chain(["all"]);
+                return Err(asked::unknown("state", state, states));
             }
         },
     };
-    let filter = HoldFilter {
-        states,
-        namespace: query.namespace.clone(),
-        username: query.user,
-        ..HoldFilter::default()
-    };
+    let of = Of::read(&api, &reviewer, query.namespace, query.user).await?;
+    let filter = HoldFilter { states, ..of.filter() };
     let holds = api.queue.list(filter).await?;
-    summaries(&api, &reviewer, query.namespace.as_deref(), holds).await
+    summaries(&api, &reviewer, of, holds).await
 }
 
 /// Denials that bind now.
@@ -169,33 +167,71 @@ async fn denials(
 ) -> Result<Json<List<HoldSummary>>, ApiError> {
     let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
     let now = review::now();
+    let of = Of::read(&api, &reviewer, query.namespace, query.user).await?;
     let filter = HoldFilter {
         states: vec![StateName::Denied],
-        namespace: query.namespace.clone(),
-        username: query.user,
         // Without a moment before it, nothing is too old.
         changed_since: now.checked_sub(DENIAL_TIME_MAX).ok(),
-        ..HoldFilter::default()
+        ..of.filter()
     };
     let mut holds = api.queue.list(filter).await?;
     holds.retain(|hold| hold.denial().is_some_and(|it| it.binds(now)));
-    summaries(&api, &reviewer, query.namespace.as_deref(), holds).await
+    summaries(&api, &reviewer, of, holds).await
+}
+
+/// Where the holds are that are asked for, and whose.
+struct Of {
+    namespace: Option<String>,
+    username: Option<String>,
+}
+
+impl Of {
+    async fn read(
+        api: &Api,
+        reviewer: &Reviewer,
+        namespace: Option<String>,
+        user: Option<String>,
+    ) -> Result<Self, ApiError> {
+        let username = match user {
+            Some(typed) => Some(asked::agent(api, reviewer, &typed).await?),
+            None => None,
+        };
+        Ok(Self { namespace, username })
+    }
+
+    fn filter(&self) -> HoldFilter {
+        HoldFilter {
+            namespace: self.namespace.clone(),
+            username: self.username.clone(),
+            // One more than are listed tells that there are more.
+            limit: Some(HOLDS_MAX + 1),
+            ..HoldFilter::default()
+        }
+    }
 }
 
 /// Of these holds, those that the reviewer may see.
 async fn summaries(
     api: &Api,
     reviewer: &Reviewer,
-    namespace: Option<&str>,
-    holds: Vec<Hold>,
+    of: Of,
+    mut holds: Vec<Hold>,
 ) -> Result<Json<List<HoldSummary>>, ApiError> {
+    let left_out = holds.len() > HOLDS_MAX;
+    holds.truncate(HOLDS_MAX);
     let place = |hold: &Hold| hold.summary().request.namespace.clone();
-    let seen = visible(api, reviewer, namespace, holds.iter().map(place).collect()).await?;
+    let places = holds.iter().map(place).collect();
+    let seen = visible(api, reviewer, of.namespace.as_deref(), places).await?;
     let holds: Vec<Hold> = holds.into_iter().filter(|hold| seen.contains(&place(hold))).collect();
+    if holds.is_empty() {
+        let (namespace, agent) = (of.namespace, of.username);
+        let filter = Filter { namespace, agent, ..Filter::default() };
+        asked::why_nothing(api, reviewer, &filter).await?;
+    }
     let ids: Vec<HoldId> = holds.iter().map(|hold| hold.id().clone()).collect();
     let waiting = api.queue.waiting(&ids).await?;
     let items = holds.iter().zip(waiting).map(|(hold, waiting)| HoldSummary::of(hold, waiting));
-    Ok(Json(List { items: items.collect() }))
+    Ok(Json(List { items: items.collect(), left_out }))
 }
 
 /// A hold with all that it shows, and others of its object.
@@ -332,18 +368,20 @@ async fn timeline(
     query: Result<Query<BTreeMap<String, String>>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Timeline>, ApiError> {
     let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
-    let filter = filter(query)?;
-    let asked = filter.namespace.clone();
-    let page = api.queue.ledger().calls(filter).await?;
+    let Asked { filter, meant } = asked::timeline(&api, &reviewer, query).await?;
+    let page = api.queue.ledger().calls(filter.clone()).await?;
     let (calls, left_out) = (page.items, page.next.is_some());
     let place = |call: &ledger::Call| {
         call.request.as_ref().map(|it| it.namespace.clone()).unwrap_or_default()
     };
     let places = calls.iter().map(place).collect();
-    let seen = visible(&api, &reviewer, asked.as_deref(), places).await?;
-    let items =
+    let seen = visible(&api, &reviewer, filter.namespace.as_deref(), places).await?;
+    let items: Vec<CallBody> =
         calls.iter().filter(|call| seen.contains(&place(call))).map(CallBody::from).collect();
-    Ok(Json(Timeline { items, left_out }))
+    if items.is_empty() {
+        asked::why_nothing(&api, &reviewer, &filter).await?;
+    }
+    Ok(Json(Timeline { items, left_out, filter: meant }))
 }
 
 /// Which of the cluster's own audit ids are known here, for the join with its audit log: an answer
@@ -359,11 +397,11 @@ async fn lookup(
     }
     api.queue.authorize(&reviewer, "list", "", "").await?;
     if audit_ids.is_empty() {
-        return Ok(Json(List { items: Vec::new() }));
+        return Ok(Json(List::from(Vec::new())));
     }
     let filter = Filter { audit_ids, probes: true, ..Filter::default() };
     let calls = api.queue.ledger().calls(filter).await?.items;
-    Ok(Json(List { items: calls.iter().map(CallBody::from).collect() }))
+    Ok(Json(List::from(calls.iter().map(CallBody::from).collect::<Vec<_>>())))
 }
 
 async fn agents(
@@ -371,7 +409,7 @@ async fn agents(
     Who(reviewer): Who,
 ) -> Result<Json<List<String>>, ApiError> {
     api.queue.authorize(&reviewer, "list", "", "").await?;
-    Ok(Json(List { items: api.queue.ledger().agents().await? }))
+    Ok(Json(List::from(api.queue.ledger().agents().await?)))
 }
 
 async fn agents_seen(
@@ -383,7 +421,7 @@ async fn agents_seen(
         user,
         last_call: last.as_ref().map(CallBody::from),
     };
-    Ok(Json(List { items: seen.into_iter().map(body).collect() }))
+    Ok(Json(List::from(seen.into_iter().map(body).collect::<Vec<_>>())))
 }
 
 async fn clear(
@@ -402,7 +440,7 @@ async fn freezes(
     Who(reviewer): Who,
 ) -> Result<Json<List<FreezeBody>>, ApiError> {
     let freezes = api.queue.freezes(&reviewer).await?;
-    Ok(Json(List { items: freezes.into_iter().map(FreezeBody::from).collect() }))
+    Ok(Json(List::from(freezes.into_iter().map(FreezeBody::from).collect::<Vec<_>>())))
 }
 
 async fn freeze(
@@ -426,45 +464,10 @@ async fn thaw(
     Ok(Json(Thawed { was_frozen: api.queue.thaw(&user, &reviewer, &reason).await? }))
 }
 
-fn filter(query: BTreeMap<String, String>) -> Result<Filter, ApiError> {
-    let mut filter = Filter::default();
-    for (key, value) in query {
-        let bad = |what: &str| ApiError::BadRequest(format!("{key} must be {what}, not `{value}`"));
-        let time =
-            || value.parse::<Timestamp>().map_err(|_| bad("a time like 2026-01-31T08:00:00Z"));
-        let flag = || value.parse::<bool>().map_err(|_| bad("true or false"));
-        match key.as_str() {
-            "namespace" => filter.namespace = Some(value),
-            "resource" => filter.resource = Some(value),
-            "name" => filter.name = Some(value),
-            "user" => filter.username = Some(value),
-            "verb" => filter.verb = Some(value),
-            "hold" => filter.hold = Some(value),
-            "auditID" => filter.audit_ids = vec![value],
-            "since" => filter.since = Some(time()?),
-            "until" => filter.until = Some(time()?),
-            "probes" => filter.probes = flag()?,
-            "writes" => filter.writes_only = flag()?,
-            "limit" => filter.limit = Some(value.parse().map_err(|_| bad("a number"))?),
-            "decision" => {
-                filter.action = Some(match value.as_str() {
-                    "allow" => Action::Allow,
-                    "hold" => Action::Hold,
-                    "deny" => Action::Deny,
-                    "refuse" => Action::Refuse,
-                    _ => return Err(bad("allow, hold, deny or refuse")),
-                });
-            }
-            _ => return Err(ApiError::BadRequest(format!("there is no filter `{key}`"))),
-        }
-    }
-    Ok(filter)
-}
-
 async fn namespaces(
     State(api): State<Api>,
     Who(reviewer): Who,
 ) -> Result<Json<List<NamespaceBody>>, ApiError> {
     api.queue.authorize(&reviewer, "list", "", "").await?;
-    Ok(Json(List { items: NamespaceBody::all(&api.namespaces) }))
+    Ok(Json(List::from(NamespaceBody::all(&api.namespaces))))
 }

@@ -96,6 +96,10 @@ pub struct EventFilter {
     pub namespace: Option<String>,
     /// Only this resource, in the plural.
     pub resource: Option<String>,
+    /// Only this API group; empty for the core group.
+    pub api_group: Option<String>,
+    /// Only this subresource; empty for the object itself.
+    pub subresource: Option<String>,
     /// Only objects of this name.
     pub name: Option<String>,
     /// Only by this user.
@@ -124,6 +128,8 @@ impl EventFilter {
         !self.ours_alone
             && (is(&self.namespace, namespace) || event.spans_namespaces())
             && is(&self.resource, &object.resource)
+            && is(&self.api_group, &object.api_group)
+            && is(&self.subresource, &object.subresource)
             && is(&self.name, &object.name)
             && is(&self.agent, event.username())
             && is(&self.verb, &event.verb)

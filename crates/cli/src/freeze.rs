@@ -1,12 +1,16 @@
 //! `freeze`, `thaw` and `frozen`: all writes of one agent, at once.
 
 use anyhow::Result;
-use api::body::{FreezeBody, List, Reason, Thawed};
+use api::{
+    agent_name::{self, Meant},
+    body::{FreezeBody, List, Reason, Thawed},
+};
 use clap::Subcommand;
 use text::Escaped;
 
 use crate::{
     client::Client,
+    exit::WrongUsage,
     output::{Output, for_scripts, print},
     printers, program,
     urls::segment,
@@ -19,7 +23,8 @@ pub(crate) enum FreezeCommand {
         after_help = "Examples:\n  agent-shield freeze dev/triage --reason 'deletes what it should restart'\n  agent-shield freeze system:serviceaccount:dev:triage"
     )]
     Freeze {
-        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a full username.
+        /// The agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
+        /// full username.
         agent: String,
         /// Why; shown to the agent and recorded.
         #[arg(long, default_value = "")]
@@ -28,7 +33,8 @@ pub(crate) enum FreezeCommand {
     /// Let a frozen agent write again; its requests are judged as before.
     #[command(after_help = "Examples:\n  agent-shield thaw dev/triage --reason 'prompt mended'")]
     Thaw {
-        /// The agent: NAMESPACE/NAME of a ServiceAccount, or a full username.
+        /// The agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
+        /// full username.
         agent: String,
         /// Why; recorded.
         #[arg(long, default_value = "")]
@@ -48,7 +54,7 @@ pub(crate) enum FreezeCommand {
 pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
     match command {
         FreezeCommand::Freeze { agent, reason } => {
-            let username = username(&agent);
+            let username = meant(client, &agent).await?;
             let path = format!("/v1/agents/{}/freeze", segment(&username));
             let frozen: FreezeBody = client.post(&path, &Reason { reason }).await?;
             let name = Escaped::line(&frozen.user);
@@ -61,7 +67,7 @@ pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
             }
         }
         FreezeCommand::Thaw { agent, reason } => {
-            let username = username(&agent);
+            let username = meant(client, &agent).await?;
             let path = format!("/v1/agents/{}/thaw", segment(&username));
             let thawed: Thawed = client.post(&path, &Reason { reason }).await?;
             let name = Escaped::line(&username).to_string();
@@ -82,31 +88,19 @@ pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// `dev/triage` is what tables show of a ServiceAccount; anything else is a username as it is.
-fn username(typed: &str) -> String {
-    match typed.trim().split_once('/') {
-        Some((namespace, name)) if !typed.contains(':') && !name.contains('/') => {
-            format!("system:serviceaccount:{namespace}:{name}")
+/// Whom somebody means: as for a filter, by those who were seen as agents, where the caller may list them.
+async fn meant(client: &Client, typed: &str) -> Result<String> {
+    let known = client.get::<List<String>>("/v1/agents").await;
+    let known = known.map(|it| it.items).unwrap_or_default();
+    match agent_name::meant(typed, &known) {
+        Meant::One(username) => Ok(username),
+        Meant::Many(usernames) => {
+            let (typed, all) = (Escaped::line(typed), usernames.join(", "));
+            let text = format!("`{typed}` is the name of several agents: {all}. Give one of these");
+            Err(WrongUsage(text).into())
         }
-        _ => typed.trim().to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn takes_short_names_of_service_accounts() {
-        let table = [
-            ("dev/triage", "system:serviceaccount:dev:triage"),
-            ("system:serviceaccount:dev:triage", "system:serviceaccount:dev:triage"),
-            (" alice@example.com ", "alice@example.com"),
-            ("https://issuer/alice", "https://issuer/alice"),
-            ("a/b/c", "a/b/c"),
-        ];
-        for (typed, want) in table {
-            assert_eq!(username(typed), want, "{typed}");
+        Meant::Unknown(spellings) => {
+            Ok(spellings.into_iter().next_back().unwrap_or_else(|| typed.trim().to_owned()))
         }
     }
 }

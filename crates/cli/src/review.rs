@@ -166,7 +166,8 @@ pub(crate) struct Which {
     /// Only this namespace.
     #[arg(long, short)]
     namespace: Option<String>,
-    /// Only this agent.
+    /// Only this agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
+    /// full username.
     #[arg(long)]
     agent: Option<String>,
     /// How to print.
@@ -193,7 +194,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Show { all_of: Some(id), output, .. } => {
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
             let id = hold.summary.id.clone();
-            let all = List { items: group::of_command(&client, hold).await? };
+            let all = List::from(group::of_command(&client, hold).await?);
             let ids = |all: &List<HoldDetail>| {
                 all.items.iter().map(|hold| hold.summary.id.clone()).collect()
             };
@@ -291,7 +292,15 @@ impl Which {
     ) -> Result<List<HoldSummary>> {
         let (namespace, user) = (self.namespace.clone(), self.agent.clone());
         let query = query(&[("state", state), ("namespace", namespace), ("user", user)]);
-        client.get(&format!("{route}{query}")).await
+        let holds: List<HoldSummary> = client.get(&format!("{route}{query}")).await?;
+        if holds.left_out {
+            let shown = holds.items.len();
+            eprintln!(
+                "Only the newest {shown} holds are listed; older ones that match are left out. Narrow it \
+                 with --state, --namespace or --agent."
+            );
+        }
+        Ok(holds)
     }
 }
 

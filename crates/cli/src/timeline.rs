@@ -1,15 +1,18 @@
 //! `timeline`: what was called, decided and done, on our side or on both.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
-use api::body::Timeline;
+use api::{
+    agent_name::{self, Meant},
+    body::Timeline,
+};
 use audit::EventFilter;
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    client::Client,
+    client::{Client, ClientError},
     joined_timeline::{self, JoinedTimeline},
     moment,
     output::{Output, for_scripts, print},
@@ -22,15 +25,19 @@ pub(crate) struct TimelineArgs {
     /// Only this namespace, and calls that are about every namespace at once.
     #[arg(long, short)]
     namespace: Option<String>,
-    /// Only this resource (plural).
+    /// Only this resource: deployments, deploy, Deployment, deployments.apps or pods/exec.
     #[arg(long)]
     resource: Option<String>,
-    /// Only objects of this name.
+    /// Only objects of this name, and the calls that made them.
     #[arg(long, value_name = "NAME")]
     object: Option<String>,
-    /// Only this agent.
+    /// Only this agent, and what reviewers did to it: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name
+    /// where only one has it, or a full username.
     #[arg(long)]
     agent: Option<String>,
+    /// Only calls in which this reviewer had a say, and what they did to agents.
+    #[arg(long, value_name = "NAME")]
+    reviewer: Option<String>,
     /// Only this verb: delete, patch, …
     #[arg(long)]
     verb: Option<String>,
@@ -40,7 +47,7 @@ pub(crate) struct TimelineArgs {
     /// Not after.
     #[arg(long, value_parser = moment::parse)]
     until: Option<Timestamp>,
-    /// allow, hold, deny or refuse.
+    /// allow, hold (whatever became of it), deny (by policy or by a reviewer) or refuse.
     #[arg(long)]
     decision: Option<String>,
     /// Only entries of this hold.
@@ -69,51 +76,20 @@ pub(crate) struct TimelineArgs {
 
 /// Asks for the calls and prints them.
 pub(crate) async fn run(client: &Client, args: TimelineArgs) -> Result<()> {
-    let event_filter = EventFilter {
-        namespace: args.namespace.clone(),
-        resource: args.resource.clone(),
-        name: args.object.clone(),
-        agent: args.agent.clone(),
-        verb: args.verb.clone(),
-        since: args.since,
-        until: args.until,
-        writes: args.writes,
-        ours_alone: args.decision.is_some() || args.hold.is_some() || args.audit_id.is_some(),
-    };
-    let flag = |set: bool| set.then(|| "true".to_owned());
-    let query = query(&[
-        ("namespace", args.namespace),
-        ("resource", args.resource),
-        ("name", args.object),
-        ("user", args.agent),
-        ("verb", args.verb),
-        ("since", args.since.map(|it| it.to_string())),
-        ("until", args.until.map(|it| it.to_string())),
-        ("decision", args.decision),
-        ("hold", args.hold),
-        ("auditID", args.audit_id),
-        ("probes", flag(args.probes)),
-        ("writes", flag(args.writes)),
-        ("limit", Some(args.limit.to_string())),
-    ]);
-    let calls: Timeline = client.get(&format!("/v1/timeline{query}")).await?;
-    let left_out = calls.left_out.then(|| {
-        format!(
-            "Only the latest {} calls are shown; older ones that match are left out. Give a larger \
-             --limit, or --until.",
-            args.limit
-        )
-    });
+    let calls = asked(client, &args).await?;
+    let left_out = calls.left_out.then(|| left_out(calls.items.len(), args.limit));
+    let wide = args.output == Output::Wide;
     if !args.audit_log.is_empty() {
-        let joined = joined_timeline::read(client, &args.audit_log, calls, &event_filter).await?;
+        let filter = event_filter(&args, &calls.filter);
+        let joined = joined_timeline::read(client, &args.audit_log, calls, &filter).await?;
         let names = |it: &JoinedTimeline| it.items.iter().map(|it| it.audit_id.clone()).collect();
         if !for_scripts(args.output, &joined, names)? {
-            print(&printers::joined(&joined, args.output == Output::Wide))?;
+            print(&printers::joined(&joined, wide))?;
         }
     } else {
         let names = |it: &Timeline| it.items.iter().map(|call| call.audit_id.clone()).collect();
         if !for_scripts(args.output, &calls, names)? {
-            print(&printers::timeline(&calls.items, args.output == Output::Wide))?;
+            print(&printers::timeline(&calls, wide))?;
         }
     }
     // Not among the rows: whoever reads these by a script must not take it for one.
@@ -121,4 +97,71 @@ pub(crate) async fn run(client: &Client, args: TimelineArgs) -> Result<()> {
         eprintln!("{left_out}");
     }
     Ok(())
+}
+
+/// Our side of it. The API server's may know an agent that ours does not.
+async fn asked(client: &Client, args: &TimelineArgs) -> Result<Timeline> {
+    let flag = |set: bool| set.then(|| "true".to_owned());
+    let time = |at: Option<Timestamp>| at.map(|it| it.to_string());
+    let query = query(&[
+        ("namespace", args.namespace.clone()),
+        ("resource", args.resource.clone()),
+        ("name", args.object.clone()),
+        ("user", args.agent.clone()),
+        ("reviewer", args.reviewer.clone()),
+        ("verb", args.verb.clone()),
+        ("since", time(args.since)),
+        ("until", time(args.until)),
+        ("decision", args.decision.clone()),
+        ("hold", args.hold.clone()),
+        ("auditID", args.audit_id.clone()),
+        ("probes", flag(args.probes)),
+        ("writes", flag(args.writes)),
+        ("limit", Some(args.limit.to_string())),
+    ]);
+    let calls = client.get(&format!("/v1/timeline{query}")).await;
+    match (calls, &args.agent) {
+        (Err(error), Some(typed)) if !args.audit_log.is_empty() && is_unknown(&error) => {
+            let username = match agent_name::meant(typed, &[]) {
+                Meant::Unknown(spellings) => spellings.into_iter().next_back(),
+                Meant::One(_) | Meant::Many(_) => None,
+            };
+            let username = username.unwrap_or_else(|| typed.clone());
+            let filter = [("user".to_owned(), username)].into();
+            Ok(Timeline { items: Vec::new(), left_out: false, filter })
+        }
+        (calls, _) => calls,
+    }
+}
+
+fn is_unknown(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Answered { code: 404, .. }))
+}
+
+/// The same for the API server's side, in the words that ours was taken for.
+fn event_filter(args: &TimelineArgs, meant: &BTreeMap<String, String>) -> EventFilter {
+    let word = |key: &str, typed: &Option<String>| meant.get(key).or(typed.as_ref()).cloned();
+    let is_ours = [&args.decision, &args.hold, &args.audit_id, &args.reviewer];
+    EventFilter {
+        namespace: args.namespace.clone(),
+        resource: word("resource", &args.resource),
+        api_group: word("apiGroup", &None),
+        subresource: word("subresource", &None),
+        name: args.object.clone(),
+        agent: word("user", &args.agent),
+        verb: word("verb", &args.verb),
+        since: args.since,
+        until: args.until,
+        writes: args.writes,
+        ours_alone: is_ours.iter().any(|it| it.is_some()),
+    }
+}
+
+/// What is missing, and how to see it; a store gives so many in one answer and no more.
+fn left_out(shown: usize, limit: usize) -> String {
+    let larger = if shown < limit { "" } else { "a larger --limit, or " };
+    format!(
+        "Only the latest {shown} calls are shown; older ones that match are left out. Give {larger}\
+         --until with the time of the last one."
+    )
 }

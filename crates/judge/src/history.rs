@@ -162,6 +162,7 @@ mod tests {
                 reviewer: None,
                 reason: String::new(),
                 digest: String::new(),
+                rules: Vec::new(),
             }),
             effects: vec![(&effect).into()],
             ..Entry::new(now, "a", Stage::Held)

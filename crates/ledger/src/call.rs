@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::{
-    ClassRecord, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity,
+    ActRecord, ClassRecord, DecisionRecord, EffectRecord, Entry, HoldEvent, HoldRecord, Identity,
     RequestRecord, ResponseRecord,
 };
 
@@ -30,6 +30,10 @@ pub struct Call {
     pub class: Option<ClassRecord>,
     /// How it was answered; missing while it is open, or after a crash.
     pub response: Option<ResponseRecord>,
+    /// The name of the object that it made, where its request names none.
+    pub made: Option<String>,
+    /// What a reviewer did to an agent, where it is no call.
+    pub act: Option<ActRecord>,
     /// The call that this probe was made for.
     pub probe_of: Option<String>,
     /// What a reader must know.
@@ -57,6 +61,28 @@ impl Call {
         })
     }
 
+    /// When a reviewer decided: the last denial, or the last approval that nobody took back. What follows from
+    /// it happens in the same name, and later.
+    pub fn decided_at(&self) -> Option<Timestamp> {
+        self.verdict()?;
+        let decides = |event| matches!(event, HoldEvent::Approved | HoldEvent::Denied);
+        let (at, _) = self.holds.iter().rev().find(|(_, hold)| decides(hold.event))?;
+        Some(*at)
+    }
+
+    /// Every rule that asked: those of the decision, and those that joined them when what was held drifted.
+    pub fn rules(&self) -> Vec<String> {
+        let decided = self.decision.iter().flat_map(|it| &it.rules);
+        let drifted = self.holds.iter().flat_map(|(_, hold)| &hold.rules);
+        let mut rules: Vec<String> = Vec::new();
+        for rule in decided.chain(drifted) {
+            if !rules.contains(rule) {
+                rules.push(rule.clone());
+            }
+        }
+        rules
+    }
+
     /// The hold that this call waited on.
     pub fn hold_id(&self) -> Option<&str> {
         self.holds.last().map(|(_, hold)| hold.id.as_str())
@@ -73,6 +99,8 @@ impl Call {
             holds: Vec::new(),
             class: None,
             response: None,
+            made: None,
+            act: None,
             probe_of: None,
             notes: Vec::new(),
         }
@@ -82,6 +110,8 @@ impl Call {
         self.user = self.user.take().or(entry.user);
         self.request = self.request.take().or(entry.request);
         self.probe_of = self.probe_of.take().or(entry.probe_of);
+        self.made = self.made.take().or(entry.made);
+        self.act = self.act.take().or(entry.act);
         if !entry.effects.is_empty() {
             self.effects = entry.effects; // The latest: a hold that drifted would do something else.
         }
@@ -120,7 +150,8 @@ mod tests {
             let held = |event: &HoldEvent| {
                 let (id, reason, digest) = ("h-1".into(), String::new(), String::new());
                 let reviewer = Some(Identity::default());
-                let hold = HoldRecord { id, event: *event, reviewer, reason, digest };
+                let hold =
+                    HoldRecord { id, event: *event, reviewer, reason, digest, rules: Vec::new() };
                 Entry { hold: Some(hold), ..Entry::new(Timestamp::UNIX_EPOCH, "a", Stage::Held) }
             };
             let joined = calls(events.iter().map(held));
@@ -146,7 +177,7 @@ mod tests {
         let held = |event| {
             let reviewer = (event != HoldEvent::Created).then(Identity::default);
             let (id, reason, digest) = ("h-1".into(), "no".into(), String::new());
-            let hold = HoldRecord { id, event, reviewer, reason, digest };
+            let hold = HoldRecord { id, event, reviewer, reason, digest, rules: Vec::new() };
             Entry { hold: Some(hold), ..entry("a", Stage::Held) }
         };
         let decision =

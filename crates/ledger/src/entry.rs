@@ -36,6 +36,13 @@ pub struct Entry {
     /// What the API server, or we, answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<ResponseRecord>,
+    /// The name of the object that it made, where its request names none: in a POST, the body or the API
+    /// server names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
+    /// What a reviewer did to an agent, where that is what the entry tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<ActRecord>,
     /// For a probe of ours: the call that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_of: Option<String>,
@@ -77,6 +84,8 @@ impl Entry {
             decision: None,
             hold: None,
             response: None,
+            made: None,
+            act: None,
             probe_of: None,
             class: None,
             facts: Facts::None,
@@ -106,6 +115,7 @@ impl Entry {
             self.audit_id.len(),
             self.request.as_ref().map_or(0, RequestRecord::weight),
             self.note.as_ref().map_or(0, String::len),
+            self.made.as_ref().map_or(0, String::len),
             user,
             decision,
             effects,
@@ -301,11 +311,19 @@ impl RequestRecord {
         texts.iter().map(|it| it.len()).sum()
     }
 
+    /// Whether it is no request, but what a reviewer did to an agent: only such a one has no method.
+    pub fn is_act(&self) -> bool {
+        self.method.is_empty() && self.api_group == ACTS.0 && self.resource == ACTS.1
+    }
+
     /// As [`spans_namespaces`].
     pub fn spans_namespaces(&self) -> bool {
         spans_namespaces(&self.verb, &self.api_group, &self.resource, [&self.namespace, &self.name])
     }
 }
+
+/// Group and resource of what reviewers do to agents, as entries name it.
+pub const ACTS: (&str, &str) = ("agent-shield.io", "agents");
 
 /// Whether a request is about the objects of every namespace at once; `place` is its namespace and name.
 /// What is known to be in no namespace is not; what is not known may be.
@@ -399,6 +417,17 @@ impl DecisionRecord {
     }
 }
 
+/// What a reviewer did to an agent as a whole: froze, thawed or cleared it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActRecord {
+    /// Who did it.
+    pub reviewer: Identity,
+    /// Why, as they wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
 /// A step in the life of a hold.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -416,6 +445,17 @@ pub struct HoldRecord {
     /// Digest of the preview that a reviewer decided on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
+    /// Of what drifted, the rules that ask since then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+}
+
+impl HoldRecord {
+    /// A step that nobody's name stands behind.
+    pub fn step(id: &str, event: HoldEvent) -> Self {
+        let (reason, digest, rules) = (String::new(), String::new(), Vec::new());
+        Self { id: id.to_owned(), event, reviewer: None, reason, digest, rules }
+    }
 }
 
 /// What can happen to a hold.

@@ -18,8 +18,9 @@ use std::{future::Future, pin::Pin};
 pub use call::{Call, calls};
 pub use effect::{EffectError, EffectRecord};
 pub use entry::{
-    Action, ClassRecord, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity, ObjectRecord,
-    ObjectState, Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage, spans_namespaces,
+    ACTS, ActRecord, Action, ClassRecord, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity,
+    ObjectRecord, ObjectState, Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage,
+    spans_namespaces,
 };
 pub use facts::{Extent, FACTS_VERSION, Facts, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;
@@ -152,14 +153,26 @@ pub struct Filter {
     pub namespace: Option<String>,
     /// Plural resource.
     pub resource: Option<String>,
-    /// Object name.
+    /// The group of the resource; empty for the core group.
+    pub api_group: Option<String>,
+    /// The subresource; empty for the object itself.
+    pub subresource: Option<String>,
+    /// Object name in the request.
     pub name: Option<String>,
+    /// Object name, in the request or as the API server told it of an object that was made.
+    pub object: Option<String>,
     /// Username of the agent.
     pub username: Option<String>,
+    /// The agent whose calls these are, or to whom a reviewer did them: a freeze, a thaw.
+    pub agent: Option<String>,
+    /// Calls in which this reviewer had a say, and what they did to agents.
+    pub reviewer: Option<String>,
     /// Request verb.
     pub verb: Option<String>,
-    /// What was decided.
+    /// What was decided by policy.
     pub action: Option<Action>,
+    /// What was denied, by policy or by a reviewer.
+    pub denied: bool,
     /// Calls that belong to this hold.
     pub hold: Option<String>,
     /// Exactly these calls; all where it is empty.

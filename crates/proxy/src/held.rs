@@ -355,8 +355,7 @@ fn join_of(write: &Write) -> Join {
 
 /// A step of a hold that nobody's name stands behind.
 fn step(id: &HoldId, event: HoldEvent) -> HoldRecord {
-    let (reviewer, reason, digest) = (None, String::new(), String::new());
-    HoldRecord { id: id.to_string(), event, reviewer, reason, digest }
+    HoldRecord::step(id.as_str(), event)
 }
 
 /// Why a hold ended without an answer, for its agent.

@@ -275,6 +275,7 @@ impl Runner {
         if let Some(note) = &note {
             tracing::warn!(hold = %hold.id(), note, "not all that ran was all that was shown");
         }
+        write.record.made(judge::name_made(write, code, &bytes));
         write.record.left(judge::object_left(&self.judge.view, write, code, &bytes).await);
         let entry = write.record.end(code, Outcome::Answered, bytes.len() as u64);
         let entry = entry.map(|entry| Entry { note, ..entry });

@@ -195,10 +195,12 @@ impl Writes {
         };
         let (mut head, mut body) = answer.into_parts();
         head.headers = attributes::headers::downstream_headers(head.headers);
-        if head.status.is_success() && judge::leaves_object(&write) {
+        let is_read = judge::leaves_object(&write) || judge::makes_unnamed(&write);
+        if head.status.is_success() && is_read {
             let (read, whole) = body::look_ahead(body, judge::LEFT_BYTES_MAX).await;
             if let Some(answer) = read {
                 let (view, code) = (&self.judge.view, head.status.as_u16());
+                write.record.made(judge::name_made(&write, code, &answer));
                 write.record.left(judge::object_left(view, &write, code, &answer).await);
             }
             body = whole;

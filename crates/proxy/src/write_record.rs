@@ -38,6 +38,8 @@ struct Open {
     found: Option<Found>,
     /// The object as it left it.
     object: Option<ObjectRecord>,
+    /// The name of the object that it made.
+    made: Option<String>,
 }
 
 impl WriteRecord {
@@ -59,6 +61,7 @@ impl WriteRecord {
                 is_sent: false,
                 found: None,
                 object: None,
+                made: None,
             })),
         })
     }
@@ -129,11 +132,17 @@ impl WriteRecord {
         });
     }
 
+    /// The answer names the object that it made.
+    pub(crate) fn made(&self, name: Option<String>) {
+        self.update(|open| open.made = name);
+    }
+
     /// The entry of its answer, for whoever gives it and appends the entry; `None` where somebody has.
     pub(crate) fn end(&self, code: u16, outcome: Outcome, bytes: u64) -> Option<Entry> {
-        let Open { mut entry, object, .. } = self.open.lock().take()?;
+        let Open { mut entry, object, made, .. } = self.open.lock().take()?;
         entry.time = jiff::Timestamp::now();
         let latency_micros = elapsed_micros(self.received);
+        entry.made = made;
         entry.response = Some(ResponseRecord { code, outcome, latency_micros, bytes, object });
         Some(entry)
     }
@@ -189,6 +198,5 @@ fn is_of_nobody(entry: &Entry) -> bool {
 
 /// The agent's connection ended while its hold was open.
 fn left(id: &HoldId) -> HoldRecord {
-    let (reviewer, reason, digest) = (None, String::new(), String::new());
-    HoldRecord { id: id.to_string(), event: HoldEvent::Left, reviewer, reason, digest }
+    HoldRecord::step(id.as_str(), HoldEvent::Left)
 }

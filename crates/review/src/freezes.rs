@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hold::Freeze;
-use ledger::{Entry, Identity, RequestRecord, Stage, StoreError};
+use ledger::{ACTS, ActRecord, Entry, Identity, RequestRecord, Stage, StoreError};
 
 use crate::{Queue, Reviewer, queue::ReviewError, queue::now};
 
@@ -103,23 +103,17 @@ impl Queue {
 /// The entry of what was done to an agent. It has no user: whoever stands there counts as an agent ever after, and the
 /// reviewer is none.
 pub(crate) fn entry_of(username: &str, verb: &str, reviewer: &Reviewer, reason: &str) -> Entry {
-    let by = &reviewer.user().username;
     let request = RequestRecord {
         verb: verb.to_owned(),
-        api_group: "agent-shield.io".to_owned(),
-        resource: "agents".to_owned(),
+        api_group: ACTS.0.to_owned(),
+        resource: ACTS.1.to_owned(),
         name: username.to_owned(),
         ..RequestRecord::default()
     };
-    let did = match verb {
-        "freeze" => "froze",
-        "thaw" => "thawed",
-        _ => "cleared",
-    };
-    let said = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let act = ActRecord { reviewer: Identity::from(reviewer.user()), reason: reason.to_owned() };
     Entry {
         request: Some(request),
-        note: Some(format!("{by} {did} it{said}")),
+        act: Some(act),
         ..Entry::new(now(), uuid::Uuid::new_v4().to_string(), Stage::ResponseComplete)
     }
 }

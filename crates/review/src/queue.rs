@@ -837,7 +837,9 @@ fn hold_entry(
     }
     // The call that runs may be another one than the call that was held first.
     let audit_id = hold.state().audit_id().unwrap_or(&of.audit_id);
-    let record = HoldRecord { id: of.id.to_string(), event, reviewer, reason, digest };
+    // What it would do now may be asked about by others.
+    let rules = if event == HoldEvent::Drifted { of.rules.clone() } else { Vec::new() };
+    let record = HoldRecord { id: of.id.to_string(), event, reviewer, reason, digest, rules };
     Entry { hold: Some(record), ..Entry::new(time, audit_id, Stage::Held) }
 }
 

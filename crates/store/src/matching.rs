@@ -8,8 +8,8 @@ pub(crate) const CONNECTS: [&str; 4] = ["exec", "attach", "portforward", "proxy"
 /// Groups whose objects are questions: to create one stores nothing.
 const REVIEWS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
 
-/// Whether an entry matches by itself: all of the filter but the hold, which stands in other entries of
-/// the same call, and the page. `is_orphan` is of a probe: no entry tells of the call that it was made for.
+/// Whether an entry of a read matches by itself: all of the filter but the hold and who decided on it, which
+/// a read has not, and the page. `is_orphan` is of a probe: no entry tells of the call that it was made for.
 pub(crate) fn matches(entry: &Entry, filter: &Filter, is_orphan: bool) -> bool {
     let is = |want: &Option<String>, of: fn(&RequestRecord) -> &String| {
         want.as_ref().is_none_or(|want| entry.request.as_ref().is_some_and(|it| of(it) == want))
@@ -19,15 +19,28 @@ pub(crate) fn matches(entry: &Entry, filter: &Filter, is_orphan: bool) -> bool {
     let spans = entry.request.as_ref().is_some_and(RequestRecord::spans_namespaces);
     (is(&filter.namespace, |it| &it.namespace) || spans)
         && is(&filter.resource, |it| &it.resource)
+        && is(&filter.api_group, |it| &it.api_group)
+        && is(&filter.subresource, |it| &it.subresource)
         && is(&filter.name, |it| &it.name)
+        && is(&filter.object, |it| &it.name)
         && is(&filter.verb, |it| &it.verb)
         && filter.username.as_ref().is_none_or(|want| username == Some(want))
+        && filter
+            .agent
+            .as_ref()
+            .is_none_or(|want| username == Some(want) || is_done_to(entry, want))
         && filter.action.is_none_or(|want| action == Some(want))
         && filter.since.is_none_or(|since| entry.time >= since)
         && filter.until.is_none_or(|until| entry.time <= until)
         && (filter.audit_ids.is_empty() || filter.audit_ids.contains(&entry.audit_id))
         && (filter.probes || entry.probe_of.is_none() || is_orphan)
         && (!filter.writes_only || is_write(entry))
+}
+
+/// Whether it tells what a reviewer did to this agent.
+fn is_done_to(entry: &Entry, agent: &str) -> bool {
+    let is_of = |it: &RequestRecord| it.is_act() && it.name == agent;
+    entry.user.is_none() && entry.request.as_ref().is_some_and(is_of)
 }
 
 /// Whether something may have been changed. What only asks stores nothing, unless it was held or denied:

@@ -18,7 +18,8 @@ use hold::{
 };
 use jiff::Timestamp;
 use ledger::{
-    Call, Entry, Facts, Filter, History, Ledger, Page, Position, StoreError, Task, calls as joined,
+    Call, Entry, Facts, Filter, History, HoldEvent, Identity, Ledger, Page, Position, StoreError,
+    Task, calls as joined,
 };
 use memory::Memory;
 
@@ -215,18 +216,14 @@ impl Kept {
     }
 
     fn calls(&self, filter: &Filter) -> Page<Call, Position> {
-        let held: Option<BTreeSet<&str>> = filter.hold.as_deref().map(|id| {
-            let is_of = |it: &&Entry| it.hold.as_ref().is_some_and(|hold| hold.id == id);
-            let entries = self.entries.iter().filter(is_of);
-            entries.map(|it| it.audit_id.as_str()).collect()
-        });
-        let is_held =
-            |entry: &Entry| held.as_ref().is_none_or(|held| held.contains(entry.audit_id.as_str()));
+        let others = self.others(filter);
+        let alone = Filter { object: None, ..filter.clone() };
         let told: BTreeSet<&str> = self.entries.iter().map(|it| it.audit_id.as_str()).collect();
         let mut last: HashMap<&str, u64> = HashMap::new();
         for (position, entry) in (1_u64..).zip(&self.entries) {
             let is_orphan = entry.probe_of.as_deref().is_some_and(|of| !told.contains(of));
-            if matches(entry, filter, is_orphan) && is_held(entry) {
+            let is_told = others.iter().all(|ids| ids.contains(entry.audit_id.as_str()));
+            if matches(entry, &alone, is_orphan) && is_told {
                 last.insert(&entry.audit_id, position);
             }
         }
@@ -243,6 +240,42 @@ impl Kept {
         let mut items = joined(entries.cloned());
         items.reverse();
         Page { items, next }
+    }
+
+    /// What a filter asks that stands in other entries of a call than its request: the calls of which each
+    /// of these is so.
+    fn others(&self, filter: &Filter) -> Vec<BTreeSet<&str>> {
+        let calls = |is: &dyn Fn(&Entry) -> bool| -> BTreeSet<&str> {
+            self.entries.iter().filter(|it| is(it)).map(|it| it.audit_id.as_str()).collect()
+        };
+        let hold = |it: &Entry| it.hold.as_ref().map(|hold| hold.id.clone());
+        let mut sets = Vec::new();
+        if let Some(id) = &filter.hold {
+            sets.push(calls(&|it| hold(it).as_ref() == Some(id)));
+        }
+        if let Some(name) = &filter.object {
+            let is_named = |it: &Entry| it.request.as_ref().is_some_and(|it| it.name == *name);
+            sets.push(calls(&|it| is_named(it) || it.made.as_ref() == Some(name)));
+        }
+        if let Some(name) = &filter.reviewer {
+            let of_hold = |it: &Entry| it.hold.as_ref()?.reviewer.clone();
+            let of_act = |it: &Entry| Some(it.act.as_ref()?.reviewer.clone());
+            let is_by = |it: Option<Identity>| it.is_some_and(|it| it.username == *name);
+            sets.push(calls(&|it| is_by(of_hold(it)) || is_by(of_act(it))));
+        }
+        if filter.denied {
+            let denies =
+                |it: &&Entry| it.hold.as_ref().is_some_and(|it| it.event == HoldEvent::Denied);
+            let denied: BTreeSet<String> =
+                self.entries.iter().filter(denies).filter_map(hold).collect();
+            let by_policy = |it: &Entry| {
+                it.decision.as_ref().is_some_and(|it| it.action == ledger::Action::Deny)
+            };
+            sets.push(calls(&|it| {
+                by_policy(it) || hold(it).is_some_and(|it| denied.contains(&it))
+            }));
+        }
+        sets
     }
 }
 

@@ -17,8 +17,8 @@ use hold::{
 };
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
-    Action, DecisionRecord, EffectRecord, Entry, Facts, Filter, HoldEvent, HoldRecord, Identity,
-    Outcome, Position, RequestRecord, ResponseRecord, Stage, StoreError,
+    ACTS, ActRecord, Action, DecisionRecord, EffectRecord, Entry, Facts, Filter, HoldEvent,
+    HoldRecord, Identity, Outcome, Position, RequestRecord, ResponseRecord, Stage, StoreError,
 };
 use policy::Severity;
 use store::{Stores, shared::Shared};
@@ -598,7 +598,8 @@ async fn finds_calls_by_what_they_are() {
         let mut told = Entry::new(now(), "a1", Stage::Held);
         let (reviewer, reason, digest) = (None, String::new(), String::new());
         let event = HoldEvent::Created;
-        told.hold = Some(HoldRecord { id: "h1".into(), event, reviewer, reason, digest });
+        let rules = Vec::new();
+        told.hold = Some(HoldRecord { id: "h1".into(), event, reviewer, reason, digest, rules });
         let mut probe = entry("p1", "prod", "delete", "triage");
         probe.probe_of = Some("a1".into());
         let first = entry("a1", "prod", "delete", "triage");
@@ -632,6 +633,91 @@ async fn finds_calls_by_what_they_are() {
         let mut seen = Vec::new();
         history.each(since, &mut |entry| seen.push(entry.audit_id)).expect("entries");
         assert_eq!(seen, ["a1", "a1", "a2"], "{name}: no probe");
+    }
+}
+
+#[tokio::test]
+async fn finds_calls_by_what_other_entries_of_them_tell() {
+    for (name, stores, _dir) in every() {
+        let request = |id: &str, verb: &str, object: &str| {
+            let mut entry = entry(id, "prod", verb, "triage");
+            if let Some(request) = entry.request.as_mut() {
+                (request.resource, request.api_group) = ("deployments".into(), "apps".into());
+                request.name = object.into();
+            }
+            entry
+        };
+        let step = |call: &str, hold: &str, event, by_whom: Option<&str>| Entry {
+            hold: Some(HoldRecord { reviewer: by_whom.map(by), ..HoldRecord::step(hold, event) }),
+            ..Entry::new(now(), call, Stage::Held)
+        };
+        let act = |id: &str, agent: &str| Entry {
+            user: None,
+            decision: None,
+            act: Some(ActRecord { reviewer: by("chief"), reason: "wild".into() }),
+            request: Some(RequestRecord {
+                verb: "freeze".into(),
+                api_group: ACTS.0.into(),
+                resource: ACTS.1.into(),
+                name: agent.into(),
+                ..RequestRecord::default()
+            }),
+            ..Entry::new(now(), id, Stage::ResponseComplete)
+        };
+        // An agent's own object of that kind tells nothing of another agent.
+        let mut forged = request("forged", "create", "triage");
+        if let Some(request) = forged.request.as_mut() {
+            (request.resource, request.api_group) = (ACTS.1.into(), ACTS.0.into());
+            request.method = "POST".into();
+        }
+        forged.user = Some(by("other"));
+        let made = Entry {
+            made: Some("web-x7k".into()),
+            ..Entry::new(now(), "made", Stage::ResponseComplete)
+        };
+        let entries = vec![
+            request("held", "delete", "web"),
+            step("held", "h1", HoldEvent::Created, None),
+            request("joined", "delete", "web"),
+            step("joined", "h1", HoldEvent::Joined, None),
+            step("held", "h1", HoldEvent::Denied, Some("alice")),
+            request("ran", "patch", "web"),
+            step("ran", "h2", HoldEvent::Created, None),
+            step("ran", "h2", HoldEvent::Approved, Some("bob")),
+            request("made", "create", ""),
+            made,
+            act("frozen", "triage"),
+            forged,
+        ];
+        stores.ledger.append(entries).await.expect("appended");
+        let text = |it: &str| Some(it.to_owned());
+        let all = Filter::default;
+        let table = [
+            (Filter { denied: true, ..all() }, vec!["held", "joined"]),
+            (Filter { reviewer: text("alice"), ..all() }, vec!["held"]),
+            (Filter { reviewer: text("chief"), ..all() }, vec!["frozen"]),
+            (Filter { object: text("web-x7k"), ..all() }, vec!["made"]),
+            (Filter { object: text("web-x7k"), agent: text("triage"), ..all() }, vec!["made"]),
+            (Filter { object: text("web-x7k"), agent: text("other"), ..all() }, vec![]),
+            (Filter { name: text("web-x7k"), resource: text("deployments"), ..all() }, vec![]),
+            (Filter { object: text("web"), ..all() }, vec!["held", "joined", "ran"]),
+            (
+                Filter { agent: text("triage"), ..all() },
+                vec!["frozen", "held", "joined", "made", "ran"],
+            ),
+            (Filter { username: text("triage"), ..all() }, vec!["held", "joined", "made", "ran"]),
+            (Filter { api_group: text("apps"), verb: text("patch"), ..all() }, vec!["ran"]),
+            (Filter { api_group: text(""), ..all() }, vec![]),
+            (Filter { subresource: text("scale"), ..all() }, vec![]),
+        ];
+        for (filter, want) in table {
+            let mut found = ids_of_calls(&stores, &filter).await;
+            found.sort();
+            assert_eq!(found, want, "{name}: {filter:?}");
+        }
+        let call = Filter { audit_ids: vec!["made".into()], ..all() };
+        let call = stores.ledger.calls(call).await.expect("calls").items.pop().expect("a call");
+        assert_eq!(call.made.as_deref(), Some("web-x7k"), "{name}");
     }
 }
 

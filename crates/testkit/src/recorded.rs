@@ -99,6 +99,7 @@ fn told(sample: &Entry, number: usize, at: Timestamp, entries: &mut Vec<Entry>) 
                 reviewer: (event != HoldEvent::Created).then(|| reviewer.clone()),
                 reason: String::new(),
                 digest: String::new(),
+                rules: Vec::new(),
             }),
             ..Entry::new(at, &id, Stage::Held)
         };

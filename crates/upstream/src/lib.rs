@@ -26,6 +26,7 @@ mod pool;
 mod probe;
 mod probe_error;
 mod repeat;
+mod resources;
 mod rights;
 mod run_as;
 mod send_error;
@@ -46,6 +47,8 @@ pub use policies::{PolicyObject, PolicyObjects, PolicyObjectsError, Version};
 pub use pool::{ApiServer, CONNECTIONS_MAX, ConnectError};
 pub use probe::{Probe, ProbeAnswer, take_items};
 pub use probe_error::ProbeError;
+
+pub use resources::ResourceNames;
 pub use rights::{POLICY_RIGHTS, RIGHTS, Right};
 pub use run_as::{Bearer, RunAs};
 pub use send_error::SendError;

@@ -226,7 +226,7 @@ impl Replica {
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
         let (proxy, recording) = Proxy::new(Parts {
             api,
-            own,
+            own: own.clone(),
             tokens: tokens.clone(),
             certificates: Arc::clone(&certificates),
             namespaces: namespaces.clone(),
@@ -256,7 +256,7 @@ impl Replica {
             refusals_max: 8,
         };
         let listener = api::Listener { tcp: reviewers, tls: reviewers_tls, bounds };
-        let reviews = api::Api { queue, tokens, certificates, namespaces };
+        let reviews = api::Api { queue, tokens, certificates, namespaces, own };
         tasks.spawn(api::serve(reviews, listener, stopping));
         let [agent_url, review_url] = urls;
         Self { agent_url, review_url, ca: cluster.ca() }

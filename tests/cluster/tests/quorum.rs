@@ -388,8 +388,10 @@ fn who_acts_as_an_agent_loses_the_approval() {
     let (code, text) = stage.says(&chief, &reason);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(stage.says(&eve, &["holds"]).0, Some(0));
-    let (_, calls) = stage.says(&chief, &["timeline", "--verb", "clear", "-o", "json"]);
-    assert!(calls.contains("quorum-agent-chief cleared it: typed the wrong address"), "{calls}");
+    let calls = stage.scene.shield.cli_json(&chief, &["timeline", "--verb", "clear"]);
+    let call = &calls["items"][0];
+    assert_eq!(call["reviewer"], "quorum-agent-chief", "{calls:#}");
+    assert_eq!(call["verdictReason"], "typed the wrong address", "{calls:#}");
 }
 
 #[test]

@@ -91,6 +91,11 @@ pub(crate) fn short_user(username: &str) -> &str {
     username.strip_prefix("system:serviceaccount:").unwrap_or(username)
 }
 
+/// A moment, to the second.
+pub(super) fn when(at: Timestamp) -> String {
+    at.strftime("%F %T").to_string()
+}
+
 /// `42s`, `29m`, `3h`, `2d`.
 pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);

@@ -2,7 +2,7 @@
 
 use api::body::FreezeBody;
 
-use super::cells::{e, table};
+use super::cells::{e, table, when};
 
 /// Agents whose writes are refused.
 pub(crate) fn freezes(freezes: &[FreezeBody]) -> String {
@@ -13,7 +13,7 @@ pub(crate) fn freezes(freezes: &[FreezeBody]) -> String {
     for freeze in freezes {
         table.add_row([
             e(&freeze.user),
-            freeze.at.strftime("%F %T").to_string(),
+            when(freeze.at),
             e(&freeze.reviewer.username),
             e(&freeze.reason),
         ]);

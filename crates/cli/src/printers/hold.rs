@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use text::command_line;
 
 use super::{
-    cells::{BOLD, DIMMED, GREEN, RED, age, e, indented, section},
+    cells::{BOLD, DIMMED, GREEN, RED, age, e, indented, section, when},
     queue::takes_one,
     wrap::wrapped,
 };
@@ -164,7 +164,7 @@ fn approvals(hold: &HoldSummary) -> String {
     for approval in &hold.approvals {
         let (by, reason) = (e(&approval.reviewer.username), e(&approval.reason));
         let said = if reason.is_empty() { reason } else { format!(": {reason}") };
-        let at = approval.at.strftime("%F %T");
+        let at = when(approval.at);
         text.push_str(&format!("\nApproved by {by} at {at}{said}."));
     }
     if !hold.missing.is_empty() {

@@ -1,13 +1,18 @@
 //! The timeline with both sides of each call.
 
+use api::body::CallBody;
 use audit::{Event, Finding, Joined};
 
-use super::cells::{RED, describe_request, e, short_user, table};
+use super::{
+    cells::{RED, describe_request, e, short_user, table, when},
+    timeline::{by, decision, what},
+};
 use crate::joined_timeline::{JoinedTimeline, OwnCall};
 
 /// Both sides of each call, and in the end what they say of each other.
 pub(crate) fn joined(timeline: &JoinedTimeline, wide: bool) -> String {
-    let mut header = vec!["TIME", "AGENT", "WHAT", "DECISION", "RULES", "BY", "AT THE API SERVER"];
+    let mut header =
+        vec!["TIME", "AGENT", "WHAT", "DECISION", "RULES", "DECIDED", "BY", "AT THE API SERVER"];
     if wide {
         header.extend(["FROM", "CLIENT", "AUDIT ID"]);
     }
@@ -27,38 +32,31 @@ pub(crate) fn joined(timeline: &JoinedTimeline, wide: bool) -> String {
 fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
     let event = item.cluster.as_ref();
     let call = item.call.as_ref().map(|call| &call.0);
-    let user = call
-        .and_then(|call| call.user.as_ref())
-        .map(|user| user.username.as_str())
-        .or(event.map(Event::username))
-        .unwrap_or("(unknown)");
-    let asked = call
-        .and_then(|call| call.request.as_ref())
-        .map(describe_request)
-        .or(event.map(describe_event))
-        .unwrap_or_default();
+    let user = call.and_then(CallBody::agent).or(event.map(Event::username)).unwrap_or("(unknown)");
+    let asked = call.filter(|it| it.request.is_some()).map(what);
+    let asked = asked.or(event.map(describe_event)).unwrap_or_default();
     let decision = match (item.finding, call) {
         (Finding::Around, _) | (_, None) => format!("{RED}AROUND agent-shield{RED:#}"),
         (Finding::Unapproved, Some(call)) => format!("{RED}{}, AND RAN{RED:#}", e(&call.decision)),
-        (_, Some(call)) => match call.hold_events.last() {
-            Some(last) if call.decision == "hold" => format!("hold ({})", e(&last.event)),
-            _ => e(&call.decision),
-        },
-    };
-    let by = call.and_then(|call| call.reviewer.as_ref().map(|it| (it, &call.verdict_reason)));
-    let by = match by {
-        None => String::new(),
-        Some((reviewer, reason)) if reason.is_empty() => e(reviewer),
-        Some((reviewer, reason)) => format!("{}: {}", e(reviewer), e(reason)),
+        (_, Some(call)) => e(&decision(call)),
     };
     let rules = call.map(|call| call.rules.join(", ")).unwrap_or_default();
     let at = match (item.finding, event) {
         (_, Some(event)) => event.code().to_string(),
+        _ if call.is_some_and(CallBody::is_act) => String::new(),
         (Finding::Stopped, None) => "never arrived".to_owned(),
         (_, None) => "not in the log".to_owned(),
     };
-    let time = item.time.strftime("%F %T").to_string();
-    let mut row = vec![time, e(short_user(user)), e(&asked), decision, e(&rules), by, at];
+    let mut row = vec![
+        when(item.time),
+        e(short_user(user)),
+        e(&asked),
+        decision,
+        e(&rules),
+        call.and_then(|it| it.decided_at).map(when).unwrap_or_default(),
+        call.map(|it| e(&by(it))).unwrap_or_default(),
+        at,
+    ];
     if wide {
         row.extend([
             e(&event.map(|it| it.source_ips.join(", ")).unwrap_or_default()),
@@ -87,11 +85,7 @@ fn describe_event(event: &Event) -> String {
 fn sum(timeline: &JoinedTimeline) -> String {
     let span = match (timeline.from, timeline.until) {
         (Some(from), Some(until)) => {
-            format!(
-                "The audit log spans {} to {}.",
-                from.strftime("%F %T"),
-                until.strftime("%F %T")
-            )
+            format!("The audit log spans {} to {}.", when(from), when(until))
         }
         _ => "The audit log is empty.".to_owned(),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::body::{
     CallBody, ChangeBody, CommandBody, EffectBody, GoesWithBody as GoesWith, HiddenBody,
-    HoldDetail, HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, VerdictBody,
+    HoldDetail, HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, Timeline, VerdictBody,
 };
 use jiff::Timestamp;
 use ledger::{Identity, RequestRecord};
@@ -199,6 +199,7 @@ fn the_timeline_is_a_table() {
         event: event.into(),
         reviewer: Some(by.into()),
         reason: reason.into(),
+        rules: if event == "drifted" { vec!["scale-to-zero".into()] } else { Vec::new() },
     };
     let call = CallBody {
         time: at(0),
@@ -212,7 +213,12 @@ fn the_timeline_is_a_table() {
         shadow: Vec::new(),
         effects: Vec::new(),
         hold: Some("k3mq7xzw".into()),
-        hold_events: vec![event("partlyApproved", "bob", "fine"), event("denied", "alice", "no")],
+        hold_events: vec![
+            event("partlyApproved", "bob", "fine"),
+            event("drifted", "", ""),
+            event("denied", "alice", "no"),
+        ],
+        decided_at: Some(at(61)),
         reviewer: Some("alice".into()),
         verdict_reason: "wrong\u{1b} namespace".into(),
         outcome: "refused".into(),
@@ -222,6 +228,35 @@ fn the_timeline_is_a_table() {
         probe_of: None,
         notes: Vec::new(),
     };
-    insta::assert_snapshot!(plain(&timeline(&[call], true)));
-    assert_eq!(timeline(&[], false), "Nothing was recorded that matches.");
+    let freeze = CallBody {
+        user: None,
+        request: Some(RequestRecord {
+            verb: "freeze".into(),
+            api_group: "agent-shield.io".into(),
+            resource: "agents".into(),
+            name: "system:serviceaccount:agents:triage".into(),
+            ..RequestRecord::default()
+        }),
+        decision: String::new(),
+        rules: Vec::new(),
+        reason: String::new(),
+        hold: None,
+        hold_events: Vec::new(),
+        reviewer: Some("chief".into()),
+        decided_at: Some(at(90)),
+        verdict_reason: "runs wild".into(),
+        outcome: "done".into(),
+        code: 0,
+        latency_micros: 0,
+        time: at(90),
+        ..call.clone()
+    };
+    let all = Timeline { items: vec![freeze, call], left_out: false, filter: BTreeMap::new() };
+    insta::assert_snapshot!(plain(&timeline(&all, true)));
+    let filter = [("verb", "delete"), ("limit", "200"), ("user", "a\u{1b}")];
+    let filter = filter.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let none = Timeline { items: Vec::new(), left_out: false, filter };
+    let text = timeline(&none, false);
+    assert!(text.starts_with("Nothing was recorded that matches: user a"), "{text}");
+    assert!(text.ends_with(", verb delete.") && !text.contains('\u{1b}'), "{text}");
 }

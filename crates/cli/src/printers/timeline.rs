@@ -1,70 +1,113 @@
 //! What was called, decided and done.
 
-use api::body::CallBody;
+use std::collections::BTreeMap;
 
-use super::cells::{describe_request, e, short_user, table};
+use api::body::{CallBody, HoldEventBody, Timeline};
+
+use super::cells::{describe_request, e, short_user, table, when};
 
 /// What happened.
-pub(crate) fn timeline(calls: &[CallBody], wide: bool) -> String {
-    if calls.is_empty() {
-        return "Nothing was recorded that matches.".to_owned();
+pub(crate) fn timeline(timeline: &Timeline, wide: bool) -> String {
+    if timeline.items.is_empty() {
+        return format!("Nothing was recorded that matches{}.", asked(&timeline.filter));
     }
-    let mut header = vec!["TIME", "AGENT", "WHAT", "DECISION", "BY", "OUTCOME"];
+    let mut header = vec!["TIME", "AGENT", "WHAT", "DECISION", "DECIDED", "BY", "OUTCOME"];
     if wide {
         header.extend(["RULES", "REASON", "HOLD", "LATENCY", "AUDIT ID"]);
     }
     let mut table = table(&header);
-    for call in calls {
-        let user = call.user.as_ref().map_or("(unknown)", |it| it.username.as_str());
-        let mut asked = call.request.as_ref().map(describe_request).unwrap_or_default();
-        if call.probe_of.is_some() {
-            asked = format!("(probe) {asked}");
-        }
-        if call.request.as_ref().is_some_and(|it| it.dry_run) {
-            asked.push_str(" (dry run)");
-        }
-        let outcome = match (call.outcome.as_str(), call.code) {
-            ("answered", code) => code.to_string(),
-            (outcome, 0) => outcome.to_owned(),
-            // An agent's own rules: agent-shield's answer, and no refusal.
-            ("refused", code @ ..400) => format!("here {code}"),
-            (outcome, code) => format!("{outcome} {code}"),
-        };
-        let decision = match call.hold_events.last() {
-            Some(last) if call.decision == "hold" => format!("hold ({})", last.event),
-            _ => call.decision.clone(),
-        };
-        let by = match (&call.reviewer, call.verdict_reason.as_str()) {
-            (None, _) => String::new(),
-            (Some(reviewer), "") => reviewer.clone(),
-            (Some(reviewer), reason) => format!("{reviewer}: {reason}"),
-        };
-        let time = call.time.strftime("%F %T").to_string();
-        let mut row = vec![time, e(short_user(user)), e(&asked), e(&decision), e(&by), e(&outcome)];
-        if wide {
-            let milliseconds = call.latency_micros.div_ceil(1000);
-            row.extend([
-                e(&call.rules.join(", ")),
-                e(&call.reason),
-                e(call.hold.as_deref().unwrap_or_default()),
-                format!("{milliseconds} ms"),
-                e(&call.audit_id),
-            ]);
-        }
-        table.add_row(row);
-        for event in call.hold_events.iter().filter(|it| decides_nothing_alone(&it.event)) {
-            let by = event.reviewer.as_deref().unwrap_or_default();
-            let text = format!("  {}: {by}: {}", event.event, event.reason);
+    for call in &timeline.items {
+        table.add_row(row(call, wide));
+        for text in beneath(call) {
             table.add_row(vec![String::new(), String::new(), e(&text)]);
-        }
-        for note in call.notes.iter().filter(|note| !note.is_empty()) {
-            table.add_row(vec![String::new(), String::new(), format!("  note: {}", e(note))]);
         }
     }
     table.trim_fmt()
 }
 
-/// Approvals of which it takes more than one, and those that were taken back.
-fn decides_nothing_alone(event: &str) -> bool {
-    matches!(event, "partlyApproved" | "withdrawn")
+fn row(call: &CallBody, wide: bool) -> Vec<String> {
+    let mut row = vec![
+        when(call.time),
+        e(short_user(call.agent().unwrap_or("(unknown)"))),
+        e(&what(call)),
+        e(&decision(call)),
+        call.decided_at.map(when).unwrap_or_default(),
+        e(&by(call)),
+        e(&outcome(call)),
+    ];
+    if wide {
+        let milliseconds = call.latency_micros.div_ceil(1000);
+        row.extend([
+            e(&call.rules.join(", ")),
+            e(&call.reason),
+            e(call.hold.as_deref().unwrap_or_default()),
+            format!("{milliseconds} ms"),
+            e(&call.audit_id),
+        ]);
+    }
+    row
+}
+
+/// What was asked, or what a reviewer did to the agent beside it.
+pub(super) fn what(call: &CallBody) -> String {
+    let Some(request) = &call.request else { return String::new() };
+    if call.is_act() {
+        return request.verb.clone();
+    }
+    let probe = if call.probe_of.is_some() { "(probe) " } else { "" };
+    let dry_run = if request.dry_run { " (dry run)" } else { "" };
+    format!("{probe}{}{dry_run}", describe_request(request))
+}
+
+/// What policy said, and where it asked, what came of that.
+pub(super) fn decision(call: &CallBody) -> String {
+    match call.hold_events.last() {
+        Some(last) if call.decision == "hold" => format!("hold ({})", last.event),
+        _ => call.decision.clone(),
+    }
+}
+
+pub(super) fn by(call: &CallBody) -> String {
+    match (&call.reviewer, call.verdict_reason.as_str()) {
+        (None, _) => String::new(),
+        (Some(reviewer), "") => reviewer.clone(),
+        (Some(reviewer), reason) => format!("{reviewer}: {reason}"),
+    }
+}
+
+pub(super) fn outcome(call: &CallBody) -> String {
+    match (call.outcome.as_str(), call.code) {
+        ("answered", code) => code.to_string(),
+        (outcome, 0) => outcome.to_owned(),
+        // An agent's own rules: agent-shield's answer, and no refusal.
+        ("refused", code @ ..400) => format!("here {code}"),
+        (outcome, code) => format!("{outcome} {code}"),
+    }
+}
+
+/// What stands under a row: what changed on the way, and what a reader must know.
+fn beneath(call: &CallBody) -> Vec<String> {
+    let step = |event: &HoldEventBody| match event.event.as_str() {
+        // Approvals of which it takes more than one, and those that were taken back.
+        "partlyApproved" | "withdrawn" => {
+            let by = event.reviewer.as_deref().unwrap_or_default();
+            Some(format!("  {}: {by}: {}", event.event, event.reason))
+        }
+        "drifted" if event.rules.is_empty() => None,
+        "drifted" => Some(format!("  drifted: held by {} since", event.rules.join(", "))),
+        _ => None,
+    };
+    let notes = call.notes.iter().filter(|note| !note.is_empty());
+    call.hold_events
+        .iter()
+        .filter_map(step)
+        .chain(notes.map(|it| format!("  note: {it}")))
+        .collect()
+}
+
+/// What was asked for, as it was understood: an empty list says of what it is empty.
+fn asked(filter: &BTreeMap<String, String>) -> String {
+    let words = filter.iter().filter(|(key, _)| *key != "limit");
+    let words: Vec<String> = words.map(|(key, value)| format!("{key} {}", e(value))).collect();
+    if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) }
 }

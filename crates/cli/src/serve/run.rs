@@ -58,7 +58,8 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let (addresses, holding) = (listeners.addresses, policy_source::holding(&policies.load()));
     let (url, own_namespace) = (cluster.url.clone(), cluster.own_namespace.clone());
     let redactor = Redactor::new(&digest_key(&dir.join("digest.key"))?);
-    let reviews = api::Api { queue, tokens, certificates, namespaces };
+    let own = cluster.own.clone();
+    let reviews = api::Api { queue, tokens, certificates, namespaces, own };
     let service =
         Service::new(&args, cluster, &reviews, stores.memory, policies, redactor, background)?;
     service.listen(listeners, identity, reviews)?;

@@ -122,7 +122,8 @@ mod tests {
         for event in events {
             let reviewer = Some(alice());
             let (id, reason, digest) = ("h".into(), String::new(), String::new());
-            let hold = HoldRecord { id, event: *event, reviewer, reason, digest };
+            let hold =
+                HoldRecord { id, event: *event, reviewer, reason, digest, rules: Vec::new() };
             calls.take(Entry { hold: Some(hold), ..entry(Stage::Held) });
         }
         calls.finish(&HashSet::new()).pop().expect("a held call").end
@@ -146,6 +147,7 @@ mod tests {
                 reviewer: Some(by(reviewer)),
                 reason: String::new(),
                 digest: String::new(),
+                rules: Vec::new(),
             };
             let entry = Entry::new(Timestamp::now(), id, Stage::Held);
             [held, Entry { hold: Some(approved), ..entry }]

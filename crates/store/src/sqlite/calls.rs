@@ -85,6 +85,8 @@ fn condition(filter: &Filter) -> Where {
     let columns = [
         ("resource = ?", &filter.resource),
         ("name = ?", &filter.name),
+        ("coalesce(json_extract(entry, '$.request.apiGroup'), '') = ?", &filter.api_group),
+        ("coalesce(json_extract(entry, '$.request.subresource'), '') = ?", &filter.subresource),
         ("username = ?", &filter.username),
         ("verb = ?", &filter.verb),
     ];
@@ -103,6 +105,16 @@ fn condition(filter: &Filter) -> Where {
         let sql = "audit_id IN (SELECT audit_id FROM entries WHERE hold_id = ?)";
         place.and(sql, hold.clone());
     }
+    let twice = [(OBJECT, &filter.object), (AGENT, &filter.agent), (REVIEWER, &filter.reviewer)];
+    for (sql, value) in twice {
+        if let Some(value) = value {
+            place.and(sql, value.clone());
+            place.values.push(Box::new(value.clone()));
+        }
+    }
+    if filter.denied {
+        place.sql.push(DENIED.to_owned());
+    }
     if let Some(action) = filter.action {
         place.and("action = ?", action.as_str());
     }
@@ -120,6 +132,25 @@ fn condition(filter: &Filter) -> Where {
     }
     place
 }
+
+/// An entry of an answer has the name of what was made, and none of what the request says.
+const OBJECT: &str = "(name = ? OR audit_id IN (
+      SELECT audit_id FROM entries WHERE resource IS NULL AND name = ?))";
+
+/// As [`ledger::RequestRecord::is_act`]: whoever it was done to is no user of it.
+const AGENT: &str = "(username = ? OR (resource = 'agents' AND name = ? AND username IS NULL
+      AND json_extract(entry, '$.request.method') = ''))";
+
+/// Whatever follows a decision happens in the name of who decided, also under another audit id.
+const REVIEWER: &str = "(json_extract(entry, '$.act.reviewer.username') = ? OR audit_id IN (
+      SELECT audit_id FROM entries WHERE hold_id IS NOT NULL
+        AND json_extract(entry, '$.hold.reviewer.username') = ?))";
+
+/// What joined a hold that was denied was denied with it.
+const DENIED: &str = "(action = 'deny' OR audit_id IN (
+      SELECT audit_id FROM entries WHERE hold_id IN (
+        SELECT hold_id FROM entries WHERE hold_id IS NOT NULL
+          AND json_extract(entry, '$.hold.event') = 'denied')))";
 
 /// No probes, but those whose call stands nowhere: something was asked, and nothing tells of it.
 const ORPHANS: &str = "(probe = 0 OR (probe_of IS NOT NULL AND NOT EXISTS (

@@ -85,7 +85,7 @@ fn append_one(connection: &Connection, entry: &Entry, seq: i64) -> Result<(), St
                 entry.audit_id,
                 request.map(|it| it.namespace.as_str()).filter(|it| !it.is_empty()),
                 request.map(|it| it.resource.as_str()).filter(|it| !it.is_empty()),
-                request.map(|it| it.name.as_str()).filter(|it| !it.is_empty()),
+                request.map(|it| &it.name).or(entry.made.as_ref()).filter(|it| !it.is_empty()),
                 entry.user.as_ref().map(|user| user.username.as_str()),
                 request.map(|it| it.verb.as_str()),
                 entry.decision.as_ref().map(|it| it.action.as_str()),

@@ -146,7 +146,8 @@ pub(super) fn calls(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<(Position, Call)>, StoreError> {
-    let none = filter.writes_only || filter.hold.is_some();
+    let none =
+        filter.writes_only || filter.hold.is_some() || filter.denied || filter.reviewer.is_some();
     if none || filter.action.is_some_and(|action| action != Action::Allow) {
         return Ok(Vec::new());
     }
@@ -161,7 +162,9 @@ pub(super) fn calls(
     let wanted = [
         filter.resource.as_deref().map(Key::Resource),
         filter.name.as_deref().map(Key::Name),
+        filter.object.as_deref().map(Key::Name),
         filter.username.as_deref().map(Key::Username),
+        filter.agent.as_deref().map(Key::Username),
     ];
     for key in wanted.into_iter().flatten() {
         place.and("seq IN (SELECT seq FROM read_keys WHERE key = ?)", key.to_string());

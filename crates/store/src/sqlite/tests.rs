@@ -195,6 +195,7 @@ async fn keeps_entries_and_finds_them() {
         reviewer: None,
         reason: String::new(),
         digest: String::new(),
+        rules: Vec::new(),
     });
     let mut probe = entry("p1", "prod", "delete", "triage");
     probe.probe_of = Some("a1".into());
