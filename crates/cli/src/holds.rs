@@ -5,7 +5,7 @@ use api::body::{Approval, Denied, HoldDetail, HoldSummary, Reason};
 use jiff::Timestamp;
 use text::Escaped;
 
-use crate::{client::Client, urls::segment};
+use crate::{client::Client, moment, urls::segment};
 
 /// Approves what was on the screen: `digest` is of the preview that was read. Answers with the hold as it
 /// is then.
@@ -53,13 +53,8 @@ pub(crate) async fn deny(client: &Client, id: &str, reason: String) -> Result<St
 
 /// Until when a denial stands, as the end of a sentence.
 pub(crate) fn stands(hold: &HoldSummary) -> String {
-    let until = |it: Timestamp| format!("; the same stays denied until {}", second(it));
+    let until = |it: Timestamp| format!("; the same stays denied until {}", moment::shown(it));
     hold.binds_until.map(until).unwrap_or_default()
-}
-
-/// Nobody decides in less than a second.
-fn second(at: Timestamp) -> Timestamp {
-    at.round(jiff::Unit::Second).unwrap_or(at)
 }
 
 /// One hold with all that is known of it.

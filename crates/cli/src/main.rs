@@ -114,6 +114,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = Program::from_argument(&arguments.next().unwrap_or_default());
     program.remember();
+    moment::remember_reader();
     if program == Program::KubectlCompletion {
         let words: Vec<String> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
         println!("{}", program::completions(program.dress(Cli::command()), &words));

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     client::{Client, ClientError},
+    exit::WrongUsage,
     joined_timeline::{self, JoinedTimeline},
     moment,
     output::{Output, for_scripts, print},
@@ -41,11 +42,12 @@ pub(crate) struct TimelineArgs {
     /// Only this verb: delete, patch, …
     #[arg(long)]
     verb: Option<String>,
-    /// Not before: a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z.
-    #[arg(long, value_parser = moment::parse)]
+    /// Not before: 2h or 7d ago, a date like 2026-01-31, or a time as tables print it. Without an offset, it is in
+    /// your zone.
+    #[arg(long, value_parser = moment::since)]
     since: Option<Timestamp>,
-    /// Not after.
-    #[arg(long, value_parser = moment::parse)]
+    /// Not after; a date is all of that day.
+    #[arg(long, value_parser = moment::until)]
     until: Option<Timestamp>,
     /// allow, hold (whatever became of it), deny (by policy or by a reviewer) or refuse.
     #[arg(long)]
@@ -76,6 +78,9 @@ pub(crate) struct TimelineArgs {
 
 /// Asks for the calls and prints them.
 pub(crate) async fn run(client: &Client, args: TimelineArgs) -> Result<()> {
+    if let Some(why) = moment::is_empty(args.since, args.until) {
+        return Err(WrongUsage(format!("{why}: nothing can match")).into());
+    }
     let calls = asked(client, &args).await?;
     let left_out = calls.left_out.then(|| left_out(calls.items.len(), args.limit));
     let wide = args.output == Output::Wide;

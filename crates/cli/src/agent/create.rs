@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use text::{Escaped, duration};
 
 use super::kubeconfig::{check_out, endpoint, put};
-use crate::{connection::Connection, output::print};
+use crate::{connection::Connection, moment, output::print};
 
 const TOKEN_TIME_MIN: Duration = Duration::from_secs(10 * 60);
 const TOKEN_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -119,7 +119,7 @@ fn report(wanted: &Wanted, plan: &Plan, until: Timestamp) {
     for line in plan.removals() {
         eprintln!("Deleted {}.", Escaped::line(&line));
     }
-    let until = until.strftime("%F %T UTC");
+    let until = moment::shown(until);
     eprintln!(
         "Agent {}/{} has the rights of `{}` in {}, and a token until {until}.",
         wanted.id.home,

@@ -16,7 +16,7 @@ use super::{
     compiled::compiled,
     ledger_args::{LedgerArgs, WINDOW},
 };
-use crate::{output::print, printers, spinner};
+use crate::{moment, output::print, printers, spinner};
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
@@ -100,7 +100,7 @@ fn explain_call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
 }
 
 fn print_judgement(it: &Explained, pack: &Pack, all: bool) -> Result<()> {
-    let (when, who) = (it.time.strftime("%F %T"), printers::short_user(&it.user));
+    let (when, who) = (moment::shown(it.time), printers::short_user(&it.user));
     let line = format!("{when}  {who}  {}", printers::describe_request(&it.request));
     print(Escaped::line(&line).as_str())?;
     let rules = match it.decision.rules.join(", ") {

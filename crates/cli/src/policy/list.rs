@@ -14,6 +14,7 @@ use text::Escaped;
 
 use super::compiled::compiled;
 use crate::{
+    moment,
     output::{self, Output, print},
     printers,
 };
@@ -127,7 +128,8 @@ pub(super) fn run(args: &ListArgs) -> Result<()> {
         print(&format!("disabled: {}", Escaped::line(rule)))?;
     }
     for it in &listing.exceptions {
-        let line = format!("{} until {}: {}", it.name, it.expires, it.rules.join(", "));
+        let line =
+            format!("{} until {}: {}", it.name, moment::shown(it.expires), it.rules.join(", "));
         print(&format!("exception: {}", Escaped::line(&line)))?;
     }
     Ok(())

@@ -32,7 +32,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "PATH")]
     policy: Vec<PathBuf>,
     /// Not before: a time span like 2h or 7d, or a time like 2026-01-31T08:00:00Z.
-    #[arg(long, default_value = "7d", value_parser = moment::parse)]
+    #[arg(long, default_value = "7d", value_parser = moment::since)]
     since: Timestamp,
     #[command(flatten)]
     ledger: LedgerArgs,
@@ -156,10 +156,11 @@ fn summary(report: &Report) -> String {
 }
 
 fn changes(report: &Report) -> String {
-    let mut table = printers::table(&["TIME", "AGENT", "CALL", "FROM", "TO", "AUDIT ID"]);
+    let mut table =
+        printers::table(&[&moment::head("TIME"), "AGENT", "CALL", "FROM", "TO", "AUDIT ID"]);
     for it in report.items.iter().take(SHOWN_MAX) {
         let cells = [
-            it.time.strftime("%F %T").to_string(),
+            moment::shown(it.time),
             printers::short_user(&it.user).to_owned(),
             printers::describe_request(&it.request),
             it.from.describe(),

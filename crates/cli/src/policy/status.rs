@@ -8,6 +8,7 @@ use text::Escaped;
 
 use crate::{
     data_dir::default_data_dir,
+    moment,
     output::{self, Output, print},
 };
 
@@ -26,12 +27,17 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
     if output::for_scripts(args.output, &status, |it| vec![it.digest.clone()])? {
         return Ok(());
     }
-    print(&format!("in force since {}: {} rules, {}", status.since, status.rules, status.digest))?;
+    print(&format!(
+        "in force since {}: {} rules, {}",
+        moment::shown(status.since),
+        status.rules,
+        status.digest
+    ))?;
     for file in &status.files {
         print(&format!("  {}", Escaped::line(file)))?;
     }
     if let Some(refused) = &status.refused {
-        print(&format!("refused at {}, and so not in force:", refused.at))?;
+        print(&format!("refused at {}, and so not in force:", moment::shown(refused.at)))?;
         for issue in &refused.issues {
             print(Escaped::lines(issue).as_str())?;
         }

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct SuggestArgs {
     /// Not before: a time span like 30d, or a time like 2026-01-31T08:00:00Z.
-    #[arg(long, default_value = "30d", value_parser = moment::parse)]
+    #[arg(long, default_value = "30d", value_parser = moment::since)]
     since: Timestamp,
     /// Policies that are in force; by default those of the last `serve`.
     #[arg(long, value_name = "PATH")]

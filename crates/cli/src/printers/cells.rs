@@ -5,6 +5,8 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use text::Escaped;
 
+pub(super) use crate::moment::{head, shown as when};
+
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const BOLD: Style = Style::new().bold();
@@ -89,11 +91,6 @@ pub(crate) fn describe_request(request: &ledger::RequestRecord) -> String {
 /// ServiceAccounts as `agents:triage`, others as they are.
 pub(crate) fn short_user(username: &str) -> &str {
     username.strip_prefix("system:serviceaccount:").unwrap_or(username)
-}
-
-/// A moment, to the second.
-pub(super) fn when(at: Timestamp) -> String {
-    at.strftime("%F %T").to_string()
 }
 
 /// `42s`, `29m`, `3h`, `2d`.

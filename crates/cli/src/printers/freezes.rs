@@ -2,14 +2,14 @@
 
 use api::body::FreezeBody;
 
-use super::cells::{e, table, when};
+use super::cells::{e, head, table, when};
 
 /// Agents whose writes are refused.
 pub(crate) fn freezes(freezes: &[FreezeBody]) -> String {
     if freezes.is_empty() {
         return "Nobody is frozen.".to_owned();
     }
-    let mut table = table(&["AGENT", "SINCE", "BY", "REASON"]);
+    let mut table = table(&["AGENT", &head("SINCE"), "BY", "REASON"]);
     for freeze in freezes {
         table.add_row([
             e(&freeze.user),

@@ -130,7 +130,7 @@ pub(crate) fn standing(hold: &HoldSummary, now: Timestamp) -> String {
             "Severity {severity}. Held for {}; undecided, it is denied in {} ({}).",
             age(hold.created_at, now),
             age(now, hold.deadline),
-            hold.deadline
+            when(hold.deadline)
         ),
         "approved" => format!("Approved{by}. It runs when its agent asks again."),
         "running" => format!("Running now; approved{by}."),

@@ -4,15 +4,24 @@ use api::body::CallBody;
 use audit::{Event, Finding, Joined};
 
 use super::{
-    cells::{RED, describe_request, e, short_user, table, when},
+    cells::{RED, describe_request, e, head, short_user, table, when},
     timeline::{by, decision, what},
 };
 use crate::joined_timeline::{JoinedTimeline, OwnCall};
 
 /// Both sides of each call, and in the end what they say of each other.
 pub(crate) fn joined(timeline: &JoinedTimeline, wide: bool) -> String {
-    let mut header =
-        vec!["TIME", "AGENT", "WHAT", "DECISION", "RULES", "DECIDED", "BY", "AT THE API SERVER"];
+    let time = head("TIME");
+    let mut header = vec![
+        time.as_str(),
+        "AGENT",
+        "WHAT",
+        "DECISION",
+        "RULES",
+        "DECIDED",
+        "BY",
+        "AT THE API SERVER",
+    ];
     if wide {
         header.extend(["FROM", "CLIENT", "AUDIT ID"]);
     }

@@ -3,7 +3,7 @@
 use api::body::{HoldSummary, ReviewersBody};
 use jiff::Timestamp;
 
-use super::cells::{age, describe_request, e, short_user, table};
+use super::cells::{age, describe_request, e, short_user, table, when};
 
 /// The queue.
 pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String {
@@ -28,7 +28,7 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
         if wide {
             row.extend([
                 hold.waiting.to_string(),
-                hold.deadline.to_string(),
+                when(hold.deadline),
                 e(&hold.missing),
                 e(&hold.request.kubectl_command),
                 e(&hold.reason),

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use api::body::{CallBody, HoldEventBody, Timeline};
 
-use super::cells::{describe_request, e, short_user, table, when};
+use super::cells::{describe_request, e, head, short_user, table, when};
 
 /// What happened.
 pub(crate) fn timeline(timeline: &Timeline, wide: bool) -> String {
     if timeline.items.is_empty() {
         return format!("Nothing was recorded that matches{}.", asked(&timeline.filter));
     }
-    let mut header = vec!["TIME", "AGENT", "WHAT", "DECISION", "DECIDED", "BY", "OUTCOME"];
+    let time = head("TIME");
+    let mut header = vec![time.as_str(), "AGENT", "WHAT", "DECISION", "DECIDED", "BY", "OUTCOME"];
     if wide {
         header.extend(["RULES", "REASON", "HOLD", "LATENCY", "AUDIT ID"]);
     }
