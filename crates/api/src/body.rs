@@ -454,6 +454,113 @@ pub struct HoldEventBody {
     pub rules: Vec<String>,
 }
 
+/// How agent-shield stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusBody {
+    /// Of the program that serves.
+    pub version: String,
+    /// Since when it runs.
+    pub started_at: Timestamp,
+    /// By its own clock.
+    pub now: Timestamp,
+    /// `enforcing`, or `observing` where no rule counts.
+    pub mode: String,
+    /// Its rules.
+    pub policy: PolicyBody,
+    /// What its own credential may do; missing where the API server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<RightsBody>,
+    /// The certificate that it shows; missing where its end is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<ExpiryBody>,
+    /// Its own credential; missing where its end cannot be known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<ExpiryBody>,
+    /// What waits.
+    pub holds: HoldsBody,
+    /// Usernames of agents that are frozen.
+    pub frozen: Vec<String>,
+    /// What needs somebody, a sentence each; empty where nothing does.
+    pub attention: Vec<String>,
+}
+
+/// The rules that are in force.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyBody {
+    /// Digest of the set.
+    pub digest: String,
+    /// How many there are.
+    pub rules: usize,
+    /// Those of them that are only recorded.
+    pub shadow_rules: usize,
+    /// Rules that settings disable.
+    pub disabled: Vec<String>,
+    /// The files and objects that they are from.
+    pub files: Vec<String>,
+    /// Since when they are in force; missing where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// A later set, which is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedBody>,
+    /// Calls of the last 24 hours of which rules that do not count would have asked.
+    pub shadow_verdicts: usize,
+    /// Whether there are more of them than were counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_shadow_verdicts: bool,
+}
+
+/// A set of rules that is not in force.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RefusedBody {
+    /// When it was refused.
+    pub at: Timestamp,
+    /// What is wrong, each with its place.
+    pub issues: Vec<String>,
+}
+
+/// What the proxy's own credential may do.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RightsBody {
+    /// What it lacks.
+    pub missing: Vec<RightBody>,
+    /// What it has and never needs, as far as it was looked for.
+    pub excess: Vec<RightBody>,
+}
+
+/// A right.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RightBody {
+    /// `get namespaces`.
+    pub right: String,
+    /// What does not work without it, or why it is not needed.
+    pub without: String,
+}
+
+/// Something that ends.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ExpiryBody {
+    /// What.
+    pub of: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The holds that are open.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldsBody {
+    /// How many.
+    pub open: usize,
+    /// Those of them that wait for a reviewer.
+    pub pending: usize,
+    /// When the first of these is denied as expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_deadline: Option<Timestamp>,
+}
+
 /// A namespace and how it is seen.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

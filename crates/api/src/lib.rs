@@ -14,14 +14,18 @@ mod cause;
 mod effect;
 mod hidden;
 mod listener;
+mod posture;
 mod routes;
+mod status;
 
 use std::sync::Arc;
 
 use authn::{Certificates, Tokens};
 pub use cause::CauseReason;
 pub use listener::{Listener, TlsError, serve, tls_config};
+pub use posture::Posture;
 use review::Queue;
+
 use upstream::{ControlClient, Namespaces};
 
 /// What the routes work with.
@@ -37,4 +41,6 @@ pub struct Api {
     pub namespaces: Namespaces,
     /// The proxy's own way to the API server, which tells what the cluster serves.
     pub own: ControlClient,
+    /// What the process knows of itself.
+    pub posture: Posture,
 }

@@ -26,8 +26,9 @@ use crate::{
     asked::{self, Asked},
     body::{
         AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeBody, HoldDetail,
-        HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, Thawed, Timeline,
+        HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, StatusBody, Thawed, Timeline,
     },
+    status,
 };
 
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -60,6 +61,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/agents/{user}/thaw", post(thaw))
         .route("/v1/freezes", get(freezes))
         .route("/v1/namespaces", get(namespaces))
+        .route("/v1/status", get(status))
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
@@ -462,6 +464,12 @@ async fn thaw(
 ) -> Result<Json<Thawed>, ApiError> {
     let Reason { reason } = read(&body)?;
     Ok(Json(Thawed { was_frozen: api.queue.thaw(&user, &reviewer, &reason).await? }))
+}
+
+/// It tells of all rules and every agent, so it is for who may list all.
+async fn status(State(api): State<Api>, Who(reviewer): Who) -> Result<Json<StatusBody>, ApiError> {
+    api.queue.authorize(&reviewer, "list", "", "").await?;
+    Ok(Json(status::status(&api).await?))
 }
 
 async fn namespaces(

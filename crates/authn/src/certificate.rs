@@ -8,6 +8,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use attributes::User;
+use jiff::Timestamp;
 use parking_lot::RwLock;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
@@ -45,6 +46,12 @@ pub enum CertificateError {
          or start agent-shield with --allow-system-certificate {0}"
     )]
     System(String),
+}
+
+/// When a certificate ends; `None` for what is none.
+pub fn expires(der: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }
 
 /// The cluster's client CA, and which of its certificates may belong to agents.

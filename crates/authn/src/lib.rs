@@ -11,5 +11,5 @@ mod token;
 
 pub use attributes::User;
 pub use authority::Authority;
-pub use certificate::{CertificateError, Certificates, asking};
+pub use certificate::{CertificateError, Certificates, asking, expires};
 pub use token::{TokenError, Tokens};

@@ -21,6 +21,15 @@ pub(crate) struct Outcome {
     pub(crate) code: u8,
 }
 
+/// Something needs somebody, as the page above says.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", match .0 { 1 => "1 thing needs attention".to_owned(), n => format!("{n} things need attention") })]
+pub(crate) struct NeedsAttention(pub(crate) usize);
+
+impl NeedsAttention {
+    const EXIT_CODE: u8 = 11;
+}
+
 /// The exit code of a command that ended with this error, as docs/cli.md lists them.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(number(error))
@@ -30,6 +39,9 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
 pub(crate) fn number(error: &anyhow::Error) -> u8 {
     if error.is::<Differs>() {
         return Differs::EXIT_CODE;
+    }
+    if error.is::<NeedsAttention>() {
+        return NeedsAttention::EXIT_CODE;
     }
     if error.is::<WrongUsage>() {
         return 2;
@@ -77,7 +89,8 @@ mod tests {
     #[test]
     fn scripts_can_tell_errors_apart() {
         let answered = |code| ClientError::Answered { code, message: String::new(), hint: None };
-        let table: [(anyhow::Error, u8); 10] = [
+        let table: [(anyhow::Error, u8); 11] = [
+            (NeedsAttention(2).into(), 11),
             (WrongUsage("x".into()).into(), 2),
             (answered(403).into(), 4),
             (answered(404).into(), 3),

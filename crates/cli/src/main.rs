@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod account;
 mod agent;
 mod agents;
 mod approve;
@@ -23,10 +24,12 @@ mod policy;
 mod printers;
 mod program;
 mod rbac;
+mod report;
 mod review;
 mod sentences;
 mod serve;
 mod spinner;
+mod status;
 mod timeline;
 mod urls;
 mod watch;
@@ -59,11 +62,12 @@ Exit codes:
   0  done
   1  refused by the server, or something unexpected
   2  wrong usage
-  3  no such hold or agent
+  3  no such hold, agent or reviewer
   4  not authenticated, or not allowed
   5  the server cannot be reached
   6  already decided, or changed since it was shown
-  7  with `policy replay --exit-code`: decisions would change, or are not known"
+  7  with `policy replay --exit-code`: decisions would change, or are not known
+  11 with `status`: something needs attention"
 )]
 struct Cli {
     #[command(flatten)]

@@ -23,7 +23,9 @@ use crate::{
     output::{Output, columns, for_scripts, print},
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
     printers, program,
+    report::{self, ReportArgs},
     sentences::sentence,
+    status::{self, StatusArgs},
     timeline::{self, TimelineArgs},
     urls::{query, segment},
     watch::{self, WatchArgs},
@@ -149,6 +151,8 @@ pub(crate) enum ReviewCommand {
         after_help = "Examples:\n  agent-shield timeline --since 2h --writes\n  agent-shield timeline --namespace payments --verb delete\n  agent-shield timeline --resource deployments --object web -o wide\n  agent-shield timeline --audit-log /var/log/kubernetes/audit.log --writes"
     )]
     Timeline(Box<TimelineArgs>),
+    Report(ReportArgs),
+    Status(StatusArgs),
     /// Show how each namespace is classified, why, and the command that changes it.
     #[command(
         after_help = "Examples:\n  agent-shield namespaces\n  agent-shield namespaces -o json | jq -r '.items[] | select(.production) | .name'"
@@ -270,6 +274,8 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Freeze(command) => freeze::run(command, &client).await?,
         ReviewCommand::Agents(command) => agents::run(command, &client).await?,
         ReviewCommand::Timeline(args) => timeline::run(&client, *args).await?,
+        ReviewCommand::Report(args) => report::run(&client, args).await?,
+        ReviewCommand::Status(args) => status::run(&client, &args).await?,
         ReviewCommand::Namespaces { output } => {
             let namespaces: List<NamespaceBody> = client.get("/v1/namespaces").await?;
             let names =

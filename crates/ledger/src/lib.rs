@@ -173,6 +173,8 @@ pub struct Filter {
     pub action: Option<Action>,
     /// What was denied, by policy or by a reviewer.
     pub denied: bool,
+    /// Calls of which a rule in shadow mode, or one that an exception took back, would have asked; writes alone.
+    pub shadowed: bool,
     /// Calls that belong to this hold.
     pub hold: Option<String>,
     /// Exactly these calls; all where it is empty.

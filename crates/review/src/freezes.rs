@@ -52,6 +52,14 @@ impl Queue {
         Ok(self.freezes.all().await?)
     }
 
+    /// The same, for who may list already.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn all_freezes(&self) -> Result<Vec<Freeze>, StoreError> {
+        self.freezes.all().await
+    }
+
     /// Refuses all writes of an agent from now on, waiting ones too, and cuts its sessions. Whether it
     /// was ever seen as an agent comes back: a name with a slip of the pen freezes nobody.
     ///

@@ -35,6 +35,12 @@ pub(crate) fn matches(entry: &Entry, filter: &Filter, is_orphan: bool) -> bool {
         && (filter.audit_ids.is_empty() || filter.audit_ids.contains(&entry.audit_id))
         && (filter.probes || entry.probe_of.is_none() || is_orphan)
         && (!filter.writes_only || is_write(entry))
+        && (!filter.shadowed || is_shadowed(entry))
+}
+
+/// Whether rules that did not count would have asked.
+fn is_shadowed(entry: &Entry) -> bool {
+    entry.decision.as_ref().is_some_and(|it| !it.shadow.is_empty())
 }
 
 /// Whether it tells what a reviewer did to this agent.

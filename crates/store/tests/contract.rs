@@ -18,7 +18,8 @@ use hold::{
 use jiff::{SignedDuration, Timestamp};
 use ledger::{
     ACTS, ActRecord, Action, DecisionRecord, EffectRecord, Entry, Facts, Filter, HoldEvent,
-    HoldRecord, Identity, Outcome, Position, RequestRecord, ResponseRecord, Stage, StoreError,
+    HoldRecord, Identity, Outcome, Position, RequestRecord, ResponseRecord, ShadowRecord, Stage,
+    StoreError,
 };
 use policy::Severity;
 use store::{Stores, shared::Shared};
@@ -671,6 +672,17 @@ async fn finds_calls_by_what_other_entries_of_them_tell() {
             request.method = "POST".into();
         }
         forged.user = Some(by("other"));
+        let mut shadowed = request("shadowed", "update", "db");
+        shadowed.decision = Some(DecisionRecord {
+            shadow: vec![ShadowRecord {
+                rule: "new".into(),
+                action: Action::Hold,
+                reason: String::new(),
+                exception: String::new(),
+            }],
+            ..DecisionRecord::of(Action::Allow, "")
+        });
+        shadowed.user = Some(by("other"));
         let made = Entry {
             made: Some("web-x7k".into()),
             ..Entry::new(now(), "made", Stage::ResponseComplete)
@@ -688,6 +700,7 @@ async fn finds_calls_by_what_other_entries_of_them_tell() {
             made,
             act("frozen", "triage"),
             forged,
+            shadowed,
         ];
         stores.ledger.append(entries).await.expect("appended");
         let text = |it: &str| Some(it.to_owned());
@@ -708,6 +721,7 @@ async fn finds_calls_by_what_other_entries_of_them_tell() {
             (Filter { username: text("triage"), ..all() }, vec!["held", "joined", "made", "ran"]),
             (Filter { api_group: text("apps"), verb: text("patch"), ..all() }, vec!["ran"]),
             (Filter { api_group: text(""), ..all() }, vec![]),
+            (Filter { shadowed: true, ..all() }, vec!["shadowed"]),
             (Filter { subresource: text("scale"), ..all() }, vec![]),
         ];
         for (filter, want) in table {

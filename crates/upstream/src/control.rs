@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::{
     access::Access,
+    credential::CredentialEnd,
     own_client::{CredentialSource, OwnClient},
     own_error::OwnError,
     probe::{VALUES_MAX, values},
@@ -34,6 +35,7 @@ const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct ControlClient {
     client: Client,
+    own: OwnClient,
 }
 
 /// What a TokenReview said.
@@ -52,7 +54,7 @@ impl ControlClient {
     /// # Errors
     /// [`OwnError`] where the credential cannot be used.
     pub fn new(config: kube::Config) -> Result<Self, OwnError> {
-        Ok(Self { client: OwnClient::new(config, None)?.for_questions() })
+        Ok(Self::of(OwnClient::new(config, None)?))
     }
 
     /// As [`ControlClient::new`], with the credential read anew from where it comes from: when a file of it
@@ -61,7 +63,16 @@ impl ControlClient {
     /// # Errors
     /// As [`ControlClient::new`].
     pub fn renewing(config: kube::Config, source: CredentialSource) -> Result<Self, OwnError> {
-        Ok(Self { client: OwnClient::new(config, Some(source))?.for_questions() })
+        Ok(Self::of(OwnClient::new(config, Some(source))?))
+    }
+
+    fn of(own: OwnClient) -> Self {
+        Self { client: own.clone().for_questions(), own }
+    }
+
+    /// Until when its credential of now is valid; `None` where nobody can tell.
+    pub fn credential_end(&self) -> Option<CredentialEnd> {
+        CredentialEnd::of(&self.own.auth_info())
     }
 
     /// The client itself, for watches.

@@ -13,6 +13,7 @@
 mod access;
 mod connect;
 mod control;
+mod credential;
 mod forward;
 mod impersonate;
 mod namespaces;
@@ -36,6 +37,7 @@ mod tunnel;
 
 pub use access::Access;
 pub use control::{ControlClient, Reviewed};
+pub use credential::{CredentialEnd, CredentialKind};
 pub use forward::{Answer, Outgoing};
 use http_body_util::combinators::UnsyncBoxBody;
 pub use namespaces::Namespaces;
@@ -49,7 +51,7 @@ pub use probe::{Probe, ProbeAnswer, take_items};
 pub use probe_error::ProbeError;
 
 pub use resources::ResourceNames;
-pub use rights::{POLICY_RIGHTS, RIGHTS, Right};
+pub use rights::{NEVER_NEEDED, POLICY_RIGHTS, RIGHTS, Right};
 pub use run_as::{Bearer, RunAs};
 pub use send_error::SendError;
 pub use served::{DefinedBy, Served};

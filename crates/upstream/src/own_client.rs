@@ -71,6 +71,7 @@ struct Inner {
 #[derive(Clone)]
 struct Current {
     client: Client,
+    auth_info: AuthInfo,
     /// Counts the credentials so far.
     generation: u64,
 }
@@ -94,11 +95,11 @@ impl OwnClient {
         source: Option<CredentialSource>,
     ) -> Result<Self, kube::Error> {
         let files = source.as_ref().map(|it| stamps(&it.files)).unwrap_or_default();
-        let client = of(config.clone())?;
+        let (client, auth_info) = (of(config.clone())?, config.auth_info.clone());
         Ok(Self(Arc::new(Inner {
             config,
             source,
-            current: Mutex::new(Current { client, generation: 0 }),
+            current: Mutex::new(Current { client, auth_info, generation: 0 }),
             reading: Arc::new(tokio::sync::Mutex::new(LastRead { at: None, files })),
             looked: Mutex::new(Instant::now()),
         })))
@@ -137,7 +138,7 @@ impl OwnClient {
             Repeat::Never => None,
             Repeat::Harmless(_) => body.try_clone().map(|it| Request::from_parts(head.clone(), it)),
         };
-        let Current { client, generation } = self.current();
+        let Current { client, generation, .. } = self.current();
         let answer = client.send(Request::from_parts(head, body)).await?;
         if answer.status() != StatusCode::UNAUTHORIZED || !self.renew(generation, is_own).await {
             return Ok(answer);
@@ -146,6 +147,11 @@ impl OwnClient {
             Some(request) => self.current().client.send(request).await,
             None => Ok(answer),
         }
+    }
+
+    /// The credential of now.
+    pub(crate) fn auth_info(&self) -> AuthInfo {
+        self.current().auth_info
     }
 
     fn current(&self) -> Current {
@@ -210,10 +216,10 @@ impl OwnClient {
         last.files = stamps(&source.files);
         last.at = Some(Instant::now());
         match self.made_anew(source).await {
-            Ok(client) => {
+            Ok((client, auth_info)) => {
                 let mut current = self.0.current.lock();
                 let generation = current.generation.wrapping_add(1);
-                *current = Current { client, generation };
+                *current = Current { client, auth_info, generation };
                 tracing::info!("the proxy's own credential was read anew from {}", source.place);
                 true
             }
@@ -224,7 +230,7 @@ impl OwnClient {
         }
     }
 
-    async fn made_anew(&self, source: &CredentialSource) -> Result<Client, String> {
+    async fn made_anew(&self, source: &CredentialSource) -> Result<(Client, AuthInfo), String> {
         let read = (source.read)().await.map_err(|error| in_words(&*error))?;
         let mut config = self.0.config.clone();
         let before = config.auth_info;
@@ -237,8 +243,10 @@ impl OwnClient {
             ..read.auth_info
         };
         // It may run an exec plugin, and waits for its end.
+        let auth_info = config.auth_info.clone();
         let made = tokio::task::spawn_blocking(move || of(config)).await;
-        made.map_err(|error| error.to_string())?.map_err(|error| in_words(&error))
+        let made = made.map_err(|error| error.to_string())?;
+        Ok((made.map_err(|error| in_words(&error))?, auth_info))
     }
 }
 

@@ -131,6 +131,30 @@ pub const RIGHTS: [Right; 17] = [
     },
 ];
 
+/// Every write is sent with its agent's own credential: what the proxy's own could do besides is only a danger.
+const TOO_MUCH: &str = "agents' writes are sent with their own credentials";
+
+/// Rights that it never needs, and that would make it worth taking over; the first has all the others in it.
+pub const NEVER_NEEDED: [Right; 6] = [
+    Right { verb: "*", group: "*", resource: "*", without: TOO_MUCH, ..CLUSTER },
+    Right { verb: "get", resource: "secrets", without: "it reads no Secrets", ..CLUSTER },
+    Right { verb: "create", resource: "pods", without: TOO_MUCH, ..CLUSTER },
+    Right { verb: "patch", group: "apps", resource: "deployments", without: TOO_MUCH, ..CLUSTER },
+    Right {
+        verb: "create",
+        group: "rbac.authorization.k8s.io",
+        resource: "clusterrolebindings",
+        without: "it grants nothing",
+        ..CLUSTER
+    },
+    Right {
+        verb: "impersonate",
+        resource: "users",
+        without: "it acts only as the users that a deployment names (`rbac own --certificate-user`)",
+        ..CLUSTER
+    },
+];
+
 /// Of policies that are kept in the cluster.
 const POLICIES: Right = Right {
     group: "agent-shield.io",

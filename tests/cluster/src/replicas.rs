@@ -224,13 +224,22 @@ impl Replica {
         Authority::read(own.clone(), Arc::clone(&certificates)).await;
         let tokens = Tokens::new(own.clone()).expect("randomness");
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let policies = Arc::new(ArcSwap::from_pointee(pack(policies)));
+        let posture = api::Posture {
+            started_at: jiff::Timestamp::now(),
+            version: "0",
+            data_dir: cluster.dir().to_owned(),
+            policies: Arc::clone(&policies),
+            policy_objects: false,
+            certificate_expires: None,
+        };
         let (proxy, recording) = Proxy::new(Parts {
             api,
             own: own.clone(),
             tokens: tokens.clone(),
             certificates: Arc::clone(&certificates),
             namespaces: namespaces.clone(),
-            policies: Arc::new(ArcSwap::from_pointee(pack(policies))),
+            policies: Arc::clone(&policies),
             queue: Arc::clone(&queue),
             memory,
             // Replicas share it: digests of one must be those of the other.
@@ -256,7 +265,7 @@ impl Replica {
             refusals_max: 8,
         };
         let listener = api::Listener { tcp: reviewers, tls: reviewers_tls, bounds };
-        let reviews = api::Api { queue, tokens, certificates, namespaces, own };
+        let reviews = api::Api { queue, tokens, certificates, namespaces, own, posture };
         tasks.spawn(api::serve(reviews, listener, stopping));
         let [agent_url, review_url] = urls;
         Self { agent_url, review_url, ca: cluster.ca() }

@@ -1,5 +1,6 @@
 //! What people read: one sentence first, then what they decide on. All of it escaped.
 
+mod account;
 mod agents;
 mod cells;
 mod freezes;
@@ -7,9 +8,11 @@ mod hold;
 mod joined;
 mod namespaces;
 mod queue;
+mod status;
 mod timeline;
 mod wrap;
 
+pub(crate) use account::account;
 pub(crate) use agents::agents;
 pub(crate) use cells::{age, describe_request, short_user, table};
 pub(crate) use freezes::freezes;
@@ -17,7 +20,8 @@ pub(crate) use hold::{hold, standing};
 pub(crate) use joined::joined;
 pub(crate) use namespaces::namespaces;
 pub(crate) use queue::{denials, holds, state, takes_one};
-pub(crate) use timeline::timeline;
+pub(crate) use status::status;
+pub(crate) use timeline::{timeline, what};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -181,7 +181,7 @@ fn a_hold_of_two_says_who_is_missing() {
     assert_eq!(
         told,
         [
-            "Approved by alice\\u{1b}[2J at 2027-01-15 08:00:30: restored\\u{a}yesterday.",
+            "Approved by alice\\u{1b}[2J at 2027-01-15T08:00:30Z: restored\\u{a}yesterday.",
             "Still needed: 1 more approval by another member of dba\\u{1b}, with a reason.",
         ]
     );

@@ -50,7 +50,7 @@ fn row(call: &CallBody, wide: bool) -> Vec<String> {
 }
 
 /// What was asked, or what a reviewer did to the agent beside it.
-pub(super) fn what(call: &CallBody) -> String {
+pub(crate) fn what(call: &CallBody) -> String {
     let Some(request) = &call.request else { return String::new() };
     if call.is_act() {
         return request.verb.clone();

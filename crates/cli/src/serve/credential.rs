@@ -8,15 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
 use jiff::{SignedDuration, Timestamp};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use upstream::CredentialSource;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use upstream::{CredentialEnd, CredentialKind, CredentialSource};
 
 use crate::connection::{Connection, certificates};
 
@@ -40,15 +34,6 @@ pub(super) enum OwnCredential {
     Kubeconfig { file: Option<PathBuf>, context: Option<String>, cluster: String },
     /// The files of the pod's ServiceAccount.
     Pod(PathBuf),
-}
-
-/// Until when a credential is valid.
-#[derive(Debug, Eq, PartialEq)]
-struct End {
-    what: &'static str,
-    at: Timestamp,
-    /// Somebody writes its file anew in time, as the kubelet does.
-    is_renewed: bool,
 }
 
 impl OwnCredential {
@@ -96,16 +81,15 @@ impl OwnCredential {
         let credential = self.clone();
         let mut told = None;
         if let Ok(config) = credential.read().await
-            && let Some(end) = End::of(&config.auth_info)
+            && let Some(end) = CredentialEnd::of(&config.auth_info)
         {
-            let left = end.left();
-            told = end.step(left);
+            let left = left(end);
+            told = step(end.kind, left);
+            let words = words(end.kind, &credential, left);
             match told {
-                None if !end.is_renewed => {
-                    tracing::info!(until = %end.at, "{}", end.words(&credential, left));
-                }
-                None => {}
-                Some(_) => tracing::warn!(until = %end.at, "{}", end.words(&credential, left)),
+                None if end.kind == CredentialKind::TokenFile => {}
+                None => tracing::info!(until = %end.at, "{words}"),
+                Some(_) => tracing::warn!(until = %end.at, "{words}"),
             }
         }
         async move {
@@ -113,11 +97,11 @@ impl OwnCredential {
                 tokio::time::sleep(LOOK_EVERY).await;
                 // What cannot be read is told of by whoever needs it.
                 let Ok(config) = credential.read().await else { continue };
-                let Some(end) = End::of(&config.auth_info) else { continue };
-                let left = end.left();
-                let step = end.step(left);
+                let Some(end) = CredentialEnd::of(&config.auth_info) else { continue };
+                let left = left(end);
+                let step = step(end.kind, left);
                 if step > told {
-                    tracing::warn!(until = %end.at, "{}", end.words(&credential, left));
+                    tracing::warn!(until = %end.at, "{}", words(end.kind, &credential, left));
                 }
                 told = step;
             }
@@ -172,67 +156,29 @@ impl OwnCredential {
     }
 }
 
-impl End {
-    /// `None` where nobody can tell: an exec plugin is run again when its word ends.
-    fn of(auth_info: &AuthInfo) -> Option<Self> {
-        use secrecy::ExposeSecret;
-        let AuthInfo { token, token_file, client_certificate, client_certificate_data, .. } =
-            auth_info;
-        if let Some(token) = token {
-            let at = end_of_token(token.expose_secret())?;
-            return Some(Self { what: "a token", at, is_renewed: false });
-        }
-        if let Some(file) = token_file {
-            let at = end_of_token(fs::read_to_string(file).ok()?.trim())?;
-            return Some(Self { what: "a token file", at, is_renewed: true });
-        }
-        let pem = match (client_certificate_data, client_certificate) {
-            (Some(data), _) => BASE64_STANDARD.decode(data).ok()?,
-            (None, Some(file)) => fs::read(file).ok()?,
-            (None, None) => return None,
-        };
-        let at = end_of_certificate(&pem)?;
-        Some(Self { what: "a client certificate", at, is_renewed: false })
-    }
-
-    fn left(&self) -> SignedDuration {
-        self.at.duration_since(Timestamp::now())
-    }
-
-    /// How many of the times to warn at have come.
-    fn step(&self, left: SignedDuration) -> Option<usize> {
-        let warned_at: &[SignedDuration] =
-            if self.is_renewed { &WARNED_OF_FILE_AT } else { &WARNED_AT };
-        let passed = warned_at.iter().filter(|at| left <= **at).count();
-        (passed > 0).then_some(passed)
-    }
-
-    fn words(&self, credential: &OwnCredential, left: SignedDuration) -> String {
-        let (what, place) = (self.what, credential.place());
-        if left <= SignedDuration::ZERO {
-            return format!(
-                "the proxy's own credential, {what} of {place}, has ended: nothing can be judged until there is a new one; it is read as soon as it is there"
-            );
-        }
-        let seconds = SignedDuration::from_secs(left.as_secs());
-        format!(
-            "the proxy's own credential, {what} of {place}, ends in {seconds:#}; a new one is read as soon as it is there"
-        )
-    }
+fn left(end: CredentialEnd) -> SignedDuration {
+    end.at.duration_since(Timestamp::now())
 }
 
-/// The `exp` of a JWT.
-fn end_of_token(token: &str) -> Option<Timestamp> {
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
-    Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
+/// How many of the times to warn at have come.
+fn step(kind: CredentialKind, left: SignedDuration) -> Option<usize> {
+    let warned_at: &[SignedDuration] =
+        if kind == CredentialKind::TokenFile { &WARNED_OF_FILE_AT } else { &WARNED_AT };
+    let passed = warned_at.iter().filter(|at| left <= **at).count();
+    (passed > 0).then_some(passed)
 }
 
-/// The `notAfter` of the first certificate.
-fn end_of_certificate(pem: &[u8]) -> Option<Timestamp> {
-    let der = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+fn words(kind: CredentialKind, credential: &OwnCredential, left: SignedDuration) -> String {
+    let (what, place) = (kind.words(), credential.place());
+    if left <= SignedDuration::ZERO {
+        return format!(
+            "the proxy's own credential, {what} of {place}, has ended: nothing can be judged until there is a new one; it is read as soon as it is there"
+        );
+    }
+    let seconds = SignedDuration::from_secs(left.as_secs());
+    format!(
+        "the proxy's own credential, {what} of {place}, ends in {seconds:#}; a new one is read as soon as it is there"
+    )
 }
 
 fn kubeconfig(file: Option<&Path>) -> Result<Kubeconfig> {
@@ -294,18 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_when_a_credential_ends() {
-        let claims = BASE64_URL_SAFE_NO_PAD.encode(br#"{"exp": 4102444800, "sub": "x"}"#);
-        let ends = |token: String| end_of_token(&token).map(|it| it.to_string());
-        assert_eq!(ends(format!("e30.{claims}.sig")).as_deref(), Some("2100-01-01T00:00:00Z"));
-        for opaque in ["", "abc", "a.b.c", "e30.e30.x"] {
-            assert_eq!(ends(opaque.to_owned()), None, "{opaque}");
-        }
-    }
-
-    #[test]
     fn warns_some_time_before_and_once_for_each_step() {
-        let end = |is_renewed| End { what: "a token", at: Timestamp::UNIX_EPOCH, is_renewed };
         let table = [
             (30 * 24 * 60, None, None),
             (24 * 60, Some(2), None),
@@ -317,8 +252,8 @@ mod tests {
         ];
         for (minutes, its, of_file) in table {
             let left = SignedDuration::from_mins(minutes);
-            assert_eq!(end(false).step(left), its, "{minutes}");
-            assert_eq!(end(true).step(left), of_file, "{minutes}");
+            assert_eq!(step(CredentialKind::Token, left), its, "{minutes}");
+            assert_eq!(step(CredentialKind::TokenFile, left), of_file, "{minutes}");
         }
     }
 }

@@ -49,6 +49,11 @@ impl Identity {
         }
     }
 
+    /// When its certificate ends.
+    pub(super) fn expires(&self) -> Option<jiff::Timestamp> {
+        authn::expires(self.chain.first()?)
+    }
+
     /// For agents: a client certificate is asked for, and looked at with each request.
     pub(super) fn for_agents(&self) -> Result<rustls::ServerConfig> {
         let mut config = rustls::ServerConfig::builder()

@@ -59,7 +59,15 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
     let (url, own_namespace) = (cluster.url.clone(), cluster.own_namespace.clone());
     let redactor = Redactor::new(&digest_key(&dir.join("digest.key"))?);
     let own = cluster.own.clone();
-    let reviews = api::Api { queue, tokens, certificates, namespaces, own };
+    let posture = api::Posture {
+        started_at: jiff::Timestamp::now(),
+        version: env!("CARGO_PKG_VERSION"),
+        data_dir: dir.clone(),
+        policies: Arc::clone(&policies),
+        policy_objects: args.policy_objects,
+        certificate_expires: identity.expires(),
+    };
+    let reviews = api::Api { queue, tokens, certificates, namespaces, own, posture };
     let service =
         Service::new(&args, cluster, &reviews, stores.memory, policies, redactor, background)?;
     service.listen(listeners, identity, reviews)?;

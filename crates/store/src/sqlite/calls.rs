@@ -85,8 +85,14 @@ fn condition(filter: &Filter) -> Where {
     let columns = [
         ("resource = ?", &filter.resource),
         ("name = ?", &filter.name),
-        ("coalesce(json_extract(entry, '$.request.apiGroup'), '') = ?", &filter.api_group),
-        ("coalesce(json_extract(entry, '$.request.subresource'), '') = ?", &filter.subresource),
+        (
+            "verb IS NOT NULL AND coalesce(json_extract(entry, '$.request.apiGroup'), '') = ?",
+            &filter.api_group,
+        ),
+        (
+            "verb IS NOT NULL AND coalesce(json_extract(entry, '$.request.subresource'), '') = ?",
+            &filter.subresource,
+        ),
         ("username = ?", &filter.username),
         ("verb = ?", &filter.verb),
     ];
@@ -111,6 +117,9 @@ fn condition(filter: &Filter) -> Where {
             place.and(sql, value.clone());
             place.values.push(Box::new(value.clone()));
         }
+    }
+    if filter.shadowed {
+        place.sql.push("json_extract(entry, '$.decision.shadow') IS NOT NULL".to_owned());
     }
     if filter.denied {
         place.sql.push(DENIED.to_owned());

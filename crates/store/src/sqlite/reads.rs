@@ -148,6 +148,7 @@ pub(super) fn calls(
 ) -> Result<Vec<(Position, Call)>, StoreError> {
     let none =
         filter.writes_only || filter.hold.is_some() || filter.denied || filter.reviewer.is_some();
+    let none = none || filter.shadowed;
     if none || filter.action.is_some_and(|action| action != Action::Allow) {
         return Ok(Vec::new());
     }
