@@ -149,7 +149,7 @@ impl Judge {
     /// Of a dry run, what would be said were it none; `None` where that is not known. What goes with it is not
     /// counted.
     pub(crate) async fn judge_as_real(&self, dry_run: &Write) -> Option<Judged> {
-        self.judge_in_turn(&dry_run.as_real()?, Duration::ZERO).await.ok()
+        self.judge_in_turn(&dry_run.as_real()?, Counting::ToShow(Duration::ZERO)).await.ok()
     }
 
     /// As [`Judge::judge`], before an approved write runs: what goes with it is compared with what was

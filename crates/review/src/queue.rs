@@ -202,7 +202,7 @@ fn log(hold: &Hold, decision: &HoldRecord, did: &str) {
     );
 }
 
-/// What a reviewer did; `None` for what happens by itself.
+/// What somebody did; `None` for what happens by itself.
 const fn did(event: HoldEvent) -> Option<&'static str> {
     match event {
         HoldEvent::PartlyApproved => Some("approved; others must too"),
@@ -211,6 +211,7 @@ const fn did(event: HoldEvent) -> Option<&'static str> {
         HoldEvent::Denied => Some("denied"),
         HoldEvent::Lifted => Some("a denial was lifted"),
         HoldEvent::Extended => Some("a denial was extended"),
+        HoldEvent::Cancelled => Some("given up by its agent"),
         HoldEvent::Created
         | HoldEvent::Joined
         | HoldEvent::Left

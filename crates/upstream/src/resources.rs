@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
-use crate::control::{ControlClient, within};
+use crate::{
+    control::{ControlClient, within},
+    own_error::OwnError,
+};
 
 /// Both versions of the aggregated form; an API server that has neither answers without resources.
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
@@ -24,17 +27,16 @@ impl ControlClient {
     /// What the API server serves now, each by all of its names; none where it is too old to tell.
     ///
     /// # Errors
-    /// [`kube::Error`] where there was no answer.
-    pub async fn resources(&self) -> Result<Vec<ResourceNames>, Box<kube::Error>> {
+    /// [`OwnError`] where there was no answer.
+    pub async fn resources(&self) -> Result<Vec<ResourceNames>, OwnError> {
         let mut found = Vec::new();
         for target in ["/api", "/apis"] {
             let request = http::Request::get(target)
                 .header(http::header::ACCEPT, ACCEPT)
                 .body(Vec::new())
-                .map_err(|error| Box::new(kube::Error::HttpError(error)))?;
+                .map_err(kube::Error::HttpError)?;
             let text = within(self.client().request_text(request)).await?;
-            let document: Value = serde_json::from_str(&text)
-                .map_err(|error| Box::new(kube::Error::SerdeError(error)))?;
+            let document: Value = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
             found.extend(names_in(&document));
         }
         found.sort();
