@@ -1,9 +1,9 @@
-//! What agents are for: three sets of namespaced rights, each the one before it and more.
+//! What agents are for: four sets of namespaced rights, each the one before it and more.
 //!
 //! RBAC stays the outer fence: agent-shield holds what a preset allows and policy finds destructive,
-//! and nothing here is a right to anything outside the namespaces that are named. No preset reads
-//! Secrets, runs code in pods, mints tokens, touches RBAC or sees nodes, and none has a wildcard:
-//! a kind of object that is installed tomorrow is not in it.
+//! and nothing here is a right to anything outside the namespaces that are named. No preset mints
+//! tokens, changes RBAC or sees nodes, and none has a wildcard: a kind of object that is installed
+//! tomorrow is not in it. Only the widest reads Secrets and enters pods.
 
 use std::fmt;
 
@@ -18,6 +18,8 @@ pub enum Preset {
     Triage,
     /// Triage, and create, change and delete workloads and what belongs to them.
     Deployer,
+    /// Deployer, and enter pods, forward ports, copy files and run helm.
+    OnCall,
 }
 
 /// One line of a preset: these verbs on these resources of one API group.
@@ -85,7 +87,7 @@ const READ_ONLY: &[Grant] = &[
     grant("metrics.k8s.io", &["pods"], &["get", "list"]),
 ];
 
-/// What an on-call engineer does first: delete or evict a pod, restart, scale, leave a note.
+/// What is done first when something breaks: delete or evict a pod, restart, scale, leave a note.
 /// A restart is a patch of the pod template, and RBAC cannot tell it from another patch of the same
 /// object: which of them pass is what agent-shield judges.
 const TRIAGE: &[Grant] = &[
@@ -110,9 +112,20 @@ const DEPLOYER: &[Grant] = &[
     grant("", &["persistentvolumeclaims"], &["create"]),
 ];
 
+/// What an incident takes. A session is opened by GET or POST, as the client likes; `kubectl cp` is
+/// an exec. helm keeps its releases in Secrets, under names that no Role can choose: whoever runs
+/// it can read every Secret of the namespace. What a chart brings beside workloads, helm compares
+/// before each upgrade, so it may look at that by name and not change it.
+const ON_CALL: &[Grant] = &[
+    grant("", &["pods/exec", "pods/portforward"], &["get", "create"]),
+    grant("", &["secrets"], &["get", "list", "create", "update", "patch", "delete"]),
+    grant("", &["serviceaccounts"], &["get"]),
+    grant("rbac.authorization.k8s.io", &["roles", "rolebindings"], &["get"]),
+];
+
 impl Preset {
     /// All of them, the narrowest first.
-    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Triage, Self::Deployer];
+    pub const ALL: [Self; 4] = [Self::ReadOnly, Self::Triage, Self::Deployer, Self::OnCall];
 
     /// The preset of this name.
     pub fn parse(name: &str) -> Option<Self> {
@@ -125,6 +138,7 @@ impl Preset {
             Self::ReadOnly => "read-only",
             Self::Triage => "triage",
             Self::Deployer => "deployer",
+            Self::OnCall => "on-call",
         }
     }
 
@@ -138,6 +152,7 @@ impl Preset {
             Self::ReadOnly => &[READ_ONLY],
             Self::Triage => &[READ_ONLY, TRIAGE],
             Self::Deployer => &[READ_ONLY, TRIAGE, DEPLOYER],
+            Self::OnCall => &[READ_ONLY, TRIAGE, DEPLOYER, ON_CALL],
         };
         parts.iter().flat_map(|part| part.iter())
     }
@@ -173,29 +188,36 @@ mod tests {
 
     #[test]
     fn each_allows_more_than_the_one_before() {
-        // Right, and whether read-only, triage and deployer have it.
+        // Right, and how many of the presets lack it, from the narrowest on.
         let table = [
-            ("list", "", "pods", [true, true, true]),
-            ("get", "", "pods/log", [true, true, true]),
-            ("get", "", "namespaces", [true, true, true]),
-            ("watch", "discovery.k8s.io", "endpointslices", [true, true, true]),
-            ("delete", "", "pods", [false, true, true]),
-            ("create", "", "pods/eviction", [false, true, true]),
-            ("patch", "apps", "deployments", [false, true, true]),
-            ("update", "apps", "statefulsets/scale", [false, true, true]),
-            ("create", "", "events", [false, true, true]),
-            ("delete", "apps", "deployments", [false, false, true]),
-            ("create", "batch", "cronjobs", [false, false, true]),
-            ("update", "", "configmaps", [false, false, true]),
-            ("create", "", "persistentvolumeclaims", [false, false, true]),
-            ("delete", "", "persistentvolumeclaims", [false, false, false]),
-            ("create", "", "pods", [false, false, false]),
-            ("delete", "", "namespaces", [false, false, false]),
-            ("patch", "apps", "replicasets", [false, false, false]),
+            ("list", "", "pods", 0),
+            ("get", "", "pods/log", 0),
+            ("get", "", "namespaces", 0),
+            ("watch", "discovery.k8s.io", "endpointslices", 0),
+            ("delete", "", "pods", 1),
+            ("create", "", "pods/eviction", 1),
+            ("patch", "apps", "deployments", 1),
+            ("update", "apps", "statefulsets/scale", 1),
+            ("create", "", "events", 1),
+            ("delete", "apps", "deployments", 2),
+            ("create", "batch", "cronjobs", 2),
+            ("update", "", "configmaps", 2),
+            ("create", "", "persistentvolumeclaims", 2),
+            ("create", "", "pods/exec", 3),
+            ("get", "", "pods/portforward", 3),
+            ("list", "", "secrets", 3),
+            ("get", "rbac.authorization.k8s.io", "roles", 3),
+            ("delete", "", "persistentvolumeclaims", 4),
+            ("create", "", "pods", 4),
+            ("delete", "", "namespaces", 4),
+            ("patch", "apps", "replicasets", 4),
+            ("create", "", "pods/attach", 4),
+            ("watch", "", "secrets", 4),
+            ("list", "", "serviceaccounts", 4),
         ];
-        for (verb, group, resource, want) in table {
-            let got = [Preset::ReadOnly, Preset::Triage, Preset::Deployer]
-                .map(|preset| may(preset, verb, group, resource));
+        for (verb, group, resource, lack) in table {
+            let got = Preset::ALL.map(|preset| may(preset, verb, group, resource));
+            let want = [0, 1, 2, 3].map(|it| it >= lack);
             assert_eq!(got, want, "{verb} {resource}.{group}");
         }
     }
@@ -203,32 +225,42 @@ mod tests {
     #[test]
     fn none_reaches_what_no_agent_needs() {
         let never = [
-            "secrets",
             "nodes",
-            "serviceaccounts",
             "serviceaccounts/token",
-            "roles",
-            "rolebindings",
             "clusterroles",
             "clusterrolebindings",
-            "pods/exec",
             "pods/attach",
-            "pods/portforward",
             "pods/proxy",
             "pods/ephemeralcontainers",
             "services/proxy",
             "nodes/proxy",
             "certificatesigningrequests",
         ];
+        let on_call_alone = [
+            "secrets",
+            "pods/exec",
+            "pods/portforward",
+            "serviceaccounts",
+            "roles",
+            "rolebindings",
+        ];
         let verbs = ["get", "list", "watch", "create", "update", "patch", "delete"];
-        for grant in Preset::Deployer.grants() {
-            assert_ne!(grant.group, "rbac.authorization.k8s.io");
-            assert!(!grant.group.contains('*'));
-            for resource in grant.resources {
-                assert!(!resource.contains('*') && !never.contains(resource), "{resource}");
+        for preset in Preset::ALL {
+            for grant in preset.grants() {
+                assert!(!grant.group.contains('*'));
+                for resource in grant.resources {
+                    assert!(!resource.contains('*') && !never.contains(resource), "{resource}");
+                    let is_wide = on_call_alone.contains(resource);
+                    assert!(!is_wide || preset == Preset::OnCall, "{preset}: {resource}");
+                }
+                // Who an account is, and what it may, is looked at by name and never changed.
+                let is_account = grant.resources.contains(&"serviceaccounts");
+                if is_account || grant.group == "rbac.authorization.k8s.io" {
+                    assert_eq!(grant.verbs, ["get"], "{preset}");
+                }
+                // No `*`, and none of escalate, bind, impersonate, approve, deletecollection.
+                assert!(grant.verbs.iter().all(|verb| verbs.contains(verb)), "{:?}", grant.verbs);
             }
-            // No `*`, and none of escalate, bind, impersonate, approve, deletecollection.
-            assert!(grant.verbs.iter().all(|verb| verbs.contains(verb)), "{:?}", grant.verbs);
         }
     }
 

@@ -5,10 +5,11 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Output,
+    thread,
     time::Duration,
 };
 
-use cluster::{Scene, deployment};
+use cluster::{Scene, deployment, list, workload};
 use serde_json::{Value, json};
 use testkit::wait_until;
 
@@ -67,55 +68,67 @@ fn roles_of(scene: &Scene, name: &str) -> usize {
     scene.cluster.kubectl_says(&all).expect("kubectl").lines().count()
 }
 
+/// The narrowest first: each may what the one before it may.
+const PRESETS: [&str; 4] = ["read-only", "triage", "deployer", "on-call"];
+
 #[test]
 fn each_preset_can_do_this_and_nothing_else() {
     let scene = Scene::new("presets");
     let (prod, dev) = (&scene.prod, &scene.dev);
-    let presets = ["read-only", "triage", "deployer"];
-    let agents = presets.map(|it| {
+    let agents = PRESETS.map(|it| {
         let name = scene.cluster.unique(it);
         create(&scene, &name, &format!("{prod},{dev}"), it)
     });
-    let in_prod: [(&str, [bool; 3]); 36] = [
-        ("list pods", [true, true, true]),
-        ("watch pods", [true, true, true]),
-        ("get pods --subresource=log", [true, true, true]),
-        ("get configmaps", [true, true, true]),
-        ("list events", [true, true, true]),
-        ("list events.events.k8s.io", [true, true, true]),
-        ("list endpointslices.discovery.k8s.io", [true, true, true]),
-        ("list poddisruptionbudgets", [true, true, true]),
-        ("get persistentvolumeclaims", [true, true, true]),
-        ("list jobs.batch", [true, true, true]),
-        ("delete pods", [false, true, true]),
-        ("create pods --subresource=eviction", [false, true, true]),
-        ("patch deployments.apps", [false, true, true]),
-        ("patch daemonsets.apps", [false, true, true]),
-        ("update statefulsets.apps --subresource=scale", [false, true, true]),
-        ("create events", [false, true, true]),
-        ("delete deployments.apps", [false, false, true]),
-        ("create deployments.apps", [false, false, true]),
-        ("update services", [false, false, true]),
-        ("delete configmaps", [false, false, true]),
-        ("create ingresses.networking.k8s.io", [false, false, true]),
-        ("create cronjobs.batch", [false, false, true]),
-        ("patch horizontalpodautoscalers.autoscaling", [false, false, true]),
-        ("create persistentvolumeclaims", [false, false, true]),
-        ("delete persistentvolumeclaims", [false, false, false]),
-        ("get secrets", [false, false, false]),
-        ("list secrets", [false, false, false]),
-        ("create secrets", [false, false, false]),
-        ("create pods", [false, false, false]),
-        ("create pods --subresource=exec", [false, false, false]),
-        ("get pods --subresource=exec", [false, false, false]),
-        ("create serviceaccounts --subresource=token", [false, false, false]),
-        ("create rolebindings.rbac.authorization.k8s.io", [false, false, false]),
-        ("escalate roles.rbac.authorization.k8s.io", [false, false, false]),
-        ("delete namespaces", [false, false, false]),
-        ("* *", [false, false, false]),
+    // How many of the presets lack it, from the narrowest on.
+    let in_prod = [
+        ("list pods", 0),
+        ("watch pods", 0),
+        ("get pods --subresource=log", 0),
+        ("get configmaps", 0),
+        ("list events", 0),
+        ("list events.events.k8s.io", 0),
+        ("list endpointslices.discovery.k8s.io", 0),
+        ("list poddisruptionbudgets", 0),
+        ("get persistentvolumeclaims", 0),
+        ("list jobs.batch", 0),
+        ("delete pods", 1),
+        ("create pods --subresource=eviction", 1),
+        ("patch deployments.apps", 1),
+        ("patch daemonsets.apps", 1),
+        ("update statefulsets.apps --subresource=scale", 1),
+        ("create events", 1),
+        ("delete deployments.apps", 2),
+        ("create deployments.apps", 2),
+        ("update services", 2),
+        ("delete configmaps", 2),
+        ("create ingresses.networking.k8s.io", 2),
+        ("create cronjobs.batch", 2),
+        ("patch horizontalpodautoscalers.autoscaling", 2),
+        ("create persistentvolumeclaims", 2),
+        ("get secrets", 3),
+        ("list secrets", 3),
+        ("create secrets", 3),
+        ("create pods --subresource=exec", 3),
+        ("get pods --subresource=exec", 3),
+        ("create pods --subresource=portforward", 3),
+        ("get serviceaccounts", 3),
+        ("get roles.rbac.authorization.k8s.io", 3),
+        ("delete persistentvolumeclaims", 4),
+        ("create pods", 4),
+        ("create pods --subresource=attach", 4),
+        ("update pods --subresource=ephemeralcontainers", 4),
+        ("create serviceaccounts", 4),
+        ("create serviceaccounts --subresource=token", 4),
+        ("create roles.rbac.authorization.k8s.io", 4),
+        ("create rolebindings.rbac.authorization.k8s.io", 4),
+        ("escalate roles.rbac.authorization.k8s.io", 4),
+        ("delete namespaces", 4),
+        ("* *", 4),
     ];
     let elsewhere = [
         ("list pods", "-n=default"),
+        ("list secrets", "-n=default"),
+        ("create pods --subresource=exec", "-n=kube-system"),
         ("delete deployments.apps", "-n=kube-system"),
         ("list pods", "-A"),
         ("list nodes", "-A"),
@@ -124,7 +137,7 @@ fn each_preset_can_do_this_and_nothing_else() {
         ("impersonate users", "-A"),
     ];
     for (agent, column) in agents.iter().zip(0..) {
-        let preset = presets[column];
+        let preset = PRESETS[column];
         let can = |what: &str, place: &str| {
             let mut args = vec!["auth", "can-i", place];
             args.extend(what.split(' '));
@@ -135,14 +148,196 @@ fn each_preset_can_do_this_and_nothing_else() {
                 _ => panic!("can {preset} {what}: {text}"),
             }
         };
-        for (what, want) in &in_prod {
-            assert_eq!(can(what, &format!("-n={prod}")), want[column], "{preset}: {what}");
+        for (what, lack) in in_prod {
+            assert_eq!(can(what, &format!("-n={prod}")), column >= lack, "{preset}: {what}");
         }
         assert!(can("list pods", &format!("-n={dev}")), "{preset}");
         for (what, place) in elsewhere {
             assert!(!can(what, place), "{preset}: {what} {place}");
         }
     }
+}
+
+/// What docs/guide/2-agents.md says of the presets, as commands: how many of the presets may not, from the
+/// narrowest on. `{n}` is a name for each preset, `{ns}` the namespace, and `{chart}` a chart.
+const COMMANDS: [(usize, &str); 44] = [
+    (0, "kubectl get all,configmaps,events,ingresses,pdb,pvc,endpointslices"),
+    (0, "kubectl describe deployment {n}"),
+    (0, "kubectl describe pod {n}"),
+    (0, "kubectl logs {n}"),
+    (0, "kubectl get namespace {ns}"),
+    (0, "kubectl rollout history deployment {n}"),
+    (0, "kubectl rollout history statefulset {n}"),
+    (1, "kubectl rollout restart deployment {n}"),
+    (1, "kubectl rollout restart statefulset {n}"),
+    (1, "kubectl rollout restart daemonset {n}"),
+    (1, "kubectl set image deployment {n} c=nginx:1.26 && kubectl rollout undo deployment {n}"),
+    (1, "kubectl scale deployment {n} --replicas=2"),
+    (1, "kubectl scale statefulset {n} --replicas=2"),
+    (1, "kubectl delete pod {n}-1 --wait=false"),
+    (
+        1,
+        r#"echo '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"{n}-2"}}' | kubectl create --raw /api/v1/namespaces/{ns}/pods/{n}-2/eviction -f -"#,
+    ),
+    (2, "kubectl create deployment {n}-new --image=nginx:1.25"),
+    (2, "kubectl delete deployment {n}-new"),
+    (2, "kubectl create job {n} --image=nginx:1.25"),
+    (2, "kubectl create cronjob {n} --image=nginx:1.25 --schedule='@daily'"),
+    (2, "kubectl delete job,cronjob {n}"),
+    (
+        2,
+        r#"kubectl create configmap {n} --from-literal=a=b && kubectl patch configmap {n} -p '{"data":{"a":"c"}}'"#,
+    ),
+    (2, "kubectl expose deployment {n} --port=80"),
+    (2, "kubectl autoscale deployment {n} --max=3 --cpu=80%"),
+    (2, "kubectl create ingress {n} --rule={n}.test/=web:80"),
+    (2, "kubectl create poddisruptionbudget {n} --selector=app={n} --min-available=0"),
+    (2, "kubectl delete configmap,service,hpa,ingress,pdb {n}"),
+    (
+        2,
+        "kubectl create -f - <<<'{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: {n}}, spec: {accessModes: [ReadWriteOnce], storageClassName: none, resources: {requests: {storage: 1Gi}}}}'",
+    ),
+    (3, "kubectl exec {n} -- echo hello"),
+    (3, "kubectl cp {n}:/etc/hostname {out}"),
+    (
+        3,
+        "kubectl port-forward pod/{n} :80 > {out} & until grep -q Forwarding {out} || ! kill -0 $! 2> /dev/null; do sleep 0.1; done; kill $!; grep Forwarding {out}",
+    ),
+    (3, "helm list"),
+    (3, "helm upgrade {n} {chart} --server-side=false --set replicas=2"),
+    (3, "helm rollback {n} 1 --server-side=false"),
+    (3, "helm uninstall {n}-own || helm install {n}-own {chart} --set account=false"),
+    (4, "kubectl run {n}-run --image=nginx:1.25"),
+    (4, "kubectl delete persistentvolumeclaim {n}"),
+    (4, "kubectl attach {n}"),
+    (4, "kubectl debug {n} --image=busybox"),
+    (4, "kubectl create serviceaccount {n}-new"),
+    (4, "kubectl create token default"),
+    (4, "kubectl create rolebinding {n} --clusterrole=view --serviceaccount={ns}:default"),
+    (4, "kubectl delete namespace {ns}"),
+    (4, "kubectl get nodes"),
+    (4, "kubectl get pods -A"),
+];
+
+/// A chart with what charts often bring: an account, and its rights.
+const TEMPLATES: &str = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ .Release.Name }}-chart}
+data: {replicas: {{ .Values.replicas | quote }}}
+{{- if .Values.account }}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: {{ .Release.Name }}-chart}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: {{ .Release.Name }}-chart}
+rules: [{apiGroups: [''], resources: [configmaps], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: {{ .Release.Name }}-chart}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ .Release.Name }}-chart}
+subjects: [{kind: ServiceAccount, name: {{ .Release.Name }}-chart}]
+{{- end }}
+";
+
+fn chart(scene: &Scene) -> String {
+    let chart = scene.shield.data_dir().join("chart");
+    fs::create_dir_all(chart.join("templates")).expect("a chart");
+    let file = |name: &str, text: &str| fs::write(chart.join(name), text).expect("a chart");
+    file("Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n");
+    file("values.yaml", "replicas: 1\naccount: true\n");
+    file("templates/all.yaml", TEMPLATES);
+    chart.display().to_string()
+}
+
+/// What a team has running, under one name: workloads, their pods, and a release of helm.
+fn team_has(scene: &Scene, n: &str, chart: &str) {
+    let ns = &scene.dev;
+    let mut daemons = workload("DaemonSet", ns, n, 1);
+    daemons["spec"].as_object_mut().expect("a spec").remove("replicas");
+    let mut objects = vec![deployment(ns, n, 1), workload("StatefulSet", ns, n, 1), daemons];
+    objects.extend(["", "-1", "-2"].map(|suffix| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("{n}{suffix}"), "namespace": ns},
+            "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "nginx:1.25"}]},
+        })
+    }));
+    scene.cluster.apply(&list(&objects)).expect("objects");
+    let install = format!("helm -n {ns} install {n} {chart} --server-side=false");
+    let output = scene.shell(&scene.cluster.kubeconfig(), &install).wait_with_output();
+    let output = output.expect("helm");
+    assert!(output.status.success(), "{}", said(&output));
+    for suffix in ["", "-1", "-2"] {
+        let path = format!("/api/v1/namespaces/{ns}/pods/{n}{suffix}");
+        wait_until(Duration::from_secs(60), "the pod runs", || {
+            (scene.cluster.get(&path)?["status"]["phase"] == "Running").then_some(())
+        });
+    }
+}
+
+/// Runs an agent's command to its end, and approves what of it is held.
+fn with_approvals(scene: &Scene, kubeconfig: &Path, user: &str, command: &str) -> Output {
+    let mut child = scene.shell(kubeconfig, command);
+    wait_until(Duration::from_secs(120), command, || {
+        let holds = scene.shield.cli_json(&scene.reviewer, &["holds"]);
+        for hold in holds["items"].as_array().into_iter().flatten() {
+            if hold["state"] == "pending" && hold["user"]["username"] == user {
+                let id = hold["id"].as_str().unwrap_or_default();
+                let _ = scene.shield.decide(&scene.reviewer, "approve", id, "as the guide says");
+            }
+        }
+        child.try_wait().expect("a process")
+    });
+    child.wait_with_output().expect("its output")
+}
+
+#[test]
+fn presets_do_what_the_guide_says() {
+    let scene = Scene::new("guide");
+    let chart = chart(&scene);
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let running: Vec<_> = PRESETS
+            .iter()
+            .zip(0..)
+            .map(|(preset, column)| {
+                let (scene, chart) = (&scene, &chart);
+                scope.spawn(move || try_all(scene, preset, column, chart))
+            })
+            .collect();
+        running.into_iter().flat_map(|it| it.join().expect("a preset")).collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// What is not as the guide says of one preset.
+fn try_all(scene: &Scene, preset: &str, column: usize, chart: &str) -> Vec<String> {
+    let n = scene.cluster.unique(preset);
+    team_has(scene, &n, chart);
+    let kubeconfig = create(scene, &n, &scene.dev, preset);
+    let user = format!("system:serviceaccount:{}:{n}", scene.dev);
+    let out = scene.shield.data_dir().join(format!("{n}.out")).display().to_string();
+    let mut wrong = Vec::new();
+    for (lack, command) in COMMANDS {
+        let command = command
+            .replace("{n}", &n)
+            .replace("{ns}", &scene.dev)
+            .replace("{chart}", chart)
+            .replace("{out}", &out);
+        let output = with_approvals(scene, &kubeconfig, &user, &command);
+        let text = said(&output);
+        let is_refused =
+            !output.status.success() && text.contains("orbidden") && text.contains("cannot");
+        let is_right = if column >= lack { output.status.success() } else { is_refused };
+        if !is_right {
+            wrong.push(format!("{preset}: {command}: {}\n{text}", output.status));
+        }
+    }
+    wrong
 }
 
 #[test]

@@ -51,6 +51,8 @@ enum PresetName {
     Triage,
     /// Triage, and create, change and delete workloads and what belongs to them.
     Deployer,
+    /// Deployer, and enter pods, forward ports, copy files and run helm: reads every Secret there.
+    OnCall,
 }
 
 impl From<PresetName> for Preset {
@@ -59,6 +61,7 @@ impl From<PresetName> for Preset {
             PresetName::ReadOnly => Self::ReadOnly,
             PresetName::Triage => Self::Triage,
             PresetName::Deployer => Self::Deployer,
+            PresetName::OnCall => Self::OnCall,
         }
     }
 }
