@@ -1,4 +1,4 @@
-//! `rbac own`: the proxy's own rights, and no others.
+//! `rbac own`: the proxy's own rights, and no others. `rbac reviewer`: what reviewers are given.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,19 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use upstream::{POLICY_RIGHTS, RIGHTS, Right};
+
+use crate::output::print;
+
+const API: &str = "rbac.authorization.k8s.io";
+
+/// What a reviewer may be given: name of the role, and verbs on `holds.agent-shield.io`. Only the verbs of
+/// one person's daily work stand together: who freezes or clears acts on agents everywhere.
+const REVIEWER_ROLES: [(&str, &[&str]); 4] = [
+    ("agent-shield-viewer", &["get", "list"]),
+    ("agent-shield-reviewer", &["get", "list", "approve", "deny"]),
+    ("agent-shield-freezer", &["freeze"]),
+    ("agent-shield-clearer", &["clear"]),
+];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RbacCommand {
@@ -18,6 +31,19 @@ Examples:
 
 `serve` checks these rights at startup, and names those that are missing and what does not work without them.")]
     Own(OwnArgs),
+    /// Print the roles that reviewers are given.
+    ///
+    /// agent-shield-viewer sees holds and the timeline; agent-shield-reviewer also approves and denies;
+    /// agent-shield-freezer freezes and thaws agents; agent-shield-clearer lets somebody review who was seen as an
+    /// agent. They bind nobody.
+    #[command(after_help = "\
+Examples:
+  agent-shield rbac reviewer | kubectl apply -f -
+  kubectl create clusterrolebinding reviewers --clusterrole agent-shield-reviewer --group on-call
+  kubectl -n payments create rolebinding reviewers --clusterrole agent-shield-reviewer --group payments
+
+The right to freeze or to clear counts only where it is given for the whole cluster.")]
+    Reviewer,
 }
 
 #[derive(Args, Debug)]
@@ -40,10 +66,22 @@ pub(crate) struct OwnArgs {
 }
 
 pub(crate) fn run(command: RbacCommand) -> Result<()> {
-    let RbacCommand::Own(args) = command;
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": own(&args)});
-    print!("{}", serde_saphyr::to_string(&list)?);
-    Ok(())
+    let items = match command {
+        RbacCommand::Own(args) => own(&args),
+        RbacCommand::Reviewer => REVIEWER_ROLES.iter().map(reviewer_role).collect(),
+    };
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    print(&serde_saphyr::to_string(&list)?)
+}
+
+fn reviewer_role((name, verbs): &(&str, &[&str])) -> Value {
+    // No label that adds it up into `view`, `edit` or `admin`: agents may have those.
+    json!({
+        "apiVersion": format!("{API}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
+        "rules": [{
+            "apiGroups": ["agent-shield.io"], "resources": ["holds"], "verbs": verbs,
+        }],
+    })
 }
 
 fn own(args: &OwnArgs) -> Vec<Value> {
@@ -93,7 +131,6 @@ fn rule(right: &Right) -> Value {
 
 fn role(args: &OwnArgs, place: &str, rules: &[Value]) -> [Value; 2] {
     let OwnArgs { namespace, service_account: name, .. } = args;
-    let api = "rbac.authorization.k8s.io";
     let (prefix, metadata) = match place {
         "" => ("Cluster", json!({"name": name})),
         place => ("", json!({"name": name, "namespace": place})),
@@ -101,12 +138,12 @@ fn role(args: &OwnArgs, place: &str, rules: &[Value]) -> [Value; 2] {
     let role = format!("{prefix}Role");
     [
         json!({
-            "apiVersion": format!("{api}/v1"), "kind": role, "metadata": metadata, "rules": rules,
+            "apiVersion": format!("{API}/v1"), "kind": role, "metadata": metadata, "rules": rules,
         }),
         json!({
-            "apiVersion": format!("{api}/v1"), "kind": format!("{role}Binding"),
+            "apiVersion": format!("{API}/v1"), "kind": format!("{role}Binding"),
             "metadata": metadata,
-            "roleRef": {"apiGroup": api, "kind": role, "name": name},
+            "roleRef": {"apiGroup": API, "kind": role, "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
         }),
     ]
