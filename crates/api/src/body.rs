@@ -573,8 +573,11 @@ pub struct NamespaceBody {
     pub production: bool,
     /// Each sign that was seen, and what it means.
     pub signs: Vec<String>,
-    /// The command that declares it otherwise.
+    /// The command that declares it otherwise; empty where none does.
     pub declare: String,
+    /// Why no command does; empty where one does.
+    #[serde(default)]
+    pub fixed: String,
 }
 
 impl HoldSummary {
@@ -740,12 +743,16 @@ impl CallBody {
 impl NamespaceBody {
     /// Every namespace that is known, by name.
     pub fn all(namespaces: &Namespaces) -> Vec<Self> {
-        let body = |(name, class): (String, effects::NamespaceClass)| Self {
-            declare: class.declare_command(&name),
-            signs: class.signs.iter().map(|it| format!("{} ({})", it.seen, it.means)).collect(),
-            protected: class.protected,
-            production: class.production,
-            name,
+        let body = |(name, class): (String, effects::NamespaceClass)| {
+            let declare = class.declare_command(&name);
+            Self {
+                fixed: declare.as_ref().err().map(|it| (*it).to_owned()).unwrap_or_default(),
+                declare: declare.unwrap_or_default(),
+                signs: class.signs.iter().map(|it| format!("{} ({})", it.seen, it.means)).collect(),
+                protected: class.protected,
+                production: class.production,
+                name,
+            }
         };
         namespaces.all().into_iter().map(body).collect()
     }

@@ -26,6 +26,19 @@ pub struct Sign {
     pub seen: String,
     /// What it says: `production`, `non-production`, `protected`.
     pub means: &'static str,
+    /// What says so.
+    by: By,
+}
+
+/// What a sign is read from, and so what would have to change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum By {
+    /// The namespace's name.
+    Name,
+    /// The label of this key.
+    Label(String),
+    /// What is not there.
+    Nothing,
 }
 
 /// Names that a deployment may change.
@@ -146,40 +159,47 @@ impl NamespaceClass {
     pub fn of(name: &str, labels: Option<&BTreeMap<String, String>>, config: &ClassConfig) -> Self {
         let Some(labels) = labels else { return Self::unknown(ABSENT) };
         let mut signs = Vec::new();
-        let mut sign = |seen: String, means| signs.push(Sign { seen, means });
+        let mut sign = |seen: String, means, by| signs.push(Sign { seen, means, by });
         if PROTECTED_NAMES.contains(&name) || name == config.own_namespace {
-            sign(format!("name {name}"), "protected");
+            sign(format!("name {name}"), "protected", By::Name);
         }
-        match labels.get(&config.protected_label).map(String::as_str) {
+        let protecting = &config.protected_label;
+        match labels.get(protecting).map(String::as_str) {
             None | Some("false") => {}
-            Some(value) => sign(format!("label {}={value}", config.protected_label), "protected"),
+            Some(value) => {
+                let by = By::Label(protecting.clone());
+                sign(format!("label {protecting}={value}"), "protected", by);
+            }
         }
         for label in DECLARING_LABELS {
             let Some(value) = labels.get(label) else { continue };
             let lower = value.to_ascii_lowercase();
+            let by = By::Label(label.to_owned());
             if PRODUCTION.contains(&lower.as_str()) {
-                sign(format!("label {label}={value}"), "production");
+                sign(format!("label {label}={value}"), "production", by);
             } else if NON_PRODUCTION.contains(&lower.as_str()) {
-                sign(format!("label {label}={value}"), "non-production");
+                sign(format!("label {label}={value}"), "non-production", by);
             }
         }
         if PRODUCTION.contains(&name) || name.starts_with("prod-") || name.ends_with("-prod") {
-            sign(format!("name {name}"), "production");
+            sign(format!("name {name}"), "production", By::Name);
         }
         if !signs.iter().any(|sign| sign.means != "protected") {
-            signs.push(Sign { seen: "no declaration".to_owned(), means: "production" });
+            let seen = "no declaration".to_owned();
+            signs.push(Sign { seen, means: "production", by: By::Nothing });
         }
         Self { labels: Some(labels.clone()), ..Self::signed(signs) }
     }
 
     /// Objects outside namespaces: production, not protected.
     pub fn cluster_scoped() -> Self {
-        Self::signed(vec![Sign { seen: "outside namespaces".to_owned(), means: "production" }])
+        let seen = "outside namespaces".to_owned();
+        Self::signed(vec![Sign { seen, means: "production", by: By::Nothing }])
     }
 
     /// What cannot be looked up: protected and production.
     pub fn unknown(why: &str) -> Self {
-        let sign = |means| Sign { seen: why.to_owned(), means };
+        let sign = |means| Sign { seen: why.to_owned(), means, by: By::Nothing };
         Self::signed(vec![sign("protected"), sign("production")])
     }
 
@@ -203,10 +223,35 @@ impl NamespaceClass {
         describe::class(self.mark())
     }
 
-    /// The command by which an owner declares the namespace otherwise.
-    pub fn declare_command(&self, name: &str) -> String {
-        let value = if self.production { "dev" } else { "production" };
-        format!("kubectl label namespace {name} --overwrite env={value}")
+    /// The command by which an owner declares the namespace otherwise: what guards it goes, or it counts
+    /// as production.
+    ///
+    /// # Errors
+    /// Why no label changes how it is classed.
+    pub fn declare_command(&self, name: &str) -> Result<String, &'static str> {
+        let label = format!("kubectl label namespace {name}");
+        if self.protected {
+            return match self.saying("protected").as_slice() {
+                [By::Label(key)] => Ok(format!("{label} {key}-")),
+                _ => Err("its name protects it, whatever its labels say"),
+            };
+        }
+        if !self.production {
+            return Ok(format!("{label} --overwrite env=production"));
+        }
+        let mut keys = Vec::new();
+        for by in self.saying("production") {
+            match by {
+                By::Name => return Err("its name says production, and a name outweighs labels"),
+                By::Label(key) => keys.push(format!("{key}=dev")),
+                By::Nothing => keys.push("env=dev".to_owned()),
+            }
+        }
+        Ok(format!("{label} --overwrite {}", keys.join(" ")))
+    }
+
+    fn saying(&self, means: &str) -> Vec<By> {
+        self.signs.iter().filter(|it| it.means == means).map(|it| it.by.clone()).collect()
     }
 
     fn signed(signs: Vec<Sign>) -> Self {
@@ -257,6 +302,54 @@ mod tests {
         }
         assert_eq!(NamespaceClass::unknown("x").words(), "production, protected");
         assert_eq!(NamespaceClass::cluster_scoped().words(), "production");
+    }
+
+    #[test]
+    fn says_what_would_change_it_and_what_nothing_can() {
+        type Said = Result<&'static str, &'static str>;
+        type Row = (&'static str, &'static [(&'static str, &'static str)], Said);
+        const BY_NAME: Said = Err("its name protects it, whatever its labels say");
+        const PRODUCTION: Said = Err("its name says production, and a name outweighs labels");
+        let table: [Row; 11] = [
+            ("shop", &[], Ok("--overwrite env=dev")),
+            ("shop", &[("env", "dev")], Ok("--overwrite env=production")),
+            ("shop", &[("env", "whatever")], Ok("--overwrite env=dev")),
+            ("shop", &[("environment", "prod")], Ok("--overwrite environment=dev")),
+            (
+                "shop",
+                &[("env", "prod"), ("environment", "Production")],
+                Ok("--overwrite environment=dev env=dev"),
+            ),
+            ("prod-eu", &[("env", "dev")], PRODUCTION),
+            ("kube-system", &[], BY_NAME),
+            ("kube-public", &[("env", "dev")], BY_NAME),
+            ("agent-shield", &[("agent-shield.io/protected", "true")], BY_NAME),
+            (
+                "vault",
+                &[("agent-shield.io/protected", "true"), ("env", "dev")],
+                Ok("agent-shield.io/protected-"),
+            ),
+            ("prod", &[("agent-shield.io/protected", "")], Ok("agent-shield.io/protected-")),
+        ];
+        for (name, labels, want) in table {
+            let labels: BTreeMap<String, String> =
+                labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let config = ClassConfig::default();
+            let class = NamespaceClass::of(name, Some(&labels), &config);
+            let want = want.map(|it| format!("kubectl label namespace {name} {it}"));
+            assert_eq!(class.declare_command(name), want, "{name} {labels:?}");
+            // What is advised has the effect that it is advised for.
+            let Ok(command) = want else { continue };
+            let mut after = labels.clone();
+            for word in command.split(' ').skip(4).filter(|it| *it != "--overwrite") {
+                match word.split_once('=') {
+                    Some((key, value)) => drop(after.insert(key.to_owned(), value.to_owned())),
+                    None => drop(after.remove(word.trim_end_matches('-'))),
+                }
+            }
+            let after = NamespaceClass::of(name, Some(&after), &config);
+            assert_ne!(after.mark(), class.mark(), "{command}");
+        }
     }
 
     #[test]

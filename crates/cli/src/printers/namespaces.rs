@@ -13,11 +13,15 @@ pub(crate) fn namespaces(namespaces: &[NamespaceBody]) -> String {
     for namespace in namespaces {
         let production = if namespace.production { "production" } else { "non-production" };
         let protected = if namespace.protected { ", protected" } else { "" };
+        let otherwise = match namespace.declare.as_str() {
+            "" => format!("never: {}", e(&namespace.fixed)),
+            command => e(command),
+        };
         table.add_row(vec![
             e(&namespace.name),
             format!("{production}{protected}"),
             e(&namespace.signs.join(", ")),
-            e(&namespace.declare),
+            otherwise,
         ]);
     }
     table.trim_fmt()
