@@ -22,12 +22,17 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 pub struct Endpoint {
     /// An `https` URL.
     pub server: String,
-    /// The CA.
-    pub ca: Vec<u8>,
+    /// The CA; without one, the certificates that the agent's system trusts vouch for it.
+    pub ca: Option<Vec<u8>>,
 }
 
 /// The kubeconfig of a new agent.
 pub fn for_agent(endpoint: &Endpoint, name: &str, namespace: &str, token: &str) -> Value {
+    let mut cluster = serde_json::Map::new();
+    cluster.insert("server".into(), json!(endpoint.server));
+    if let Some(ca) = &endpoint.ca {
+        cluster.insert("certificate-authority-data".into(), json!(base64(ca)));
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -36,9 +41,7 @@ pub fn for_agent(endpoint: &Endpoint, name: &str, namespace: &str, token: &str) 
             "name": name,
             "context": {"cluster": "agent-shield", "user": name, "namespace": namespace},
         }],
-        "clusters": [{"name": "agent-shield", "cluster": {
-            "server": endpoint.server, "certificate-authority-data": base64(&endpoint.ca),
-        }}],
+        "clusters": [{"name": "agent-shield", "cluster": cluster}],
         "users": [{"name": name, "user": {"token": token}}],
     })
 }
@@ -113,10 +116,17 @@ pub fn rewrite(
         .and_then(Value::as_object_mut)
         .ok_or_else(|| KubeconfigError::NoCluster(cluster_name.clone()))?;
     cluster.insert("server".into(), json!(endpoint.server));
-    cluster.insert("certificate-authority-data".into(), json!(base64(&endpoint.ca)));
     // They say how to trust and reach the old server.
-    for field in ["certificate-authority", "insecure-skip-tls-verify", "tls-server-name"] {
+    for field in [
+        "certificate-authority",
+        "certificate-authority-data",
+        "insecure-skip-tls-verify",
+        "tls-server-name",
+    ] {
         cluster.remove(field);
+    }
+    if let Some(ca) = &endpoint.ca {
+        cluster.insert("certificate-authority-data".into(), json!(base64(ca)));
     }
     Ok((kubeconfig, warning))
 }
@@ -150,7 +160,7 @@ mod tests {
             ],
             "users": [{"name": "u", "user": {"token": "t"}}],
         });
-        let endpoint = Endpoint { server: "https://shield".into(), ca: b"ca".to_vec() };
+        let endpoint = Endpoint { server: "https://shield".into(), ca: Some(b"ca".to_vec()) };
         let (got, warning) = rewrite(kubeconfig.clone(), &endpoint, None)?;
         let mut want = kubeconfig.clone();
         want["clusters"][0]["cluster"] = json!({

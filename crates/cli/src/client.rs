@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    connection::{Connection, certificates},
+    connection::{Connection, Door, certificates},
     hints::{self, Causes, Flags},
     spinner,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn new(connection: &Connection) -> Result<Self> {
-        let (url, ca) = connection.endpoint("review")?;
+        let (url, ca) = connection.endpoint(Door::Review)?;
         let mut config = connection.config().await?;
         // Only who you are is taken from it: the credential goes to agent-shield and nowhere else.
         config.cluster_url = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
@@ -43,7 +43,8 @@ impl Client {
                 "`{url}` is not an https URL: your credential would be readable on the way"
             );
         }
-        config.root_cert = Some(certificates(&ca)?);
+        // Not the cluster's CA: without one of its own, what the system trusts vouches for agent-shield.
+        config.root_cert = ca.map(|it| certificates(&it)).transpose()?;
         config.root_cert_file = None;
         config.accept_invalid_certs = false;
         config.tls_server_name = None;
@@ -52,7 +53,9 @@ impl Client {
         config.default_retry = false;
         let client = kube::Client::try_from(config)
             .map_err(|error| anyhow::anyhow!(upstream::in_words(&error)))
-            .context("cannot use the kubeconfig's user")?;
+            .context(
+                "cannot use the kubeconfig's user, or the certificates that the system trusts",
+            )?;
         let kubeconfig = connection.kubeconfig.as_ref().map(|it| it.to_string_lossy());
         let flags = Flags::new(kubeconfig.as_deref(), connection.context.as_deref());
         Ok(Self { url, flags, client, is_quiet: false })

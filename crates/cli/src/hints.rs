@@ -72,7 +72,7 @@ fn is_name(text: &str) -> bool {
 pub(crate) fn on_silence(why: &str) -> String {
     let has = |words: &[&str]| words.iter().any(|it| why.contains(it));
     let do_this = if has(&["certificate", "UnknownIssuer", "BadSignature"]) {
-        "Give the ca.crt of its data directory with --ca, and a name that its certificate has (`--tls-san` of serve)"
+        "Give the ca.crt of its data directory with --ca (without it, the system's certificates count), and a name that its certificate has (`--tls-san` of serve)"
     } else if has(&["refused"]) {
         "Nothing listens there: start `agent-shield serve`, or give the `review` URL of its endpoints.json with --server"
     } else if has(&["dns", "lookup", "resolve"]) {

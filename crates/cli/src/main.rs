@@ -8,6 +8,8 @@ mod agents;
 mod approve;
 mod client;
 mod connection;
+mod context;
+mod contexts;
 mod data_dir;
 mod exit;
 mod freeze;
@@ -87,9 +89,18 @@ enum Command {
         after_help = "Examples:\n  agent-shield agent create triage-bot --namespaces payments --preset triage --out triage.yaml\n  agent-shield agent list"
     )]
     Agent(agent::AgentCommand),
-    /// Print the Kubernetes rights that agent-shield itself needs.
-    #[command(subcommand, after_help = "Examples:\n  agent-shield rbac own | kubectl apply -f -")]
+    /// Print the Kubernetes rights that agent-shield itself and its reviewers need.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agent-shield rbac own | kubectl apply -f -\n  agent-shield rbac reviewer | kubectl apply -f -"
+    )]
     Rbac(rbac::RbacCommand),
+    /// Give servers names, so that --server and --ca need not be typed.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  agent-shield context set prod --server https://shield.example:8444 --ca prod-ca.crt\n  agent-shield context use prod"
+    )]
+    Context(context::ContextCommand),
     /// Write, check, test and explain policies.
     #[command(
         subcommand,
@@ -153,6 +164,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Review(command) => review::run(command, cli.connection).await,
         Command::Agent(command) => agent::run(command, &cli.connection).await,
         Command::Rbac(command) => rbac::run(command),
+        Command::Context(command) => context::run(command, &cli.connection),
         Command::Policy(command) => policy::run(command, &cli.connection).await,
         Command::Completion { shell } => output::print(&completion(shell)?),
         Command::Man(args) => man::run(&args, Cli::command()),

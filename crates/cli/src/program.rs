@@ -149,7 +149,7 @@ mod tests {
         let table = [
             ("ho", "holds :4"),
             ("holds --st", "--state :4"),
-            ("holds --cont", "--context :4"),
+            ("holds --cont", "--context-name --context :4"),
             ("holds --output j", "json :4"),
             ("agent k", "kubeconfig :4"),
             ("completion ba", "bash :4"),

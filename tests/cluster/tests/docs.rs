@@ -94,6 +94,7 @@ fn run(cluster: &Cluster, page: &Path, script: &str) {
         .env("AGENT_SHIELD_REVIEW_LISTEN", "127.0.0.1:0")
         .env_remove("KUBECONFIG")
         .env_remove("XDG_DATA_HOME")
+        .env_remove("XDG_CONFIG_HOME")
         .stdin(Stdio::null())
         .stdout(file.try_clone().expect("a file"))
         .stderr(file)
@@ -142,12 +143,14 @@ fn every_command_that_is_mentioned_exists() {
                         && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
                 };
                 let names: Vec<&str> = words.iter().copied().filter(is_name).collect();
-                let deepest =
-                    if matches!(names.first(), Some(&("agent" | "agents" | "rbac" | "policy"))) {
-                        2
-                    } else {
-                        1
-                    };
+                let deepest = if matches!(
+                    names.first(),
+                    Some(&("agent" | "agents" | "context" | "rbac" | "policy"))
+                ) {
+                    2
+                } else {
+                    1
+                };
                 let command = &names[..names.len().min(deepest)];
                 let output = Command::new(testkit::binary())
                     .args(command)

@@ -7,19 +7,21 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    connection::{Connection, certificates},
+    connection::{Connection, Door, certificates},
     output::print,
 };
 
-/// `--server` and `--ca`, or what a local data directory says.
+/// `--server` and `--ca`, or what a context or a local data directory says.
 pub(crate) fn endpoint(connection: &Connection) -> Result<Endpoint> {
-    let (server, ca) = connection.endpoint("agent")?;
+    let (server, ca) = connection.endpoint(Door::Agent)?;
     if !server.starts_with("https://") {
         bail!("`{server}` is not an https URL: kubectl sends no token over http");
     }
-    certificates(&ca)?;
-    let ca = std::fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
-    Ok(Endpoint { server, ca })
+    let read = |ca: std::path::PathBuf| {
+        certificates(&ca)?;
+        std::fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))
+    };
+    Ok(Endpoint { server, ca: ca.map(read).transpose()? })
 }
 
 /// Reads the agent's kubeconfig, and writes or prints it changed.
