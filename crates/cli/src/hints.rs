@@ -2,6 +2,8 @@
 
 use api::CauseReason;
 
+use crate::program;
+
 /// Which part of the connection was given on the command line, to be given to kubectl as well.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags(String);
@@ -48,13 +50,15 @@ pub(crate) fn on_answer(code: u16, causes: &Causes, flags: &Flags) -> Option<Str
         ),
         403 => {
             let verb = causes.get(CauseReason::MissingVerb).filter(|it| is_name(it))?;
-            let place = match causes.get(CauseReason::MissingInNamespace) {
-                None => "-A".to_owned(),
-                Some(namespace) if is_name(namespace) => format!("-n {namespace}"),
+            let (place, namespace) = match causes.get(CauseReason::MissingInNamespace) {
+                None => ("for all namespaces", String::new()),
+                Some(it) if is_name(it) => ("there", format!(" -n {it}")),
                 Some(_) => return None,
             };
+            // `can-i VERB` looks for a resource that the API server has, and says no of any other.
             Some(format!(
-                "The verb `{verb}` on holds.agent-shield.io is missing; ask the cluster with:\n  kubectl auth can-i {verb} holds.agent-shield.io {place}{flags}"
+                "The verb `{verb}` on holds.agent-shield.io is missing {place} (`{} rbac reviewer` prints roles for it); what you may:\n  kubectl auth can-i --list{namespace}{flags}",
+                program::name()
             ))
         }
         _ => None,
@@ -103,9 +107,9 @@ mod tests {
             Causes([verb].into_iter().chain(namespace).collect())
         };
         let table = [
-            (may_not("approve", Some("prod")), Some("approve holds.agent-shield.io -n prod")),
-            (may_not("list", None), Some("list holds.agent-shield.io -A")),
-            (may_not("freeze", None), Some("freeze holds.agent-shield.io -A")),
+            (may_not("approve", Some("prod")), Some("--list -n prod")),
+            (may_not("list", None), Some("--list")),
+            (may_not("freeze", None), Some("--list")),
             (may_not("deny", Some("a; reboot")), None),
             (may_not("deny", Some("--all")), None),
             (may_not("$(reboot)", Some("prod")), None),

@@ -1,7 +1,11 @@
 //! The roles that `rbac reviewer` prints: with them a person can do each act, and without a verb none of
 //! those that it is for.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use cluster::{Scene, deployment, list};
 use serde_json::{Value, json};
@@ -12,8 +16,7 @@ type Act = (&'static str, Vec<String>);
 
 /// Has something held whose agent has gone, so that an approval of it waits.
 fn held(scene: &Scene, name: &str) -> String {
-    let target =
-        format!("/apis/apps/v1/namespaces/{}/deployments/{name}?timeout=1s", scene.prod);
+    let target = format!("/apis/apps/v1/namespaces/{}/deployments/{name}?timeout=1s", scene.prod);
     let answer = scene.shield.request(&scene.agent, "DELETE", &target, None, b"");
     assert_eq!(answer.status, 429, "{}", answer.text());
     scene.pending(&scene.prod, name)["id"].as_str().expect("an id").to_owned()
@@ -43,11 +46,14 @@ fn acts(scene: &Scene) -> Vec<Act> {
         ("freeze", &["thaw", agent]),
         ("clear", &["agents", "clear", "nobody-known"]),
     ];
-    table.iter().map(|(verb, args)| (*verb, args.iter().map(|it| (*it).to_owned()).collect())).collect()
+    table
+        .iter()
+        .map(|(verb, args)| (*verb, args.iter().map(|it| (*it).to_owned()).collect()))
+        .collect()
 }
 
 /// The exit code of an act, and what was said.
-fn done(scene: &Scene, person: &PathBuf, args: &[String]) -> (Option<i32>, String) {
+fn done(scene: &Scene, person: &Path, args: &[String]) -> (Option<i32>, String) {
     let output = scene.shield.cli(person).args(args).output().expect("a CLI");
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
@@ -72,15 +78,34 @@ fn person(scene: &Scene, roles: &[&str], verbs: &[&str]) -> PathBuf {
         scene.cluster.kubectl_says(&args).expect("a binding");
     }
     let person = scene.cluster.person(&name, &[]).expect("a person");
-    wait_until(std::time::Duration::from_secs(20), "the rights are there", || {
+    wait_until(Duration::from_secs(20), "the rights are there", || {
+        // kubectl's own `auth can-i VERB` knows no virtual resource, and says no.
         let can = |verb: &&str| {
-            let args = ["auth", "can-i", verb, "holds.agent-shield.io", "-A"];
-            let output = scene.cluster.kubectl_as(&person).args(args).output().expect("kubectl");
-            output.status.success()
+            let holds = json!({"group": "agent-shield.io", "resource": "holds", "verb": verb});
+            let review = json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": holds},
+            });
+            let command = format!("kubectl create --validate=false -o json -f - <<< '{review}'");
+            let output = scene.shell(&person, &command).wait_with_output().expect("kubectl");
+            let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            answer["status"]["allowed"] == true
         };
         verbs.iter().all(can).then_some(())
     });
     person
+}
+
+/// The command that a refusal advises lists what the person may on holds.
+fn advice_holds(scene: &Scene, person: &Path, verbs: &[&str], text: &str) {
+    let Some(command) = text.lines().find_map(|it| it.trim().strip_prefix("kubectl ")) else {
+        return;
+    };
+    let output = scene.shell(person, &format!("kubectl {command}")).wait_with_output();
+    let listed = String::from_utf8_lossy(&output.expect("kubectl").stdout).into_owned();
+    let line = listed.lines().find(|it| it.starts_with("holds.agent-shield.io"));
+    let line = line.unwrap_or_else(|| panic!("{command}: {listed}"));
+    assert!(verbs.iter().all(|verb| line.contains(verb)), "{command}: {line}");
 }
 
 #[test]
@@ -92,7 +117,11 @@ fn each_role_does_what_it_is_for_and_nothing_else() {
     let acts = acts(&scene);
     let verbs_of = |name: &str| -> Vec<&str> {
         let role = roles.iter().find(|it| it["metadata"]["name"] == name).expect("the role");
-        assert_eq!(role["metadata"], json!({"name": name}), "no label adds it up into another role");
+        assert_eq!(
+            role["metadata"],
+            json!({"name": name}),
+            "no label adds it up into another role"
+        );
         let rules = role["rules"].as_array().expect("rules");
         assert_eq!((rules.len(), &rules[0]["resources"]), (1, &json!(["holds"])));
         rules[0]["verbs"].as_array().expect("verbs").iter().filter_map(Value::as_str).collect()
@@ -117,6 +146,7 @@ fn each_role_does_what_it_is_for_and_nothing_else() {
             let want: &[i32] = if may { &[0, 6, 10] } else { &[4] };
             assert!(code.is_some_and(|it| want.contains(&it)), "{some:?}: {args:?}: {text}");
             assert!(may || text.contains("may not"), "{some:?}: {args:?}: {text}");
+            advice_holds(&scene, &person, &verbs, &text);
         }
     }
     // Nor does any verb count for another.
