@@ -561,6 +561,14 @@ pub struct HoldsBody {
     pub next_deadline: Option<Timestamp>,
 }
 
+/// What answers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionBody {
+    /// Version of the server.
+    pub version: String,
+}
+
 /// A namespace and how it is seen.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

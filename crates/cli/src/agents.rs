@@ -9,6 +9,7 @@ use text::Escaped;
 use crate::{
     client::Client,
     output::{Output, for_scripts, print},
+    pager::page,
     printers,
     urls::segment,
 };
@@ -44,7 +45,7 @@ pub(crate) async fn run(command: AgentsCommand, client: &Client) -> Result<()> {
             let names =
                 |list: &List<AgentBody>| list.items.iter().map(|it| it.user.clone()).collect();
             if !for_scripts(output, &agents, names)? {
-                print(&printers::agents(&agents.items, Timestamp::now()))?;
+                page(&printers::agents(&agents.items, Timestamp::now()))?;
             }
         }
         AgentsCommand::Clear { user, reason } => {

@@ -21,6 +21,7 @@ mod man;
 mod moment;
 mod outcome;
 mod output;
+mod pager;
 mod pick;
 mod policy;
 mod printers;
@@ -34,6 +35,7 @@ mod spinner;
 mod status;
 mod timeline;
 mod urls;
+mod version;
 mod watch;
 
 use std::process::ExitCode;
@@ -74,6 +76,8 @@ Exit codes:
 struct Cli {
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    look: output::Look,
     #[command(subcommand)]
     command: Command,
 }
@@ -118,6 +122,7 @@ Examples:
         shell: clap_complete::Shell,
     },
     Man(man::ManArgs),
+    Version(version::VersionArgs),
 }
 
 fn main() -> ExitCode {
@@ -137,6 +142,10 @@ fn main() -> ExitCode {
     }
     let matches = program.dress(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.look.apply();
+    if cli.look.no_pager {
+        pager::turn_off();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -168,6 +177,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Policy(command) => policy::run(command, &cli.connection).await,
         Command::Completion { shell } => output::print(&completion(shell)?),
         Command::Man(args) => man::run(&args, Cli::command()),
+        Command::Version(args) => version::run(&args, &cli.connection).await,
     }
 }
 

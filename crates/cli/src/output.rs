@@ -2,8 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
+use anstream::ColorChoice;
 use anyhow::Result;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use text::Escaped;
 
@@ -21,6 +22,45 @@ pub(crate) enum Output {
     Yaml,
     /// One id or name a line.
     Name,
+}
+
+/// How what people read looks.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// When to use colours: auto is on a terminal, and not with NO_COLOR.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: When,
+    /// Never page what is longer than the screen. PAGER names the pager; `less` by default.
+    #[arg(long, global = true)]
+    pub(crate) no_pager: bool,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum When {
+    /// On a terminal, and not with NO_COLOR.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Look {
+    /// Has everything that is printed from now on look so.
+    pub(crate) fn apply(self) {
+        let choice = match self.color {
+            When::Auto => ColorChoice::Auto,
+            When::Always => ColorChoice::Always,
+            When::Never => ColorChoice::Never,
+        };
+        choice.write_global();
+        // The screen of `watch` has a switch of its own.
+        if self.color != When::Auto {
+            crossterm::style::force_color_output(self.color == When::Always);
+        }
+    }
 }
 
 /// Prints one text and a line break. Who stops reading (`| head`) ends the command without an error.

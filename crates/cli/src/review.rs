@@ -21,6 +21,7 @@ use crate::{
     group,
     holds::{deny, fetch, stands, urgency},
     output::{Output, columns, for_scripts, print},
+    pager::page,
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
     printers, program,
     report::{self, ReportArgs},
@@ -191,7 +192,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             }
             if !for_scripts(which.output, &holds, ids)? {
                 let wide = which.output == Output::Wide;
-                print(&printers::holds(&holds.items, wide, Timestamp::now()))?;
+                page(&printers::holds(&holds.items, wide, Timestamp::now()))?;
             }
         }
         ReviewCommand::Watch(args) => watch::run(&args, client).await?,
@@ -203,21 +204,22 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 all.items.iter().map(|hold| hold.summary.id.clone()).collect()
             };
             if !for_scripts(output, &all, ids)? {
-                print(&group::page(&id, &all.items, Timestamp::now(), columns()))?;
+                page(&group::page(&id, &all.items, Timestamp::now(), columns()))?;
             }
         }
         ReviewCommand::Show { id, output, .. } => {
             let id = id.unwrap_or_default();
             let hold = meant(&client, &id, "?state=all", LETTERS_TO_READ).await?;
             if !for_scripts(output, &hold, |hold| vec![hold.summary.id.clone()])? {
-                print(&printers::hold(&hold, Timestamp::now(), columns()))?;
+                let mut text = printers::hold(&hold, Timestamp::now(), columns());
                 if hold.summary.state == "pending" {
                     let id = hold.summary.id.clone();
                     let others = group::others(&id, &group::of_command(&client, hold).await?);
                     if !others.is_empty() {
-                        print(&others)?;
+                        text = format!("{}\n{others}", text.trim_end_matches('\n'));
                     }
                 }
+                page(&text)?;
             }
         }
         ReviewCommand::Approve { all_of: Some(id), reason, digest, no_wait, .. } => {
@@ -253,7 +255,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Denials(which) => {
             let denials = which.of(&client, "/v1/denials", None).await?;
             if !for_scripts(which.output, &denials, ids)? {
-                print(&printers::denials(&denials.items, Timestamp::now()))?;
+                page(&printers::denials(&denials.items, Timestamp::now()))?;
             }
         }
         ReviewCommand::Lift { id, reason } => {
@@ -281,7 +283,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             let names =
                 |list: &List<NamespaceBody>| list.items.iter().map(|it| it.name.clone()).collect();
             if !for_scripts(output, &namespaces, names)? {
-                print(&printers::namespaces(&namespaces.items))?;
+                page(&printers::namespaces(&namespaces.items))?;
             }
         }
     }

@@ -16,7 +16,8 @@ use crate::{
     exit::WrongUsage,
     joined_timeline::{self, JoinedTimeline},
     moment,
-    output::{Output, for_scripts, print},
+    output::{Output, for_scripts},
+    pager::page,
     printers,
     urls::query,
 };
@@ -89,12 +90,12 @@ pub(crate) async fn run(client: &Client, args: TimelineArgs) -> Result<()> {
         let joined = joined_timeline::read(client, &args.audit_log, calls, &filter).await?;
         let names = |it: &JoinedTimeline| it.items.iter().map(|it| it.audit_id.clone()).collect();
         if !for_scripts(args.output, &joined, names)? {
-            print(&printers::joined(&joined, wide))?;
+            page(&printers::joined(&joined, wide))?;
         }
     } else {
         let names = |it: &Timeline| it.items.iter().map(|call| call.audit_id.clone()).collect();
         if !for_scripts(args.output, &calls, names)? {
-            print(&printers::timeline(&calls, wide))?;
+            page(&printers::timeline(&calls, wide))?;
         }
     }
     // Not among the rows: whoever reads these by a script must not take it for one.

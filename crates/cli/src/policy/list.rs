@@ -123,7 +123,7 @@ pub(super) fn run(args: &ListArgs) -> Result<()> {
         ];
         table.add_row(cells.map(|cell| Escaped::line(cell).to_string()));
     }
-    print(&table.trim_fmt())?;
+    crate::pager::page(&table.trim_fmt())?;
     for rule in &listing.disabled {
         print(&format!("disabled: {}", Escaped::line(rule)))?;
     }

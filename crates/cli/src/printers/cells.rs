@@ -59,6 +59,41 @@ pub(crate) fn table(header: &[&str]) -> Table {
     table
 }
 
+/// The colour of a severity; what is not known is as bad as the worst.
+pub(super) fn of_severity(severity: &str) -> Style {
+    match severity {
+        "low" => Style::new(),
+        "medium" => AnsiColor::Yellow.on_default(),
+        "high" => RED,
+        _ => RED.bold(),
+    }
+}
+
+/// Gives the words of one column of a table their colour. Afterwards, as letters of colours would count
+/// as letters where the columns are laid out.
+pub(super) fn coloured<'a>(
+    table: &str,
+    header: &str,
+    cells: impl Iterator<Item = (&'a str, Style)>,
+) -> String {
+    let mut lines = table.lines();
+    let Some(first) = lines.next() else { return String::new() };
+    let column = first.find(header).unwrap_or(usize::MAX);
+    let mut text = first.to_owned();
+    for (line, (word, style)) in lines.by_ref().zip(cells) {
+        text.push('\n');
+        let parts = line.get(..column).zip(line.get(column..));
+        let parts = parts.and_then(|(before, rest)| Some((before, rest.strip_prefix(word)?)));
+        match parts {
+            Some((before, after)) => {
+                text.push_str(&format!("{before}{style}{word}{style:#}{after}"));
+            }
+            None => text.push_str(line),
+        }
+    }
+    text
+}
+
 pub(super) fn section(text: &mut String, name: &str) {
     text.push_str(&format!("\n\n{BOLD}{name}{BOLD:#}"));
 }

@@ -3,7 +3,7 @@
 use api::body::{HoldSummary, ReviewersBody};
 use jiff::Timestamp;
 
-use super::cells::{age, describe_request, e, short_user, table, when};
+use super::cells::{age, coloured, describe_request, e, of_severity, short_user, table, when};
 
 /// The queue.
 pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String {
@@ -36,7 +36,8 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
         }
         table.add_row(row);
     }
-    table.trim_fmt()
+    let severities = holds.iter().map(|it| (it.severity.as_str(), of_severity(&it.severity)));
+    coloured(&table.trim_fmt(), "SEVERITY", severities)
 }
 
 /// The denials that stand.

@@ -1,9 +1,11 @@
 //! What `watch` knows and what a key does to it. No terminal, no clock, no network: keys and answers
 //! come in, an [`Action`] goes out, and tests need nothing else.
 
+use std::collections::BTreeSet;
+
 use api::body::{HoldDetail, HoldSummary};
 
-use crate::holds;
+use crate::{holds, sentences};
 
 /// Rows that the frame around a page takes: title, state of the connection, a blank, the page's header;
 /// two for a notice, one for keys.
@@ -78,8 +80,12 @@ pub(crate) enum Prompt {
     },
     Deny {
         id: String,
+        /// Those that are denied with it, for the same reason.
+        others: Vec<String>,
         reason: String,
     },
+    /// The filter takes effect as it is typed.
+    Filter,
 }
 
 /// What the server is asked now.
@@ -88,6 +94,13 @@ pub(crate) enum Busy {
     Read { id: String, then_approve: bool },
     Approve { id: String },
     Deny { id: String },
+}
+
+/// What follows a decision that was taken: the rest of what was marked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Next {
+    Approve(String),
+    Deny { id: String, reason: String },
 }
 
 /// Columns and rows of the terminal.
@@ -102,6 +115,10 @@ pub(crate) struct Size {
 pub(crate) struct Model {
     /// Pending ones, the most severe first, and of these the nearest deadline.
     pub(crate) holds: Vec<HoldSummary>,
+    /// Only holds with this text in them are listed; all where it is empty.
+    pub(crate) filter: String,
+    /// Ids of those that are decided together.
+    pub(crate) marked: BTreeSet<String>,
     pub(crate) page: Page,
     pub(crate) prompt: Option<Prompt>,
     pub(crate) busy: Option<Busy>,
@@ -112,6 +129,8 @@ pub(crate) struct Model {
     pub(crate) size: Size,
     /// An id, not a row: rows move when holds come and go, and the choice must not.
     selected: Option<String>,
+    /// The last one comes first. Any key that answers no question empties it.
+    next: Vec<Next>,
     /// How many rows a hold takes at a width: whoever draws it knows.
     hold_rows: fn(&HoldDetail, usize) -> usize,
 }
@@ -125,6 +144,8 @@ impl Model {
     ) -> Self {
         let mut model = Self {
             holds: Vec::new(),
+            filter: String::new(),
+            marked: BTreeSet::new(),
             page: Page::Queue,
             prompt: None,
             busy: None,
@@ -132,6 +153,7 @@ impl Model {
             silence: None,
             size,
             selected: None,
+            next: Vec::new(),
             hold_rows,
         };
         model.polled(Ok(holds));
@@ -153,10 +175,22 @@ impl Model {
         }
     }
 
+    /// Those that the filter leaves, in their order.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &HoldSummary> {
+        let filter = self.filter.trim().to_lowercase();
+        self.holds.iter().filter(move |hold| {
+            let user = &hold.user.username;
+            let what = sentences::describe_request(hold);
+            let texts = [&hold.id, &hold.severity, user, &hold.request.namespace, &what];
+            let has = |it: &str| it.to_lowercase().contains(&filter);
+            texts.into_iter().any(|it| has(it)) || hold.rules.iter().any(|it| has(it))
+        })
+    }
+
     /// The row that is chosen.
     pub(crate) fn row(&self) -> usize {
         let is_selected = |hold: &HoldSummary| Some(&hold.id) == self.selected.as_ref();
-        self.holds.iter().position(is_selected).unwrap_or(0)
+        self.listed().position(is_selected).unwrap_or(0)
     }
 
     /// Why the hold that was read is no longer what the queue has.
@@ -188,7 +222,13 @@ impl Model {
         holds.sort_by_key(holds::urgency);
         let row = self.row();
         self.holds = holds;
-        if !self.holds.iter().any(|hold| Some(&hold.id) == self.selected.as_ref()) {
+        self.marked.retain(|id| self.holds.iter().any(|hold| hold.id == *id));
+        self.select_one_listed(row);
+    }
+
+    /// Chooses this row if the hold that was chosen is not listed any more.
+    fn select_one_listed(&mut self, row: usize) {
+        if !self.listed().any(|hold| Some(&hold.id) == self.selected.as_ref()) {
             self.select(row);
         }
     }
@@ -228,9 +268,11 @@ impl Model {
             Ok(becomes) => {
                 self.page = Page::Queue;
                 self.notice = Some(format!("{id}: {becomes}"));
-                return None;
+                self.marked.remove(&id);
+                return self.go_on();
             }
             Err(Failure::Refused(why)) => {
+                self.next.clear();
                 self.notice = Some(format!("{id} is not {done}: {why}"));
                 return None;
             }
@@ -242,6 +284,7 @@ impl Model {
             }
         };
         self.notice = Some(notice);
+        self.next.clear();
         self.start_reading(id, false)
     }
 
@@ -270,17 +313,26 @@ impl Model {
             Some(Prompt::ApproveWithReason { id, digest, reason }) => {
                 self.answer_approval_with_reason(&key, id, digest, reason)
             }
-            Some(Prompt::Deny { id, reason }) => self.answer_denial(&key, id, reason),
-            None => match &self.page {
-                Page::Queue => self.press_on_queue(key),
-                Page::Hold { .. } => self.press_on_hold(key),
-            },
+            Some(Prompt::Deny { id, others, reason }) => {
+                self.answer_denial(&key, id, others, reason)
+            }
+            Some(Prompt::Filter) => {
+                self.answer_filter(&key);
+                None
+            }
+            None => {
+                self.next.clear();
+                match &self.page {
+                    Page::Queue => self.press_on_queue(key),
+                    Page::Hold { .. } => self.press_on_hold(key),
+                }
+            }
         }
     }
 
     fn press_on_queue(&mut self, key: Key) -> Option<Action> {
         let (row, page) = (self.row(), self.page_rows());
-        let id = self.holds.get(row).map(|hold| hold.id.clone());
+        let id = self.listed().nth(row).map(|hold| hold.id.clone());
         match key {
             Key::Char('q') => return Some(Action::Quit),
             Key::Up | Key::Char('k') => self.select(row.saturating_sub(1)),
@@ -291,8 +343,27 @@ impl Model {
             Key::Last | Key::Char('G') => self.select(usize::MAX),
             Key::Enter => return self.start_reading(id?, false),
             // What is approved must have been on the screen, whole: it is read first.
-            Key::Char('a') => return self.start_reading(id?, true),
-            Key::Char('d') => self.prompt = Some(Prompt::Deny { id: id?, reason: String::new() }),
+            Key::Char('a') => {
+                let (id, others) = self.together(id?);
+                self.next = others.into_iter().rev().map(Next::Approve).collect();
+                return self.start_reading(id, true);
+            }
+            Key::Char('d') => {
+                let (id, others) = self.together(id?);
+                self.prompt = Some(Prompt::Deny { id, others, reason: String::new() });
+            }
+            Key::Char(' ') => {
+                let id = id?;
+                if !self.marked.remove(&id) {
+                    self.marked.insert(id);
+                }
+                self.select(row + 1);
+            }
+            Key::Char('/') => self.prompt = Some(Prompt::Filter),
+            Key::Escape => {
+                self.filter.clear();
+                self.select_one_listed(row);
+            }
             _ => {}
         }
         None
@@ -307,7 +378,7 @@ impl Model {
             Key::Enter => return self.start_reading(id, false),
             Key::Char('a') => self.ask_to_approve(),
             Key::Char('d') if is_pending => {
-                self.prompt = Some(Prompt::Deny { id, reason: String::new() });
+                self.prompt = Some(Prompt::Deny { id, others: Vec::new(), reason: String::new() });
             }
             key => self.scroll(&key),
         }
@@ -376,17 +447,60 @@ impl Model {
         Some(Action::Approve { id, digest, reason })
     }
 
-    fn answer_denial(&mut self, key: &Key, id: String, reason: String) -> Option<Action> {
+    fn answer_denial(
+        &mut self,
+        key: &Key,
+        id: String,
+        others: Vec<String>,
+        reason: String,
+    ) -> Option<Action> {
         match key {
             Key::Enter => {
-                self.busy = Some(Busy::Deny { id: id.clone() });
                 let reason = reason.trim().to_owned();
-                return Some(Action::Deny { id, reason });
+                let next = |id| Next::Deny { id, reason: reason.clone() };
+                self.next = others.into_iter().rev().map(next).collect();
+                return Some(self.deny(id, reason));
             }
             Key::Escape => self.notice = Some(format!("{id} is not denied")),
-            key => self.prompt = Some(Prompt::Deny { id, reason: typed(key, reason) }),
+            key => self.prompt = Some(Prompt::Deny { id, others, reason: typed(key, reason) }),
         }
         None
+    }
+
+    fn deny(&mut self, id: String, reason: String) -> Action {
+        self.busy = Some(Busy::Deny { id: id.clone() });
+        Action::Deny { id, reason }
+    }
+
+    /// What a decision is about: those that are marked and listed, or else the one that is chosen.
+    fn together(&self, chosen: String) -> (String, Vec<String>) {
+        let marked = self.listed().filter(|hold| self.marked.contains(&hold.id));
+        let mut ids = marked.map(|hold| hold.id.clone());
+        match ids.next() {
+            Some(first) => (first, ids.collect()),
+            None => (chosen, Vec::new()),
+        }
+    }
+
+    /// The next of those that were marked. What is approved is read first, each of them.
+    fn go_on(&mut self) -> Option<Action> {
+        match self.next.pop()? {
+            Next::Approve(id) => self.start_reading(id, true),
+            Next::Deny { id, reason } => Some(self.deny(id, reason)),
+        }
+    }
+
+    /// Enter keeps the filter, Escape takes it away.
+    fn answer_filter(&mut self, key: &Key) {
+        match key {
+            Key::Enter => return,
+            Key::Escape => self.filter.clear(),
+            key => {
+                self.filter = typed(key, std::mem::take(&mut self.filter));
+                self.prompt = Some(Prompt::Filter);
+            }
+        }
+        self.select_one_listed(0);
     }
 
     fn start_reading(&mut self, id: String, then_approve: bool) -> Option<Action> {
@@ -410,8 +524,9 @@ impl Model {
     }
 
     fn select(&mut self, row: usize) {
-        let row = row.min(self.holds.len().saturating_sub(1));
-        self.selected = self.holds.get(row).map(|hold| hold.id.clone());
+        let row = row.min(self.listed().count().saturating_sub(1));
+        let selected = self.listed().nth(row).map(|hold| hold.id.clone());
+        self.selected = selected;
     }
 }
 
@@ -464,6 +579,7 @@ mod tests {
             "enter" => Key::Enter,
             "esc" => Key::Escape,
             "erase" => Key::Erase,
+            "space" => Key::Char(' '),
             "^c" => Key::Interrupt,
             word if word.len() > 1 => Key::Paste(word.replace('_', "\n")),
             word => Key::Char(word.chars().next().unwrap_or_default()),
@@ -523,6 +639,85 @@ mod tests {
             assert_eq!(press(&mut model(), text), want, "{text}");
         }
         assert_eq!(press(&mut Model::new(vec![], SIZE, |_, _| 100), "j enter a y d"), "");
+    }
+
+    #[test]
+    fn a_filter_leaves_what_has_its_text() {
+        let mut other = summary("other", 9);
+        other.user.username = "system:serviceaccount:shop:Cleaner".into();
+        other.rules = vec!["run-code".into()];
+        let table = [
+            ("/ cleaner enter a y", "approve other with digest of other"),
+            ("/ RUN-CODE enter d enter", "deny other: "),
+            ("/ oth a y", ""), // Still typed.
+            ("/ oth a y esc a y", "approve a with digest of a"),
+            ("/ other enter esc a y", "approve other with digest of other"), // The choice stays.
+            ("/ nowhere enter a y d", ""),
+            ("/ q ^c", "quit"),
+        ];
+        for (text, want) in table {
+            let holds = vec![summary("a", 1), other.clone()];
+            let mut model = Model::new(holds, SIZE, |_, _| 100);
+            assert_eq!(press(&mut model, text), want, "{text}");
+        }
+        // What a filter hides is still known: an approval of it is not taken for outdated.
+        let mut model = Model::new(vec![summary("a", 1), other], SIZE, |_, _| 100);
+        press(&mut model, "/ cleaner enter");
+        assert_eq!((model.holds.len(), model.listed().count()), (2, 1));
+        model.polled(Ok(vec![summary("a", 1)]));
+        assert_eq!(press(&mut model, "a y"), "", "nothing is listed");
+    }
+
+    #[test]
+    fn what_is_marked_is_decided_one_after_the_other() {
+        // After each decision: it was taken, or not.
+        let run = |text: &str, taken: &[bool], then: &str| {
+            let mut model = model();
+            let mut told = vec![press(&mut model, text)];
+            for ok in taken {
+                let answer = match ok {
+                    true => Ok("done".to_owned()),
+                    false => Err(Failure::Refused("no".into())),
+                };
+                match model.decided(answer) {
+                    Some(Action::Deny { id, reason }) => told.push(format!("deny {id}: {reason}")),
+                    Some(Action::Read { id }) => {
+                        model.read(&id, Ok(read(&id)));
+                        told.push(format!("read {id}"));
+                        told.push(press(&mut model, then));
+                    }
+                    Some(other) => told.push(format!("{other:?}")),
+                    None => told.push("end".to_owned()),
+                }
+            }
+            told.join(", ")
+        };
+        let table = [
+            ("space j space d no enter", &[true, true][..], "", "deny a: no, deny c: no, end"),
+            ("space space d no enter", &[false], "", "deny a: no, end"),
+            ("space space space space d x enter", &[true], "", "deny a: x, deny b: x"),
+            (
+                "space space a y",
+                &[true, true],
+                "y",
+                "approve a with digest of a, read b, approve b with digest of b, end",
+            ),
+            // What is not answered with y is left, with all that would follow.
+            ("space space a y", &[true], "n y a esc", "approve a with digest of a, read b, "),
+            ("space space space a n d no enter", &[true], "", "deny a: no, end"),
+        ];
+        for (text, taken, then, want) in table {
+            assert_eq!(run(text, taken, then), want, "{text}");
+        }
+        // What the filter hides is not decided on, marked or not.
+        let holds = vec![summary("hidden", 1), summary("listed", 2)];
+        let mut model = Model::new(holds, SIZE, |_, _| 100);
+        assert_eq!(press(&mut model, "space space / listed enter d no enter"), "deny listed: no");
+        assert_eq!(model.decided(Ok("done".into())), None);
+        let mut model = self::model();
+        press(&mut model, "space");
+        model.polled(Ok(vec![summary("b", 2)]));
+        assert!(model.marked.is_empty(), "it is decided already");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ratatui::{
     buffer::Buffer,
     layout::{Constraint, Layout, Rect},
     style::{Style, Stylize},
-    text::{Line, Text},
+    text::{Line, Span, Text},
     widgets::{Paragraph, Row, StatefulWidget, Table, TableState, Widget, Wrap},
 };
 use text::Escaped;
@@ -17,8 +17,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::model::{Busy, FRAME_ROWS, Model, Page, Prompt};
 use crate::{printers, program, sentences};
 
-/// Age, time left, severity, agent; what it wants has the rest.
-const COLUMNS: [u16; 4] = [5, 6, 8, 22];
+/// Age, time left, severity.
+const COLUMNS: [u16; 3] = [5, 6, 8];
+/// Who asks has so many columns, or fewer where the namespace needs them; what it wants has the rest.
+const AGENT_COLUMNS: [u16; 2] = [10, 22];
+/// What is wanted is read where it has so many.
+const WANTS_COLUMNS: u16 = 24;
+const NAMESPACE: &str = "NAMESPACE";
 /// In front of each row.
 const MARK: &str = "> ";
 /// Of a notice or a question.
@@ -82,24 +87,52 @@ impl View<'_> {
                 format!("{name}  hold {}", Escaped::line(&hold.summary.id))
             }
             (Page::Queue, 0) => format!("{name}  no holds"),
-            (Page::Queue, 1) => format!("{name}  1 hold waits for a decision"),
-            (Page::Queue, n) => format!("{name}  {n} holds wait for a decision"),
+            (Page::Queue, 1) => format!("{name}  1 hold waits for a decision{}", self.counts()),
+            (Page::Queue, n) => format!("{name}  {n} holds wait for a decision{}", self.counts()),
         }
     }
 
+    /// How many of each severity, the worst first, and how many of them a filter leaves.
+    fn counts(&self) -> String {
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for hold in &self.model.holds {
+            match counts.iter_mut().find(|it| it.0 == hold.severity) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((&hold.severity, 1)),
+            }
+        }
+        let counts: Vec<String> =
+            counts.iter().map(|(it, count)| format!("{count} {}", Escaped::line(it))).collect();
+        let filter = match self.model.filter.trim() {
+            "" => String::new(),
+            filter => {
+                let listed = self.model.listed().count();
+                format!("; {listed} shown, with `{}`", Escaped::line(filter))
+            }
+        };
+        let marked = match self.model.marked.len() {
+            0 => String::new(),
+            n => format!("; {n} marked"),
+        };
+        format!(": {}{marked}{filter}", counts.join(", "))
+    }
+
     fn queue(&self, area: Rect, buffer: &mut Buffer) {
-        let Model { holds, .. } = self.model;
+        let holds: Vec<&HoldSummary> = self.model.listed().collect();
         if holds.is_empty() {
             let [_, area] = header_and_body(area);
-            Line::from("  Nothing waits for a decision.").render(area, buffer);
+            let why = match self.model.holds.is_empty() {
+                true => "  Nothing waits for a decision.",
+                false => "  Nothing that waits has this in it: Esc shows all.",
+            };
+            Line::from(why).render(area, buffer);
             return;
         }
-        let fixed: u16 = COLUMNS.iter().map(|width| width + 1).sum();
-        let rest = usize::from(area.width).saturating_sub(usize::from(fixed) + MARK.len());
-        let rows = holds.iter().map(|hold| Row::new(self.cells(hold, rest)));
-        let widths = COLUMNS.map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
-        let table = Table::new(rows, widths)
-            .header(Row::new(["AGE", "LEFT", "SEVERITY", "AGENT", "WANTS TO"]).dim())
+        let widths = widths(&holds, area.width);
+        let [.., agent, _, rest] = widths.map(usize::from);
+        let rows = holds.iter().map(|hold| Row::new(self.cells(hold, agent, rest)));
+        let table = Table::new(rows, widths.map(Constraint::Length))
+            .header(Row::new(["AGE", "LEFT", "SEVERITY", "AGENT", NAMESPACE, "WANTS TO"]).dim())
             .highlight_symbol(MARK)
             .row_highlight_style(Style::new().reversed());
         let (chosen, page) = (self.model.row(), self.model.page_rows());
@@ -108,8 +141,8 @@ impl View<'_> {
         StatefulWidget::render(table, area, buffer, &mut state);
     }
 
-    fn cells(&self, hold: &HoldSummary, rest: usize) -> [String; 5] {
-        let [.., agent_columns] = COLUMNS;
+    fn cells(&self, hold: &HoldSummary, agent_columns: usize, rest: usize) -> [Text<'static>; 6] {
+        let mark = if self.model.marked.contains(&hold.id) { "*" } else { "" };
         let what = sentences::describe_request(hold);
         // So many have approved it of so many that must: `[1/2]`.
         let what = match printers::state(hold).strip_prefix("pending ") {
@@ -118,11 +151,12 @@ impl View<'_> {
         };
         let agent = Escaped::line(printers::short_user(&hold.user.username));
         [
-            printers::age(hold.created_at, self.now),
-            printers::age(self.now, hold.deadline),
-            Escaped::line(&hold.severity).to_string(),
-            fit(agent.as_str(), usize::from(agent_columns)),
-            fit(&what, rest),
+            format!("{mark}{}", printers::age(hold.created_at, self.now)).into(),
+            printers::age(self.now, hold.deadline).into(),
+            severity(&hold.severity).into(),
+            fit(agent.as_str(), agent_columns).into(),
+            namespace(hold).into(),
+            fit(&what, rest).into(),
         ]
     }
 
@@ -163,8 +197,16 @@ impl View<'_> {
                 let asked = format!("Approve {} as it is shown here. Reason: ", Escaped::line(id));
                 with_reason(&asked, reason, width)
             }
-            (Some(Prompt::Deny { id, reason }), ..) => {
-                with_reason(&format!("Deny {}. Reason: ", Escaped::line(id)), reason, width)
+            (Some(Prompt::Deny { id, others, reason }), ..) => {
+                let more = match others.len() {
+                    0 => String::new(),
+                    n => format!(" and {n} more that are marked"),
+                };
+                let asked = format!("Deny {}{more}. Reason: ", Escaped::line(id));
+                with_reason(&asked, reason, width)
+            }
+            (Some(Prompt::Filter), ..) => {
+                with_reason("Only holds with: ", &self.model.filter, width)
             }
             (None, Some(busy), _) => fit(&doing(busy), width),
             (None, None, Some(notice)) => Escaped::line(notice).to_string(),
@@ -185,11 +227,43 @@ impl View<'_> {
             (Some(Prompt::Approve { .. }), _) => "y approve  n or Esc leave it  j k scroll",
             (Some(Prompt::ApproveWithReason { .. }), _) => "Enter approve  Esc leave it",
             (Some(Prompt::Deny { .. }), _) => "Enter deny  Esc leave it",
-            (None, Page::Queue) => "j k move  Enter show  a approve  d deny  q quit",
+            (Some(Prompt::Filter), _) => "Enter keep  Esc show all",
+            (None, Page::Queue) => {
+                "j k move  Enter show  a approve  d deny  q quit  space mark  / filter"
+            }
             (None, Page::Hold { .. }) => {
                 "j k scroll  a approve  d deny  Enter read again  Esc back  q quit"
             }
         }
+    }
+}
+
+/// The namespace is never cut: a name that ends early is another's.
+fn widths(holds: &[&HoldSummary], columns: u16) -> [u16; 6] {
+    let [agent_min, agent_max] = AGENT_COLUMNS;
+    let longest = holds.iter().map(|it| namespace(it).width()).max().unwrap_or(0);
+    let longest = u16::try_from(longest.max(NAMESPACE.len())).unwrap_or(u16::MAX);
+    let mark = u16::try_from(MARK.len()).unwrap_or(0);
+    let [age, left, severity] = COLUMNS;
+    // A blank between two.
+    let fixed = [age, left, severity, longest, mark, 5];
+    let free = fixed.iter().fold(columns, |free, width| free.saturating_sub(*width));
+    let agent = free.saturating_sub(WANTS_COLUMNS).clamp(agent_min, agent_max).min(free);
+    [age, left, severity, agent, longest, free.saturating_sub(agent)]
+}
+
+/// Where it is to happen; a namespace is in itself.
+fn namespace(hold: &HoldSummary) -> String {
+    Escaped::line(&hold.request.namespace).to_string()
+}
+
+fn severity(severity: &str) -> Span<'static> {
+    let text = Span::raw(Escaped::line(severity).to_string());
+    match severity {
+        "low" => text,
+        "medium" => text.yellow(),
+        "high" => text.red(),
+        _ => text.red().bold(),
     }
 }
 
@@ -290,6 +364,21 @@ mod tests {
         let mut model = model(120, 12);
         model.press(Key::Down);
         insta::assert_snapshot!(screen(&model));
+    }
+
+    #[test]
+    fn a_namespace_is_never_cut() {
+        let long = "n".repeat(40);
+        let mut model = model(80, 12);
+        model.holds[0].request.namespace.clone_from(&long);
+        let shown = screen(&model);
+        assert!(shown.contains(&format!(" {long} ")), "{shown}");
+        model.filter = "patch".into();
+        let filtered = screen(&model);
+        assert!(
+            filtered.contains("2 holds wait") && filtered.contains("shown, with `patch`"),
+            "{filtered}"
+        );
     }
 
     #[test]
