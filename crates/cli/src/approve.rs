@@ -12,11 +12,12 @@ use text::Escaped;
 
 use crate::{
     client::{Client, ClientError},
-    exit::{Outcome, WrongUsage},
+    exit::Outcome,
     group, holds, outcome,
     output::{self, print},
     printers, program,
     sentences::sentence,
+    usage::WrongUsage,
 };
 
 /// What is to be approved, and how its reviewer has seen it.

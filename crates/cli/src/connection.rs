@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use crate::{
     contexts::{self, Contexts, ServerContext},
     data_dir::default_data_dir,
-    exit::WrongUsage,
     program,
+    usage::WrongUsage,
 };
 
 const DATA_DIR: &str = "AGENT_SHIELD_DATA_DIR";

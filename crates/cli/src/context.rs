@@ -11,9 +11,9 @@ use text::Escaped;
 use crate::{
     connection::{Connection, certificates},
     contexts::{Contexts, ServerContext},
-    exit::WrongUsage,
     output::{Output, for_scripts, print},
     printers, program,
+    usage::WrongUsage,
 };
 
 const NAME_LETTERS_MAX: usize = 63;

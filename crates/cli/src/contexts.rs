@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::WrongUsage;
+use crate::usage::WrongUsage;
 
 /// Names the context that is meant, where no flag does.
 const VARIABLE: &str = "AGENT_SHIELD_CONTEXT";

@@ -4,12 +4,7 @@ use std::process::ExitCode;
 
 use agents::AgentsError;
 
-use crate::{client::ClientError, policy::Differs};
-
-/// The command cannot be run as it was given.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct WrongUsage(pub(crate) String);
+use crate::{client::ClientError, policy::Differs, usage::WrongUsage};
 
 /// What became of an approval.
 #[derive(Debug, thiserror::Error)]

@@ -35,6 +35,7 @@ mod spinner;
 mod status;
 mod timeline;
 mod urls;
+mod usage;
 mod version;
 mod watch;
 

@@ -16,7 +16,6 @@ use crate::{
     approve,
     client::{Client, ClientError},
     connection::Connection,
-    exit::WrongUsage,
     freeze::{self, FreezeCommand},
     group,
     holds::{deny, fetch, stands, urgency},
@@ -29,6 +28,7 @@ use crate::{
     status::{self, StatusArgs},
     timeline::{self, TimelineArgs},
     urls::{query, segment},
+    usage::WrongUsage,
     watch::{self, WatchArgs},
 };
 
