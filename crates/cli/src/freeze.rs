@@ -10,10 +10,10 @@ use text::Escaped;
 
 use crate::{
     client::Client,
-    exit::WrongUsage,
     output::{Output, for_scripts, print},
     printers, program,
     urls::segment,
+    usage::WrongUsage,
 };
 
 #[derive(Debug, Subcommand)]

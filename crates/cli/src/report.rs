@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use crate::{
     account::Account,
     client::Client,
-    exit::WrongUsage,
     moment,
     output::{Output, for_scripts, print},
     printers,
     urls::query,
+    usage::WrongUsage,
 };
 
 /// What the server gives in one answer.

@@ -13,13 +13,13 @@ use jiff::Timestamp;
 
 use crate::{
     client::{Client, ClientError},
-    exit::WrongUsage,
     joined_timeline::{self, JoinedTimeline},
     moment,
     output::{Output, for_scripts},
     pager::page,
     printers,
     urls::query,
+    usage::WrongUsage,
 };
 
 #[derive(Args, Debug)]
