@@ -89,6 +89,15 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
+    /// 429 of every answer that says that its request waits for a person, also of the 403 that it is where the
+    /// client would wait no longer; its status otherwise.
+    pub fn held_or_status(&self) -> u16 {
+        match self.json().pointer("/details/causes/0/reason").and_then(Value::as_str) {
+            Some("HoldPending") => 429,
+            _ => self.status,
+        }
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

@@ -54,7 +54,7 @@ fn make_pod(
     let target = format!("/api/v1/namespaces/{namespace}/pods?timeout=2s");
     let body = pod(name, account);
     let answer = shield.request(&scene.agent, "POST", &target, JSON, body.as_bytes());
-    (answer.status, answer.text())
+    (answer.held_or_status(), answer.text())
 }
 
 #[test]

@@ -26,12 +26,12 @@ fn of_forty_at_once_no_more_pass_than_may() {
     let create = |n: usize| {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": format!("m{n}")}});
-        // Held, it is asked to come again a little before its time is over.
+        // Held, it is answered a little before its time is over.
         let target = format!("/api/v1/namespaces/{}/configmaps?timeout=5s", scene.dev);
         let json = Some("application/json");
         let answer =
             shield.request(&scene.agent, "POST", &target, json, map.to_string().as_bytes());
-        (answer.status, answer.text())
+        (answer.held_or_status(), answer.text())
     };
     let answers: Vec<(u16, String)> = thread::scope(|threads| {
         let create = &create;

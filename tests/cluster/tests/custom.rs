@@ -280,7 +280,7 @@ fn what_another_server_may_take_for_real_is_a_write() {
     let asks = |query: &str| {
         let target = format!("{}/denied?timeout=3s{query}", tried.things(&prod));
         let body = br#"{"spec":{"size":2}}"#;
-        scene.shield.request(&scene.agent, "PATCH", &target, Some(MERGE), body).status
+        scene.shield.request(&scene.agent, "PATCH", &target, Some(MERGE), body).held_or_status()
     };
     assert_eq!(asks("&dryRun=All"), 429);
     let hold = scene.pending(&prod, "denied");

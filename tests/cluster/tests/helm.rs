@@ -444,7 +444,7 @@ fn books_that_are_forged_are_held() {
         let target = format!("{target}?timeout=4s");
         let body = body.to_string();
         let json = Some("application/json");
-        scene.shield.request(&scene.agent, method, &target, json, body.as_bytes()).status
+        scene.shield.request(&scene.agent, method, &target, json, body.as_bytes()).held_or_status()
     };
     let next = || {
         let mut next = base.clone();

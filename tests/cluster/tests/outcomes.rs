@@ -68,7 +68,7 @@ fn approve_tells_what_became_of_the_request() {
     // Its agent is there no more.
     let brief = format!("{}?timeout=1s", delete("gone"));
     let asked = scene.shield.request(&scene.agent, "DELETE", &brief, None, b"");
-    assert_eq!(asked.status, 429, "{}", asked.text());
+    assert_eq!(asked.held_or_status(), 429, "{}", asked.text());
     let hold = scene.pending(&scene.prod, "gone");
     let (code, text) = approves(&scene, hold["id"].as_str().expect("an id"), &[]);
     assert_eq!(code, Some(10), "{text}");
@@ -105,7 +105,7 @@ fn several_are_decided_together_as_they_were_shown() {
         let headers = [("Authorization", token.as_str()), ("Kubectl-Session", session)];
         let target = format!("{apps}/{name}?timeout=1s");
         let answer = http::request(url, &ca, "DELETE", &target, &headers, b"").expect("an answer");
-        assert_eq!(answer.status, 429, "{}", answer.text());
+        assert_eq!(answer.held_or_status(), 429, "{}", answer.text());
         scene.pending(&scene.prod, name)["id"].as_str().expect("an id").to_owned()
     };
     let state = |id: &str| {

@@ -33,7 +33,7 @@ fn send_as(
     let mark = if target.contains('?') { '&' } else { '?' };
     let target = format!("{target}{mark}timeout=3s");
     let body = body.to_string();
-    scene.shield.request(agent, method, &target, Some(media), body.as_bytes()).status
+    scene.shield.request(agent, method, &target, Some(media), body.as_bytes()).held_or_status()
 }
 
 fn delete(scene: &Scene, agent: &Agent, target: &str) -> u16 {

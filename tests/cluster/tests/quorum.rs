@@ -404,12 +404,12 @@ fn an_approval_that_was_not_used_yet_is_lost_too() {
         let target = format!("{}?timeout=1s", stage.web);
         stage.scene.shield.request(&stage.scene.agent, "DELETE", &target, None, b"")
     };
-    assert_eq!(delete().status, 429);
+    assert_eq!(delete().held_or_status(), 429);
     let id = stage.pending()["id"].as_str().expect("an id").to_owned();
     assert_eq!(stage.approves(&eve, &id).0, Some(10));
     assert_eq!(stage.show(&id)["state"], "approved");
     acts_as_an_agent(&stage, "quorum-late-eve", &eve);
-    assert_eq!(delete().status, 429);
+    assert_eq!(delete().held_or_status(), 429);
     let shown = stage.show(&id);
     assert_eq!((&shown["state"], stage.runs("delete")), (&Value::from("pending"), 0), "{shown:#}");
     let calls = stage.scene.shield.cli_json(&stage.scene.reviewer, &["timeline", "--hold", &id]);

@@ -201,7 +201,7 @@ fn rules_that_joined_when_it_drifted_are_told() {
     let target = format!("/apis/apps/v1/namespaces/{}/deployments/web?timeout=1s", scene.prod);
     let cut = || {
         let body = br#"{"spec":{"replicas":1}}"#;
-        scene.shield.request(&scene.agent, "PATCH", &target, MERGE, body).status
+        scene.shield.request(&scene.agent, "PATCH", &target, MERGE, body).held_or_status()
     };
     assert_eq!(cut(), 429);
     let id = scene.pending(&scene.prod, "web")["id"].as_str().expect("an id").to_owned();

@@ -43,7 +43,7 @@ impl Undo {
 
     fn asks_as(&self, agent: &Agent, target: &str, body: &Value) -> u16 {
         let media = if target.ends_with("/scale") { MERGE } else { STRATEGIC };
-        self.send(agent, &format!("{target}?timeout=2s"), media, body).status
+        self.send(agent, &format!("{target}?timeout=2s"), media, body).held_or_status()
     }
 
     /// A patch is held, and a person approves it.

@@ -74,7 +74,10 @@ impl Upgraded {
     fn sends(&self, method: &str, path: &str, kind: Option<&str>, body: &Value) -> u16 {
         let target = format!("{path}?timeout=1s");
         let body = body.to_string();
-        self.scene.shield.request(&self.scene.agent, method, &target, kind, body.as_bytes()).status
+        self.scene
+            .shield
+            .request(&self.scene.agent, method, &target, kind, body.as_bytes())
+            .held_or_status()
     }
 }
 

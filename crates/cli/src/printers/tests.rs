@@ -177,7 +177,7 @@ fn a_hold_of_two_says_who_is_missing() {
         at: at(30),
     }];
     let text = plain(&hold(&half, at(42), None));
-    let told: Vec<&str> = text.lines().skip(5).take(2).collect();
+    let told: Vec<&str> = text.lines().skip(6).take(2).collect();
     assert_eq!(
         told,
         [
