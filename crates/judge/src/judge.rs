@@ -18,7 +18,7 @@ use crate::{
     facts::{Basis, FactsKeeper, Moment},
     history, impact,
     judgement::{Judged, Judgement, decision},
-    known::{OpenHolds, as_counted},
+    known::{Counted, OpenHolds},
     left, own,
     preview::{Previewer, is_custom_scale},
     refusal::Refusal,
@@ -87,6 +87,7 @@ pub struct Judge {
     policies: Arc<ArcSwap<Pack>>,
     redactor: Redactor,
     open_holds: Arc<dyn OpenHolds>,
+    counted: Counted,
     count_time_max: Duration,
     pod_networks: Vec<Cidr>,
     judge_time_max: Duration,
@@ -126,6 +127,7 @@ impl Judge {
             policies,
             redactor,
             open_holds,
+            counted: Counted::default(),
             count_time_max,
             pod_networks,
             judge_time_max,
@@ -377,7 +379,7 @@ impl Judge {
             Counting::ToRun(within) => within,
             Counting::ToShow(within) => {
                 let before = self.open_holds.shown(write).await;
-                let counted = before.and_then(|it| as_counted(it, &now, &self.redactor));
+                let counted = before.and_then(|it| self.counted.apply(it, &now, &self.redactor));
                 if let Some(counted) = counted {
                     return counted;
                 }
@@ -385,7 +387,9 @@ impl Judge {
             }
         };
         let impact = impact::goes_with(&self.view, within, write, effects, live.as_ref()).await;
-        shown::with_impact(&self.redactor, now, impact)
+        let preview = shown::with_impact(&self.redactor, now, impact);
+        self.counted.remember(&preview);
+        preview
     }
 
     /// Counts a write that is sent now, for rules that count.

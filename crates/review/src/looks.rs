@@ -38,8 +38,7 @@ impl Looks {
         }
         self.asked.notify_one();
         tokio::time::timeout(LOOK_TIME_MAX, last.changed()).await.ok()?.ok()?;
-        let look = *last.borrow();
-        look
+        *last.borrow_and_update()
     }
 
     /// Returns when somebody asks; one of those who wait for this is told.
