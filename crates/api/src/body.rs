@@ -150,17 +150,25 @@ pub struct HoldDetail {
 
 /// A look at what a held request would do now.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LookBody {
     /// When.
     pub at: Timestamp,
     /// The API server's answer, where it would refuse the request now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<u16>,
+    /// Whether no rule would hold it now; what is shown is older.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_held: bool,
 }
 
 impl From<review::Look> for LookBody {
     fn from(look: review::Look) -> Self {
-        Self { at: look.at, refused: look.refused }
+        let refused = match look.saw {
+            review::Saw::Refused(code) => Some(code),
+            review::Saw::Shown | review::Saw::NotHeld => None,
+        };
+        Self { at: look.at, refused, not_held: look.saw == review::Saw::NotHeld }
     }
 }
 

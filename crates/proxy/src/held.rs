@@ -15,7 +15,7 @@ use ledger::{
 };
 use payload::Redactor;
 use policy::{Decision, PolicyDecision};
-use review::{Queue, Queued, Waiter, Woken};
+use review::{Queue, Queued, Saw, Waiter, Woken};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use upstream::Body;
 
@@ -136,21 +136,22 @@ impl Holding {
         if !matches!(hold.state(), State::Pending { .. }) {
             return Ok(());
         }
-        let refused = match self.runner.judge.judge(write).await {
-            Ok(Judged::Answered(answer)) => Some(answer.status.as_u16()),
-            Ok(Judged::Decided(judgement)) => {
-                if judgement.verdict.decision() == Decision::Hold {
+        let saw = match self.runner.judge.judge(write).await {
+            Ok(Judged::Answered(answer)) => Saw::Refused(answer.status.as_u16()),
+            Ok(Judged::Decided(judgement)) => match judgement.verdict.decision() {
+                Decision::Hold => {
                     self.refresh(hold.clone(), &judgement.verdict, &judgement.preview).await?;
+                    Saw::Shown
                 }
-                None
-            }
+                Decision::Allow | Decision::Deny => Saw::NotHeld,
+            },
             // Whoever looks is shown what there is, and that it is not of now.
             Err(error) => {
                 tracing::debug!(%error, hold = %hold.id(), "it could not be looked at again");
                 return Ok(());
             }
         };
-        waiter.looked(refused);
+        waiter.looked(saw);
         Ok(())
     }
 

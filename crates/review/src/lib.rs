@@ -15,6 +15,6 @@ mod own_holds;
 mod queue;
 mod reviewer;
 
-pub use looks::Look;
+pub use looks::{Look, Saw};
 pub use queue::{Queue, Queued, ReviewError, Settings, Waiter, Woken, now};
 pub use reviewer::{Reviewer, ReviewerError};

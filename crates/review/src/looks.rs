@@ -16,8 +16,19 @@ const LOOK_TIME_MAX: Duration = Duration::from_secs(4);
 pub struct Look {
     /// When.
     pub at: Timestamp,
-    /// What the API server would answer now, where it would refuse the request.
-    pub refused: Option<u16>,
+    /// What it saw.
+    pub saw: Saw,
+}
+
+/// What a look saw.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Saw {
+    /// What the hold shows now.
+    Shown,
+    /// The API server would refuse the request, with this answer.
+    Refused(u16),
+    /// No rule would hold it; what the hold shows is older.
+    NotHeld,
 }
 
 /// Those at one hold.
@@ -50,7 +61,7 @@ impl Looks {
     }
 
     /// Tells whoever asked.
-    pub(crate) fn done(&self, refused: Option<u16>) {
-        self.last.send_replace(Some(Look { at: Timestamp::now(), refused }));
+    pub(crate) fn done(&self, saw: Saw) {
+        self.last.send_replace(Some(Look { at: Timestamp::now(), saw }));
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use upstream::ControlClient;
 
 use crate::{
-    looks::{Look, Looks},
+    looks::{Look, Looks, Saw},
     reviewer::{Reviewer, ReviewerError},
 };
 
@@ -87,9 +87,9 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// The hold shows from now on what was seen.
-    pub fn looked(&self, refused: Option<u16>) {
-        self.looks.done(refused);
+    /// Tells who asked what was seen.
+    pub fn looked(&self, saw: Saw) {
+        self.looks.done(saw);
     }
 
     /// The hold.

@@ -25,6 +25,8 @@ struct Saved {
     request: Request,
     agent: String,
     hold: Value,
+    /// Of what was shown of it when it was held.
+    digest: Value,
     sent: Option<Sent>,
 }
 
@@ -157,7 +159,9 @@ impl Sequence<'_> {
         match (&step.save, seen) {
             (Some(save), Seen::Held(hold)) => {
                 let request = step.request.clone();
-                let saved = Saved { request, agent: name, hold, sent: Some(sent) };
+                let id = hold["id"].as_str().unwrap_or_default();
+                let digest = self.harness.reviewer.show(id)["preview"]["digest"].clone();
+                let saved = Saved { request, agent: name, hold, digest, sent: Some(sent) };
                 self.saved.insert(save.clone(), saved);
             }
             _ => self.open.push(sent),
@@ -191,6 +195,7 @@ impl Sequence<'_> {
         let saved =
             self.saved.get_mut(name).ok_or_else(|| format!("no request is called {name}"))?;
         let id = saved.hold["id"].as_str().unwrap_or_default().to_owned();
+        let digest = saved.digest.clone();
         let sent = saved.sent.take().ok_or("its connection has ended")?;
         // What another request could profit from is an approval that waits for its own.
         let waits =
@@ -209,7 +214,7 @@ impl Sequence<'_> {
         }
         // What was seen is not there any more: either the approval is refused, or the look before the
         // send finds out.
-        self.harness.reviewer.approve(&id)?;
+        self.harness.reviewer.approve_as_shown(&id, &digest)?;
         let again = wait_until(HOLD_TIME_MAX, "it is held again", || {
             let hold = self.harness.reviewer.show(&id);
             let drifted = hold["state"] == "pending" && hold["drifts"].as_u64() > Some(0);

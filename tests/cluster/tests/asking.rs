@@ -230,6 +230,14 @@ fn who_looks_sees_what_it_would_do_now() {
         let list = asking.says(&["holds"]);
         assert!(list.contains("drifted"), "{list}");
 
+        let scale = ["-n", &scene.prod, "scale", "deployment", "web", "--replicas=0"];
+        scene.cluster.kubectl_says(&scale).expect("scaled");
+        wait_until(TIME_MAX, "a look finds it done", || {
+            let shown = scene.shield.cli_json(&scene.reviewer, &["show", id]);
+            (shown["look"]["notHeld"] == true).then_some(())
+        });
+        assert!(asking.says(&["show", id]).contains("No rule would hold it now"));
+
         let delete = ["-n", &scene.prod, "delete", "deployment", "web"];
         scene.cluster.kubectl_says(&delete).expect("gone");
         wait_until(TIME_MAX, "a look finds nothing to change", || {

@@ -80,6 +80,7 @@ fn what_changed_since_the_approval_is_asked_again() {
     let mut child = scene.cluster.kubectl_as(&kubeconfig).args(args).spawn().expect("kubectl");
     let hold = scene.pending(&scene.prod, "web");
     let id = hold["id"].as_str().unwrap_or_default();
+    let four = scene.shield.decision(&scene.reviewer, "approve", id, "four is little");
     let more = scene.cluster.kubectl_says(&[
         "-n",
         &scene.prod,
@@ -90,7 +91,8 @@ fn what_changed_since_the_approval_is_asked_again() {
         "9",
     ]);
     assert!(more.is_some());
-    scene.decide("approve", id, "four is little");
+    let approved = { four }.output().expect("a CLI");
+    assert_eq!(approved.status.code(), Some(6), "what was shown is not there any more");
     let drifted = scene.shield.hold(&scene.reviewer, "the drifted hold", |hold| {
         hold["id"] == id && hold["state"] == "pending" && hold["drifts"] == 1
     });

@@ -150,6 +150,9 @@ pub(crate) fn standing(hold: &HoldSummary, now: Timestamp) -> String {
 fn denial(hold: &HoldSummary, now: Timestamp) -> String {
     match hold.binds_until {
         Some(until) if now < until => format!(" The same stays denied for {}.", age(now, until)),
+        Some(LookBody { not_held: true, .. }) => {
+            format!("\n{RED}No rule would hold it now. What follows is older.{RED:#}")
+        }
         Some(_) => String::new(),
         None => " The denial was lifted.".to_owned(),
     }
