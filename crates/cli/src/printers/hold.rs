@@ -93,6 +93,9 @@ fn seen(hold: &HoldDetail) -> String {
                 "\n{RED}The API server would refuse it now: {code}. What follows is older.{RED:#}"
             )
         }
+        Some(LookBody { not_held: true, .. }) => {
+            format!("\n{RED}No rule would hold it now. What follows is older.{RED:#}")
+        }
         Some(_) => String::new(),
         None => {
             "\nSeen when it was last asked for; it is looked at again before it runs.".to_owned()
@@ -150,9 +153,6 @@ pub(crate) fn standing(hold: &HoldSummary, now: Timestamp) -> String {
 fn denial(hold: &HoldSummary, now: Timestamp) -> String {
     match hold.binds_until {
         Some(until) if now < until => format!(" The same stays denied for {}.", age(now, until)),
-        Some(LookBody { not_held: true, .. }) => {
-            format!("\n{RED}No rule would hold it now. What follows is older.{RED:#}")
-        }
         Some(_) => String::new(),
         None => " The denial was lifted.".to_owned(),
     }
