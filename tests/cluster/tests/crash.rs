@@ -92,7 +92,8 @@ fn what_changed_since_the_approval_is_asked_again() {
     ]);
     assert!(more.is_some());
     let approved = { four }.output().expect("a CLI");
-    assert_eq!(approved.status.code(), Some(6), "what was shown is not there any more");
+    // The look before the decision finds out, or the one before the send.
+    assert!(matches!(approved.status.code(), Some(6 | 10)), "{approved:?}");
     let drifted = scene.shield.hold(&scene.reviewer, "the drifted hold", |hold| {
         hold["id"] == id && hold["state"] == "pending" && hold["drifts"] == 1
     });
