@@ -282,15 +282,20 @@ impl Walk {
     fn step(&mut self, key: &str, old: Option<&Value>, new: Option<&Value>) -> Result<(), TooMany> {
         let length = self.path.len();
         self.path.push('/');
-        self.path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        self.path.push_str(&pointer_token(key));
         let compared = self.values(old, new);
         self.path.truncate(length);
         compared
     }
 }
 
-/// Items by their `name`, if each has one and no two the same.
-fn by_name(items: &[Value]) -> Option<Vec<(&str, &Value)>> {
+/// A key as it stands in a path (RFC 6901).
+pub fn pointer_token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Items by their `name`, if each has one and no two the same: so a path names them.
+pub fn by_name(items: &[Value]) -> Option<Vec<(&str, &Value)>> {
     let mut names = BTreeSet::new();
     items
         .iter()

@@ -50,7 +50,7 @@ pub use builtin::Builtin;
 pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_workload};
 pub use custom_write::{of_custom, of_custom_patch};
 pub use describe::describe;
-pub use diff::{diff, normalised};
+pub use diff::{by_name, diff, normalised, pointer_token};
 pub use digest::{canonical, digest_input};
 pub use effect::{Change, Effect};
 pub use keys::{is_bookkeeping, why_not_inert};

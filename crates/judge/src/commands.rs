@@ -1,10 +1,13 @@
 //! What a write would run: the command of a session, or those that it gives to containers, probes and hooks.
 
+use std::collections::HashMap;
+
+use effects::pointer_token;
 use hold::CommandRecord;
 use payload::Redactor;
 use serde_json::{Value, json};
 
-use crate::{call::Write, seen::Seen};
+use crate::{call::Write, differences::keyed, seen::Seen};
 
 /// Commands that are stored for reviewers, and characters of all of them.
 const COMMANDS_MAX: usize = 20;
@@ -62,20 +65,14 @@ fn push(old: Option<&Value>, new: &Value, at: &str, to: &mut Vec<CommandRecord>)
             }
             for (key, value) in fields {
                 let old = old.and_then(|it| it.get(key));
-                push(old, value, &format!("{at}/{}", token(key)), to);
+                push(old, value, &format!("{at}/{}", pointer_token(key)), to);
             }
         }
         Value::Array(items) => {
-            let olds = old.and_then(Value::as_array);
-            for (index, item) in items.iter().enumerate() {
-                let name = item.get("name").and_then(Value::as_str);
-                let is_it = |it: &&Value| it.get("name").and_then(Value::as_str) == name;
-                let old = olds.and_then(|olds| match name {
-                    Some(_) => olds.iter().find(is_it),
-                    None => olds.get(index),
-                });
-                let key = name.map_or_else(|| index.to_string(), token);
-                push(old, item, &format!("{at}/{key}"), to);
+            let olds = old.and_then(Value::as_array).map(|it| keyed(it)).unwrap_or_default();
+            let olds: HashMap<String, &Value> = olds.into_iter().collect();
+            for (key, item) in keyed(items) {
+                push(olds.get(&key).copied(), item, &format!("{at}/{key}"), to);
             }
         }
         _ => {}
@@ -87,10 +84,6 @@ fn words(value: &Value) -> Vec<String> {
     let list = |key: &str| value.get(key).and_then(Value::as_array).into_iter().flatten();
     let words = list("command").chain(list("args"));
     words.filter_map(|it| it.as_str().map(str::to_owned)).collect()
-}
-
-fn token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn redacted(redactor: &Redactor, write: &Write, command: CommandRecord) -> CommandRecord {

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use effects::{Change, Effect};
+use effects::{Change, Effect, by_name, pointer_token};
 use hold::ChangeRecord;
 use serde_json::Value;
 
@@ -78,22 +78,24 @@ fn push_fields(value: &Value, path: String, to: &mut Vec<Change>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (key, value) in fields {
-                let key = key.replace('~', "~0").replace('/', "~1");
-                push_fields(value, format!("{path}/{key}"), to);
+                push_fields(value, format!("{path}/{}", pointer_token(key)), to);
             }
         }
         // A command is read as one; of objects each has a name or a number.
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            for (index, item) in items.iter().enumerate() {
-                let name = item.get("name").and_then(Value::as_str);
-                let at = name.map_or_else(
-                    || index.to_string(),
-                    |it| it.replace('~', "~0").replace('/', "~1"),
-                );
+            for (at, item) in keyed(items) {
                 push_fields(item, format!("{path}/{at}"), to);
             }
         }
         value => to.push(Change { path, old: None, new: Some(value.clone()) }),
+    }
+}
+
+/// Each item with the part of a path that names it.
+pub(crate) fn keyed(items: &[Value]) -> Vec<(String, &Value)> {
+    match by_name(items) {
+        Some(named) => named.into_iter().map(|(name, it)| (pointer_token(name), it)).collect(),
+        None => items.iter().enumerate().map(|(index, it)| (index.to_string(), it)).collect(),
     }
 }
 
