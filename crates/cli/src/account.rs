@@ -18,6 +18,8 @@ pub(crate) enum Fate {
     Denied,
     /// Nobody decided in time.
     Expired,
+    /// The agent gave it up.
+    Cancelled,
     /// It was no request that can be judged, or its client left before it was.
     Refused,
     /// It waits for a reviewer, or for its agent to ask again.
@@ -213,6 +215,9 @@ fn fate(calls: &[&CallBody]) -> Fate {
     if has("expired") {
         return Fate::Expired;
     }
+    if has("cancelled") {
+        return Fate::Cancelled;
+    }
     if let Some(fate) = ended(&[Fate::Failed]) {
         return fate;
     }
@@ -332,6 +337,7 @@ mod tests {
             held(8, "h2", &["created", "denied"], "refused", 403)?,
             held(9, "h3", &["created", "expired"], "refused", 403)?,
             held(10, "h4", &["created", "left"], "clientGone", 0)?,
+            held(16, "h6", &["created", "approved", "cancelled"], "refused", 403)?,
             held(11, "h5", &["created", "approved", "running"], "unknown", 0)?,
             call(12, "delete", json!({"decision": "deny", "outcome": "refused", "code": 403}))?,
             call(13, "delete", json!({"code": 404}))?,
@@ -340,7 +346,7 @@ mod tests {
         ];
         let span = (Timestamp::UNIX_EPOCH, None);
         let got = Account::of("bot".into(), span, &calls, Some(true), false, |_| String::new());
-        assert_eq!((got.calls, got.reads, got.asked_only), (13, 3, 1));
+        assert_eq!((got.calls, got.reads, got.asked_only), (14, 3, 1));
         let told: Vec<String> =
             got.deeds.iter().map(|it| format!("{:?} {}", it.fate, it.audit_id)).collect();
         let want = [
@@ -353,6 +359,7 @@ mod tests {
             "Denied a-12",
             "Failed a-13",
             "Act a-14",
+            "Cancelled a-16",
         ];
         assert_eq!(told, want);
         let ran = got.deeds.iter().find(|it| it.audit_id == "a-7").ok_or("it ran")?;

@@ -55,9 +55,8 @@ impl HeldCalls {
                 (HoldEvent::Drifted, _) | (_, End::Drifted) => End::Drifted,
                 (HoldEvent::Approved, _) => End::Approved(reviewer),
                 (HoldEvent::Withdrawn, _) => End::Open,
-                (HoldEvent::Expired, End::Open) => End::Refused,
-                // It was never asked to the end.
-                (HoldEvent::Cancelled, _) => End::Open,
+                // An agent that gives up what nobody approved must not look better than one that waits.
+                (HoldEvent::Expired | HoldEvent::Cancelled, End::Open) => End::Refused,
                 (_, end) => end.clone(),
             };
         }
@@ -163,13 +162,14 @@ mod tests {
     #[test]
     fn what_was_taken_back_or_denied_is_no_approval() {
         use HoldEvent as E;
-        let table: [(&[HoldEvent], End); 9] = [
+        let table: [(&[HoldEvent], End); 10] = [
             (&[E::Created], End::Open),
             (&[E::Created, E::PartlyApproved], End::Open),
             (&[E::Approved, E::Running, E::Done], End::Approved(alice())),
             (&[E::Approved, E::Withdrawn], End::Open),
             (&[E::Approved, E::Withdrawn, E::Expired], End::Refused),
             (&[E::Expired], End::Refused),
+            (&[E::Cancelled], End::Refused),
             (&[E::Drifted, E::Approved, E::Running, E::Done], End::Drifted),
             (&[E::Drifted, E::Denied], End::Refused),
             (&[E::Approved, E::Denied], End::Refused),
