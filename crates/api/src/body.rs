@@ -49,7 +49,7 @@ pub struct Timeline {
 pub struct HoldSummary {
     /// Its name.
     pub id: String,
-    /// `pending`, `approved`, `denied`, `expired`, `running`, `done` or `unknown`.
+    /// `pending`, `approved`, `denied`, `expired`, `cancelled`, `running`, `done` or `unknown`.
     pub state: String,
     /// When it was first held.
     pub created_at: Timestamp,

@@ -290,11 +290,7 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<HoldDetail>, ApiError> {
     let id = HoldId::parse(&id);
-    let (mut hold, mut shown) = api.queue.show(&id, &reviewer).await?;
-    let look = api.queue.look(&hold).await;
-    if look.is_some() {
-        (hold, shown) = api.queue.show(&id, &reviewer).await?;
-    }
+    let (hold, shown, look) = api.queue.show(&id, &reviewer).await?;
     let others = api.queue.of_same_object(&hold).await?;
     let detail = detail(&api, &hold, shown, &others).await?;
     Ok(Json(HoldDetail { look: look.map(LookBody::from), ..detail }))

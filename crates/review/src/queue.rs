@@ -308,7 +308,7 @@ impl Queue {
 
     /// Has a pending hold looked at by a connection that waits on it here, unless that was done a moment ago;
     /// `None` where none waits, or where it takes too long.
-    pub async fn look(&self, hold: &Hold) -> Option<Look> {
+    async fn look(&self, hold: &Hold) -> Option<Look> {
         if !matches!(hold.state(), State::Pending { .. }) {
             return None;
         }
@@ -570,7 +570,7 @@ impl Queue {
         .await
     }
 
-    /// One hold that the reviewer may see, and what it shows.
+    /// One hold that the reviewer may see, and what it shows: looked at again, where a connection waits on it.
     ///
     /// # Errors
     /// [`ReviewError::NotFound`], also for who may not even know that it exists.
@@ -578,19 +578,26 @@ impl Queue {
         &self,
         id: &HoldId,
         reviewer: &Reviewer,
-    ) -> Result<(Hold, Shown), ReviewError> {
-        let Some(hold) = self.load(id).await? else {
+    ) -> Result<(Hold, Shown, Option<Look>), ReviewError> {
+        let Some(mut hold) = self.load(id).await? else {
             return Err(self.not_found(id, reviewer).await);
         };
         let namespace = &hold.summary().request.namespace;
         self.authorize(reviewer, "get", namespace, id.as_str()).await?;
-        let shown = self.shown(id).await?;
+        self.will_be_counted(&hold);
+        let look = self.look(&hold).await;
+        if look.is_some() {
+            hold = self.load(id).await?.unwrap_or(hold);
+        }
+        Ok((hold, self.shown(id).await?, look))
+    }
+
+    /// What goes with a pending hold is counted anew when it is judged next: somebody looks at it.
+    fn will_be_counted(&self, hold: &Hold) {
         let mut looked_at = self.looked_at.lock();
         if matches!(hold.state(), State::Pending { .. }) && looked_at.len() < LOOKED_AT_MAX {
-            looked_at.insert(id.clone());
+            looked_at.insert(hold.id().clone());
         }
-        drop(looked_at);
-        Ok((hold, shown))
     }
 
     /// The newest open hold of the same request.
