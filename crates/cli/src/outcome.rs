@@ -148,17 +148,16 @@ fn news(before: &HoldDetail, now: &HoldDetail) -> Vec<String> {
     let effects = now.summary.effects.iter().filter(said).map(|it| it.detail.clone());
     let seen = |change: &&api::body::ChangeBody| {
         let is_same = |it: &api::body::ChangeBody| {
-            (&it.path, &it.old, &it.new) == (&change.path, &change.old, &change.new)
+            (&it.path, &it.old, &it.new, &it.diff)
+                == (&change.path, &change.old, &change.new, &change.diff)
         };
         !before.preview.changes.iter().any(is_same)
     };
     let side = |it: &Option<String>| it.clone().unwrap_or_else(|| "nothing".to_owned());
-    let changes = now
-        .preview
-        .changes
-        .iter()
-        .filter(seen)
-        .map(|it| format!("{}: {} → {}", it.path, side(&it.old), side(&it.new)));
+    let changes = now.preview.changes.iter().filter(seen).map(|it| match it.diff {
+        Some(_) => format!("{}: other lines differ", it.path),
+        None => format!("{}: {} → {}", it.path, side(&it.old), side(&it.new)),
+    });
     let goes_with = (now.preview.goes_with != before.preview.goes_with)
         .then(|| "other objects go with it".to_owned());
     let mut news: Vec<String> = effects.chain(changes).chain(goes_with).collect();
@@ -234,5 +233,10 @@ mod tests {
         now.preview.changes[0].new = Some("1\u{202e}".into());
         now.summary.effects[0].detail = "deletes more".into();
         assert_eq!(news(&before, &now), ["deletes more", "/spec/replicas: 10 → 1\\u{202e}"]);
+        now.preview.changes[1].diff = Some("@@ -1,1 +1,1 @@\n-a\n+c\n".into());
+        assert_eq!(
+            news(&before, &now).last().map(String::as_str),
+            Some("/data/run.sh: other lines differ")
+        );
     }
 }
