@@ -161,22 +161,14 @@ fn a_dry_run_says_that_the_call_itself_would_wait() {
         warning.contains("without dryRun, this waits for a person's approval (delete-workload)"),
         "{warning}"
     );
-    let scaled = scene.shield.request(
-        &scene.agent,
-        "PATCH",
-        &format!("{target}?dryRun=All"),
-        MERGE,
-        br#"{"spec":{"replicas":0}}"#,
-    );
+    let scales = |body: &[u8]| {
+        let dry_run = format!("{target}?dryRun=All");
+        scene.shield.request(&scene.agent, "PATCH", &dry_run, MERGE, body)
+    };
+    let scaled = scales(br#"{"spec":{"replicas":0}}"#);
     let warning = scaled.header("warning").unwrap_or_default().to_owned();
     assert!(warning.contains("scale-down-drastic"), "{warning}");
-    let harmless = scene.shield.request(
-        &scene.agent,
-        "PATCH",
-        &format!("{target}?dryRun=All"),
-        MERGE,
-        br#"{"spec":{"replicas":5}}"#,
-    );
+    let harmless = scales(br#"{"spec":{"replicas":5}}"#);
     assert_eq!((harmless.status, harmless.header("warning")), (200, None));
     let holds = scene.shield.cli_json(&scene.reviewer, &["holds", "--state", "all"]);
     assert_eq!(holds["items"], json!([]), "a dry run is never held");
