@@ -461,6 +461,10 @@ mod tests {
         };
         let of_prod = EventFilter { namespace: Some("prod".to_owned()), ..EventFilter::default() };
         let writes = EventFilter { writes: true, ..EventFilter::default() };
+        let core = "/api/v1/namespaces/prod";
+        let of = |name: &str, query: &str| format!("{core}/configmaps{name}{query}");
+        let token = format!("{core}/serviceaccounts/default/token?dryRun=All");
+        let proxy = format!("{core}/pods/web/proxy/?dryRun=All");
         // The event, whether it is in the timeline of one namespace, and whether it is a write.
         let table = [
             (event("list", "/api/v1/secrets", "secrets", "")?, true, false),
@@ -469,12 +473,33 @@ mod tests {
             (event("list", "/api/v1/namespaces", "namespaces", "")?, false, false),
             (event("list", "/api/v1/nodes", "nodes", "")?, false, false),
             (event("create", "/x", "configmaps", "prod")?, true, true),
-            (event("create", "/x?dryRun=All", "configmaps", "prod")?, true, false),
-            (event("patch", "/x?force=true&dryRun=%41ll", "configmaps", "prod")?, true, false),
-            (event("patch", "/x?fieldManager=dryRun=All", "configmaps", "prod")?, true, true),
-            (event("patch", "/x?dryRun=All&dryRun=", "configmaps", "prod")?, true, true),
+            (event("create", &of("", "?dryRun=All"), "configmaps", "prod")?, true, false),
+            (
+                event("patch", &of("/x", "?force=true&dryRun=%41ll"), "configmaps", "prod")?,
+                true,
+                false,
+            ),
+            (
+                event("patch", &of("/x", "?fieldManager=dryRun=All"), "configmaps", "prod")?,
+                true,
+                true,
+            ),
+            (event("patch", &of("/x", "?dryRun=All&dryRun="), "configmaps", "prod")?, true, true),
+            // A token is made, a connection opened, and nobody knows what another server does.
+            (event("create", &token, "serviceaccounts", "prod")?, true, true),
+            (event("update", &proxy, "pods", "prod")?, true, true),
+            (
+                event(
+                    "create",
+                    "/apis/a.example/v1/namespaces/prod/things?dryRun=All",
+                    "things",
+                    "prod",
+                )?,
+                true,
+                true,
+            ),
             // Its body would win, and is not in the log.
-            (event("delete", "/x?dryRun=All", "configmaps", "prod")?, true, true),
+            (event("delete", &of("/x", "?dryRun=All"), "configmaps", "prod")?, true, true),
             (event("create", "/x", "subjectaccessreviews", "")?, false, false),
             (event("create", "/x", "selfsubjectrulesreviews", "")?, false, false),
             (event("create", "/x", "nodes", "")?, false, true),

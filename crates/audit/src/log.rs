@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use effects::Route;
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -133,17 +134,27 @@ impl Event {
 
     /// By the API server's own rule, as far as the log tells: of a delete the body counts, and its query only
     /// where it has none, which the log does not say; of everything else the query. What can be read in two
-    /// ways is not believed.
+    /// ways is not believed, nor what the API server does not store itself: a token that is asked for as a dry
+    /// run is a token.
     fn is_dry_run(&self) -> bool {
-        match self.verb.as_str() {
-            "delete" | "deletecollection" => {
+        let method = match self.verb.as_str() {
+            "create" => Method::POST,
+            "update" => Method::PUT,
+            "patch" => Method::PATCH,
+            _ => Method::DELETE,
+        };
+        let Ok(asked) = attributes::read(&method, &self.request_uri, &HeaderMap::new()) else {
+            return false;
+        };
+        let asks = match method {
+            Method::DELETE => {
                 let options = self.request_object.as_ref().map(|it| serde_json::from_str(it.get()));
                 let options: Option<DeleteOptions> = options.and_then(Result::ok);
                 options.is_some_and(|it| it.dry_run.iter().any(|it| it == "All"))
             }
-            _ => attributes::read(&Method::POST, &self.request_uri, &HeaderMap::new())
-                .is_ok_and(|it| it.query.first("dryRun") == Some("All")),
-        }
+            _ => asked.query.first("dryRun") == Some("All"),
+        };
+        asks && effects::plan(&asked, true).route == Route::DryRun
     }
 
     /// Whether it is about the objects of every namespace.
@@ -285,7 +296,7 @@ mod tests {
 
     fn line(id: &str, stage: &str, verb: &str, more: &str) -> String {
         format!(
-            r#"{{"kind":"Event","auditID":"{id}","stage":"{stage}","requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z","user":{{"username":"a"}},"verb":"{verb}","requestURI":"/x"{more}}}"#
+            r#"{{"kind":"Event","auditID":"{id}","stage":"{stage}","requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z","user":{{"username":"a"}},"verb":"{verb}","requestURI":"/api/v1/namespaces/a/configmaps/x"{more}}}"#
         )
     }
 

@@ -213,6 +213,12 @@ impl Judge {
         self.judge_as(write, &blind, counting).await
     }
 
+    /// Whether the API server would only pretend, asked for a dry run of this: the requests that it does not
+    /// store itself (a token, a connection, an API of another server) run as if nothing had been said of one.
+    pub async fn pretends(&self, attributes: &Attributes) -> bool {
+        self.planned(attributes, true).await.plan.route == Route::DryRun
+    }
+
     /// The plan of a request, by who answers for it now.
     pub(crate) async fn planned(&self, attributes: &Attributes, is_dry_run: bool) -> Planned {
         let served = match effects::plan_stored(attributes, is_dry_run) {

@@ -102,9 +102,13 @@ impl Writes {
         write: &InboundWrite,
         id: &HoldId,
     ) -> Result<Response<Body>, ProxyError> {
-        let cancelled = self.queue.cancel(id, &Identity::from(&write.user)).await;
-        let hold = cancelled.map_err(own_holds::error)?;
-        write.record.is_decided(decided(Action::Allow, format!("its agent gave up hold {id}")));
+        let agent = Identity::from(&write.user);
+        let (hold, what) = match write.is_dry_run {
+            true => (self.queue.own(id, &agent).await, "asked about giving up"),
+            false => (self.queue.cancel(id, &agent).await, "gave up"),
+        };
+        let hold = hold.map_err(own_holds::error)?;
+        write.record.is_decided(decided(Action::Allow, format!("its agent {what} hold {id}")));
         write.record.answered(200, Outcome::Refused, 0).await;
         Ok(own_holds::page(&hold, &write.call.attributes))
     }
@@ -127,13 +131,15 @@ impl Writes {
         let (class, no_answer) = self.judge.view.class_of(&call.attributes).await;
         let attributes = &call.attributes;
         let media = payload::media_type(attributes.content_type.as_deref());
-        let is_dry_run = payload::is_dry_run(
+        let asks_dry_run = payload::is_dry_run(
             &attributes.method,
             &attributes.subresource,
             media,
             &body,
             attributes.query.first("dryRun"),
         );
+        let is_own = own_holds::asked(attributes).is_some();
+        let is_dry_run = asks_dry_run && (is_own || self.judge.pretends(attributes).await);
         let (weight, silence) = (judge::Weight::default(), judge::Silence::since(no_answer));
         let write = Write { call, user, body, media, is_dry_run, class, weight, silence };
         record.is_whole(&write, &self.redactor);

@@ -130,6 +130,8 @@ fn an_agent_gives_up_what_it_no_longer_wants() {
         for wrong in ["nope", ""] {
             assert_eq!(asking.asks("DELETE", &own(wrong)).status, 404, "{wrong}");
         }
+        let tried = asking.asks("DELETE", &format!("{}?dryRun=All", own(&id)));
+        assert_eq!((tried.status, &tried.json()["state"]), (200, &json!("pending")));
         let given_up = asking.asks("DELETE", &own(&id));
         assert_eq!((given_up.status, &given_up.json()["state"]), (200, &json!("cancelled")));
         let ended = waits.join().expect("an answer");
@@ -200,6 +202,52 @@ fn an_agents_reason_is_shown_as_its_own_word() {
     let (id, _) = named(&answer);
     let shown = asking.says(&["show", &id]);
     assert!(shown.contains("Says why   CHG-43"), "{shown}");
+
+    // To say why makes no more of a call than it is.
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "annotations": {"agent-shield.io/reason": "CHG-44"}},
+        "spec": {"selector": {"app": "none"}, "ports": [{"port": 80}]},
+    });
+    let services = format!("/api/v1/namespaces/{}/services?timeout=1s", scene.dev);
+    let body = service.to_string();
+    let made = scene.shield.request(&scene.agent, "POST", &services, JSON, body.as_bytes());
+    assert_eq!(made.status, 201, "{}", made.text());
+}
+
+#[test]
+fn a_dry_run_is_one_where_the_api_server_takes_it_for_one() {
+    let asking = Asking::new("pretended", &[]);
+    let scene = &asking.scene;
+    let token = format!("/api/v1/namespaces/{}/serviceaccounts/default/token", scene.dev);
+    let body = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": ["elsewhere"], "expirationSeconds": 600},
+    });
+    let body = body.to_string();
+    let pretended = format!("{token}?dryRun=All&timeout=1s");
+    let asks = || scene.shield.request(&scene.agent, "POST", &pretended, JSON, body.as_bytes());
+    let (id, _) = named(&asks());
+    scene.decide("approve", &id, "");
+    let minted = asks();
+    assert_eq!(minted.status, 201, "{}", minted.text());
+    assert!(minted.json()["status"]["token"].is_string(), "a token that is real");
+
+    let config_maps = format!("/api/v1/namespaces/{}/configmaps?dryRun=All", scene.dev);
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tried"}});
+    let object = object.to_string();
+    let tried = scene.shield.request(&scene.agent, "POST", &config_maps, JSON, object.as_bytes());
+    assert_eq!(tried.status, 201, "{}", tried.text());
+
+    let calls = scene.shield.cli_json(&scene.reviewer, &["timeline", "--verb", "create"]);
+    let dry_run_of = |resource: &str| {
+        let calls = calls["items"].as_array().expect("a list").iter();
+        let requests = calls.map(|it| &it["request"]);
+        let found = requests.filter(|it| it["resource"] == resource).last();
+        found.unwrap_or_else(|| panic!("no {resource}"))["dryRun"] == true
+    };
+    assert!(!dry_run_of("serviceaccounts"));
+    assert!(dry_run_of("configmaps"));
 }
 
 #[test]
