@@ -31,7 +31,16 @@ pub(crate) fn run(accept: bool) -> Result<()> {
         return fs::write(root().join(FILE), list).with_context(|| format!("cannot write {FILE}"));
     }
     println!("check: messages");
+    refuse_debug(&list)?;
     compare(&root().join(FILE), &list)
+}
+
+/// What Rust prints of a value for whoever mends the program says nothing to anybody else.
+fn refuse_debug(list: &str) -> Result<()> {
+    match list.lines().find(|it| it.contains(":?}") || it.contains(":#?}")) {
+        Some(line) => bail!("a message prints a value as Rust writes it, with `:?`: {line}"),
+        None => Ok(()),
+    }
 }
 
 fn compare(file: &Path, list: &str) -> Result<()> {
@@ -84,5 +93,12 @@ mod tests {
     fn tells_what_differs() {
         assert_eq!(only_in("a\nb\nb\nc", "c\nb"), ["a", "b"]);
         assert!(only_in("a\nb", "b\na").is_empty());
+    }
+
+    #[test]
+    fn refuses_what_only_rust_reads() {
+        assert!(refuse_debug("error  {0} is gone").is_ok());
+        assert!(refuse_debug("error  {0:?} is gone").is_err());
+        assert!(refuse_debug("words  it is {it:#?}").is_err());
     }
 }

@@ -121,10 +121,10 @@ fn local(dir: &Path, door: Door) -> Result<String> {
     let text = std::fs::read_to_string(&path).with_context(|| {
         format!("no --server is given, and there is no {}: start `agent-shield serve`, give --server and --ca, or name a server with `agent-shield context set`", path.display())
     })?;
-    let endpoints: serde_json::Value = serde_json::from_str(&text)
-        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let endpoints: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
     let url = endpoints.get(door.field()).and_then(serde_json::Value::as_str);
-    Ok(url.with_context(|| format!("{} has no `{}`", path.display(), door.field()))?.to_owned())
+    Ok(url.with_context(|| format!("{} has no `{}`, the URL to connect to: start `agent-shield serve` again, or give --server", path.display(), door.field()))?.to_owned())
 }
 
 /// The CA of the data directory here, which vouches for the server here and for no other.
@@ -140,7 +140,7 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
         .and_then(|certificates| certificates.map(|it| it.map(|it| it.to_vec())).collect())
         .with_context(|| format!("cannot read certificates from {} (--ca)", path.display()))?;
     if certificates.is_empty() {
-        anyhow::bail!("{} (--ca) holds no certificate", path.display());
+        anyhow::bail!("{} (--ca) contains no certificate", path.display());
     }
     Ok(certificates)
 }

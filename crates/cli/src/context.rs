@@ -76,7 +76,7 @@ pub(crate) fn run(command: ContextCommand, connection: &Connection) -> Result<()
                     format!("`{} context use {name}` makes it the current one", program::name())
                 }
             };
-            print(&format!("context {name} stands in {}; {hint}", path.display()))
+            print(&format!("context {name} is written to {}; {hint}", path.display()))
         }
         ContextCommand::Use { name } => {
             let server = contexts.named(&name)?.server.clone();

@@ -58,7 +58,7 @@ pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
             let path = format!("/v1/agents/{}/freeze", segment(&username));
             let frozen: FreezeBody = client.post(&path, &Reason { reason }).await?;
             let name = Escaped::line(&frozen.user);
-            let thaw = format!("`{} thaw {agent}` lifts it", program::name());
+            let thaw = format!("`{} thaw {agent}` ends that", program::name());
             print(&format!("{name} is frozen: all its writes are refused; {thaw}"))?;
             if frozen.is_known == Some(false) {
                 anstream::eprintln!(

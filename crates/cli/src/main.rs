@@ -129,7 +129,7 @@ Examples:
 fn main() -> ExitCode {
     // Both providers could be in the graph one day; which one is used is decided here.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
-        eprintln!("error: TLS is set up already");
+        eprintln!("error: cannot start: TLS is set up already");
         return ExitCode::FAILURE;
     }
     let mut arguments = std::env::args_os();
