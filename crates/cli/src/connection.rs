@@ -44,14 +44,18 @@ impl Connection {
     pub(crate) async fn config(&self) -> Result<kube::Config> {
         let options =
             KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let kubeconfig = match &self.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file)
-                .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?,
-            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig")?,
-        };
-        kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        kube::Config::from_custom_kubeconfig(self.read_kubeconfig()?, &options)
             .await
             .context("cannot use the kubeconfig")
+    }
+
+    /// The kubeconfig with all its contexts.
+    pub(crate) fn read_kubeconfig(&self) -> Result<Kubeconfig> {
+        match &self.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file)
+                .with_context(|| format!("cannot read the kubeconfig {}", file.display())),
+            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig"),
+        }
     }
 
     /// The server that is meant, and the CA that alone vouches for it, if one does: the flags', the named

@@ -11,6 +11,7 @@ use text::Escaped;
 use crate::{
     connection::{Connection, certificates},
     contexts::{Contexts, ServerContext},
+    live_names,
     output::{Output, for_scripts, print},
     printers, program,
     usage::WrongUsage,
@@ -41,6 +42,7 @@ Examples:
     )]
     Use {
         /// Its name.
+        #[arg(add = live_names::contexts())]
         name: String,
     },
     /// List the servers that have names; `*` marks the current one.
@@ -56,6 +58,7 @@ Examples:
     #[command(after_help = "Examples:\n  agent-shield context remove prod")]
     Remove {
         /// Its name.
+        #[arg(add = live_names::contexts())]
         name: String,
     },
 }

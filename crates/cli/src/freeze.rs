@@ -10,6 +10,7 @@ use text::Escaped;
 
 use crate::{
     client::Client,
+    live_names,
     output::{Output, for_scripts, print},
     printers, program,
     urls::segment,
@@ -25,6 +26,7 @@ pub(crate) enum FreezeCommand {
     Freeze {
         /// The agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
         /// full username.
+        #[arg(add = live_names::agents())]
         agent: String,
         /// Why; shown to the agent and recorded.
         #[arg(long, default_value = "")]
@@ -35,6 +37,7 @@ pub(crate) enum FreezeCommand {
     Thaw {
         /// The agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
         /// full username.
+        #[arg(add = live_names::frozen_agents())]
         agent: String,
         /// Why; recorded.
         #[arg(long, default_value = "")]

@@ -31,7 +31,7 @@ use view::{View, hold_rows};
 
 use crate::{
     client::{Client, ClientError},
-    holds,
+    holds, live_names,
     output::print,
     program,
     urls::query,
@@ -54,10 +54,10 @@ Examples:
   agent-shield watch | while read -r time id state text; do notify-send \"$state\" \"$text\"; done")]
 pub(crate) struct WatchArgs {
     /// Only this namespace.
-    #[arg(long, short)]
+    #[arg(long, short, add = live_names::namespaces())]
     namespace: Option<String>,
     /// Only this agent.
-    #[arg(long)]
+    #[arg(long, add = live_names::agents())]
     agent: Option<String>,
     /// Print the open holds, one line each, and end.
     #[arg(long)]
