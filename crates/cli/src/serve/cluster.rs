@@ -110,7 +110,7 @@ impl Cluster {
         background.follow(follow);
         if !objects.ready(LIST_TIME_MAX).await {
             bail!(
-                "the policies of the cluster could not be listed: nothing starts on half of what somebody wrote"
+                "the policies of the cluster could not be listed, and agent-shield does not start without them: the log says why"
             );
         }
         Ok(objects)
