@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod fuzz;
 mod measure;
+mod messages;
 mod mute;
 mod source;
 mod suite;
@@ -32,11 +33,17 @@ enum Task {
     Test(suite::SuiteArgs),
     /// Run the catalogue, replay and approvals against a build whose sentences all read `x`.
     Mute,
-    /// Format, lints, docs, licences, tiers of the crates, circles of files.
+    /// Format, lints, docs, licences, tiers of the crates, circles of files, messages that nobody has read.
     Check {
         /// Only that no file imports one that imports it.
         #[arg(long)]
         circles: bool,
+    },
+    /// That what agent-shield tells people is what somebody has read: tests/messages.txt.
+    Messages {
+        /// Write the list anew; read what changed before you commit it.
+        #[arg(long)]
+        accept: bool,
     },
     /// Sizes of files and functions, comments, circles: the shape of the sources in numbers.
     Measure {
@@ -89,6 +96,7 @@ fn main() -> Result<()> {
         Task::Test(args) => suite::run(&args),
         Task::Mute => mute::run(),
         Task::Check { circles } => check::run(circles),
+        Task::Messages { accept } => messages::run(accept),
         Task::Measure { checkout } => measure::run(&checkout),
         Task::Fuzz { target, time, keep } => fuzz::run(target.as_deref(), time, keep),
         Task::Cluster(ClusterTask::Up { dir }) => {

@@ -95,3 +95,6 @@ pub enum KubeconfigError {
     #[error("the kubeconfig has no cluster `{0}`")]
     NoCluster(String),
 }
+
+#[cfg(test)]
+mod tests;

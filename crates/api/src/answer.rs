@@ -28,7 +28,9 @@ pub(crate) enum ApiError {
     Impersonates(String),
     #[error("the API server could not be asked who this is: {0}")]
     Unavailable(String),
-    #[error("agent-shield has too many connections of reviewers, from this address or in all")]
+    #[error(
+        "agent-shield has too many connections of reviewers, from this address or in total: try again later"
+    )]
     Crowded,
     #[error("{0}")]
     BadRequest(String),
@@ -124,6 +126,9 @@ impl IntoResponse for ApiError {
         (code, Json(status.to_json())).into_response()
     }
 }
+
+#[cfg(test)]
+mod messages;
 
 #[cfg(test)]
 mod tests {

@@ -157,7 +157,7 @@ fn attention(
         all.push(format!("it lacks the right to {}: {}", right.right, right.without));
     }
     for right in body.rights.iter().flat_map(|it| &it.excess) {
-        all.push(format!("it may {}, and needs not: {}", right.right, right.without));
+        all.push(format!("it may {}, and does not need to: {}", right.right, right.without));
     }
     let time_min = match credential {
         Some(CredentialKind::TokenFile) => TOKEN_FILE_TIME_MIN,
@@ -237,7 +237,7 @@ mod tests {
                     rights: Some(RightsBody { missing: vec![], excess: right() }),
                     ..body()
                 },
-                "it may get pods, and needs not: why",
+                "it may get pods, and does not need to: why",
             ),
             (StatusBody { certificate: in_hours(24), ..body() }, "its thing expires soon"),
             (StatusBody { credential: in_hours(-1), ..body() }, "its thing has expired"),

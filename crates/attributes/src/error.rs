@@ -10,16 +10,16 @@ pub enum AttributesError {
     #[error("the request target must be a path that begins with `/`")]
     Form,
     /// A byte that no client sends unescaped.
-    #[error("the request target holds the byte 0x{0:02x}, which must be percent-encoded")]
+    #[error("the request target contains the byte 0x{0:02x}, which must be percent-encoded")]
     Byte(u8),
     /// `//`: Go keeps an empty segment, others drop it.
-    #[error("the path holds `//`, which can be read in two ways")]
+    #[error("the path contains `//`, which can be read in two ways")]
     EmptySegment,
     /// `.` or `..`: Go keeps it, others resolve it.
-    #[error("the path holds `.` or `..` as a segment, which can be read in two ways")]
+    #[error("the path contains `.` or `..` as a segment, which can be read in two ways")]
     DotSegment,
     /// `%2F` is a separator to the API server, `%70` a letter that need not be encoded.
-    #[error("the path holds the escape `{0}`, which can be read in two ways")]
+    #[error("the path contains the escape `{0}`, which can be read in two ways")]
     Encoded(String),
     /// `%` and something that is not hexadecimal: Go drops such a query pair.
     #[error("a `%` in the {place} is not followed by two hexadecimal digits")]
@@ -28,7 +28,7 @@ pub enum AttributesError {
         place: &'static str,
     },
     /// Go drops a query pair with `;`, others split on it.
-    #[error("the query holds `;`, which can be read in two ways")]
+    #[error("the query contains `;`, which can be read in two ways")]
     Semicolon,
     /// Bytes that are no text.
     #[error("the {place} is not UTF-8")]
@@ -55,7 +55,7 @@ pub enum AttributesError {
     #[error("`Connection` may not name `{0}`")]
     Connection(String),
     /// `X_Remote_User` is an identity header to some, and nothing to others.
-    #[error("the header `{0}` looks like one that carries an identity")]
+    #[error("the header `{0}` looks like one that carries an identity: remove it")]
     LookAlike(String),
     /// `gzip, chunked`, or two of them.
     #[error("`Transfer-Encoding` must be `chunked`, once")]
@@ -67,12 +67,12 @@ pub enum AttributesError {
     #[error("the API server does not decode a request body in `{0}`")]
     ContentEncoding(String),
     /// Words after the token.
-    #[error("`Authorization` holds more than one bearer token")]
+    #[error("`Authorization` contains more than one bearer token")]
     Authorization,
     /// A token where only browsers put one.
-    #[error("a token in `Sec-WebSocket-Protocol` is refused: send it as `Authorization: Bearer`")]
+    #[error("a token may not be in `Sec-WebSocket-Protocol`: send it as `Authorization: Bearer`")]
     Subprotocol,
     /// An agent that asks to be somebody else; a 403.
-    #[error("requests that impersonate are refused: remove the header `{0}`")]
+    #[error("an agent may not impersonate anybody: remove the header `{0}`")]
     Impersonates(String),
 }

@@ -189,7 +189,7 @@ pub enum AuditError {
         source: std::io::Error,
     },
     /// A line is no audit event.
-    #[error("{}, line {line} is no audit event: {why}{}", .path.display(), hint(*.is_followed))]
+    #[error("{}, line {line} is not an audit event: {why}{}", .path.display(), hint(*.is_followed))]
     NoEvent {
         /// Of which file.
         path: PathBuf,
@@ -201,7 +201,7 @@ pub enum AuditError {
         is_followed: bool,
     },
     /// There is nothing in it.
-    #[error("{} holds no audit events", .0.display())]
+    #[error("{} contains no audit events", .0.display())]
     Empty(PathBuf),
 }
 
@@ -391,9 +391,9 @@ mod tests {
     fn says_which_line_is_wrong() {
         let good = line("1", "ResponseComplete", "get", "");
         let table = [
-            (format!("{good}\nnonsense\n{good}"), "line 2 is no audit event"),
-            (String::new(), "holds no audit events"),
-            ("2026-01-01 AUDIT: id=1".to_owned(), "line 1 is no audit event"),
+            (format!("{good}\nnonsense\n{good}"), "line 2 is not an audit event"),
+            (String::new(), "contains no audit events"),
+            ("2026-01-01 AUDIT: id=1".to_owned(), "line 1 is not an audit event"),
         ];
         for (text, want) in table {
             let got = read(&text).err().map(|error| error.to_string()).unwrap_or_default();

@@ -29,7 +29,9 @@ pub enum CertificateError {
     #[error("the client certificate is not one of this cluster's: {0}")]
     Untrusted(String),
     /// The cluster's client CA is not known, so no certificate is.
-    #[error("client certificates are not known here: the cluster's client CA could not be read")]
+    #[error(
+        "client certificates cannot be checked here, as the cluster's client CA could not be read: send a token"
+    )]
     NoAuthority,
     /// It is not X.509.
     #[error("the client certificate cannot be read")]

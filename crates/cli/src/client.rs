@@ -110,3 +110,56 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use api::CauseReason;
+    use serde_json::json;
+    use testkit::one_of_each;
+
+    use super::*;
+
+    /// What is printed of an answer with these causes.
+    fn answered(code: u16, message: &str, causes: &[(CauseReason, &str)]) -> ClientError {
+        let causes: Vec<_> = causes
+            .iter()
+            .map(|(reason, value)| json!({"reason": reason.as_str(), "message": value}))
+            .collect();
+        let status = json!({"status": "Failure", "details": {"causes": causes}});
+        let status = serde_json::from_value(status).expect("a Status");
+        let hint = hints::on_answer(code, &Causes::of_status(&status), &Flags::default());
+        ClientError::Answered { code, message: message.to_owned(), hint }
+    }
+
+    fn unreachable(why: &str) -> ClientError {
+        ClientError::Unreachable { url: "https://127.0.0.1:8444".into(), why: why.into() }
+    }
+
+    #[test]
+    fn every_error_of_a_command_says_what_to_do() {
+        use CauseReason as R;
+        use ClientError as E;
+        let may_not = "`alice` may not approve holds.agent-shield.io";
+        let mut errors = one_of_each!(ClientError:
+            E::Unreachable { .. } => unreachable("connection reset"),
+            E::Answered { .. } => answered(401, "the API server does not know this credential", &[]),
+            E::NoSuchHold(_) => E::NoSuchHold(
+                "there is no hold `k3`: `agent-shield holds --state all` lists them".into()
+            ),
+        );
+        let of_causes = one_of_each!((R, &str):
+            (R::MissingVerb, _) => (R::MissingVerb, "approve"),
+            (R::MissingInNamespace, _) => (R::MissingInNamespace, "payments"),
+            (R::NeverReviews, _) => (R::NeverReviews, "it is a node"),
+            (R::SimilarId, _) => (R::SimilarId, "k3mq7xzw"),
+        );
+        errors.extend(of_causes.iter().map(|cause| answered(403, may_not, &[*cause])));
+        errors.push(answered(403, may_not, &of_causes[..2]));
+        let silences =
+            ["Connection refused (os error 111)", "invalid peer certificate: UnknownIssuer"];
+        errors.extend(silences.map(unreachable));
+        errors.push(unreachable("dns error: failed to lookup address"));
+        let told: Vec<String> = errors.iter().map(|it| format!("error: {it}")).collect();
+        insta::assert_snapshot!(told.join("\n\n"));
+    }
+}

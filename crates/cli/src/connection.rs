@@ -44,14 +44,18 @@ impl Connection {
     pub(crate) async fn config(&self) -> Result<kube::Config> {
         let options =
             KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let kubeconfig = match &self.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file)
-                .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?,
-            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig")?,
-        };
-        kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        kube::Config::from_custom_kubeconfig(self.read_kubeconfig()?, &options)
             .await
             .context("cannot use the kubeconfig")
+    }
+
+    /// The kubeconfig with all its contexts.
+    pub(crate) fn read_kubeconfig(&self) -> Result<Kubeconfig> {
+        match &self.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file)
+                .with_context(|| format!("cannot read the kubeconfig {}", file.display())),
+            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig"),
+        }
     }
 
     /// The server that is meant, and the CA that alone vouches for it, if one does: the flags', the named
@@ -121,10 +125,10 @@ fn local(dir: &Path, door: Door) -> Result<String> {
     let text = std::fs::read_to_string(&path).with_context(|| {
         format!("no --server is given, and there is no {}: start `agent-shield serve`, give --server and --ca, or name a server with `agent-shield context set`", path.display())
     })?;
-    let endpoints: serde_json::Value = serde_json::from_str(&text)
-        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let endpoints: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
     let url = endpoints.get(door.field()).and_then(serde_json::Value::as_str);
-    Ok(url.with_context(|| format!("{} has no `{}`", path.display(), door.field()))?.to_owned())
+    Ok(url.with_context(|| format!("{} has no `{}`, the URL to connect to: start `agent-shield serve` again, or give --server", path.display(), door.field()))?.to_owned())
 }
 
 /// The CA of the data directory here, which vouches for the server here and for no other.
@@ -140,7 +144,7 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
         .and_then(|certificates| certificates.map(|it| it.map(|it| it.to_vec())).collect())
         .with_context(|| format!("cannot read certificates from {} (--ca)", path.display()))?;
     if certificates.is_empty() {
-        anyhow::bail!("{} (--ca) holds no certificate", path.display());
+        anyhow::bail!("{} (--ca) contains no certificate", path.display());
     }
     Ok(certificates)
 }

@@ -11,6 +11,7 @@ use text::Escaped;
 use crate::{
     connection::{Connection, certificates},
     contexts::{Contexts, ServerContext},
+    live_names,
     output::{Output, for_scripts, print},
     printers, program,
     usage::WrongUsage,
@@ -41,6 +42,7 @@ Examples:
     )]
     Use {
         /// Its name.
+        #[arg(add = live_names::contexts())]
         name: String,
     },
     /// List the servers that have names; `*` marks the current one.
@@ -56,6 +58,7 @@ Examples:
     #[command(after_help = "Examples:\n  agent-shield context remove prod")]
     Remove {
         /// Its name.
+        #[arg(add = live_names::contexts())]
         name: String,
     },
 }
@@ -76,7 +79,7 @@ pub(crate) fn run(command: ContextCommand, connection: &Connection) -> Result<()
                     format!("`{} context use {name}` makes it the current one", program::name())
                 }
             };
-            print(&format!("context {name} stands in {}; {hint}", path.display()))
+            print(&format!("context {name} is written to {}; {hint}", path.display()))
         }
         ContextCommand::Use { name } => {
             let server = contexts.named(&name)?.server.clone();

@@ -10,6 +10,7 @@ use text::Escaped;
 
 use crate::{
     client::Client,
+    live_names,
     output::{Output, for_scripts, print},
     printers, program,
     urls::segment,
@@ -25,6 +26,7 @@ pub(crate) enum FreezeCommand {
     Freeze {
         /// The agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
         /// full username.
+        #[arg(add = live_names::agents())]
         agent: String,
         /// Why; shown to the agent and recorded.
         #[arg(long, default_value = "")]
@@ -35,6 +37,7 @@ pub(crate) enum FreezeCommand {
     Thaw {
         /// The agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
         /// full username.
+        #[arg(add = live_names::frozen_agents())]
         agent: String,
         /// Why; recorded.
         #[arg(long, default_value = "")]
@@ -58,7 +61,7 @@ pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
             let path = format!("/v1/agents/{}/freeze", segment(&username));
             let frozen: FreezeBody = client.post(&path, &Reason { reason }).await?;
             let name = Escaped::line(&frozen.user);
-            let thaw = format!("`{} thaw {agent}` lifts it", program::name());
+            let thaw = format!("`{} thaw {agent}` ends that", program::name());
             print(&format!("{name} is frozen: all its writes are refused; {thaw}"))?;
             if frozen.is_known == Some(false) {
                 anstream::eprintln!(

@@ -7,6 +7,7 @@ mod agent;
 mod agents;
 mod approve;
 mod client;
+mod completion;
 mod connection;
 mod context;
 mod contexts;
@@ -17,6 +18,7 @@ mod group;
 mod hints;
 mod holds;
 mod joined_timeline;
+mod live_names;
 mod man;
 mod moment;
 mod outcome;
@@ -39,7 +41,7 @@ mod usage;
 mod version;
 mod watch;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use connection::Connection;
@@ -112,12 +114,12 @@ enum Command {
         after_help = "Examples:\n  agent-shield policy init policies/\n  agent-shield policy test policies/\n  agent-shield serve --policy policies/"
     )]
     Policy(policy::PolicyCommand),
-    /// Print a shell's completion script.
+    /// Print a shell's completion script: it completes commands, and ids, agents and names that exist now.
     #[command(after_help = "\
 Examples:
-  source <(agent-shield completion bash)
-  agent-shield completion zsh > ~/.zfunc/_agent-shield
-  agent-shield completion fish > ~/.config/fish/completions/agent-shield.fish")]
+  echo 'source <(agent-shield completion bash)' >> ~/.bashrc
+  echo 'source <(agent-shield completion zsh)' >> ~/.zshrc
+  echo 'agent-shield completion fish | source' >> ~/.config/fish/config.fish")]
     Completion {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
@@ -129,7 +131,7 @@ Examples:
 fn main() -> ExitCode {
     // Both providers could be in the graph one day; which one is used is decided here.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
-        eprintln!("error: TLS is set up already");
+        eprintln!("error: cannot start: TLS is set up already");
         return ExitCode::FAILURE;
     }
     let mut arguments = std::env::args_os();
@@ -137,8 +139,14 @@ fn main() -> ExitCode {
     program.remember();
     moment::remember_reader();
     if program == Program::KubectlCompletion {
-        let words: Vec<String> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
-        println!("{}", program::completions(program.dress(Cli::command()), &words));
+        let words: Vec<OsString> = arguments.collect();
+        prepare_completion([OsString::from(program.name())].into_iter().chain(words.clone()));
+        println!("{}", completion::for_kubectl(program.dress(completed()), words));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(line) = completion::line() {
+        prepare_completion(line);
+        completion::answer(|| program.dress(completed()));
         return ExitCode::SUCCESS;
     }
     let matches = program.dress(Cli::command()).get_matches();
@@ -176,16 +184,27 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rbac(command) => rbac::run(command),
         Command::Context(command) => context::run(command, &cli.connection),
         Command::Policy(command) => policy::run(command, &cli.connection).await,
-        Command::Completion { shell } => output::print(&completion(shell)?),
+        Command::Completion { shell } => output::print(&completion::script(shell)?),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Version(args) => version::run(&args, &cli.connection).await,
     }
 }
 
-fn completion(shell: clap_complete::Shell) -> anyhow::Result<String> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "agent-shield", &mut script);
-    Ok(String::from_utf8(script)?)
+/// The command line with names for what every command takes; each command names its own.
+fn completed() -> clap::Command {
+    Cli::command()
+        .mut_arg("context_name", |it| it.add(live_names::contexts()))
+        .mut_arg("context", |it| it.add(live_names::kubeconfig_contexts()))
+}
+
+/// Has names that exist now asked for at the server that an unfinished command line names, without a word about
+/// what cannot be asked.
+fn prepare_completion(line: impl IntoIterator<Item = OsString>) {
+    completion::silence();
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(line);
+    if let Some(connection) = matches.ok().and_then(|it| Connection::from_arg_matches(&it).ok()) {
+        live_names::ask_at(connection);
+    }
 }
 
 #[cfg(test)]

@@ -68,60 +68,8 @@ fn rename(mut command: Command, name: &str) -> Command {
     command.mut_subcommands(|it| rename(it, name))
 }
 
-/// What could stand for the last of `words`, as kubectl wants it: a candidate with its help on each
-/// line, then `:4`, which says that file names are no candidates.
-pub(crate) fn completions(mut command: Command, words: &[String]) -> String {
-    command.build(); // Hands the global flags down.
-    let (last, before) = words.split_last().map_or(("", [].as_slice()), |(l, b)| (l.as_str(), b));
-    let mut at = &command;
-    for word in before {
-        at = at.find_subcommand(word).unwrap_or(at);
-    }
-    let mut text = String::new();
-    for (word, help) in candidates(at, before.last().map_or("", String::as_str), last) {
-        let help = help.lines().next().unwrap_or_default();
-        text.push_str(&format!("{word}\t{help}\n"));
-    }
-    text + ":4"
-}
-
-fn candidates(command: &Command, previous: &str, last: &str) -> Vec<(String, String)> {
-    let text = |it: Option<&clap::builder::StyledStr>| it.map(ToString::to_string);
-    let flag = previous.strip_prefix("--").and_then(|name| {
-        command.get_arguments().find(|it| it.get_long() == Some(name) && takes_value(it))
-    });
-    let mut found: Vec<(String, String)> = Vec::new();
-    if last.starts_with('-') {
-        found.extend(command.get_arguments().filter(|it| !it.is_hide_set()).filter_map(|it| {
-            Some((format!("--{}", it.get_long()?), text(it.get_help()).unwrap_or_default()))
-        }));
-    } else if let Some(values) = flag.or_else(|| command.get_positionals().next()) {
-        found.extend(
-            values
-                .get_possible_values()
-                .iter()
-                .map(|it| (it.get_name().to_owned(), text(it.get_help()).unwrap_or_default())),
-        );
-    }
-    if flag.is_none() && !last.starts_with('-') {
-        found.extend(
-            command
-                .get_subcommands()
-                .map(|it| (it.get_name().to_owned(), text(it.get_about()).unwrap_or_default())),
-        );
-    }
-    found.retain(|(word, _)| word.starts_with(last));
-    found
-}
-
-fn takes_value(argument: &clap::Arg) -> bool {
-    argument.get_action().takes_values()
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -135,28 +83,6 @@ mod tests {
         ];
         for (argument, want) in table {
             assert_eq!(Program::from_argument(OsStr::new(argument)), want, "{argument}");
-        }
-    }
-
-    #[test]
-    fn completes_as_kubectl_asks() {
-        let complete = |line: &str| {
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let text = completions(crate::Cli::command(), &words);
-            let words: Vec<&str> = text.lines().filter_map(|it| it.split('\t').next()).collect();
-            words.join(" ")
-        };
-        let table = [
-            ("ho", "holds :4"),
-            ("holds --st", "--state :4"),
-            ("holds --cont", "--context-name --context :4"),
-            ("holds --output j", "json :4"),
-            ("agent k", "kubeconfig :4"),
-            ("completion ba", "bash :4"),
-            ("show k", ":4"),
-        ];
-        for (line, want) in table {
-            assert_eq!(complete(line), want, "{line}");
         }
     }
 }

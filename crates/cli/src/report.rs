@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     account::Account,
     client::Client,
-    moment,
+    live_names, moment,
     output::{Output, for_scripts, print},
     printers,
     urls::query,
@@ -27,7 +27,7 @@ const CALLS_MAX: usize = 10_000;
 pub(crate) struct ReportArgs {
     /// The agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a full
     /// username.
-    #[arg(long)]
+    #[arg(long, add = live_names::agents())]
     agent: String,
     /// Not before: 2h or 7d ago, a date like 2026-01-31, or a time as tables print it.
     #[arg(long, default_value = "24h", value_parser = moment::since)]

@@ -19,6 +19,7 @@ use crate::{
     freeze::{self, FreezeCommand},
     group,
     holds::{deny, fetch, stands, urgency},
+    live_names,
     output::{Output, columns, for_scripts, print},
     pager::page,
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
@@ -52,10 +53,10 @@ pub(crate) enum ReviewCommand {
     )]
     Show {
         /// The hold's id from `holds`, or a unique beginning of it.
-        #[arg(required_unless_present = "all_of")]
+        #[arg(required_unless_present = "all_of", add = live_names::holds())]
         id: Option<String>,
         /// All that waits of the command that this hold is of.
-        #[arg(long, value_name = "ID", conflicts_with = "id")]
+        #[arg(long, value_name = "ID", add = live_names::pending_holds(), conflicts_with = "id")]
         all_of: Option<String>,
         /// How to print.
         #[arg(long, short, value_enum, default_value_t)]
@@ -69,10 +70,10 @@ pub(crate) enum ReviewCommand {
     Approve {
         /// The hold's id from `holds`, or a unique beginning of it; ID@DIGEST of what you have reviewed. Several
         /// are approved one after the other.
-        #[arg(value_name = "ID", required_unless_present = "all_of")]
+        #[arg(value_name = "ID", required_unless_present = "all_of", add = live_names::pending_holds())]
         ids: Vec<String>,
         /// All that waits of the command that this hold is of; --digest is then of all of them.
-        #[arg(long, value_name = "ID", conflicts_with = "ids")]
+        #[arg(long, value_name = "ID", add = live_names::pending_holds(), conflicts_with = "ids")]
         all_of: Option<String>,
         /// Why; shown to the agent and recorded. Some rules require a reason.
         #[arg(long, default_value = "")]
@@ -89,10 +90,10 @@ pub(crate) enum ReviewCommand {
     #[command(after_help = "Examples:\n  agent-shield deny k3mq7xzw --reason 'wrong namespace'")]
     Deny {
         /// The hold's id from `holds`, or a unique beginning of it; several are denied one after the other.
-        #[arg(value_name = "ID", required_unless_present = "all_of")]
+        #[arg(value_name = "ID", required_unless_present = "all_of", add = live_names::open_holds())]
         ids: Vec<String>,
         /// All that waits of the command that this hold is of.
-        #[arg(long, value_name = "ID", conflicts_with = "ids")]
+        #[arg(long, value_name = "ID", add = live_names::pending_holds(), conflicts_with = "ids")]
         all_of: Option<String>,
         /// Why; shown to the agent and recorded.
         #[arg(long, default_value = "")]
@@ -109,6 +110,7 @@ pub(crate) enum ReviewCommand {
     )]
     Lift {
         /// The denied hold's id from `denials`, or a unique beginning of it.
+        #[arg(add = live_names::denials())]
         id: String,
         /// Why; recorded.
         #[arg(long, default_value = "")]
@@ -120,6 +122,7 @@ pub(crate) enum ReviewCommand {
     )]
     Extend {
         /// The denied hold's id from `denials`, or a unique beginning of it.
+        #[arg(add = live_names::denials())]
         id: String,
         /// For how long from now on; a day at most.
         #[arg(long = "for", value_name = "TIME", value_parser = within_a_day)]
@@ -134,6 +137,7 @@ pub(crate) enum ReviewCommand {
     )]
     Withdraw {
         /// The hold's id from `holds`, or a unique beginning of it.
+        #[arg(add = live_names::open_holds())]
         id: String,
         /// Why; recorded.
         #[arg(long, default_value = "")]
@@ -169,11 +173,11 @@ pub(crate) enum ReviewCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// Only this namespace.
-    #[arg(long, short)]
+    #[arg(long, short, add = live_names::namespaces())]
     namespace: Option<String>,
     /// Only this agent: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name where only one has it, or a
     /// full username.
-    #[arg(long)]
+    #[arg(long, add = live_names::agents())]
     agent: Option<String>,
     /// How to print.
     #[arg(long, short, value_enum, default_value_t)]

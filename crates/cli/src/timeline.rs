@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     client::{Client, ClientError},
     joined_timeline::{self, JoinedTimeline},
-    moment,
+    live_names, moment,
     output::{Output, for_scripts},
     pager::page,
     printers,
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct TimelineArgs {
     /// Only this namespace, and calls that are about every namespace at once.
-    #[arg(long, short)]
+    #[arg(long, short, add = live_names::namespaces())]
     namespace: Option<String>,
     /// Only this resource: deployments, deploy, Deployment, deployments.apps or pods/exec.
     #[arg(long)]
@@ -35,7 +35,7 @@ pub(crate) struct TimelineArgs {
     object: Option<String>,
     /// Only this agent, and what reviewers did to it: NAMESPACE/NAME or NAMESPACE:NAME of a ServiceAccount, its name
     /// where only one has it, or a full username.
-    #[arg(long)]
+    #[arg(long, add = live_names::agents())]
     agent: Option<String>,
     /// Only calls in which this reviewer had a say, and what they did to agents.
     #[arg(long, value_name = "NAME")]

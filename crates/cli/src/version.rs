@@ -67,7 +67,11 @@ async fn of_server(connection: &Connection) -> Result<(String, String)> {
     let client = Client::new(connection).await?;
     let answer = timeout(ANSWER_TIME_MAX, client.get::<VersionBody>("/v1/version")).await;
     let body = answer.map_err(|_| {
-        anyhow::anyhow!("no answer from {} for {} s", client.url(), ANSWER_TIME_MAX.as_secs())
+        anyhow::anyhow!(
+            "{} did not answer within {} seconds",
+            client.url(),
+            ANSWER_TIME_MAX.as_secs()
+        )
     })??;
     Ok((client.url().to_owned(), body.version))
 }

@@ -31,8 +31,9 @@ use view::{View, hold_rows};
 
 use crate::{
     client::{Client, ClientError},
-    holds,
+    holds, live_names,
     output::print,
+    program,
     urls::query,
 };
 
@@ -53,10 +54,10 @@ Examples:
   agent-shield watch | while read -r time id state text; do notify-send \"$state\" \"$text\"; done")]
 pub(crate) struct WatchArgs {
     /// Only this namespace.
-    #[arg(long, short)]
+    #[arg(long, short, add = live_names::namespaces())]
     namespace: Option<String>,
     /// Only this agent.
-    #[arg(long)]
+    #[arg(long, add = live_names::agents())]
     agent: Option<String>,
     /// Print the open holds, one line each, and end.
     #[arg(long)]
@@ -107,7 +108,7 @@ async fn in_lines(path: &str, once: bool, client: Client) -> Result<()> {
                 Err(error) if is_refusal(&error) => return Err(error),
                 Err(error) if !was_silent => {
                     was_silent = true;
-                    anstream::eprintln!("warning: {}; trying on", first_line(&error));
+                    anstream::eprintln!("warning: {}; trying again", first_line(&error));
                 }
                 Err(_) => {}
             }
@@ -137,7 +138,10 @@ async fn on_screen(path: &str, client: Client) -> Result<()> {
     let ended = live(path, &client, &mut screen, &mut model).await;
     drop(screen);
     if let Some(Busy::Approve { id } | Busy::Deny { id }) = &model.busy {
-        eprintln!("warning: the decision on {id} was on its way: see `show {id}`");
+        eprintln!(
+            "warning: whether your decision on {id} arrived is not known here: `{} show {id}` tells",
+            program::name()
+        );
     }
     ended
 }
@@ -220,7 +224,9 @@ async fn ask(client: &Client, action: Action) -> Answer {
 
 async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
     let seconds = ANSWER_TIME_MAX.as_secs();
-    timeout(ANSWER_TIME_MAX, answer).await.with_context(|| format!("no answer for {seconds} s"))?
+    timeout(ANSWER_TIME_MAX, answer)
+        .await
+        .with_context(|| format!("no answer within {seconds} seconds"))?
 }
 
 /// Who may not list, or is not known, will not be by waiting.

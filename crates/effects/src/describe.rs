@@ -432,7 +432,9 @@ fn unknown_write(write: &UnknownWrite, object: &ObjectRef) -> String {
 
 fn unknown(why: &Unknown) -> String {
     let plain = match why {
-        Unknown::NoResource(path) => return format!("writes to {path}, which is no API resource"),
+        Unknown::NoResource(path) => {
+            return format!("writes to {path}, which is not an API resource");
+        }
         Unknown::DryRunRefused(said) => return format!("no dry run: {said}"),
         Unknown::DryRunFailed(code, said) => {
             return format!("the dry run was answered {code}: {said}");

@@ -103,7 +103,7 @@ impl Checker<'_> {
                 self.nothing(it)
             }
             Syntax::Comprehension(_) | Syntax::Unspecified => {
-                self.problem(it, "is no expression");
+                self.problem(it, "is not an expression");
                 self.nothing(it)
             }
         }
@@ -457,7 +457,7 @@ impl Checker<'_> {
         let Some((static_name, of_name)) = named else {
             let problem = |message: String| Problem::new(self.parsed.span(it), message);
             self.problems.push(match functions::exists(name, !is_member) {
-                true if is_member => problem(format!("`{name}` is no method: write {name}(…)")),
+                true if is_member => problem(format!("`{name}` is not a method: write {name}(…)")),
                 true => problem(format!("`{name}` is a method: write x.{name}(…)")),
                 false => problem(format!("there is no function `{name}`"))
                     .meant(name, functions::names()),

@@ -469,7 +469,7 @@ fn entry<'a>(of: &Value<'a>, key: &Value<'a>, budget: &Budget) -> Result<Option<
                     format!("{index}").parse().ok()
                 }
                 other => {
-                    let message = format!("a {} is no index of a list", other.type_name());
+                    let message = format!("a {} cannot be an index of a list", other.type_name());
                     return Err(Fault::Error(message));
                 }
             };

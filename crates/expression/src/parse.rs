@@ -63,13 +63,13 @@ fn parse_here(source: &str) -> Result<Parsed, Problem> {
     let parsed = parser.enable_ident_escape_syntax(true).parse_with_source_info(source);
     match parsed {
         Ok((root, _)) if matches!(root.expr, Expr::Unspecified) => {
-            Err(Problem::new(Span::default(), "is no expression"))
+            Err(Problem::new(Span::default(), "is not an expression"))
         }
         Ok((root, places)) => Ok(Parsed { root, places }),
         Err(errors) => {
             // Errors after the first are mostly its consequences.
             let Some(first) = errors.errors.into_iter().next() else {
-                return Err(Problem::new(Span::default(), "is no expression"));
+                return Err(Problem::new(Span::default(), "is not an expression"));
             };
             Err(Problem::new(span_of(source, first.pos), plain(&first.msg)))
         }

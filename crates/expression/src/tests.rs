@@ -134,11 +134,11 @@ fn evaluates_as_cel_does() {
         ("timestamp('2026-01-02T03:04:05Z').getHours('+02:00')", "5"),
         (
             "timestamp('2026-01-02T03:04:05Z').getHours('-2000000:00')",
-            "error: `-2000000:00` is no time zone",
+            "error: `-2000000:00` is not a time zone",
         ),
         (
             "timestamp('2026-01-02T03:04:05Z').getHours('60000:60000')",
-            "error: `60000:60000` is no time zone",
+            "error: `60000:60000` is not a time zone",
         ),
         ("timestamp('2026-01-02T03:04:05Z').getDayOfWeek()", "5"),
         (
@@ -234,7 +234,7 @@ fn says_what_is_wrong_where_and_what_was_meant() {
             "there is no function `startWith`: did you mean `startsWith`?",
         ),
         ("startsWith('a', 'b')", 11, "`startsWith` is a method: write x.startsWith(…)"),
-        ("'a'.quantity()", 13, "`quantity` is no method: write quantity(…)"),
+        ("'a'.quantity()", 13, "`quantity` is not a method: write quantity(…)"),
         ("request.name + 1", 14, "`+` does not take a string and an int"),
         ("request.count.startsWith('a')", 25, "`startsWith` does not take (an int, a string)"),
         ("request.name && true", 8, "must be true or false, and is a string"),

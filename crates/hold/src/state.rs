@@ -162,7 +162,7 @@ pub enum HoldError {
     #[error("the hold expired at {0}")]
     Expired(Timestamp),
     /// What the reviewer saw is not what would happen now.
-    #[error("what the request would do has changed since it was shown")]
+    #[error("what the request would do has changed since it was shown: look at it again")]
     Stale,
     /// One person is one voice.
     #[error("you already approved; still needed: {0}")]
@@ -179,7 +179,7 @@ pub enum HoldError {
         missing: String,
     },
     /// A rule asks for one.
-    #[error("a rule that holds this asks for a reason: approve it with one")]
+    #[error("a rule that holds this requires a reason: approve it with one")]
     NoReason,
     /// There is nothing to take back.
     #[error("you have not approved this")]

@@ -36,10 +36,10 @@ pub enum StoreError {
     #[error("the store cannot write: {0}")]
     Unavailable(String),
     /// Somebody else changed the same hold first.
-    #[error("it was changed by someone else meanwhile")]
+    #[error("somebody else changed it meanwhile: look at it again")]
     Conflict,
     /// What was read back is not what this version writes.
-    #[error("the store holds something unreadable: {0}")]
+    #[error("the store contains something that cannot be read: {0}")]
     Corrupt(String),
 }
 

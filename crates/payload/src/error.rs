@@ -6,7 +6,7 @@ use crate::media_type::MediaType;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PayloadError {
     /// An encoding that is not read here.
-    #[error("{0:?} is not read here")]
+    #[error("{} is not read here", .0.words())]
     Opaque(MediaType),
     /// Neither JSON nor YAML, or read by two readers in two ways. Nothing of the body stands in it: that
     /// may be a secret, and whoever sent it has it.

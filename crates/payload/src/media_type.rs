@@ -27,6 +27,25 @@ pub enum MediaType {
     Other,
 }
 
+impl MediaType {
+    /// As it is called to whoever sent a body of it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+            Self::Cbor => "application/cbor",
+            Self::JsonPatch => "application/json-patch+json",
+            Self::MergePatch => "application/merge-patch+json",
+            Self::StrategicMergePatch => "application/strategic-merge-patch+json",
+            Self::ApplyYaml => "application/apply-patch+yaml",
+            Self::ApplyCbor => "application/apply-patch+cbor",
+            Self::Missing => "a body without a Content-Type",
+            Self::Other => "a body of this Content-Type",
+        }
+    }
+}
+
 /// Reads a `Content-Type`. Parameters are left out; upper case counts as lower case, as for MIME.
 pub fn media_type(content_type: Option<&str>) -> MediaType {
     let Some(content_type) = content_type else { return MediaType::Missing };

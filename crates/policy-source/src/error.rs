@@ -18,12 +18,12 @@ pub enum SourceError {
     },
     /// There is no policy where some were. Whoever means none takes the path away.
     #[error(
-        "{path} holds no policy: write one there, or start without it to have none but the built-in ones",
+        "{path} contains no policy: write one there, or start without it to have none but the built-in ones",
         path = .0.display()
     )]
     Empty(PathBuf),
     /// There are more files than anybody wrote by hand.
-    #[error("{count} files are more than {max}")]
+    #[error("{count} policy files are too many: at most {max} are read")]
     TooManyFiles {
         /// How many there are.
         count: usize,
@@ -55,7 +55,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// What it told cannot be read.
-    #[error("{} cannot be read", .path.display())]
+    #[error("cannot read {}", .path.display())]
     Status {
         /// The file.
         path: PathBuf,

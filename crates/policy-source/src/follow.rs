@@ -186,7 +186,7 @@ impl Follower {
 
     fn publish(&self) {
         if let Err(error) = self.status_file.write(&self.status) {
-            tracing::warn!(%error, "`policy status` cannot be told");
+            tracing::warn!(%error, "what `policy status` shows cannot be written");
         }
     }
 }

@@ -327,7 +327,7 @@ impl Request {
             false => (self.method.as_str(), self.path.clone()),
         };
         let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| format!("`{method}` is no method"))?;
+            .map_err(|_| format!("`{method}` is not a method"))?;
         attributes::read(&method, &path, &HeaderMap::new()).map_err(|error| error.to_string())
     }
 
@@ -342,7 +342,7 @@ impl Request {
             "update" => "PUT",
             "patch" => "PATCH",
             "delete" | "deletecollection" => "DELETE",
-            other => return Err(format!("`{other}` is no verb of a request")),
+            other => return Err(format!("`{other}` is not a verb of a request")),
         };
         let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
         let root = match group {

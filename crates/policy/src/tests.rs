@@ -771,7 +771,7 @@ fn mistakes_have_their_place() {
             policy(
                 "matchConstraints: {resourceRules: [{resources: [Pod], operations: [create]}]}\nrules:\n- name: rule\n  action: hold",
             ),
-            "`Pod` is no resource: they are plural, as in `pods`",
+            "`Pod` is not a resource: they are plural, as in `pods`",
         ),
         (
             policy(
@@ -791,7 +791,7 @@ fn mistakes_have_their_place() {
         ("a: [".into(), "p.yaml:"),
         (
             format!("{}---\n{}", rules(""), rules("").replace("name: test", "name: Test")),
-            "p.yaml:13:9: `Test` is no name",
+            "p.yaml:13:9: `Test` is not a name",
         ),
     ];
     for (text, want) in table {

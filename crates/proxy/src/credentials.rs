@@ -104,7 +104,7 @@ impl Questions {
             let turns = by_address.entry(address);
             Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(QUESTIONS_MAX))))
         };
-        let busy = "it is asked about many tokens from this address already";
+        let busy = "it asks the API server about many tokens from this address already; send it again later";
         match tokio::time::timeout(time_max, turns.acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) | Err(_) => Err(TokenError::Unavailable(busy.to_owned())),

@@ -31,16 +31,20 @@ pub(crate) enum ProxyError {
     #[error("agent-shield: the request shows a client certificate and a token; send one of them")]
     TwoCredentials,
     /// Nobody could be asked who it is.
-    #[error("agent-shield cannot tell whose request this is, so it does not forward a write: {0}")]
+    #[error("agent-shield cannot tell whose request this is, so the request was not sent: {0}")]
     Unidentified(String),
     /// More than can be judged.
-    #[error("the request body is larger than {max} bytes, which is also the API server's limit")]
+    #[error(
+        "agent-shield: the request body is larger than {max} bytes, which is also the API server's limit"
+    )]
     TooLarge {
         /// The limit in bytes.
         max: usize,
     },
     /// Its headers are.
-    #[error("the request has more than {headers} headers, or more than {bytes} bytes of them")]
+    #[error(
+        "agent-shield: the request has more than {headers} headers, or more than {bytes} bytes of them"
+    )]
     HeadTooLarge {
         /// How many there may be.
         headers: usize,
@@ -48,34 +52,40 @@ pub(crate) enum ProxyError {
         bytes: usize,
     },
     /// The body is still not whole.
-    #[error("the request body did not arrive within {} seconds", .max.as_secs())]
+    #[error("agent-shield: the request body did not arrive within {} seconds; the request was not sent", .max.as_secs())]
     BodySlow {
         /// The limit.
         max: Duration,
     },
     /// Bodies of everybody fill what there is for them.
-    #[error("agent-shield has too many request bodies in memory; the request was not sent")]
+    #[error(
+        "agent-shield has too many request bodies in memory; the request was not sent: send it again later"
+    )]
     Full,
     /// One credential has too many requests under way.
-    #[error("agent-shield: this agent has {max} requests under way already, watches included")]
+    #[error(
+        "agent-shield: this agent has {max} requests under way already, watches included; this one was not sent: send it again when others have ended"
+    )]
     TooManyRequests {
         /// The limit.
         max: usize,
     },
     /// One user has too many open holds.
     #[error(
-        "agent-shield: {max} requests of this agent wait for a reviewer already; this one was not \
-         queued"
+        "agent-shield: {max} requests of this agent wait for a reviewer already; this one was \
+         neither held nor sent: send it again when others are decided"
     )]
     TooManyHolds {
         /// The limit.
         max: usize,
     },
     /// Too many connections, of this address or of all.
-    #[error("agent-shield has too many connections, from this address or in all")]
+    #[error(
+        "agent-shield has too many connections, from this address or in total: try again later"
+    )]
     Crowded,
     /// The client stopped in the middle.
-    #[error("the request body ended early")]
+    #[error("agent-shield: the request body ended early; the request was not sent")]
     BodyCut,
     /// An upgrade that leads somewhere else.
     #[error("agent-shield: the API server answered an upgrade with a redirect, which is refused")]
@@ -115,7 +125,7 @@ pub(crate) enum ProxyError {
     /// Reviewers said no so often about one object that they are not asked about it any more.
     #[error(
         "agent-shield: reviewers denied three requests of yours about this object within an hour, the last one \
-         {} (hold {id}){}; nothing more is asked about it until {}: leave it as it is, and ask a person what \
+         by {} (hold {id}){}; no reviewer is asked about it again until {}: leave it as it is, and ask a person what \
          they want",
         .denial.reviewer().username,
         said(.denial.reason()),
@@ -131,7 +141,7 @@ pub(crate) enum ProxyError {
     },
     /// Somebody refused all writes of this agent.
     #[error(
-        "agent-shield: {} froze this agent{}; its writes are refused until somebody lifts it",
+        "agent-shield: {} froze this agent{}; its writes are refused until a reviewer thaws it",
         .0.by.username,
         said(&.0.reason)
     )]
@@ -186,7 +196,7 @@ pub(crate) enum ProxyError {
         deadline: Timestamp,
     },
     /// Its agent gave it up.
-    #[error("agent-shield: this request was given up by its agent (hold {id}); it was not run")]
+    #[error("agent-shield: its agent gave this request up (hold {id}); it was not run")]
     Cancelled {
         /// The hold.
         id: HoldId,
@@ -207,7 +217,7 @@ pub(crate) enum ProxyError {
         audit_id: String,
     },
     /// Judging it took too long.
-    #[error("agent-shield could not judge this request within {} seconds; it was not sent", .max.as_secs())]
+    #[error("agent-shield could not judge this request within {} seconds; it was not sent: send it again later", .max.as_secs())]
     JudgedSlowly {
         /// The limit.
         max: Duration,
@@ -224,21 +234,27 @@ pub(crate) enum ProxyError {
         code: u16,
     },
     /// A defect of ours.
-    #[error("agent-shield failed to judge this request; it was not sent")]
+    #[error(
+        "agent-shield failed to judge this request; it was not sent: tell whoever runs agent-shield, whose log says why"
+    )]
     Broken,
     /// Nothing left.
-    #[error("agent-shield cannot reach the API server; the request was not sent")]
+    #[error(
+        "agent-shield cannot reach the API server; the request was not sent: send it again later"
+    )]
     Unsent,
     /// It was asked, and did not answer.
     #[error(
-        "agent-shield got no answer from the API server; nothing was sent that changes anything"
+        "agent-shield got no answer from the API server; nothing was sent that changes anything: send the request again later"
     )]
     Silent,
     /// The record cannot be written, so nothing is done.
-    #[error("agent-shield cannot record this request, so it does not forward it: {0}")]
+    #[error("agent-shield cannot record this request, so it was not sent: {0}")]
     Unrecorded(#[from] StoreError),
     /// It ran or was refused, and its answer was already given to another connection.
-    #[error("agent-shield: this request was run once already (hold {id}); its answer was {code}")]
+    #[error(
+        "agent-shield: this request has run already (hold {id}), and its answer was {code}; an approval is for one run"
+    )]
     AlreadyRun {
         /// The hold.
         id: HoldId,
@@ -366,3 +382,6 @@ impl ProxyError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

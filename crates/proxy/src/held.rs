@@ -169,7 +169,7 @@ impl Holding {
             Ok(Run::Opened(answer)) => Ok(Some(answer)),
             Ok(Run::Failed(error)) => Err(error),
             Err(error) => {
-                tracing::error!(%error, hold = %id, "running a hold ended badly");
+                tracing::error!(%error, hold = %id, "agent-shield failed while it ran an approved request");
                 let audit_id = write.call.audit_id.to_string();
                 Err(ProxyError::OutcomeUnknown { audit_id })
             }

@@ -176,8 +176,7 @@ impl Counted {
         let kinds: Vec<String> =
             self.kinds.iter().map(|(kind, count)| format!("{count} of {kind}")).collect();
         let note = format!(
-            "{} calls from {from} in {} that nobody stands behind, each refused or without a known \
-             user, are not recorded one by one: {}",
+            "{} calls from {from} in {}, each refused or without a known user, are not recorded one by one: {}",
             self.calls,
             span(self.first, self.last),
             kinds.join(", ")

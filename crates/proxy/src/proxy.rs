@@ -248,7 +248,7 @@ impl Proxy {
         });
         // Judging ends when the agent leaves; sending runs as a task of its own and does not.
         AbortOnDropHandle::new(judged).await.unwrap_or_else(|error| {
-            tracing::error!(%error, auditID = %audit_id, "judging a write ended badly");
+            tracing::error!(%error, auditID = %audit_id, "agent-shield failed while it judged a write");
             body::status_response(&Status::from(&ProxyError::Broken))
         })
     }

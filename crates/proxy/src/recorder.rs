@@ -99,12 +99,12 @@ impl Recorder {
         let recorder = self.clone();
         let appended = self.tasks.spawn(async move {
             if let Err(error) = recorder.ledger.append(vec![entry.clone()]).await {
-                tracing::error!(%error, auditID = entry.audit_id, "an outcome is kept in memory");
+                tracing::error!(%error, auditID = entry.audit_id, "an outcome cannot be recorded yet, and is kept in memory");
                 recorder.append_later(entry, None);
             }
         });
         if let Err(error) = appended.await {
-            tracing::error!(%error, "recording an outcome ended badly");
+            tracing::error!(%error, "agent-shield failed while it recorded an outcome");
         }
     }
 }
@@ -190,11 +190,11 @@ impl Writer {
                 Err(error) if stop.is_cancelled() => {
                     tries_left -= 1;
                     if tries_left == 0 {
-                        tracing::error!(%error, entries = batch.len(), "entries are lost at stop");
+                        tracing::error!(%error, entries = batch.len(), "entries could not be recorded before agent-shield stopped, and are lost");
                         return false;
                     }
                 }
-                Err(error) => tracing::warn!(%error, "the ledger does not take entries; retrying"),
+                Err(error) => tracing::warn!(%error, "entries cannot be recorded; trying again"),
             }
             tokio::time::sleep(RETRY_TIME).await;
         }

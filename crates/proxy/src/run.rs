@@ -353,7 +353,7 @@ impl Runner {
         };
         if let Err(error) = stored {
             let audit_id = entry.as_ref().map(|it| it.audit_id.as_str());
-            tracing::error!(%error, auditID = audit_id, "the outcome of a hold is kept in memory");
+            tracing::error!(%error, auditID = audit_id, "the outcome of a hold cannot be recorded yet, and is kept in memory");
             entry.into_iter().for_each(|entry| self.recorder.append_later(entry, None));
         }
     }

@@ -170,7 +170,7 @@ impl Writes {
         let (writes, write) = (Arc::clone(self), Arc::clone(write));
         let sent = self.tasks.spawn(async move { writes.send_allowed(permit, write).await });
         sent.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "sending a write ended badly");
+            tracing::error!(%error, "agent-shield failed while it sent a write");
             Err(ProxyError::Unsent)
         })
     }

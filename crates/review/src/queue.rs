@@ -158,7 +158,7 @@ pub enum ReviewError {
     #[error(transparent)]
     Reviewer(#[from] ReviewerError),
     /// Agents are made as these.
-    #[error("`{0}` can never be cleared: it is an agent's or the system's own, and no person's")]
+    #[error("`{0}` can never be cleared: it belongs to an agent or to the system, not to a person")]
     NeverCleared(String),
     /// Nobody can have this name.
     #[error("give the name of a user, as the API server knows it, of at most 1024 bytes")]

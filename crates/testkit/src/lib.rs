@@ -45,6 +45,24 @@ pub fn cluster() -> &'static Cluster {
     })
 }
 
+/// An example of each variant of an enum. There is no `_`: who adds a variant adds its example, or
+/// nothing compiles.
+///
+/// # Panics
+/// Where an example is of another variant.
+#[macro_export]
+macro_rules! one_of_each {
+    ($of:ty: $($pattern:pat => $example:expr),* $(,)?) => {{
+        let _ = |it: &$of| match it { $($pattern => ()),* };
+        let examples: Vec<$of> = vec![$({
+            let example = $example;
+            assert!(matches!(&example, $pattern), "{} is no example of it", stringify!($pattern));
+            example
+        }),*];
+        examples
+    }};
+}
+
 /// Asks again until `check` gives something.
 ///
 /// # Panics

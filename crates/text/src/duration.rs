@@ -19,7 +19,7 @@ pub enum DurationError {
         why: jiff::Error,
     },
     /// It is zero, or less.
-    #[error("`{0}` must be longer than nothing")]
+    #[error("`{0}` must be more than zero")]
     NotPositive(String),
     /// It is shorter or longer than makes sense.
     #[error("`{text}` must be from {} to {}", Short(*.least), Short(*.most))]
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn says_what_is_wrong() {
         let said = |text: &str| parse(text).err().map(|it| it.to_string()).unwrap_or_default();
-        assert_eq!(said("0s"), "`0s` must be longer than nothing");
+        assert_eq!(said("0s"), "`0s` must be more than zero");
         assert!(said("soon").starts_with("`soon` is not a time like 90s, 30m, 2h or 7d: "));
     }
 

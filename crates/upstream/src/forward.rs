@@ -135,7 +135,9 @@ impl ApiServer {
         };
         // Nobody asked for a tunnel, so nobody has judged one: passed on, it would be one to the agent.
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(SendError::Unknown("101 in answer to what is no upgrade".into()));
+            return Err(SendError::Unknown(
+                "101 in answer to a request that is not an upgrade".into(),
+            ));
         }
         Ok(answer)
     }

@@ -188,7 +188,7 @@ impl OwnClient {
         }
         if is_own {
             tracing::warn!(
-                "the API server does not know the proxy's own credential: it is read anew from {}",
+                "the API server does not know agent-shield's own credential: it is read again from {}",
                 source.place
             );
         }
@@ -220,11 +220,14 @@ impl OwnClient {
                 let mut current = self.0.current.lock();
                 let generation = current.generation.wrapping_add(1);
                 *current = Current { client, auth_info, generation };
-                tracing::info!("the proxy's own credential was read anew from {}", source.place);
+                tracing::info!(
+                    "agent-shield's own credential was read again from {}",
+                    source.place
+                );
                 true
             }
             Err(why) => {
-                tracing::warn!("the proxy's own credential cannot be read anew: {why}");
+                tracing::warn!("agent-shield's own credential cannot be read again: {why}");
                 false
             }
         }

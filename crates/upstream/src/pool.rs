@@ -76,7 +76,7 @@ pub enum ConnectError {
     #[error("the API server's certificate authority cannot be used")]
     Tls(#[source] OwnError),
     /// The proxy's own credential cannot be used.
-    #[error("the proxy's own credential cannot be used")]
+    #[error("agent-shield's own credential cannot be used")]
     Credential(#[source] OwnError),
     /// Its name cannot stand in a certificate.
     #[error("`{0}` is not a server name")]

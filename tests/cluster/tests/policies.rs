@@ -243,16 +243,20 @@ fn an_emptied_set_is_a_faulty_one() {
         (
             "an emptied directory",
             Box::new(|| fs::remove_file(dir.join("policy.yaml"))),
-            "holds no policy",
+            "contains no policy",
         ),
         ("a vanished directory", Box::new(|| fs::rename(&dir, &hidden)), "cannot read"),
-        ("an emptied file of it", Box::new(truncate(dir.join("policy.yaml"))), "holds no policy"),
+        (
+            "an emptied file of it",
+            Box::new(truncate(dir.join("policy.yaml"))),
+            "contains no policy",
+        ),
         (
             "comments alone",
             Box::new(|| fs::write(dir.join("policy.yaml"), "# gone\n---\n")),
-            "holds no policy",
+            "contains no policy",
         ),
-        ("an emptied file", Box::new(truncate(file.clone())), "holds no policy"),
+        ("an emptied file", Box::new(truncate(file.clone())), "contains no policy"),
         ("a vanished file", Box::new(|| fs::remove_file(&file)), "cannot read"),
     ];
     let target = format!("/api/v1/namespaces/{}/configmaps", scene.prod);

@@ -157,7 +157,7 @@ fn a_delete_takes_two_people_of_the_right_group_and_runs_once() {
 
     let (code, text) = stage.says(&alice, &["approve", &id, "--digest", &stage.digest(&id)]);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("asks for a reason"), "{text}");
+    assert!(text.contains("requires a reason"), "{text}");
     let needed = "still needed: 1 more approval by another member of quorum-dba";
     let (code, text) = stage.approves(&alice, &id);
     assert_eq!(code, Some(9), "{text}");

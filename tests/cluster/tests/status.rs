@@ -114,8 +114,8 @@ fn rights_that_are_too_many_or_missing_need_somebody() {
     ]);
     // What may do everything is told of once.
     let table = [
-        (cluster::all_rights(), ["it may * *.*, and needs not", "1 too many"]),
-        (few, ["it lacks the right to list nodes", "it may get secrets, and needs not"]),
+        (cluster::all_rights(), ["it may * *.*, and does not need to", "1 too many"]),
+        (few, ["it lacks the right to list nodes", "it may get secrets, and does not need to"]),
     ];
     for (n, (rules, parts)) in table.into_iter().enumerate() {
         let name = format!("status-own-{n}");

@@ -138,7 +138,7 @@ fn certificates_that_nobody_may_come_with() {
             "somebody else's name",
             scene.certified(shield, BOT, &[BOTS]),
             &master,
-            "requests that impersonate are refused",
+            "an agent may not impersonate anybody",
         ),
         ("two credentials", scene.certified(shield, BOT, &[BOTS]), &token, "send one of them"),
     ];
@@ -313,7 +313,7 @@ fn its_own_credential_is_read_anew_where_it_comes_from() {
             (write(&scene, shield) != 201).then_some(())
         });
         let log = shield.log();
-        assert!(log.contains("does not know the proxy's own credential"), "{log}");
+        assert!(log.contains("does not know agent-shield's own credential"), "{log}");
         for debug in ["ApiError", "Status {", "Some("] {
             assert!(!log.contains(debug), "{debug}: {log}");
         }
@@ -614,7 +614,7 @@ fn each_right_of_its_own_is_used_and_missed() {
         let (shield, rules) = without(scene.cluster, Some(used));
         assert_eq!(rules, all - 1, "{what}");
         let named =
-            shield.log().contains("the proxy lacks a right: ") && shield.log().contains(&what);
+            shield.log().contains("agent-shield lacks a right: ") && shield.log().contains(&what);
         assert!(named || used.verb == "impersonate", "{what}: not named:\n{}", shield.log());
         assert!(!(used.works)(&scene, &shield), "{what}: works without");
     }

@@ -1,4 +1,5 @@
-//! What must hold before anything lands: format, lints, docs, licences, and who may import whom.
+//! What must hold before anything lands: format, lints, docs, licences, who may import whom, and that
+//! what people are told has been read.
 
 pub(crate) mod circles;
 mod tiers;
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{root, tool::Tool};
+use crate::{messages, root, tool::Tool};
 
 const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
 
@@ -40,6 +41,7 @@ pub(crate) fn run(circles_only: bool) -> Result<()> {
     )?;
     tiers::check()?;
     circles::check(&root())?;
+    messages::run(false)?;
     deny()?;
     println!("check: all is well");
     Ok(())

@@ -96,7 +96,7 @@ pub(crate) async fn run(mut args: CreateArgs, connection: &Connection) -> Result
     put(args.out.as_deref(), &made)?;
     report(&wanted, &plan, until);
     if let Some(out) = &args.out {
-        eprintln!("Its kubeconfig is {}: it holds the token.", out.display());
+        eprintln!("Its kubeconfig is {}: it contains the token.", out.display());
     }
     for warning in drift_of_agent(&cluster, &plan.account).await {
         eprintln!("warning: {}", Escaped::line(&warning));

@@ -65,7 +65,7 @@ pub(crate) fn put(out: Option<&Path>, kubeconfig: &Value) -> Result<()> {
         None => {
             if std::io::stdout().is_terminal() {
                 eprintln!(
-                    "warning: what follows holds a credential; --out FILE keeps it off the screen"
+                    "warning: what follows contains a credential; --out FILE keeps it off the screen"
                 );
             }
             print(&yaml)

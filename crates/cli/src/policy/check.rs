@@ -30,7 +30,7 @@ pub(super) async fn run(args: &CheckArgs, connection: &Connection) -> Result<()>
             ClusterKinds::new(own)
                 .read_for(&documents)
                 .await
-                .context("the cluster does not tell its kinds")?
+                .context("cannot learn from the cluster which kinds it has")?
         }
         false => Arc::default(),
     };

@@ -27,8 +27,8 @@ pub(super) fn sound(compiled: Result<Compiled, Vec<Issue>>) -> Result<Compiled> 
                 anstream::eprintln!("{}", Escaped::lines(&issue.to_string()));
             }
             match issues.len() {
-                1 => bail!("one thing is wrong: none of it would be in force"),
-                count => bail!("{count} things are wrong: none of it would be in force"),
+                1 => bail!("1 mistake: none of these policies would be in force"),
+                count => bail!("{count} mistakes: none of these policies would be in force"),
             }
         }
     }

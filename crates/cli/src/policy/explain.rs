@@ -55,7 +55,7 @@ fn explain_request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
     let text =
         std::fs::read_to_string(&args.request).with_context(|| format!("cannot read {name}"))?;
     let case: Case =
-        serde_saphyr::from_str(&text).with_context(|| format!("{name} is no request"))?;
+        serde_saphyr::from_str(&text).with_context(|| format!("{name} is not a request"))?;
     let trace = case.judged(pack).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
     let decision = past_tense(trace.verdict.decision());
     print(&format!("{decision}, by the policy set {}", pack.digest()))?;

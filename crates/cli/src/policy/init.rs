@@ -14,7 +14,7 @@ pub(crate) fn run(dir: &Path) -> Result<()> {
     for (name, text) in [("no-latest-tag.yaml", POLICY), ("no-latest-tag.test.yaml", TEST)] {
         let path = dir.join(name);
         if path.exists() {
-            bail!("{} is there already", path.display());
+            bail!("{} exists already: give another directory, or remove it", path.display());
         }
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         print(&format!("wrote {}", path.display()))?;

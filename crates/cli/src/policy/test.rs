@@ -37,7 +37,7 @@ pub(super) fn run(args: &TestArgs) -> Result<()> {
         ran.extend(run_file(&file)?);
     }
     if ran.is_empty() {
-        bail!("there are no cases: they stand in files that end in .test.yaml");
+        bail!("there are no cases: put them into files whose names end in .test.yaml");
     }
     for it in &ran {
         let mark = if it.wrong.is_empty() { "ok    " } else { "FAILED" };
@@ -61,7 +61,7 @@ fn run_file(path: &Path) -> Result<Vec<Ran>> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {file}"))?;
     let test: PolicyTest =
-        serde_saphyr::from_str(&text).with_context(|| format!("{file} is no test"))?;
+        serde_saphyr::from_str(&text).with_context(|| format!("{file} is not a test"))?;
     let pack = pack(path, &test)?;
     let ran = |case: &::policy::case::Case| Ran {
         file: file.clone(),

@@ -104,8 +104,8 @@ fn sum(timeline: &JoinedTimeline) -> String {
               somebody all the same)."
                 .to_owned()
         }
-        1 => format!("It holds {} calls of 1 agent.", timeline.calls),
-        count => format!("It holds {} calls of {count} agents.", timeline.calls),
+        1 => format!("It contains {} calls of 1 agent.", timeline.calls),
+        count => format!("It contains {} calls of {count} agents.", timeline.calls),
     };
     let around = match timeline.around {
         0 => "None of them went around agent-shield.".to_owned(),

@@ -49,7 +49,7 @@ impl Cluster {
             own_namespace: own_namespace.unwrap_or_else(|| "agent-shield".to_owned()),
             api: ApiServer::bounded(&config, descriptors.upstream, Some(source.clone()))?,
             own: ControlClient::renewing(config, source)
-                .context("the proxy's own credential cannot be used")?,
+                .context("agent-shield's own credential cannot be used")?,
             credential,
         })
     }
@@ -66,7 +66,7 @@ impl Cluster {
             format!("cannot reach the API server at {}: check the address and credential in the kubeconfig", self.url)
         })?;
         for right in &missing {
-            tracing::warn!(right = right.words(), "the proxy lacks a right: {}", right.without);
+            tracing::warn!(right = right.words(), "agent-shield lacks a right: {}", right.without);
         }
         if !missing.is_empty() {
             let flag = if policy_objects { " --policy-objects" } else { "" };
@@ -110,7 +110,7 @@ impl Cluster {
         background.follow(follow);
         if !objects.ready(LIST_TIME_MAX).await {
             bail!(
-                "the policies of the cluster could not be listed: nothing starts on half of what somebody wrote"
+                "the policies of the cluster could not be listed, and agent-shield does not start without them: the log says why"
             );
         }
         Ok(objects)

@@ -172,12 +172,12 @@ fn words(kind: CredentialKind, credential: &OwnCredential, left: SignedDuration)
     let (what, place) = (kind.words(), credential.place());
     if left <= SignedDuration::ZERO {
         return format!(
-            "the proxy's own credential, {what} of {place}, has ended: nothing can be judged until there is a new one; it is read as soon as it is there"
+            "agent-shield's own credential, {what} of {place}, has ended: nothing can be judged until there is a new one; it is read as soon as it is there"
         );
     }
     let seconds = SignedDuration::from_secs(left.as_secs());
     format!(
-        "the proxy's own credential, {what} of {place}, ends in {seconds:#}; a new one is read as soon as it is there"
+        "agent-shield's own credential, {what} of {place}, ends in {seconds:#}; a new one is read as soon as it is there"
     )
 }
 

@@ -64,7 +64,7 @@ impl Descriptors {
         let left = limit.saturating_sub(others);
         if left < AGENTS_MIN {
             let min = others.saturating_add(AGENTS_MIN);
-            bail!("{limit} open files are too few: agent-shield needs {min}");
+            bail!("a limit of {limit} open files is too low: agent-shield needs {min}");
         }
         // Streams share connections to the API server, and other requests are short.
         let upstream = (left / 3).min(upstream::CONNECTIONS_MAX);
@@ -138,7 +138,7 @@ mod tests {
         let much = Descriptors::share(1 << 20, 4)?;
         assert_eq!(much.bound_agents(Bounds::default()), Bounds::default());
         let error = Descriptors::share(128, 2).err().map(|it| it.to_string());
-        assert!(error.is_some_and(|it| it.contains("128 open files are too few")));
+        assert!(error.is_some_and(|it| it.contains("limit of 128 open files is too low")));
         Ok(())
     }
 }

@@ -77,7 +77,7 @@ fn given(dir: &Path, certificate: &Path, key: &Path) -> Result<Identity> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read certificates from {}", certificate.display()))?;
     if chain.is_empty() {
-        bail!("{} holds no certificate", certificate.display());
+        bail!("{} contains no certificate", certificate.display());
     }
     let key = PrivateKeyDer::from_pem_file(key)
         .with_context(|| format!("cannot read a private key from {}", key.display()))?;
@@ -136,20 +136,20 @@ pub(super) fn digest_key(path: &Path) -> Result<Vec<u8>> {
     if let Ok(key) = fs::read(path) {
         if key.len() != 32 {
             bail!(
-                "{} is damaged: it must hold 32 bytes; restore it, or remove it and decide open holds again",
+                "{} is damaged: it must be 32 bytes long; restore it, or remove it and decide open holds again",
                 path.display()
             );
         }
         return Ok(key);
     }
     let mut key = vec![0; 32];
-    SystemRandom::new().fill(&mut key).context("this system has no randomness")?;
+    SystemRandom::new().fill(&mut key).context("this system gives no random numbers")?;
     write_private(path, &key, 0o600)?;
     Ok(key)
 }
 
 /// What helps where a backup does not: clients keep what they were given to trust.
-const MAKE_ANEW: &str = "restore them, or remove ca.key and ca.crt to have both made anew (agents and reviewers must then be given the new ca.crt)";
+const MAKE_ANEW: &str = "restore them, or remove ca.key and ca.crt, and both are made anew (then give agents and reviewers the new ca.crt)";
 
 /// The key of the data directory's own CA. Made with its certificate on the first start; where they are
 /// there, they must belong together, or clients would be shown a certificate that none of them trusts.
@@ -163,7 +163,7 @@ fn ca(dir: &Path) -> Result<KeyPair> {
             Ok(key)
         }
         (None, Some(_)) => bail!(
-            "{} is gone, and without it no certificate can be made that who trusts {} would trust: {MAKE_ANEW}",
+            "{} is gone, and without it agent-shield cannot make certificates that clients who have {} trust: {MAKE_ANEW}",
             key_path.display(),
             path.display()
         ),
@@ -175,7 +175,7 @@ fn ca(dir: &Path) -> Result<KeyPair> {
                 Some(pem) => check_ca(&path, &pem, &key)?,
                 None => {
                     tracing::warn!(
-                        "{} is gone, and is made anew of ca.key: who trusts the one of before trusts what is served",
+                        "{} was gone, and is made anew from ca.key: clients that have the earlier one need no new one",
                         path.display()
                     );
                     write_ca(&path, &key)?;
@@ -211,25 +211,25 @@ fn check_ca(path: &Path, pem: &str, key: &KeyPair) -> Result<()> {
     };
     if certificate.public_key().raw != key.subject_public_key_info() {
         bail!(
-            "{path} is not the certificate of ca.key: restore it, or remove it to have it made anew of ca.key (who was given the one of before trusts that then)"
+            "{path} does not belong to ca.key: restore it, or remove it, and it is made anew from ca.key (clients that have the one that belongs to ca.key need no new one)"
         );
     }
     let mut names = certificate.subject().iter_common_name();
     let is_named = names.next().and_then(|it| it.as_str().ok()) == Some(CA_NAME);
     if !certificate.is_ca() || !is_named || certificate.subject().iter_attributes().count() != 1 {
         bail!(
-            "{path} is not the CA that agent-shield made: remove it to have it made anew of ca.key"
+            "{path} is not the CA that agent-shield made: remove it, and it is made anew from ca.key"
         );
     }
     let (validity, now) = (certificate.validity(), OffsetDateTime::now_utc());
     if now >= validity.not_after.to_datetime() {
         bail!(
-            "{path} ended at {}: remove ca.key and ca.crt to have both made anew (agents and reviewers must then be given the new ca.crt)",
+            "{path} expired at {}: remove ca.key and ca.crt, and both are made anew (then give agents and reviewers the new ca.crt)",
             validity.not_after
         );
     }
     if now < validity.not_before.to_datetime() {
-        bail!("{path} is valid from {} on: is this machine's clock right?", validity.not_before);
+        bail!("{path} is not valid before {}: is this machine's clock right?", validity.not_before);
     }
     Ok(())
 }
@@ -302,15 +302,20 @@ mod tests {
             ("no key", None, Some(good_ca.clone()), Some("ca.key is gone")),
             ("a broken key", Some(b"x".to_vec()), Some(good_ca.clone()), Some("not a private key")),
             ("an empty key", Some(vec![]), Some(good_ca.clone()), Some("not a private key")),
-            ("another key", Some(other_key), Some(good_ca.clone()), Some("not the certificate of")),
+            (
+                "another key",
+                Some(other_key),
+                Some(good_ca.clone()),
+                Some("does not belong to ca.key"),
+            ),
             (
                 "another CA",
                 Some(good_key.clone()),
                 Some(of_another),
-                Some("not the certificate of"),
+                Some("does not belong to ca.key"),
             ),
             ("a broken CA", Some(good_key.clone()), Some(vec![0xff]), Some("not a certificate")),
-            ("an old CA", Some(good_key.clone()), Some(signed(past, &pair)?), Some("ended at")),
+            ("an old CA", Some(good_key.clone()), Some(signed(past, &pair)?), Some("expired at")),
             ("a new CA", Some(good_key.clone()), Some(signed(coming, &pair)?), Some("clock")),
             (
                 "a renamed CA",

@@ -124,7 +124,7 @@ async fn follow_credentials(
     let certificates = Arc::new(Certificates::new(system_allowed));
     let authority = Authority::read(cluster.own.clone(), Arc::clone(&certificates)).await;
     background.follow(authority.follow());
-    let tokens = Tokens::new(cluster.own.clone()).context("this system has no randomness")?;
+    let tokens = Tokens::new(cluster.own.clone()).context("this system gives no random numbers")?;
     Ok((tokens, certificates))
 }
 

@@ -15,12 +15,12 @@ const BOOL: G = G::Is(T::Bool);
 pub(super) const FUNCTIONS: &[Function] = &[
     function("ip", &[T::Text], G::Is(T::Ip), |_, v| {
         let text = string_argument(v)?;
-        parse_ip(text).map(Value::Ip).ok_or_else(|| Fault::error(format!("`{text}` is no IP address")))
+        parse_ip(text).map(Value::Ip).ok_or_else(|| Fault::error(format!("`{text}` is not an IP address")))
     }),
     function("isIP", &[T::Text], BOOL, |_, v| Ok(Value::Bool(parse_ip(string_argument(v)?).is_some()))),
     function("ip.isCanonical", &[T::Text], BOOL, |_, v| {
         let text = string_argument(v)?;
-        let ip = parse_ip(text).ok_or_else(|| Fault::error(format!("`{text}` is no IP address")))?;
+        let ip = parse_ip(text).ok_or_else(|| Fault::error(format!("`{text}` is not an IP address")))?;
         Ok(Value::Bool(ip.to_string() == text))
     }),
     method("family", &[T::Ip], G::Is(T::Int), |_, v| ip(v, |it| Value::Int(if it.is_ipv4() { 4 } else { 6 }))),
@@ -31,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     method("isGlobalUnicast", &[T::Ip], BOOL, |_, v| ip(v, |it| Value::Bool(is_global(it)))),
     function("cidr", &[T::Text], G::Is(T::Cidr), |_, v| {
         let text = string_argument(v)?;
-        Cidr::parse(text).map(Value::Cidr).ok_or_else(|| Fault::error(format!("`{text}` is no CIDR")))
+        Cidr::parse(text).map(Value::Cidr).ok_or_else(|| Fault::error(format!("`{text}` is not a CIDR")))
     }),
     function("isCIDR", &[T::Text], BOOL, |_, v| Ok(Value::Bool(Cidr::parse(string_argument(v)?).is_some()))),
     method("containsIP", &[T::Cidr, T::Ip], BOOL, contains_ip),
@@ -85,7 +85,7 @@ fn contains_ip<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
     let (cidr, ip) = match values {
         [Value::Cidr(cidr), Value::Ip(ip)] => (cidr, *ip),
         [Value::Cidr(cidr), Value::Text(text)] => {
-            let no = || Fault::error(format!("`{}` is no IP address", text.as_str()));
+            let no = || Fault::error(format!("`{}` is not an IP address", text.as_str()));
             (cidr, parse_ip(text.as_str()).ok_or_else(no)?)
         }
         _ => return Err(unfit()),
@@ -97,7 +97,7 @@ fn contains_cidr<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
     let (cidr, other) = match values {
         [Value::Cidr(cidr), Value::Cidr(other)] => (cidr, *other),
         [Value::Cidr(cidr), Value::Text(text)] => {
-            let no = || Fault::error(format!("`{}` is no CIDR", text.as_str()));
+            let no = || Fault::error(format!("`{}` is not a CIDR", text.as_str()));
             (cidr, Cidr::parse(text.as_str()).ok_or_else(no)?)
         }
         _ => return Err(unfit()),

@@ -14,14 +14,14 @@ const QUANTITY: G = G::Is(T::Quantity);
 pub(super) const FUNCTIONS: &[Function] = &[
     function("quantity", &[T::Text], QUANTITY, |_, v| {
         let text = string_argument(v)?;
-        let no = || Fault::error(format!("`{text}` is no quantity"));
+        let no = || Fault::error(format!("`{text}` is not a quantity"));
         Quantity::parse(text).map(Value::Quantity).ok_or_else(no)
     }),
     function("isQuantity", &[T::Text], BOOL, |_, v| Ok(Value::Bool(Quantity::parse(string_argument(v)?).is_some()))),
     method("sign", &[T::Quantity], G::Is(T::Int), |_, v| one(v, |it| Value::Int(it.nanos().signum().try_into().unwrap_or(0)))),
     method("isInteger", &[T::Quantity], BOOL, |_, v| one(v, |it| Value::Bool(it.whole().is_some()))),
     method("asInteger", &[T::Quantity], G::Is(T::Int), |_, v| match v {
-        [Value::Quantity(it)] => it.whole().map(Value::Int).ok_or_else(|| Fault::error("is no integer")),
+        [Value::Quantity(it)] => it.whole().map(Value::Int).ok_or_else(|| Fault::error("is not an integer")),
         _ => Err(unfit()),
     }),
     method("asApproximateFloat", &[T::Quantity], G::Is(T::Double), |_, v| {

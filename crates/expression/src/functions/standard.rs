@@ -104,7 +104,7 @@ fn int<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         Value::Double(it) => whole(*it).ok_or_else(out),
         Value::Text(it) => {
             let number = it.as_str().parse().map(Value::Int);
-            number.map_err(|_| Fault::error(format!("`{}` is no int", it.as_str())))
+            number.map_err(|_| Fault::error(format!("`{}` is not an int", it.as_str())))
         }
         Value::Timestamp(it) => Ok(Value::Int(it.as_second())),
         _ => Err(unfit()),
@@ -128,7 +128,7 @@ fn uint<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         Value::Double(_) => Err(out()),
         Value::Text(it) => {
             let number = it.as_str().parse().map(Value::Uint);
-            number.map_err(|_| Fault::error(format!("`{}` is no uint", it.as_str())))
+            number.map_err(|_| Fault::error(format!("`{}` is not a uint", it.as_str())))
         }
         _ => Err(unfit()),
     })
@@ -141,7 +141,7 @@ fn double<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         Value::Uint(it) => Ok(Value::Double(double_of(i128::from(*it)))),
         Value::Text(it) => {
             let number = it.as_str().parse().map(Value::Double);
-            number.map_err(|_| Fault::error(format!("`{}` is no double", it.as_str())))
+            number.map_err(|_| Fault::error(format!("`{}` is not a double", it.as_str())))
         }
         _ => Err(unfit()),
     })
@@ -153,7 +153,7 @@ fn boolean<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         Value::Text(it) => match it.as_str() {
             "1" | "t" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
             "0" | "f" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
-            other => Err(Fault::error(format!("`{other}` is no bool"))),
+            other => Err(Fault::error(format!("`{other}` is not a bool"))),
         },
         _ => Err(unfit()),
     })
@@ -175,7 +175,7 @@ fn to_string<'a>(call: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         Value::Text(_) => Ok(value.clone()),
         Value::Bytes(it) => {
             call.budget.spend_bytes(it.len())?;
-            let text = std::str::from_utf8(it).map_err(|_| Fault::error("is no UTF-8"))?;
+            let text = std::str::from_utf8(it).map_err(|_| Fault::error("is not UTF-8"))?;
             Ok(Value::made(text))
         }
         other => plain(other).map(Value::made).ok_or_else(unfit),

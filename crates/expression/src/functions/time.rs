@@ -65,7 +65,7 @@ fn part<'a>(values: &[Value<'a>], of: impl Fn(&jiff::Zoned) -> i64) -> Answer<'a
 
 /// A name of the IANA database, or an offset: `Europe/Berlin`, `+02:00`.
 fn zone(name: &str) -> Result<TimeZone, Fault> {
-    let unknown = || Fault::error(format!("`{name}` is no time zone"));
+    let unknown = || Fault::error(format!("`{name}` is not a time zone"));
     match name.chars().next() {
         // CEL's offsets; no name of the IANA database starts like one.
         Some('+' | '-' | '0'..='9') => {
@@ -90,13 +90,13 @@ fn timestamp<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
         [Value::Int(seconds)] => Timestamp::from_second(*seconds).ok(),
         _ => return Err(unfit()),
     };
-    time.map(Value::Timestamp).ok_or_else(|| Fault::error("is no timestamp"))
+    time.map(Value::Timestamp).ok_or_else(|| Fault::error("is not a timestamp"))
 }
 
 fn duration<'a>(_: &Call<'_>, values: &[Value<'a>]) -> Answer<'a> {
     let [Value::Text(text)] = values else { return Err(unfit()) };
     let found = parse(text.as_str());
-    found.map(Value::Duration).ok_or_else(|| Fault::error("is no duration"))
+    found.map(Value::Duration).ok_or_else(|| Fault::error("is not a duration"))
 }
 
 /// As Go reads it: `1h30m`, `-1.5s`, `250ms`, `0`.

@@ -18,7 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("url", &[T::Text], G::Is(T::Url), |call, v| {
         let text = string_argument(v)?;
         call.budget.spend_bytes(text.len() * 4)?;
-        let no = || Fault::error(format!("`{text}` is no URL"));
+        let no = || Fault::error(format!("`{text}` is not a URL"));
         Url::parse(text).map(|it| Value::Url(Rc::new(it))).ok_or_else(no)
     }),
     function("isURL", &[T::Text], G::Is(T::Bool), |call, v| {

@@ -56,7 +56,7 @@ fn normalized(text: &str) -> String {
 }
 
 fn made<'a>(values: &[Value<'a>]) -> Answer<'a> {
-    let version = read(values)?.ok_or_else(|| Fault::error("is no semantic version"))?;
+    let version = read(values)?.ok_or_else(|| Fault::error("is not a semantic version"))?;
     Ok(Value::Semver(Rc::new(version)))
 }
 

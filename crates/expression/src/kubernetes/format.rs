@@ -67,7 +67,7 @@ impl Format {
             name if name.ends_with("Prefix") => matches(&without_trailing_dash(text)),
             _ => matches(text),
         };
-        (!fits).then(|| format!("is no {}", self.name))
+        (!fits).then(|| format!("is not a {}", self.name))
     }
 }
 

@@ -62,7 +62,7 @@ impl Compiler<'_> {
             && !it.starts_with('-')
             && !it.ends_with('-');
         if !fits {
-            let message = format!("`{it}` is no name: lower-case letters, digits and `-` are");
+            let message = format!("`{it}` is not a name: use lower-case letters, digits and `-`");
             self.report(file, name.referenced, message);
         }
     }

@@ -61,7 +61,7 @@ impl Compiler<'_> {
         let name = &resource.value;
         if name.is_empty() || name.contains(char::is_uppercase) {
             let plural = format!("{}s", name.to_lowercase());
-            let message = format!("`{name}` is no resource: they are plural, as in `{plural}`");
+            let message = format!("`{name}` is not a resource: they are plural, as in `{plural}`");
             self.report(file, resource.referenced, message);
         }
     }

@@ -29,7 +29,7 @@ impl Compiler<'_> {
             .and_then(|it| self.reported(file, it, Expression::condition(&it.value, &schema)));
         let at = spec.expires.referenced;
         let Ok(expires) = spec.expires.value.parse::<Timestamp>() else {
-            self.report(file, at, "is no timestamp such as 2027-01-31T00:00:00Z");
+            self.report(file, at, "is not a timestamp such as 2027-01-31T00:00:00Z");
             return;
         };
         if expires <= self.now {
