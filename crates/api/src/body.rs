@@ -385,6 +385,34 @@ pub struct Lookup {
     pub audit_ids: Vec<String>,
 }
 
+/// Calls of the cluster's audit log whose tags are to be checked.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tags {
+    /// At most a thousand.
+    pub items: Vec<TaggedCall>,
+}
+
+/// A call of the cluster's audit log, and the tag of its audit id.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TaggedCall {
+    /// Without the tag.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// What followed the id.
+    pub tag: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query.
+    #[serde(rename = "requestURI")]
+    pub request_uri: String,
+    /// In whose name it ran.
+    pub username: String,
+    /// Whether it only read.
+    pub is_read: bool,
+}
+
 /// One line of the timeline.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -20,6 +20,7 @@ mod status;
 
 use std::sync::Arc;
 
+use audit::Tagger;
 use authn::{Certificates, Tokens};
 pub use cause::CauseReason;
 pub use listener::{Listener, TlsError, serve, tls_config};
@@ -41,6 +42,8 @@ pub struct Api {
     pub namespaces: Namespaces,
     /// The proxy's own way to the API server, which tells what the cluster serves.
     pub own: ControlClient,
+    /// Knows the calls of every agent-shield that shares this one's secret.
+    pub tagger: Tagger,
     /// What the process knows of itself.
     pub posture: Posture,
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use audit::{Sent, Tagger};
 use authn::{TokenError, User};
 use axum::{
     Json, Router,
@@ -26,8 +27,8 @@ use crate::{
     asked::{self, Asked},
     body::{
         AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeBody, HoldDetail,
-        HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, StatusBody, Thawed, Timeline,
-        VersionBody,
+        HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, StatusBody, TaggedCall, Tags,
+        Thawed, Timeline, VersionBody,
     },
     status,
 };
@@ -55,6 +56,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/denials", get(denials))
         .route("/v1/timeline", get(timeline))
         .route("/v1/timeline/lookup", post(lookup))
+        .route("/v1/timeline/tags", post(tags))
         .route("/v1/agents", get(agents))
         .route("/v1/agents/seen", get(agents_seen))
         .route("/v1/agents/{user}/clear", post(clear))
@@ -407,6 +409,28 @@ async fn lookup(
     let filter = Filter { audit_ids, probes: true, ..Filter::default() };
     let calls = api.queue.ledger().calls(filter).await?.items;
     Ok(Json(List::from(calls.iter().map(CallBody::from).collect::<Vec<_>>())))
+}
+
+/// Which of these calls an agent-shield with the same secret has sent, in the same order.
+async fn tags(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    body: Bytes,
+) -> Result<Json<List<bool>>, ApiError> {
+    let Tags { items } = read(&body)?;
+    if items.len() > LOOKUP_MAX {
+        return Err(ApiError::BadRequest(format!("give at most {LOOKUP_MAX} calls")));
+    }
+    api.queue.authorize(&reviewer, "list", "", "").await?;
+    Ok(Json(List::from(items.iter().map(|it| is_ours(&api.tagger, it)).collect::<Vec<_>>())))
+}
+
+/// Reads are sent before anybody has asked whose they are; so their tag names nobody, and is good for nothing else.
+fn is_ours(tagger: &Tagger, call: &TaggedCall) -> bool {
+    let TaggedCall { audit_id, tag, method, request_uri, username, is_read } = call;
+    let of = |username| Sent { audit_id, method, target: request_uri, username };
+    let is_nobodys = || *is_read && method == "GET" && tagger.knows(&of(None), tag);
+    tagger.knows(&of(Some(username)), tag) || is_nobodys()
 }
 
 async fn agents(

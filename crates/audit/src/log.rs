@@ -1,7 +1,7 @@
 //! kube-apiserver's audit log (`audit.k8s.io/v1`, JSON lines), as far as a timeline needs it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
@@ -19,6 +19,9 @@ pub struct Event {
     /// Which call.
     #[serde(rename = "auditID")]
     pub audit_id: String,
+    /// What an agent-shield added to the id: [`crate::Tagger`].
+    #[serde(skip)]
+    pub tag: Option<String>,
     stage: Stage,
     /// When the API server received it.
     #[serde(rename = "requestReceivedTimestamp")]
@@ -98,7 +101,28 @@ struct DeleteOptions {
 }
 
 impl Event {
-    fn key(&self) -> CallKey {
+    /// As the API server wrote it, or with the tag apart from the id.
+    fn with_tag_apart(mut self) -> Self {
+        if let Some((id, tag)) = self.audit_id.split_once('.') {
+            (self.tag, self.audit_id) = (Some(tag.to_owned()), id.to_owned());
+        }
+        self
+    }
+
+    /// The HTTP method, as far as the verb tells.
+    pub fn method(&self) -> &str {
+        match self.verb.as_str() {
+            "get" | "list" | "watch" => "GET",
+            "create" | "post" => "POST",
+            "update" | "put" => "PUT",
+            "patch" => "PATCH",
+            "delete" | "deletecollection" => "DELETE",
+            _ => "",
+        }
+    }
+
+    /// Which call it is, whatever stage of it.
+    pub fn key(&self) -> CallKey {
         (self.audit_id.clone(), self.time, self.verb.clone(), self.request_uri.clone())
     }
 
@@ -210,13 +234,15 @@ fn hint(is_followed: bool) -> &'static str {
 }
 
 /// What tells calls of one id apart: all stages of a call have the same time.
-type CallKey = (String, Timestamp, String, String);
+pub type CallKey = (String, Timestamp, String, String);
 
 /// The part of a log that was asked for, and the time that all of it spans.
 #[derive(Debug, Default)]
 pub struct AuditLog {
     /// By audit id, the first of each.
     pub events: HashMap<String, Event>,
+    /// What another agent-shield sent: whose tag is good.
+    pub tagged: HashSet<CallKey>,
     /// Calls whose id another one has, too: who goes around agent-shield chooses the id.
     pub(crate) again: HashMap<CallKey, Event>,
     /// Its first event.
@@ -264,7 +290,13 @@ impl AuditLog {
         }
     }
 
+    /// All calls that were kept.
+    pub fn all(&self) -> impl Iterator<Item = &Event> {
+        self.events.values().chain(self.again.values())
+    }
+
     pub(crate) fn add(&mut self, event: Event, keep: impl Fn(&Event) -> bool) {
+        let event = event.with_tag_apart();
         let time = event.time;
         self.from = Some(self.from.map_or(time, |from| from.min(time)));
         self.until = Some(self.until.map_or(time, |until| until.max(time)));
