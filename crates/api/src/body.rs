@@ -21,11 +21,14 @@ pub struct List<T> {
     /// Whether there are more that match, and are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
+    /// Whether only namespaces were looked at that the asker may list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
 }
 
 impl<T> From<Vec<T>> for List<T> {
     fn from(items: Vec<T>) -> Self {
-        Self { items, left_out: false }
+        Self { items, left_out: false, restricted: false }
     }
 }
 
@@ -38,6 +41,9 @@ pub struct Timeline {
     /// Whether older ones match and are left out, as there were more than was asked for.
     #[serde(default)]
     pub left_out: bool,
+    /// Whether only namespaces were looked at that the asker may list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
     /// What was asked for, with each word as it was understood: `deploy` as `resource` and `apiGroup`.
     #[serde(default)]
     pub filter: BTreeMap<String, String>,

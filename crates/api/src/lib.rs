@@ -9,6 +9,7 @@
 pub mod agent_name;
 mod answer;
 mod asked;
+mod begun;
 pub mod body;
 mod cause;
 mod effect;

@@ -233,7 +233,7 @@ async fn summaries(
     let place = |hold: &Hold| hold.summary().request.namespace.clone();
     let places = holds.iter().map(place).collect();
     let seen = visible(api, reviewer, of.namespace.as_deref(), places).await?;
-    let holds: Vec<Hold> = holds.into_iter().filter(|hold| seen.contains(&place(hold))).collect();
+    let holds: Vec<Hold> = holds.into_iter().filter(|hold| seen.has(&place(hold))).collect();
     if holds.is_empty() {
         let (namespace, agent) = (of.namespace, of.username);
         let filter = Filter { namespace, agent, ..Filter::default() };
@@ -242,7 +242,7 @@ async fn summaries(
     let ids: Vec<HoldId> = holds.iter().map(|hold| hold.id().clone()).collect();
     let waiting = api.queue.waiting(&ids).await?;
     let items = holds.iter().zip(waiting).map(|(hold, waiting)| HoldSummary::of(hold, waiting));
-    Ok(Json(List { items: items.collect(), left_out }))
+    Ok(Json(List { items: items.collect(), left_out, restricted: !seen.is_all }))
 }
 
 /// A hold with all that it shows, and others of its object.
@@ -262,17 +262,31 @@ async fn decided(api: &Api, hold: &Hold) -> Result<HoldDetail, ApiError> {
     detail(api, hold, shown, &[]).await
 }
 
+/// What of a list a reviewer may see.
+pub(crate) struct Visible {
+    places: BTreeSet<String>,
+    /// All that was asked for.
+    is_all: bool,
+}
+
+impl Visible {
+    /// Whether it has what is in a namespace.
+    pub(crate) fn has(&self, place: &str) -> bool {
+        self.places.contains(place)
+    }
+}
+
 /// The namespaces of a list that this reviewer may see: all, the one asked for, or, for a reviewer
 /// with rights in some, those.
-async fn visible(
+pub(crate) async fn visible(
     api: &Api,
     reviewer: &Reviewer,
     asked: Option<&str>,
     places: BTreeSet<String>,
-) -> Result<BTreeSet<String>, ApiError> {
+) -> Result<Visible, ApiError> {
     let everywhere = api.queue.authorize(reviewer, "list", asked.unwrap_or_default(), "").await;
     let refused = match everywhere {
-        Ok(()) => return Ok(places),
+        Ok(()) => return Ok(Visible { places, is_all: true }),
         Err(refused @ ReviewerError::Forbidden { .. }) => refused,
         Err(error) => return Err(error.into()),
     };
@@ -283,7 +297,10 @@ async fn visible(
         }
     }
     // Nothing to show and no right: say which right is missing, rather than that all is quiet.
-    if seen.is_empty() { Err(refused.into()) } else { Ok(seen) }
+    match seen.is_empty() {
+        true => Err(refused.into()),
+        false => Ok(Visible { places: seen, is_all: false }),
+    }
 }
 
 async fn show(
@@ -384,11 +401,16 @@ async fn timeline(
     let places = calls.iter().map(place).collect();
     let seen = visible(&api, &reviewer, filter.namespace.as_deref(), places).await?;
     let items: Vec<CallBody> =
-        calls.iter().filter(|call| seen.contains(&place(call))).map(CallBody::from).collect();
-    if items.is_empty() {
+        calls.iter().filter(|call| seen.has(&place(call))).map(CallBody::from).collect();
+    // What is about every namespace is found of one that nobody knows, too.
+    let wanted = filter.namespace.as_deref().unwrap_or_default();
+    let is_found = |call: &CallBody| {
+        wanted.is_empty() || call.request.as_ref().is_some_and(|it| it.namespace == wanted)
+    };
+    if !items.iter().any(is_found) {
         asked::why_nothing(&api, &reviewer, &filter).await?;
     }
-    Ok(Json(Timeline { items, left_out, filter: meant }))
+    Ok(Json(Timeline { items, left_out, restricted: !seen.is_all, filter: meant }))
 }
 
 /// Which of the cluster's own audit ids are known here, for the join with its audit log: an answer

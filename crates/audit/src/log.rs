@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -213,7 +213,7 @@ pub enum AuditError {
         source: std::io::Error,
     },
     /// A line is no audit event.
-    #[error("{}, line {line} is not an audit event: {why}{}", .path.display(), hint(*.is_followed))]
+    #[error("{}, line {line} is not an audit event{}{}", .path.display(), in_words(.why), hint(*.is_followed))]
     NoEvent {
         /// Of which file.
         path: PathBuf,
@@ -224,10 +224,34 @@ pub enum AuditError {
         /// Whether events stand before and after it, as in no log of JSON lines.
         is_followed: bool,
     },
+    /// It is packed.
+    #[error("{} is compressed: unpack it first, as with `zcat`; --audit-log - reads standard input", .0.display())]
+    Compressed(PathBuf),
+    /// It is no text.
+    #[error("{}, line {line} is no text: is it the audit log, as --audit-log-path of the API server names it?", .path.display())]
+    NoText {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+    },
     /// There is nothing in it.
     #[error("{} contains no audit events", .0.display())]
     Empty(PathBuf),
 }
+
+/// What is wrong with an event, without a word of this program's types.
+fn in_words(why: &serde_json::Error) -> String {
+    let told = why.to_string();
+    match told.split(" at line ").next() {
+        Some(missing) if missing.starts_with("missing field") => format!(": {missing}"),
+        _ if why.is_eof() => ": it ends early".to_owned(),
+        _ => " in JSON".to_owned(),
+    }
+}
+
+/// How files begin that gzip, zstd, bzip2 and xz write.
+const PACKED: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ"];
 
 fn hint(is_followed: bool) -> &'static str {
     if is_followed { "; is it written with --audit-log-format=json?" } else { "" }
@@ -266,8 +290,18 @@ impl AuditLog {
         };
         let mut broken: Option<(usize, serde_json::Error)> = None;
         let mut any = false;
-        for (number, line) in open(path).map_err(unreadable)?.lines().enumerate() {
-            let line = line.map_err(unreadable)?;
+        let mut log = open(path).map_err(unreadable)?;
+        let begin = log.fill_buf().map_err(unreadable)?;
+        if PACKED.iter().any(|it| begin.starts_with(it)) {
+            return Err(AuditError::Compressed(path.to_owned()));
+        }
+        for (number, line) in log.lines().enumerate() {
+            let line = line.map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => {
+                    AuditError::NoText { path: path.to_owned(), line: number + 1 }
+                }
+                _ => unreadable(error),
+            })?;
             if line.trim().is_empty() {
                 continue;
             }
@@ -415,6 +449,26 @@ mod tests {
         for (verb, more, want) in table {
             let log = read(&line("1", "ResponseComplete", verb, &more))?;
             assert_eq!(log.events["1"].is_real_write(), want, "{verb} {more}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn says_what_a_file_is_that_is_no_log() -> Result<()> {
+        let table: [(&[u8], &str); 6] = [
+            (b"\x1f\x8b\x08\x00\x00", "is compressed: unpack it first"),
+            (b"\x28\xb5\x2f\xfd\x00", "is compressed: unpack it first"),
+            (b"\xff\xfe\x00", "line 1 is no text"),
+            (b"123 4", "line 1 is not an audit event in JSON"),
+            (b"123", "line 1 is not an audit event in JSON"),
+            (b"{}", "line 1 is not an audit event: missing field `auditID`"),
+        ];
+        for (bytes, want) in table {
+            let file = tempfile::NamedTempFile::new()?;
+            std::fs::write(file.path(), bytes)?;
+            let read = AuditLog::default().read(file.path(), |_| true);
+            let got = read.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(got.contains(want) && !got.contains("struct"), "{got}");
         }
         Ok(())
     }

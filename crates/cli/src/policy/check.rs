@@ -23,7 +23,7 @@ pub(crate) struct CheckArgs {
 }
 
 pub(super) async fn run(args: &CheckArgs, connection: &Connection) -> Result<()> {
-    let documents = Documents::read(&files::read(&args.paths)?, Timestamp::now());
+    let documents = Documents::read(&files::read_all(&args.paths)?, Timestamp::now());
     let kinds = match args.cluster {
         true => {
             let own = ControlClient::new(connection.config().await?)?;

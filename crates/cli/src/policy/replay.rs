@@ -132,7 +132,8 @@ fn summary(report: &Report) -> String {
     let Report { calls, reads, same, changed, other_rules, unknown, not_judged, .. } = report;
     let mut text = format!(
         "{calls} calls since {}, {reads} of them reads, by the policy set {}\n",
-        report.since, report.policy
+        moment::shown(report.since),
+        report.policy
     );
     let mut line = |count: u64, what: &str| {
         if count > 0 {
