@@ -10,10 +10,8 @@ mod command_line;
 pub mod duration;
 mod escape;
 mod near;
-mod plural;
 
 pub use causes::causes;
 pub use command_line::command_line;
 pub use escape::{Escaped, json};
 pub use near::{did_you_mean, near};
-pub use plural::{counted, one_of};

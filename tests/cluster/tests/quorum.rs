@@ -238,7 +238,7 @@ fn a_delete_takes_two_people_of_the_right_group_and_runs_once() {
         assert_eq!((&of_it[0]["reason"], &of_it[0]["digest"]), (&json!("checked it"), digest));
     }
     let (_, timeline) = stage.says(&alice, &["timeline", "--hold", &id]);
-    assert!(timeline.contains(&format!("partlyApproved: {name}: checked it")), "{timeline}");
+    assert!(timeline.contains(&format!("approved by {name}: checked it")), "{timeline}");
 }
 
 #[test]

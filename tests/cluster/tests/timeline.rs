@@ -128,7 +128,7 @@ fn ids_may_be_cut(scene: &Scene, chief: &Path) {
 
 fn rows_are_whole(scene: &Scene, chief: &Path, generated: &str) {
     let (_, table) = says(scene, chief, &["timeline"]);
-    let short = scene.agent.username.replace("system:serviceaccount:", "");
+    let short = scene.agent.username.replace("system:serviceaccount:", "").replace(':', "/");
     let row = |of: &str| {
         let row =
             table.lines().find(|it| it.contains(of)).unwrap_or_else(|| panic!("{of}: {table}"));

@@ -162,7 +162,7 @@ fn changes(report: &Report) -> String {
     for it in report.items.iter().take(SHOWN_MAX) {
         let cells = [
             moment::shown(it.time),
-            printers::short_user(&it.user).to_owned(),
+            printers::short_user(&it.user).into_owned(),
             printers::describe_request(&it.request),
             it.from.describe(),
             it.to.describe(),

@@ -266,7 +266,7 @@ fn push_impact(text: &mut String, hold: &HoldDetail) {
             }
         };
         let what = match found.count {
-            Some(1) => text::one_of(&found.resource),
+            Some(1) => effects::describe::singular(&found.resource),
             _ => found.resource.clone(),
         };
         text.push_str(&format!("\n  {:>11} {}{}", count, e(&what), e(&names)));

@@ -59,7 +59,7 @@ fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
     };
     let mut row = vec![
         when(item.time),
-        e(short_user(user)),
+        e(&short_user(user)),
         e(&asked),
         decision,
         e(&rules),

@@ -61,7 +61,7 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
             e(&state(hold)),
             age(hold.created_at, now),
             e(&hold.severity),
-            e(short_user(&hold.user.username)),
+            e(&short_user(&hold.user.username)),
             e(&describe_request(&hold.request)),
             e(&hold.rules.join(", ")),
         ];
@@ -88,7 +88,7 @@ pub(crate) fn denials(denials: &[HoldSummary], now: Timestamp) -> String {
         table.add_row(vec![
             e(&hold.id),
             hold.binds_until.map(|until| age(now, until)).unwrap_or_default(),
-            e(short_user(&hold.user.username)),
+            e(&short_user(&hold.user.username)),
             e(&describe_request(&hold.request)),
             by.map(|it| e(&it.reviewer.username)).unwrap_or_default(),
             by.map(|it| e(&it.reason)).unwrap_or_default(),

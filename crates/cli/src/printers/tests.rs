@@ -139,7 +139,7 @@ fn a_denial_says_how_long_it_stands() {
     let (_, row) = row.split_once("k3mq7xzw").expect("an id");
     assert_eq!(
         row.split_whitespace().collect::<Vec<_>>().join(" "),
-        "6m agents:triage delete namespaces payments alice use\\u{202e} 1.27.3",
+        "6m agents/triage delete namespaces payments alice use\\u{202e} 1.27.3",
         "{table}"
     );
     let mut shown = detail();

@@ -30,7 +30,7 @@ pub(crate) fn timeline(timeline: &Timeline, wide: bool) -> String {
 fn row(call: &CallBody, wide: bool) -> Vec<String> {
     let mut row = vec![
         when(call.time),
-        e(short_user(call.agent().unwrap_or("(unknown)"))),
+        e(&short_user(call.agent().unwrap_or("(unknown)"))),
         e(&what(call)),
         e(&decision(call)),
         call.decided_at.map(when).unwrap_or_default(),
