@@ -268,7 +268,10 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
             if !for_scripts(which.output, &denials, ids)? {
                 page(&match denials.items.is_empty() {
                     true => printers::no_denials(&which.asked_for(None)),
-                    false => printers::denials(&denials.items, Timestamp::now()),
+                    false => {
+                        let wide = which.output == Output::Wide;
+                        printers::denials(&denials.items, wide, Timestamp::now())
+                    }
                 })?;
             }
         }

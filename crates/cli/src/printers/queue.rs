@@ -81,18 +81,28 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
 }
 
 /// The denials that stand.
-pub(crate) fn denials(denials: &[HoldSummary], now: Timestamp) -> String {
-    let mut table = table(&["ID", "STANDS FOR", "AGENT", "WHAT", "DENIED BY", "REVIEWER'S REASON"]);
+pub(crate) fn denials(denials: &[HoldSummary], wide: bool, now: Timestamp) -> String {
+    let mut header = vec!["ID", "STANDS FOR", "AGENT", "WHAT", "DENIED BY", "REVIEWER'S REASON"];
+    if wide {
+        header.extend(["RULE", "COMMAND", "WHY HELD"]);
+    }
+    let mut table = table(&header);
     for hold in denials {
         let by = hold.verdict.as_ref();
-        table.add_row(vec![
+        let mut row = vec![
             e(&hold.id),
             hold.binds_until.map(|until| age(now, until)).unwrap_or_default(),
             e(&short_user(&hold.user.username)),
             e(&describe_request(&hold.request)),
             by.map(|it| e(&it.reviewer.username)).unwrap_or_default(),
             by.map(|it| e(&it.reason)).unwrap_or_default(),
-        ]);
+        ];
+        if wide {
+            row.push(e(&hold.rules.join(", ")));
+            row.push(e(&hold.request.kubectl_command));
+            row.push(e(&hold.reason));
+        }
+        table.add_row(row);
     }
     table.trim_fmt()
 }

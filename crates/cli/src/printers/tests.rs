@@ -134,7 +134,7 @@ fn a_denial_says_how_long_it_stands() {
     denied.verdict =
         Some(VerdictBody { reviewer: by, reason: "use\u{202e} 1.27.3".into(), at: at(60) });
     (denied.changed_at, denied.binds_until) = (at(60), Some(at(660)));
-    let table = plain(&denials(std::slice::from_ref(&denied), at(300)));
+    let table = plain(&denials(std::slice::from_ref(&denied), false, at(300)));
     let row = table.lines().nth(1).expect("a row");
     let (_, row) = row.split_once("k3mq7xzw").expect("an id");
     assert_eq!(
@@ -142,6 +142,8 @@ fn a_denial_says_how_long_it_stands() {
         "6m agents/triage delete namespaces payments alice use\\u{202e} 1.27.3",
         "{table}"
     );
+    let wide = plain(&denials(std::slice::from_ref(&denied), true, at(300)));
+    assert!(wide.contains("WHY HELD") && wide.contains("delete-namespace"), "{wide}");
     let mut shown = detail();
     shown.others = vec![denied.clone()];
     let said = |shown: &HoldDetail, now| {
