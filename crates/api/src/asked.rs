@@ -7,12 +7,16 @@ use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use effects::Builtin;
 use jiff::Timestamp;
-use ledger::{ACTS, Action, Filter, Ledger, StoreError};
+use ledger::{ACTS, Action, Filter};
 use review::Reviewer;
 use text::{did_you_mean, near};
 use upstream::ResourceNames;
 
-use crate::{Api, agent_name, answer::ApiError, begun};
+use crate::{
+    Api, agent_name,
+    answer::ApiError,
+    begun::{self, has_calls},
+};
 
 /// Verbs of requests, those of paths that are no resources, and what reviewers do to agents.
 const VERBS: [&str; 16] = [
@@ -343,11 +347,6 @@ fn no_agent(username: &str, known: &[String]) -> String {
 
 fn by_agent(username: &str) -> Filter {
     Filter { agent: Some(username.to_owned()), limit: Some(1), ..Filter::default() }
-}
-
-pub(crate) async fn has_calls(api: &Api, filter: Filter) -> Result<bool, StoreError> {
-    let ledger: &dyn Ledger = api.queue.ledger().as_ref();
-    Ok(!ledger.calls(filter).await?.items.is_empty())
 }
 
 #[cfg(test)]

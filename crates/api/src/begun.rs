@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use hold::{Hold, HoldFilter};
 use jiff::Timestamp;
-use ledger::{Call, Filter};
+use ledger::{Call, Filter, Ledger, StoreError};
 use review::Reviewer;
 
-use crate::{Api, answer::ApiError, asked::has_calls, routes::visible};
+use crate::{Api, answer::ApiError, visible::visible};
 
 /// Two letters of a hold's id name one of 784.
 const HOLD_LETTERS_MIN: usize = 2;
@@ -92,6 +92,12 @@ fn span(typed: &str) -> Option<(Timestamp, Timestamp)> {
         Timestamp::from_millisecond(i64::from_str_radix(&all, 16).ok()?).ok()
     };
     Some((end('0')?, end('f')?))
+}
+
+/// Whether any call is so.
+pub(crate) async fn has_calls(api: &Api, filter: Filter) -> Result<bool, StoreError> {
+    let ledger: &dyn Ledger = api.queue.ledger().as_ref();
+    Ok(!ledger.calls(filter).await?.items.is_empty())
 }
 
 #[cfg(test)]

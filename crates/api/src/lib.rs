@@ -18,6 +18,7 @@ mod listener;
 mod posture;
 mod routes;
 mod status;
+mod visible;
 
 use std::sync::Arc;
 

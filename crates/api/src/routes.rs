@@ -1,10 +1,6 @@
 //! The routes, and who may take each.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use audit::{Sent, Tagger};
 use authn::{TokenError, User};
@@ -17,7 +13,7 @@ use axum::{
 };
 use hold::{DENIAL_TIME_MAX, Hold, HoldFilter, HoldId, Shown, StateName};
 use ledger::Filter;
-use review::{Reviewer, ReviewerError};
+use review::Reviewer;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -31,6 +27,7 @@ use crate::{
         Thawed, Timeline, VersionBody,
     },
     status,
+    visible::visible,
 };
 
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -260,47 +257,6 @@ async fn detail(
 async fn decided(api: &Api, hold: &Hold) -> Result<HoldDetail, ApiError> {
     let shown = api.queue.shown(hold.id()).await?;
     detail(api, hold, shown, &[]).await
-}
-
-/// What of a list a reviewer may see.
-pub(crate) struct Visible {
-    places: BTreeSet<String>,
-    /// All that was asked for.
-    is_all: bool,
-}
-
-impl Visible {
-    /// Whether it has what is in a namespace.
-    pub(crate) fn has(&self, place: &str) -> bool {
-        self.places.contains(place)
-    }
-}
-
-/// The namespaces of a list that this reviewer may see: all, the one asked for, or, for a reviewer
-/// with rights in some, those.
-pub(crate) async fn visible(
-    api: &Api,
-    reviewer: &Reviewer,
-    asked: Option<&str>,
-    places: BTreeSet<String>,
-) -> Result<Visible, ApiError> {
-    let everywhere = api.queue.authorize(reviewer, "list", asked.unwrap_or_default(), "").await;
-    let refused = match everywhere {
-        Ok(()) => return Ok(Visible { places, is_all: true }),
-        Err(refused @ ReviewerError::Forbidden { .. }) => refused,
-        Err(error) => return Err(error.into()),
-    };
-    let mut seen = BTreeSet::new();
-    for place in places.into_iter().filter(|place| !place.is_empty()) {
-        if api.queue.authorize(reviewer, "list", &place, "").await.is_ok() {
-            seen.insert(place);
-        }
-    }
-    // Nothing to show and no right: say which right is missing, rather than that all is quiet.
-    match seen.is_empty() {
-        true => Err(refused.into()),
-        false => Ok(Visible { places: seen, is_all: false }),
-    }
 }
 
 async fn show(

@@ -226,7 +226,7 @@ mod tests {
             kubeconfig: Some("/nonexistent/nosuch.kc".into()),
             context: None,
         };
-        let error = connection.read_kubeconfig().err().expect("an error");
+        let error = connection.read_kubeconfig().expect_err("an error");
         let want = "cannot read the kubeconfig /nonexistent/nosuch.kc: No such file or directory (os error 2)";
         assert_eq!(text::causes(&*error), want);
     }

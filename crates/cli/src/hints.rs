@@ -3,7 +3,7 @@
 use api::CauseReason;
 use upstream::CredentialEnd;
 
-use crate::{client::ClientError, moment, program};
+use crate::{moment, program};
 
 /// Which part of the connection was given on the command line, to be given to kubectl as well.
 #[derive(Clone, Debug, Default)]
@@ -83,28 +83,6 @@ pub(crate) fn on_other_door(review: Option<&str>) -> String {
 pub(crate) fn on_end(end: &CredentialEnd) -> String {
     let (what, at) = (end.kind.words(), moment::shown(end.at));
     format!("Your kubeconfig has {what} that expired at {at}: get a new one")
-}
-
-/// What somebody can do who may list in some namespaces, and asked for all.
-pub(crate) fn on_all_namespaces(error: anyhow::Error, namespace: Option<&str>) -> anyhow::Error {
-    match error.downcast_ref() {
-        Some(ClientError::Answered { code: 403, message, hint }) if namespace.is_none() => {
-            let more = "If you may list holds in one namespace: -n NAMESPACE";
-            let hint = hint.as_ref().map_or(more.to_owned(), |hint| format!("{more}\n{hint}"));
-            let (message, hint) = (message.clone(), Some(hint));
-            ClientError::Answered { code: 403, message, hint }.into()
-        }
-        _ => error,
-    }
-}
-
-/// Tells whoever may list in some namespaces alone that a list is not of all.
-pub(crate) fn on_restricted(is_restricted: bool) {
-    if is_restricted {
-        eprintln!(
-            "Only namespaces are listed in which you may list holds; there may be more in others."
-        );
-    }
 }
 
 /// Whether it is a name as Kubernetes has them: an agent may have chosen it, and the command is made to

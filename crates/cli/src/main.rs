@@ -30,6 +30,7 @@ mod printers;
 mod program;
 mod rbac;
 mod report;
+mod restricted;
 mod review;
 mod sentences;
 mod serve;

@@ -17,7 +17,7 @@ use crate::{
     client::{Client, ClientError},
     connection::Connection,
     freeze::{self, FreezeCommand},
-    group, hints,
+    group,
     holds::{deny, fetch, stands, urgency},
     live_names,
     output::{Output, columns, for_scripts, print},
@@ -26,6 +26,7 @@ use crate::{
     printers::{self, AskedFor},
     program,
     report::{self, ReportArgs},
+    restricted,
     sentences::sentence,
     status::{self, StatusArgs},
     timeline::{self, TimelineArgs},
@@ -332,8 +333,8 @@ impl Which {
         let (namespace, user) = (self.namespace.clone(), self.agent.clone());
         let query = query(&[("state", state), ("namespace", namespace), ("user", user)]);
         let holds = client.get::<List<HoldSummary>>(&format!("{route}{query}")).await;
-        let holds = holds.map_err(|it| hints::on_all_namespaces(it, self.namespace.as_deref()))?;
-        hints::on_restricted(holds.restricted);
+        let holds = holds.map_err(|it| restricted::hinted(it, self.namespace.as_deref()))?;
+        restricted::warn(holds.restricted);
         if holds.left_out {
             let shown = holds.items.len();
             eprintln!(

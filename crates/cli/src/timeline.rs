@@ -13,12 +13,11 @@ use jiff::Timestamp;
 
 use crate::{
     client::{Client, ClientError},
-    hints,
     joined_timeline::{self, JoinedTimeline},
     live_names, moment,
     output::{Output, for_scripts},
     pager::page,
-    printers,
+    printers, restricted,
     urls::query,
     usage::WrongUsage,
 };
@@ -88,7 +87,7 @@ pub(crate) async fn run(client: &Client, args: TimelineArgs) -> Result<()> {
     }
     let calls = asked(client, &args).await?;
     let left_out = calls.left_out.then(|| left_out(calls.items.len(), args.limit.get()));
-    hints::on_restricted(calls.restricted);
+    restricted::warn(calls.restricted);
     let wide = args.output == Output::Wide;
     if !args.audit_log.is_empty() {
         let filter = event_filter(&args, &calls.filter);
@@ -141,7 +140,7 @@ async fn asked(client: &Client, args: &TimelineArgs) -> Result<Timeline> {
             let filter = [("user".to_owned(), username)].into();
             Ok(Timeline { items: Vec::new(), left_out: false, restricted: false, filter })
         }
-        (calls, _) => calls.map_err(|it| hints::on_all_namespaces(it, args.namespace.as_deref())),
+        (calls, _) => calls.map_err(|it| restricted::hinted(it, args.namespace.as_deref())),
     }
 }
 

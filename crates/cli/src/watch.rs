@@ -31,9 +31,9 @@ use view::{View, hold_rows};
 
 use crate::{
     client::{Client, ClientError},
-    hints, holds, live_names,
+    holds, live_names,
     output::print,
-    program,
+    program, restricted,
     urls::query,
 };
 
@@ -88,8 +88,8 @@ pub(crate) async fn run(args: &WatchArgs, client: Client) -> Result<()> {
 /// What waits as it begins, with what to do where that is refused.
 async fn first(client: &Client, path: &str, namespace: Option<&str>) -> Result<Vec<HoldSummary>> {
     let holds = client.get::<List<HoldSummary>>(path).await;
-    let holds = holds.map_err(|error| hints::on_all_namespaces(error, namespace))?;
-    hints::on_restricted(holds.restricted);
+    let holds = holds.map_err(|error| restricted::hinted(error, namespace))?;
+    restricted::warn(holds.restricted);
     Ok(holds.items)
 }
 
