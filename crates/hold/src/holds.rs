@@ -190,10 +190,6 @@ impl Insertion {
         mut asked: impl FnMut(&Hold) -> Result<BTreeSet<String>, E>,
     ) -> Result<Option<Inserted>, E> {
         let now = self.hold.summary().created_at;
-        // Whoever answers a dry run as if it were real is asked about the real write anew.
-        let is_dry_run = |hold: &Hold| hold.summary().request.dry_run;
-        let is_meant = |it: &Hold| is_dry_run(&self.hold) || !is_dry_run(it);
-        let denied: Vec<Hold> = denied.into_iter().filter(is_meant).collect();
         for hold in &denied {
             let binds = hold.denial().is_some_and(|it| it.binds(now));
             if binds && is_same_question(&self.shown.preview.asked, &asked(hold)?) {
