@@ -14,10 +14,6 @@ use crate::{Api, answer::ApiError, visible::visible};
 
 /// Two letters of a hold's id name one of 784.
 const HOLD_LETTERS_MIN: usize = 2;
-/// The time of a call in its audit id, to about a minute.
-const CALL_DIGITS_MIN: usize = 8;
-/// All that tell of when a call began.
-const TIME_DIGITS: usize = 12;
 /// Between when a call began and what is told of it first.
 const TOLD_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Ids that are named where several begin so.
@@ -46,8 +42,8 @@ pub(crate) async fn call(api: &Api, reviewer: &Reviewer, typed: &str) -> Result<
     if has_calls(api, Filter { probes: true, ..exactly }).await? {
         return Ok(typed);
     }
-    let Some((since, until)) = span(&typed) else {
-        return only("call", &typed, typed.len() >= CALL_DIGITS_MIN, BTreeSet::new());
+    let Some((since, until)) = ledger::began_between(&typed) else {
+        return only("call", &typed, typed.len() >= ledger::TELLING_DIGITS_MIN, BTreeSet::new());
     };
     let until = until.checked_add(TOLD_AFTER_MAX).unwrap_or(Timestamp::MAX);
     let then = Filter { since: Some(since), until: Some(until), probes: true, ..Filter::default() };
@@ -79,21 +75,6 @@ fn only(what: &str, typed: &str, is_long: bool, ids: BTreeSet<String>) -> Result
     }
 }
 
-/// When calls began whose ids begin so; missing where that says too little of it. Only ids of version 7 have
-/// their time in them.
-fn span(typed: &str) -> Option<(Timestamp, Timestamp)> {
-    let digits: String = typed.chars().filter(|it| *it != '-').take(TIME_DIGITS).collect();
-    if digits.len() < CALL_DIGITS_MIN || !digits.chars().all(|it| it.is_ascii_hexdigit()) {
-        return None;
-    }
-    let end = |filled: char| {
-        let missing = TIME_DIGITS.saturating_sub(digits.len());
-        let all: String = digits.chars().chain(std::iter::repeat_n(filled, missing)).collect();
-        Timestamp::from_millisecond(i64::from_str_radix(&all, 16).ok()?).ok()
-    };
-    Some((end('0')?, end('f')?))
-}
-
 /// Whether any call is so.
 pub(crate) async fn has_calls(api: &Api, filter: Filter) -> Result<bool, StoreError> {
     let ledger: &dyn Ledger = api.queue.ledger().as_ref();
@@ -103,25 +84,6 @@ pub(crate) async fn has_calls(api: &Api, filter: Filter) -> Result<bool, StoreEr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_beginning_of_an_audit_id_says_when() {
-        let table = [
-            ("01a225d5", true),
-            ("01a225d5-7fff-7abc", true),
-            ("01a225d", false),
-            ("web", false),
-            ("01a225dz", false),
-        ];
-        for (typed, want) in table {
-            let got = span(typed);
-            assert_eq!(got.is_some(), want, "{typed}: {got:?}");
-            if typed.len() == 8 && got.is_some() {
-                let (first, last) = span(typed).expect("a span");
-                assert_eq!(last.duration_since(first).as_millis(), 65_535);
-            }
-        }
-    }
 
     #[test]
     fn only_one_is_meant() {

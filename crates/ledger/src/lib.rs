@@ -145,6 +145,26 @@ pub fn began(audit_id: &str) -> Option<Timestamp> {
     Timestamp::from_microsecond(micros.checked_add(i64::from(nanos) / 1_000)?).ok()
 }
 
+/// So much of an audit id tells to about a minute when its call began.
+pub const TELLING_DIGITS_MIN: usize = 8;
+/// All of it that tells.
+const TELLING_DIGITS: usize = 12;
+
+/// When calls began whose ids begin so, from the first moment to the last; missing where that says too little of
+/// it. Only ids of version 7 have their time in them.
+pub fn began_between(typed: &str) -> Option<(Timestamp, Timestamp)> {
+    let digits: String = typed.chars().filter(|it| *it != '-').take(TELLING_DIGITS).collect();
+    if digits.len() < TELLING_DIGITS_MIN || !digits.chars().all(|it| it.is_ascii_hexdigit()) {
+        return None;
+    }
+    let end = |filled: char| {
+        let missing = TELLING_DIGITS.saturating_sub(digits.len());
+        let all: String = digits.chars().chain(std::iter::repeat_n(filled, missing)).collect();
+        Timestamp::from_millisecond(i64::from_str_radix(&all, 16).ok()?).ok()
+    };
+    Some((end('0')?, end('f')?))
+}
+
 /// Which calls of the ledger are asked for; every given part must match.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filter {
@@ -191,4 +211,33 @@ pub struct Filter {
     pub limit: Option<usize>,
     /// Calls to which nothing happened from this position on: where the page before ended.
     pub before: Option<Position>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_an_audit_id_says_when() {
+        let table = [
+            ("01a225d5", true),
+            ("01a225d5-7fff-7abc", true),
+            ("01a225d", false),
+            ("web", false),
+            ("01a225dz", false),
+        ];
+        for (typed, want) in table {
+            let got = began_between(typed);
+            assert_eq!(got.is_some(), want, "{typed}: {got:?}");
+            if typed.len() == 8 && got.is_some() {
+                let (first, last) = began_between(typed).expect("a span");
+                assert_eq!(last.duration_since(first).as_millis(), 65_535);
+            }
+        }
+        let whole = began("01a225d5-7fff-7abc-8def-0123456789ab").expect("a time");
+        let from = |typed: &str| began_between(typed).expect("a span").0;
+        let first = from("01a225d5");
+        assert!(first <= whole && whole.duration_since(first).as_secs() < 66, "{first} {whole}");
+        assert_eq!(from("01a225d5-7fff-7"), whole);
+    }
 }

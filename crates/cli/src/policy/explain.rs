@@ -47,16 +47,14 @@ pub(super) fn run(args: &ExplainArgs) -> Result<()> {
     }
 }
 
-/// An audit id, or as much of one as tells when its call began.
 const ID_DIGITS: usize = 36;
-const ID_DIGITS_MIN: usize = 8;
 /// Ids that are named where several begin so.
 const NAMED_MAX: usize = 5;
 
 /// An audit id or the beginning of one, unless a file has that name.
 fn audit_id(request: &Path) -> Option<&str> {
     let text = request.to_str()?;
-    let is_id = (ID_DIGITS_MIN..=ID_DIGITS).contains(&text.len())
+    let is_id = (ledger::TELLING_DIGITS_MIN..=ID_DIGITS).contains(&text.len())
         && text.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
     (is_id && !request.exists()).then_some(text)
 }
@@ -92,7 +90,8 @@ fn whole_id(history: &dyn History, typed: &str) -> Result<String> {
         return Ok(typed);
     }
     let mut ids = BTreeSet::new();
-    history.each(earliest(&typed), &mut |entry| {
+    let from = ledger::began_between(&typed).map_or(Timestamp::UNIX_EPOCH, |(from, _)| from);
+    history.each(from, &mut |entry| {
         if entry.audit_id.starts_with(&typed) {
             ids.insert(entry.audit_id);
         }
@@ -105,15 +104,6 @@ fn whole_id(history: &dyn History, typed: &str) -> Result<String> {
             bail!("more than one audit id begins with `{typed}`: {}", named.join(", "))
         }
     }
-}
-
-/// When calls began whose ids begin so, at the earliest: only ids of version 7 have their time in them.
-fn earliest(typed: &str) -> Timestamp {
-    let digits: String = typed.chars().filter(|it| *it != '-').take(12).collect();
-    let digits = format!("{digits:0<12}");
-    let (first, second) = digits.split_at_checked(8).unwrap_or_default();
-    let began = ledger::began(&format!("{first}-{second}-7000-8000-000000000000"));
-    began.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Each judgement of a call: a held one may be judged again before it runs.
@@ -219,9 +209,5 @@ mod tests {
         for (typed, want) in table {
             assert_eq!(audit_id(Path::new(typed)).is_some(), want, "{typed}");
         }
-        let whole = ledger::began("01a225d5-7fff-7abc-8def-0123456789ab").expect("a time");
-        let first = earliest("01a225d5");
-        assert!(first <= whole && whole.duration_since(first).as_secs() < 66, "{first} {whole}");
-        assert_eq!(earliest("01a225d5-7fff-7"), whole);
     }
 }
