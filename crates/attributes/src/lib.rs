@@ -18,6 +18,9 @@ pub use error::AttributesError;
 pub use read::read;
 pub use user::{ANONYMOUS, AuditId, User};
 
+/// Where an agent reads its own rules, and below it its holds. The API server has nothing there.
+pub const RULES_PATH: &str = "/.well-known/agent-shield";
+
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, Method};

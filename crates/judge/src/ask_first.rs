@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use attributes::Attributes;
+use attributes::{Attributes, RULES_PATH};
 use effects::{Builtin, Route};
 use http::{HeaderMap, Method};
 use policy::{Decision, Input, Objects};
@@ -14,9 +14,6 @@ use serde_json::Value;
 use upstream::Access;
 
 use crate::{access::call_for, call::Write, judge::Judge, judgement::Judged};
-
-/// Where an agent reads its own rules. The API server has nothing there.
-pub const RULES_PATH: &str = "/.well-known/agent-shield";
 
 /// A dry run's answer waits so long for what is said beside it.
 const TRY_TIME_MAX: Duration = Duration::from_secs(2);

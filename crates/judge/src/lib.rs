@@ -50,7 +50,6 @@ mod unified;
 mod view;
 mod weight;
 
-pub use ask_first::RULES_PATH;
 pub use call::{Call, Write, decided, elapsed_micros};
 pub use deletes::options as delete_options;
 pub use facts::{Basis, FactsKeeper, FactsRef};

@@ -1,9 +1,8 @@
 //! Where an agent learns how a held request of its own stands, and gives it up; the API server has nothing there.
 
-use attributes::Attributes;
+use attributes::{Attributes, RULES_PATH};
 use hold::{Hold, HoldId, State};
 use http::Response;
-use judge::RULES_PATH;
 use ledger::StoreError;
 use review::ReviewError;
 use serde_json::{Map, Value, json};

@@ -1,8 +1,7 @@
 //! The page where agents read their own rules; the API server has nothing there.
 
-use attributes::{Attributes, User};
+use attributes::{Attributes, RULES_PATH, User};
 use http::{HeaderValue, Response, header};
-use judge::RULES_PATH;
 use policy::Pack;
 use serde_json::Value;
 use upstream::Body;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use attributes::RULES_PATH;
 use effects::Effect;
 use jiff::Timestamp;
 use ledger::{Action, DecisionRecord, Entry, HoldEvent, HoldRecord, RequestRecord, Stage};
@@ -425,7 +426,7 @@ impl<'p> Tally<'p> {
 /// nothing there.
 fn is_own(request: &RequestRecord) -> bool {
     let path = request.request_uri.split('?').next().unwrap_or_default();
-    let rest = path.strip_prefix("/.well-known/agent-shield");
+    let rest = path.strip_prefix(RULES_PATH);
     rest.is_some_and(|it| it.is_empty() || it.starts_with("/holds/"))
 }
 
