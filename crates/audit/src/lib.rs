@@ -10,4 +10,4 @@ mod tag;
 
 pub use join::{EventFilter, Finding, Joined, JoinedTimeline, OwnRecord, join};
 pub use log::{AuditError, AuditLog, CallKey, Event, ObjectRef};
-pub use tag::{Sent, Tagger};
+pub use tag::{Sent, Tagger, tag_apart};

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::tag::tag_apart;
+
 /// One call as the API server saw it: the last stage that it wrote down.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,9 +105,8 @@ struct DeleteOptions {
 impl Event {
     /// As the API server wrote it, or with the tag apart from the id.
     fn with_tag_apart(mut self) -> Self {
-        if let Some((id, tag)) = self.audit_id.split_once('.') {
-            (self.tag, self.audit_id) = (Some(tag.to_owned()), id.to_owned());
-        }
+        let (id, tag) = tag_apart(&self.audit_id);
+        (self.tag, self.audit_id) = (tag.map(str::to_owned), id.to_owned());
         self
     }
 

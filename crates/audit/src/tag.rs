@@ -1,15 +1,20 @@
 //! The tag by which agent-shields that share a secret know each other's calls in the cluster's audit log.
 //!
 //! An audit id leaves as `ID.TAG`. The tag is an HMAC over the id, the method, the target and, of a write,
-//! the username. No agent ever sees one: the answer that it gets has the id alone. So whoever goes around
-//! agent-shield, under whatever id, has no tag for what they do; and who reads one in the audit log has it for
-//! a call that has run already.
+//! the username. The answer that an agent gets has the id alone. So whoever goes around agent-shield, under whatever
+//! id, has no tag for what they do. Who gets one elsewhere (in the audit log; in a pod or another API server, to
+//! which the API server passes the header on) has it for a call that is in the log already, and it is good once.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
+
+/// The id that an audit log has, and the tag in it.
+pub fn tag_apart(audit_id: &str) -> (&str, Option<&str>) {
+    audit_id.split_once('.').map_or((audit_id, None), |(id, tag)| (id, Some(tag)))
+}
 
 /// What the key is derived for: the same secret also keys digests.
 const PURPOSE: &[u8] = b"agent-shield.io/audit-id-tag/v1";
@@ -45,8 +50,8 @@ impl fmt::Debug for Tagger {
 impl Tagger {
     /// A tagger whose tags are known to who has the same secret.
     pub fn new(secret: &[u8]) -> Self {
-        let derived = keyed(secret).chain_update(PURPOSE).finalize().into_bytes();
-        Self { key: keyed(&derived) }
+        let derived = payload::hmac(secret).chain_update(PURPOSE).finalize().into_bytes();
+        Self { key: payload::hmac(&derived) }
     }
 
     /// The audit id of a call with its tag.
@@ -74,12 +79,6 @@ impl Tagger {
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes a key of any length; its constructor can only fail for fixed-size keys.
-    Hmac::new_from_slice(key)
-        .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +94,8 @@ mod tests {
         let tagger = Tagger::new(b"secret");
         let delete = sent("DELETE", "/api/v1/namespaces/prod", Some("bot"));
         let tagged = tagger.tagged(&delete);
-        let (id, tag) = tagged.split_once('.').unwrap_or_default();
+        let (id, tag) = tag_apart(&tagged);
+        let tag = tag.unwrap_or_default();
         assert_eq!((id, tagged.len()), (ID, 59));
         assert!(Tagger::new(b"secret").knows(&delete, tag), "whoever has the secret knows it");
         let others = [

@@ -20,5 +20,5 @@ pub use error::PayloadError;
 pub use media_type::{MediaType, media_type};
 pub use protobuf::{ObjectIdentity, identity as protobuf_identity};
 pub use read::read;
-pub use redact::{REDACTED, Redactor, is_cut};
+pub use redact::{REDACTED, Redactor, hmac, is_cut};
 pub use release::release;

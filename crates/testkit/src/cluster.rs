@@ -639,10 +639,8 @@ impl Cluster {
 
 /// By the id that agent-shield records, without the tag that it sends with it.
 fn without_tag(mut event: Value) -> Value {
-    let id = event["auditID"].as_str().and_then(|it| it.split_once('.')).map(|(id, _)| id.into());
-    if let Some(id) = id {
-        event["auditID"] = id;
-    }
+    let id = event["auditID"].as_str().map(|it| audit::tag_apart(it).0.to_owned());
+    event["auditID"] = id.into();
     event
 }
 

@@ -121,7 +121,7 @@ impl Tee {
                 let mut answer = answer;
                 let of_id = answer.headers.iter_mut().find(|(name, _)| name == "audit-id");
                 if let Some((_, id)) = of_id {
-                    id.truncate(id.find('.').unwrap_or(id.len()));
+                    *id = audit::tag_apart(id).0.to_owned();
                     let id = id.clone();
                     answers.insert(id, answer);
                 }
