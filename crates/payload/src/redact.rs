@@ -7,7 +7,7 @@ mod value;
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
+use ::hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use sha2::Sha256;
@@ -56,6 +56,13 @@ pub fn is_cut(target: &str) -> bool {
     target.contains(CUT)
 }
 
+/// HMAC-SHA-256 with a key of any length.
+pub fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    // Its constructor can only fail for keys of a fixed size.
+    Hmac::new_from_slice(key)
+        .unwrap_or_else(|_| Hmac::new(&::hmac::digest::Key::<Hmac<Sha256>>::default()))
+}
+
 /// Replaces secrets by keyed digests.
 #[derive(Clone)]
 pub struct Redactor {
@@ -71,10 +78,7 @@ impl fmt::Debug for Redactor {
 impl Redactor {
     /// A redactor whose digests can only be compared by who has the key.
     pub fn new(key: &[u8]) -> Self {
-        // HMAC takes a key of any length; its constructor can only fail for fixed-size keys.
-        let key = Hmac::new_from_slice(key)
-            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
-        Self { key }
+        Self { key: hmac(key) }
     }
 
     /// Keyed digest of some bytes, in hexadecimal.
@@ -115,23 +119,24 @@ impl Redactor {
         for pair in query.split_inclusive(['&', ';']) {
             let end = pair.trim_end_matches(['&', ';']).len();
             let (pair, between) = pair.split_at_checked(end).unwrap_or((pair, ""));
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let [name, word] = [key, value].map(|it| percent_decode_str(it).decode_utf8_lossy());
-            // The words of a command, one option each: what follows a telling flag is a secret.
-            let is_word = name == "command";
-            match is_word && follows && !word.starts_with('-') {
-                true => redacted.push_str(&format!("{key}={}", self.mark(&word))),
-                false => redacted.push_str(&self.query_pair(pair)),
-            }
+            redacted.push_str(&self.query_pair(pair, &mut follows));
             redacted.push_str(between);
-            follows = if is_word { asks_for_secret(&word) } else { follows };
         }
         redacted
     }
 
-    fn query_pair(&self, pair: &str) -> String {
+    /// One option. The words of a command are one each: what `follows` a telling flag is a secret.
+    fn query_pair(&self, pair: &str, follows: &mut bool) -> String {
         let Some((key, value)) = pair.split_once('=') else { return self.escaped(pair) };
-        match is_telling(&percent_decode_str(key).decode_utf8_lossy()) {
+        let name = percent_decode_str(key).decode_utf8_lossy();
+        if name == "command" {
+            let word = percent_decode_str(value).decode_utf8_lossy();
+            let is_secret = std::mem::replace(follows, asks_for_secret(&word));
+            if is_secret && !word.starts_with('-') {
+                return format!("{key}={}", self.mark(&word));
+            }
+        }
+        match is_telling(&name) {
             true if !value.is_empty() => format!("{key}={}", self.mark(value)),
             _ => format!("{key}={}", self.escaped(value)),
         }
