@@ -37,8 +37,6 @@ pub(crate) struct Client {
     is_quiet: bool,
     /// Where the credential is known to end.
     ends: Option<CredentialEnd>,
-    /// Where reviewers connect, if this is where agents do.
-    review: Option<String>,
 }
 
 impl Client {
@@ -68,8 +66,7 @@ impl Client {
             )?;
         let kubeconfig = connection.kubeconfig.as_ref().map(|it| it.to_string_lossy());
         let flags = Flags::new(kubeconfig.as_deref(), connection.context.as_deref());
-        let review = connection::review_beside(&url);
-        Ok(Self { url, flags, client, is_quiet: false, ends, review })
+        Ok(Self { url, flags, client, is_quiet: false, ends })
     }
 
     /// Without a spinner: something else draws on the terminal.
@@ -107,8 +104,8 @@ impl Client {
         match answer {
             Ok(answer) => Ok(answer),
             Err(kube::Error::Api(status)) if is_of_api_server(&status) => {
-                let (url, review) = (self.url.clone(), self.review.clone());
-                Err(ClientError::OtherDoor { url, review }.into())
+                let review = connection::review_beside(&self.url);
+                Err(ClientError::OtherDoor { url: self.url.clone(), review }.into())
             }
             Err(kube::Error::Api(status)) => Err(self.answered(&status).into()),
             Err(kube::Error::SerdeError(error)) => Err(error).context(
@@ -120,9 +117,7 @@ impl Client {
             }
         }
     }
-}
 
-impl Client {
     fn answered(&self, status: &Status) -> ClientError {
         let (code, message) = (status.code, status.message.clone());
         let ended = self.ends.as_ref().filter(|it| code == 401 && it.at < Timestamp::now());

@@ -21,6 +21,7 @@ const LOOKUP_MAX: usize = 1_000;
 /// Bytes of the targets in one question, whose body is bounded; what else it says of each call takes less.
 const TAGS_BYTES_MAX: usize = 40 << 10;
 const TAGGED_BYTES: usize = 512;
+const TARGET_BYTES_MAX: usize = TAGS_BYTES_MAX - TAGGED_BYTES;
 
 /// The clocks of the two sides may differ by so much.
 const CLOCKS_APART: Duration = Duration::from_secs(1);
@@ -126,7 +127,7 @@ pub(crate) async fn read(
         })?;
     }
     let calls = looked_up(client, &log).await?;
-    log.tagged = sent_by_others(client, &log).await?;
+    log.tagged = sent_by_others(client, &log, &calls).await?;
     let ours = ours.items.into_iter().map(OwnCall).collect();
     Ok(join(log, ours, calls, agents.into_iter().collect(), filter))
 }
@@ -143,39 +144,53 @@ async fn looked_up(client: &Client, log: &AuditLog) -> Result<HashMap<String, Ow
     Ok(calls)
 }
 
-/// The calls that another agent-shield sent, by what the server says of their tags.
-async fn sent_by_others(client: &Client, log: &AuditLog) -> Result<HashSet<CallKey>> {
-    let tagged: Vec<(&Event, &String)> =
-        log.all().filter_map(|event| Some((event, event.tag.as_ref()?))).collect();
+/// The calls that another agent-shield sent, by what the server says of their tags; of those that it knows by their
+/// ids, it is not asked.
+async fn sent_by_others(
+    client: &Client,
+    log: &AuditLog,
+    own: &HashMap<String, OwnCall>,
+) -> Result<HashSet<CallKey>> {
+    let unknown = log.all().filter(|event| !own.contains_key(&event.audit_id));
+    let tagged: Vec<(CallKey, TaggedCall)> =
+        unknown.filter_map(|event| Some((event.key(), tagged(event)?))).collect();
     let mut sent = HashSet::new();
-    let mut left = tagged.as_slice();
-    while !left.is_empty() {
-        let room = left.iter().scan(0_usize, |bytes, (event, _)| {
-            *bytes = bytes.saturating_add(event.request_uri.len()).saturating_add(TAGGED_BYTES);
-            Some(*bytes)
-        });
-        let count = room.take_while(|bytes| *bytes <= TAGS_BYTES_MAX).count();
-        let (part, rest) = left.split_at(count.min(LOOKUP_MAX));
-        if part.is_empty() {
-            // Too long to be asked about: it stays a call that went around.
-            left = left.get(1..).unwrap_or_default();
-            continue;
-        }
-        left = rest;
-        let items = part.iter().map(|(event, tag)| TaggedCall {
-            audit_id: event.audit_id.clone(),
-            tag: (*tag).clone(),
-            method: event.method().to_owned(),
-            request_uri: event.request_uri.clone(),
-            username: event.username().to_owned(),
-            is_read: event.is_read(),
-        });
-        let question = Tags { items: items.collect() };
-        let known: List<bool> = client.post("/v1/timeline/tags", &question).await?;
+    for part in batches(&tagged) {
+        let items = part.iter().map(|(_, call)| call.clone()).collect();
+        let known: List<bool> = client.post("/v1/timeline/tags", &Tags { items }).await?;
         let good = part.iter().zip(known.items).filter(|(_, is_known)| *is_known);
-        sent.extend(good.map(|((event, _), _)| event.key()));
+        sent.extend(good.map(|((key, _), _)| key.clone()));
     }
     Ok(sent)
+}
+
+/// A call with a tag; a target too long to be asked about leaves it one that went around.
+fn tagged(event: &Event) -> Option<TaggedCall> {
+    let tag = event.tag.clone()?;
+    (event.request_uri.len() <= TARGET_BYTES_MAX).then(|| TaggedCall {
+        audit_id: event.audit_id.clone(),
+        tag,
+        method: event.method().to_owned(),
+        request_uri: event.request_uri.clone(),
+        username: event.username().to_owned(),
+        is_read: event.is_read(),
+    })
+}
+
+/// As many at a time as one question has room for.
+fn batches(mut left: &[(CallKey, TaggedCall)]) -> Vec<&[(CallKey, TaggedCall)]> {
+    let mut batches = Vec::new();
+    while !left.is_empty() {
+        let sums = left.iter().scan(0_usize, |bytes, (_, call)| {
+            *bytes = bytes.saturating_add(call.request_uri.len()).saturating_add(TAGGED_BYTES);
+            Some(*bytes)
+        });
+        let count = sums.take_while(|bytes| *bytes <= TAGS_BYTES_MAX).count();
+        let (batch, rest) = left.split_at(count.clamp(1, LOOKUP_MAX));
+        batches.push(batch);
+        left = rest;
+    }
+    batches
 }
 
 #[cfg(test)]
