@@ -369,6 +369,19 @@ async fn timeline(
     Ok(Json(Timeline { items, left_out, restricted: !seen.is_all, filter: meant }))
 }
 
+/// Whether a reviewer may ask about so many at once.
+async fn may_look_up(
+    api: &Api,
+    reviewer: &Reviewer,
+    count: usize,
+    what: &str,
+) -> Result<(), ApiError> {
+    if count > LOOKUP_MAX {
+        return Err(ApiError::BadRequest(format!("give at most {LOOKUP_MAX} {what}")));
+    }
+    Ok(api.queue.authorize(reviewer, "list", "", "").await?)
+}
+
 /// Which of the cluster's own audit ids are known here, for the join with its audit log: an answer
 /// that left some out would look like calls around agent-shield, so it is for who may list all.
 async fn lookup(
@@ -377,10 +390,7 @@ async fn lookup(
     body: Bytes,
 ) -> Result<Json<List<CallBody>>, ApiError> {
     let Lookup { audit_ids } = read(&body)?;
-    if audit_ids.len() > LOOKUP_MAX {
-        return Err(ApiError::BadRequest(format!("give at most {LOOKUP_MAX} audit ids")));
-    }
-    api.queue.authorize(&reviewer, "list", "", "").await?;
+    may_look_up(&api, &reviewer, audit_ids.len(), "audit ids").await?;
     if audit_ids.is_empty() {
         return Ok(Json(List::from(Vec::new())));
     }
@@ -396,10 +406,7 @@ async fn tags(
     body: Bytes,
 ) -> Result<Json<List<bool>>, ApiError> {
     let Tags { items } = read(&body)?;
-    if items.len() > LOOKUP_MAX {
-        return Err(ApiError::BadRequest(format!("give at most {LOOKUP_MAX} calls")));
-    }
-    api.queue.authorize(&reviewer, "list", "", "").await?;
+    may_look_up(&api, &reviewer, items.len(), "calls").await?;
     Ok(Json(List::from(items.iter().map(|it| is_ours(&api.tagger, it)).collect::<Vec<_>>())))
 }
 
