@@ -201,7 +201,7 @@ impl ApiServer {
     }
 }
 
-/// INVARIANT: no agent sees a tag, with which it could go around agent-shield unseen.
+/// INVARIANT: an answer to an agent has no tag, so that a call that never arrived leaves none to go around with.
 pub(crate) fn without_tag<B>(mut answer: Response<B>, audit_id: &str) -> Response<B> {
     if answer.headers().contains_key(AUDIT_ID) {
         match HeaderValue::from_str(audit_id) {
