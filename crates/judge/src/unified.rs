@@ -84,7 +84,7 @@ impl Lines<'_> {
         let old = self.old.get(op.old_range()).unwrap_or_default();
         let new = self.new.get(op.new_range()).unwrap_or_default();
         if op.tag() == DiffTag::Equal {
-            old.iter().for_each(|line| self.push_line(text, ' ', line, &begin(line)));
+            old.iter().for_each(|line| self.push_line(text, ' ', line, &begin(&plain(line))));
             return;
         }
         // Lines in the same place are compared with each other, where one of them is long.
@@ -93,16 +93,16 @@ impl Lines<'_> {
         let compared = |at: usize| {
             place(at)
                 .filter(|(old, new)| is_long(old) || is_long(new))
-                .and_then(|(old, new)| by_words(bare(old), bare(new), self.until))
+                .and_then(|(old, new)| by_words(&plain(old), &plain(new), self.until))
         };
         let pairs: Vec<_> = (0..old.len().max(new.len())).map(compared).collect();
         for (line, pair) in old.iter().zip(&pairs) {
-            let shown = pair.as_ref().map_or(bare(line), |(old, _)| old);
-            self.push_line(text, '-', line, shown);
+            let shown = pair.as_ref().map_or_else(|| plain(line), |(old, _)| old.clone());
+            self.push_line(text, '-', line, &shown);
         }
         for (line, pair) in new.iter().zip(&pairs) {
-            let shown = pair.as_ref().map_or(bare(line), |(_, new)| new);
-            self.push_line(text, '+', line, shown);
+            let shown = pair.as_ref().map_or_else(|| plain(line), |(_, new)| new.clone());
+            self.push_line(text, '+', line, &shown);
         }
     }
 
@@ -116,13 +116,13 @@ impl Lines<'_> {
     }
 }
 
-fn bare(line: &str) -> &str {
-    line.strip_suffix('\n').unwrap_or(line)
+/// A line without its end, in which nothing looks like a fold.
+fn plain(line: &str) -> String {
+    line.strip_suffix('\n').unwrap_or(line).replace("[…", "[\\u{2026}")
 }
 
 /// A line that is the same on both sides, or how it begins.
 fn begin(line: &str) -> String {
-    let line = bare(line);
     if line.len() <= LINE_BYTES_MAX {
         return line.to_owned();
     }
@@ -249,6 +249,11 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!((lines.len(), lines[3]), (4, " end"), "one line became one line: {shown}");
         assert!(lines[2].contains("# see T-12 verify || exit 1; drop"), "{shown}");
+
+        // Whoever writes a fold into the text has written a text.
+        let fold = |to: &str| format!("{about}{to}; drop\nend\n");
+        let shown = text(Some(&fold("verify")), Some(&fold("[… 6 characters alike …]")));
+        assert!(shown.contains("[\\u{2026} 6 characters alike …]; drop"), "{shown}");
 
         assert_eq!(
             text(Some("a\nb"), Some("a\nb\n")),
