@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::log::{AuditLog, Event};
+use crate::log::{AuditLog, CallKey, Event};
 
 /// A call may be received so long before the API server gets it, where no person is asked.
 const BEGINS_BEFORE_MAX: SignedDuration = SignedDuration::from_mins(1);
@@ -138,7 +138,7 @@ impl EventFilter {
             && is(&self.api_group, &object.api_group)
             && is(&self.subresource, &object.subresource)
             && is(&self.name, &object.name)
-            && is(&self.agent, event.username())
+            && self.agent.as_ref().is_none_or(|it| event.is_of(it))
             && is(&self.verb, &event.verb)
             && self.since.is_none_or(|since| event.time >= since)
             && self.until.is_none_or(|until| event.time <= until)
@@ -167,7 +167,8 @@ pub fn join<C: OwnRecord>(
         ours.iter().map(|it| it.audit_id().to_owned()).chain(calls.keys().cloned()).collect();
     for call in ours {
         calls.remove(call.audit_id());
-        let event = events.get_mut(call.audit_id()).and_then(|events| take(&call, events));
+        let event =
+            events.get_mut(call.audit_id()).and_then(|events| take(&call, events, &log.tagged));
         items.push(joined_call(call, event));
     }
     let found =
@@ -179,7 +180,7 @@ pub fn join<C: OwnRecord>(
     let mut left = Vec::new();
     for (id, mut events) in events {
         if let Some(call) = calls.remove(&id)
-            && let Some(event) = take(&call, &mut events)
+            && let Some(event) = take(&call, &mut events, &log.tagged)
         {
             left.push(joined_call(call, Some(event)));
         }
@@ -212,16 +213,32 @@ pub fn join<C: OwnRecord>(
     }
 }
 
-/// The API server's side of a call, taken out of all that it did under one id; so is what only belongs to it.
-fn take(call: &impl OwnRecord, events: &mut Vec<Event>) -> Option<Event> {
-    let is_of = |event: &Event| call.is_about(event) || call.has_piece(event);
+/// The API server's side of a call, taken out of all that it did under one id; so is what only belongs to it. A piece
+/// has a tag of its own, good once: any delete in the place of a collection would look like one.
+fn take(
+    call: &impl OwnRecord,
+    events: &mut Vec<Event>,
+    tagged: &HashSet<CallKey>,
+) -> Option<Event> {
+    let is_piece = |event: &Event| call.has_piece(event) && tagged.contains(&event.key());
+    let is_of = |event: &Event| call.is_about(event) || is_piece(event);
     let about = events.iter().enumerate().filter(|(_, event)| is_of(event));
     let distance = |event: &Event| {
         (event.code() != call.code(), event.time.duration_since(call.time()).unsigned_abs())
     };
     let (at, _) = about.min_by_key(|(_, event)| distance(event))?;
     let event = events.swap_remove(at);
-    events.retain(|other| !(belongs(other, &event) || call.has_piece(other)));
+    events.sort_by_key(|event| event.time);
+    let mut sent = vec![event.clone()];
+    events.retain(|other| {
+        let spent = sent.iter().find(|it| it.tag == other.tag);
+        let is_new = spent.is_none_or(|first| belongs(other, first));
+        let is_ours = belongs(other, &event) || (is_piece(other) && is_new);
+        if is_ours {
+            sent.push(other.clone());
+        }
+        !is_ours
+    });
     Some(event)
 }
 
@@ -443,14 +460,27 @@ mod tests {
             (vec![of("1", "get")], vec![at("1", "get", 0, 200)?, at("1", "get", 1, 200)?], 0),
             (
                 vec![of("1", "deletecollection")],
-                vec![at("1", "delete", 0, 200)?, at("1", "delete", 1, 200)?],
+                vec![at("1.a", "delete", 0, 200)?, at("1.b", "delete", 1, 200)?],
                 0,
             ),
+            // What only looks like a piece: without a tag, and with one that is spent.
+            (
+                vec![of("1", "deletecollection")],
+                vec![at("1.a", "delete", 0, 200)?, at("1", "delete", 1, 200)?],
+                1,
+            ),
+            (
+                vec![of("1", "deletecollection")],
+                vec![at("1.a", "delete", 0, 200)?, at("1.a", "delete", 1, 200)?],
+                1,
+            ),
+            (vec![of("1", "deletecollection")], vec![at("1", "delete", 1, 200)?], 1),
         ];
         for (index, (ours, events, want)) in table.into_iter().enumerate() {
             for listed in [true, false] {
                 let mut log = AuditLog::default();
                 events.iter().cloned().for_each(|event| log.add(event, |_| true));
+                log.tagged = log.all().filter(|it| it.tag.is_some()).map(Event::key).collect();
                 let known = ours.iter().map(|it| (it.id.to_owned(), of(it.id, it.verb))).collect();
                 let listed = if listed {
                     ours.iter().map(|it| of(it.id, it.verb)).collect()

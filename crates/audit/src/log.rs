@@ -1,7 +1,7 @@
 //! kube-apiserver's audit log (`audit.k8s.io/v1`, JSON lines), as far as a timeline needs it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -113,7 +113,7 @@ impl Event {
     /// The HTTP method, as far as the verb tells.
     pub fn method(&self) -> &str {
         match self.verb.as_str() {
-            "get" | "list" | "watch" => "GET",
+            "get" | "list" | "watch" | "head" => "GET",
             "create" | "post" => "POST",
             "update" | "put" => "PUT",
             "patch" => "PATCH",
@@ -125,6 +125,25 @@ impl Event {
     /// Which call it is, whatever stage of it.
     pub fn key(&self) -> CallKey {
         (self.audit_id.clone(), self.time, self.verb.clone(), self.request_uri.clone())
+    }
+
+    /// Whether one of these users sent it, or it ran in the name of one.
+    pub fn is_of_any(&self, users: &BTreeSet<String>) -> bool {
+        users.iter().any(|it| self.is_of(it))
+    }
+
+    /// Whether this user sent it, or it ran in their name.
+    pub fn is_of(&self, user: &str) -> bool {
+        user == self.username() || user == self.user.username
+    }
+
+    /// Who sent it, and in whose name where that is another one.
+    pub fn who(&self) -> String {
+        let sender = &self.user.username;
+        match &self.impersonated_user {
+            Some(other) => format!("{sender} as {}", other.username),
+            None => sender.clone(),
+        }
     }
 
     /// In whose name it ran.
@@ -266,7 +285,8 @@ pub type CallKey = (String, Timestamp, String, String);
 pub struct AuditLog {
     /// By audit id, the first of each.
     pub events: HashMap<String, Event>,
-    /// What another agent-shield sent: whose tag is good.
+    /// What an agent-shield sent: whose tag is good. Of calls that are known by their ids it counts for the pieces of
+    /// a collection alone.
     pub tagged: HashSet<CallKey>,
     /// Calls whose id another one has, too: who goes around agent-shield chooses the id.
     pub(crate) again: HashMap<CallKey, Event>,

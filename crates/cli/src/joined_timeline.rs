@@ -123,11 +123,11 @@ pub(crate) async fn read(
     let mut log = AuditLog::default();
     for file in files {
         log.read(file, |event| {
-            agents.contains(event.username()) || listed.contains(event.audit_id.as_str())
+            event.is_of_any(&agents) || listed.contains(event.audit_id.as_str())
         })?;
     }
     let calls = looked_up(client, &log).await?;
-    log.tagged = sent_by_others(client, &log, &calls).await?;
+    log.tagged = sent_by_us(client, &log, &calls).await?;
     let ours = ours.items.into_iter().map(OwnCall).collect();
     Ok(join(log, ours, calls, agents.into_iter().collect(), filter))
 }
@@ -144,16 +144,16 @@ async fn looked_up(client: &Client, log: &AuditLog) -> Result<HashMap<String, Ow
     Ok(calls)
 }
 
-/// The calls that another agent-shield sent, by what the server says of their tags; of those that it knows by their
-/// ids, it is not asked.
-async fn sent_by_others(
+/// The calls that this agent-shield or another one sent, by what the server says of their tags. Of those that it knows
+/// by their ids, it is asked only about what may be pieces of a collection.
+async fn sent_by_us(
     client: &Client,
     log: &AuditLog,
     own: &HashMap<String, OwnCall>,
 ) -> Result<HashSet<CallKey>> {
-    let unknown = log.all().filter(|event| !own.contains_key(&event.audit_id));
+    let is_open = |event: &&Event| own.get(&event.audit_id).is_none_or(|it| it.has_piece(event));
     let tagged: Vec<(CallKey, TaggedCall)> =
-        unknown.filter_map(|event| Some((event.key(), tagged(event)?))).collect();
+        log.all().filter(is_open).filter_map(|event| Some((event.key(), tagged(event)?))).collect();
     let mut sent = HashSet::new();
     for part in batches(&tagged) {
         let items = part.iter().map(|(_, call)| call.clone()).collect();

@@ -235,6 +235,11 @@ async fn answered(write: &InboundWrite, answer: upstream::ProbeAnswer) -> Respon
     response.headers_mut().remove(header::CONTENT_LENGTH);
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().entry(header::CONTENT_TYPE).or_insert(json);
+    // The id of the question belongs to agent-shield: the call has its own, which is the one recorded.
+    response.headers_mut().remove(upstream::AUDIT_ID);
+    if let Ok(id) = http::HeaderValue::from_str(write.call.audit_id.as_str()) {
+        response.headers_mut().insert(upstream::AUDIT_ID, id);
+    }
     response
 }
 

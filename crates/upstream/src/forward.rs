@@ -44,7 +44,7 @@ use http_body_util::{BodyExt, Full};
 use crate::{ApiServer, Body, BodyError, RunAs, SendError, repeat::Repeat};
 
 /// By which the API server's audit log names a call.
-const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+pub const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// What leaves: the agent's target byte for byte, its allow-listed headers, its credential, and
 /// its body (or the pinned one).

@@ -38,7 +38,7 @@ mod tunnel;
 pub use access::Access;
 pub use control::{ControlClient, Reviewed};
 pub use credential::{CredentialEnd, CredentialKind};
-pub use forward::{Answer, Outgoing};
+pub use forward::{AUDIT_ID, Answer, Outgoing};
 use http_body_util::combinators::UnsyncBoxBody;
 pub use namespaces::Namespaces;
 pub use no_answer::NoAnswer;

@@ -53,6 +53,19 @@ fn an_id_that_is_used_again_and_a_body_of_any_kind_hide_nothing() {
     let deep = format!("{}1{}", r#"{"a":"#.repeat(200), "}".repeat(200));
     let odd = format!(r#"{{"metadata":{{"labels":{{"x":"y"}}}},"zz":{deep}}}"#);
     through(&scene, "PATCH", &format!("{maps}/a?dryRun=All"), &odd);
+    // Nor is it hidden by whose name it runs in.
+    let authorization = format!("Bearer {}", scene.agent.token);
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Content-Type", MERGE),
+        ("Impersonate-User", "nobody-1"),
+        ("Impersonate-Group", "system:masters"),
+    ];
+    let body = r#"{"metadata":{"labels":{"x":"z"}}}"#;
+    let other = format!("{maps}/b");
+    let (server, ca) = (scene.cluster.server(), scene.cluster.ca());
+    let answer = http::request(server, &ca, "PATCH", &other, &headers, body.as_bytes());
+    assert_eq!(answer.expect("an answer").status, 200);
     // The objects of an approved collection are deleted one by one, under its id.
     let collection = format!("{maps}?labelSelector=of%3Dmany");
     thread::scope(|scope| {
@@ -62,6 +75,23 @@ fn an_id_that_is_used_again_and_a_body_of_any_kind_hide_nothing() {
         scene.decide("approve", hold["id"].as_str().expect("an id"), "known");
         assert_eq!(deleted.join().expect("an answer"), 200);
     });
+    // A delete in its place and under an id like it is none of them.
+    let none = format!("{maps}?labelSelector=of%3Dnobody");
+    let answer =
+        scene.shield.request(&scene.agent, "DELETE", &format!("{none}&timeout=1s"), None, b"");
+    let id = answer.header("audit-id").map(ToOwned::to_owned);
+    scene.cluster.apply(&list(&[map("c"), map("d")])).expect("objects");
+    let direct = format!("{maps}/c");
+    assert_eq!(directly(&scene, &id.unwrap_or_default(), "DELETE", &direct, &Value::Null), 200);
+    // Nor under the id of an answer that only a question of agent-shield's own got.
+    let odd = br#"{"kind":"DeleteOptions","apiVersion":"v1","orphanDependents":true,"propagationPolicy":"Foreground"}"#;
+    let answer = scene.shield.request(&scene.agent, "DELETE", &none, Some("application/json"), odd);
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    let id = answer.header("audit-id").expect("an id").to_owned();
+    let asked = scene.shield.cli_json(&scene.reviewer, &["timeline", "--audit-id", &id]);
+    assert_eq!(asked["items"][0]["request"]["verb"], "deletecollection", "{asked}");
+    let under = format!("{maps}/d");
+    assert_eq!(directly(&scene, &id, "DELETE", &under, &Value::Null), 200);
 
     let log = scene.cluster.dir().join("audit.log").display().to_string();
     let agent = scene.agent.username.as_str();
@@ -76,7 +106,11 @@ fn an_id_that_is_used_again_and_a_body_of_any_kind_hide_nothing() {
             .collect();
         let asked = |it: &&&Value| it["cluster"]["requestURI"] == json!(scale);
         assert_eq!(around.iter().filter(asked).count(), 2, "{around:#?}");
-        assert_eq!(around.len(), 2, "{around:#?}");
+        for uri in [&direct, &under, &other] {
+            let asked = |it: &&&Value| it["cluster"]["requestURI"] == json!(uri);
+            assert_eq!(around.iter().filter(asked).count(), 1, "{uri}: {around:#?}");
+        }
+        assert_eq!(around.len(), 5, "{around:#?}");
     }
 }
 

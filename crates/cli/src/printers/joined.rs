@@ -41,7 +41,8 @@ pub(crate) fn joined(timeline: &JoinedTimeline, wide: bool) -> String {
 fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
     let event = item.cluster.as_ref();
     let call = item.call.as_ref().map(|call| &call.0);
-    let user = call.and_then(CallBody::agent).or(event.map(Event::username)).unwrap_or("(unknown)");
+    let user = call.and_then(CallBody::agent).map(str::to_owned).or(event.map(Event::who));
+    let user = user.unwrap_or_else(|| "(unknown)".to_owned());
     let asked = call.filter(|it| it.request.is_some()).map(what);
     let asked = asked.or(event.map(describe_event)).unwrap_or_default();
     let decision = match (item.finding, call) {
@@ -59,7 +60,7 @@ fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
     };
     let mut row = vec![
         when(item.time),
-        e(&short_user(user)),
+        e(&short_user(&user)),
         e(&asked),
         decision,
         e(&rules),
