@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -627,13 +627,35 @@ impl Cluster {
     /// As [`Self::audit_events`], of lines that hold a text: the log of a whole run takes seconds to
     /// parse, and whoever waits asks often.
     pub fn audit_events_about(&self, text: &str, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let log = fs::read_to_string(self.dir.join("audit.log")).unwrap_or_default();
-        log.lines()
-            .filter(|line| line.contains(text))
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .map(without_tag)
-            .filter(|event| event["stage"] == "ResponseComplete" && keep(event))
-            .collect()
+        let keep = |event: &Value| event["stage"] == "ResponseComplete" && keep(event);
+        self.read_audit_log(0, text, keep).unwrap_or_default()
+    }
+
+    /// How much the API server has logged, in bytes.
+    pub fn audit_mark(&self) -> u64 {
+        fs::metadata(self.dir.join("audit.log")).map(|it| it.len()).unwrap_or(0)
+    }
+
+    /// What the API server logged since a mark, stages that are not complete too.
+    ///
+    /// # Panics
+    /// Where there is no log.
+    pub fn audit_since(&self, mark: u64, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.read_audit_log(mark, "", keep).expect("an audit log")
+    }
+
+    fn read_audit_log(
+        &self,
+        from: u64,
+        text: &str,
+        keep: impl Fn(&Value) -> bool,
+    ) -> std::io::Result<Vec<Value>> {
+        let mut file = File::open(self.dir.join("audit.log"))?;
+        file.seek(SeekFrom::Start(from))?;
+        let lines = BufReader::new(file).lines().map_while(Result::ok);
+        let lines = lines.filter(|line| line.contains(text));
+        let events = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        Ok(events.map(without_tag).filter(keep).collect())
     }
 }
 

@@ -3,8 +3,7 @@
 use std::{
     any::Any,
     collections::HashSet,
-    fs::File,
-    io::{self, BufRead, BufReader, Seek, SeekFrom},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
@@ -178,7 +177,7 @@ impl Harness {
     }
 
     fn single(&mut self, row: &Row, report: &mut Report) -> Result<(), Failure> {
-        let since = self.audit_end();
+        let since = self.cluster.audit_mark();
         let direct = self.direct(row);
         let direct = direct.map_err(|failure| self.unless_disturbed(row, since, failure))?;
         self.prepare(row)?;
@@ -202,7 +201,7 @@ impl Harness {
         before: &oracle::Snapshot,
     ) -> Result<(), Failure> {
         let bytes = send::bytes(&self.api, &row.request, &self.agent.token);
-        let mark = self.audit_end();
+        let mark = self.cluster.audit_mark();
         let sent = self.send(bytes)?;
         match self.first(&sent, |_| true)? {
             Seen::Held(hold) => {
@@ -390,7 +389,7 @@ impl Harness {
             let looked_at = oracle::paths(row.oracle.as_deref().unwrap_or_default());
             needed.iter().map(String::as_str).chain(looked_at)
         };
-        let events = self.audit_since(since, |event| {
+        let events = self.cluster.audit_since(since, |event| {
             let user = event["user"]["username"].as_str().unwrap_or_default();
             let target = event["requestURI"].as_str().unwrap_or_default();
             let path = target.split('?').next().unwrap_or_default();
@@ -430,7 +429,7 @@ impl Harness {
 
     /// Nothing that these users sent was done for real.
     pub(crate) fn ran_nothing(&self, mark: u64, users: &[&str]) -> Result<(), Failure> {
-        let ran = self.audit_since(mark, |event| {
+        let ran = self.cluster.audit_since(mark, |event| {
             let user = event["user"]["username"].as_str().unwrap_or_default();
             users.contains(&user) && is_real_write(event)
         });
@@ -450,8 +449,9 @@ impl Harness {
         before: &oracle::Snapshot,
     ) -> Result<(), Failure> {
         // A pinned request that lost a race has been sent, refused, looked at and sent again.
-        let ran =
-            self.audit_since(mark, |event| event["auditID"] == hold["auditID"] && succeeded(event));
+        let ran = self
+            .cluster
+            .audit_since(mark, |event| event["auditID"] == hold["auditID"] && succeeded(event));
         // An approved collection is sent as each of its objects, once.
         let targets: HashSet<&str> =
             ran.iter().filter_map(|it| it["requestURI"].as_str()).collect();
@@ -516,21 +516,6 @@ impl Harness {
             }
         }
         Err(format!("approved {approved} times, and no answer"))
-    }
-
-    pub(crate) fn audit_end(&self) -> u64 {
-        std::fs::metadata(self.cluster.dir().join("audit.log")).map(|it| it.len()).unwrap_or(0)
-    }
-
-    pub(crate) fn audit_since(&self, mark: u64, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let mut file = File::open(self.cluster.dir().join("audit.log")).expect("an audit log");
-        file.seek(SeekFrom::Start(mark)).expect("a place in it");
-        BufReader::new(file)
-            .lines()
-            .map_while(Result::ok)
-            .filter_map(|line| serde_json::from_str(&line).ok())
-            .filter(keep)
-            .collect()
     }
 
     /// Makes a fixture anew.

@@ -48,7 +48,7 @@ impl Harness {
         self.prepare(row)?;
         let oracles = row.oracle.clone().unwrap_or_default();
         let before = oracle::snapshot(&self.api, &oracles);
-        let mark = self.audit_end();
+        let mark = self.cluster.audit_mark();
         let mut sequence = Sequence {
             harness: self,
             row,
@@ -68,7 +68,7 @@ impl Harness {
         ran?;
         report.verdict = Some(Verdict::Hold);
         self.unchanged(&oracles, &before)?;
-        let writes = self.audit_since(mark, |event| {
+        let writes = self.cluster.audit_since(mark, |event| {
             let user = event["user"]["username"].as_str().unwrap_or_default();
             agents.iter().any(|agent| agent == user) && is_real_write(event)
         });
