@@ -231,9 +231,7 @@ fn take(
     events.sort_by_key(|event| event.time);
     let mut sent = vec![event.clone()];
     events.retain(|other| {
-        let spent = sent.iter().find(|it| it.tag == other.tag);
-        let is_new = spent.is_none_or(|first| belongs(other, first));
-        let is_ours = belongs(other, &event) || (is_piece(other) && is_new);
+        let is_ours = belongs(other, &event) || (is_piece(other) && is_unspent(other, &sent));
         if is_ours {
             sent.push(other.clone());
         }
@@ -257,15 +255,19 @@ fn is_within(audit_id: &str, from: Option<Timestamp>) -> bool {
     from.duration_since(began) <= BEGINS_BEFORE_MAX
 }
 
-/// Calls under one id that this agent-shield has not sent. A tag is good once: whoever reads one in the audit
-/// log has it for a call that ran before.
+/// Whether the tag of a call is good: once, or for another try of the same. Whoever reads one in the audit log has it
+/// for a call that ran before.
+fn is_unspent(event: &Event, sent: &[Event]) -> bool {
+    let spent = sent.iter().find(|it| it.tag == event.tag);
+    spent.is_none_or(|first| belongs(event, first))
+}
+
+/// Calls under one id that this agent-shield has not sent.
 fn not_ours<C>(mut events: Vec<Event>, is_tagged: impl Fn(&Event) -> bool) -> Vec<Joined<C>> {
     events.sort_by_key(|event| event.time);
     let mut sent: Vec<Event> = Vec::new();
     let joined = events.into_iter().map(|event| {
-        let spent = sent.iter().find(|it| it.tag == event.tag);
-        let is_good = spent.is_none_or(|first| belongs(&event, first));
-        let finding = match is_tagged(&event) && is_good {
+        let finding = match is_tagged(&event) && is_unspent(&event, &sent) {
             true => Finding::ThroughAnother,
             false => Finding::Around,
         };

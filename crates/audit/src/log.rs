@@ -181,12 +181,7 @@ impl Event {
     /// ways is not believed, nor what the API server does not store itself: a token that is asked for as a dry
     /// run is a token.
     fn is_dry_run(&self) -> bool {
-        let method = match self.verb.as_str() {
-            "create" => Method::POST,
-            "update" => Method::PUT,
-            "patch" => Method::PATCH,
-            _ => Method::DELETE,
-        };
+        let Ok(method) = Method::from_bytes(self.method().as_bytes()) else { return false };
         let Ok(asked) = attributes::read(&method, &self.request_uri, &HeaderMap::new()) else {
             return false;
         };
