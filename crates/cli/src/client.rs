@@ -133,7 +133,8 @@ impl Client {
 /// review API are none of its own, and its 404 is no `Status`.
 fn is_of_api_server(status: &Status) -> bool {
     let is_bare = status.reason == "Failed to parse error data" && status.code == 404;
-    is_bare || (status.code == 403 && status.message.contains(" path \"/v1/"))
+    // Its authorizer's own words (k8s.io/apiserver, pkg/endpoints/handlers/responsewriters/errors.go).
+    is_bare || (status.code == 403 && status.message.contains("forbidden: User \""))
 }
 
 #[cfg(test)]
@@ -164,9 +165,11 @@ mod tests {
     fn knows_an_answer_that_is_not_of_the_review_api() {
         let of_api_server = r#"forbidden: User "alice" cannot get path "/v1/holds""#;
         let impersonated = r#"forbidden: User "system:serviceaccount:agent-shield:agent-shield" cannot impersonate-on:user-info:get path "/v1/holds""#;
+        let impersonated_by_name = r#"users "alice" is forbidden: User "system:serviceaccount:agent-shield:agent-shield" cannot impersonate resource "users" in API group "" at the cluster scope"#;
         let table = [
             (403, "Forbidden", of_api_server, true),
             (403, "Forbidden", impersonated, true),
+            (403, "Forbidden", impersonated_by_name, true),
             (404, "Failed to parse error data", "404 page not found", true),
             (
                 403,

@@ -72,7 +72,8 @@ fn an_agent_never_decides() {
     // RBAC would allow the agent everything, this too.
     for verb in ["approve", "deny"] {
         let mut command = scene.shield.cli(&scene.agent.kubeconfig);
-        command.args([verb, id]).args((verb == "approve").then_some("--digest=it"));
+        let digest = format!("--digest={}", "0".repeat(64));
+        command.args([verb, id]).args((verb == "approve").then_some(digest));
         let output = command.output().expect("a CLI");
         assert_eq!(output.status.code(), Some(4));
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
