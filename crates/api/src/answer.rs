@@ -37,7 +37,7 @@ pub(crate) enum ApiError {
     #[error("there is no route `{0}`; see docs/api.md")]
     NoRoute(String),
     #[error("{0}")]
-    NoAgent(String),
+    NotKnown(String),
     #[error(transparent)]
     Review(#[from] ReviewError),
 }
@@ -63,7 +63,7 @@ impl From<&ApiError> for Status {
                 Self::failure(401, "Unauthorized")
             }
             E::Impersonates(_) => Self::failure(403, "Forbidden"),
-            E::NoRoute(_) | E::NoAgent(_) => Self::failure(404, "NotFound"),
+            E::NoRoute(_) | E::NotKnown(_) => Self::failure(404, "NotFound"),
             E::Unavailable(_) | E::Crowded => Self::failure(503, "ServiceUnavailable"),
             E::Review(error) => review(error).causes(causes(error)),
         }

@@ -3,16 +3,20 @@
 //!
 //! Names of agents and namespaces are told only to who may list everything.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use effects::Builtin;
 use jiff::Timestamp;
-use ledger::{ACTS, Action, Filter, Ledger, StoreError};
+use ledger::{ACTS, Action, Filter};
 use review::Reviewer;
 use text::{did_you_mean, near};
 use upstream::ResourceNames;
 
-use crate::{Api, agent_name, answer::ApiError};
+use crate::{
+    Api, agent_name,
+    answer::ApiError,
+    begun::{self, has_calls},
+};
 
 /// Verbs of requests, those of paths that are no resources, and what reviewers do to agents.
 const VERBS: [&str; 16] = [
@@ -63,13 +67,22 @@ pub(crate) async fn timeline(
         filter.api_group = meant.group.or(filter.api_group);
         filter.subresource = meant.subresource.or(filter.subresource);
     }
+    if let Some(typed) = filter.hold.take() {
+        filter.hold = Some(begun::hold(api, reviewer, &typed).await?);
+    }
+    if let [typed] = filter.audit_ids.as_slice() {
+        filter.audit_ids = vec![begun::call(api, reviewer, typed).await?];
+    }
     let mut meant = query;
+    let audit_id = filter.audit_ids.first().cloned();
     let words = [
         ("user", &filter.agent),
         ("resource", &filter.resource),
         ("apiGroup", &filter.api_group),
         ("subresource", &filter.subresource),
         ("verb", &filter.verb),
+        ("hold", &filter.hold),
+        ("auditID", &audit_id),
     ];
     for (key, value) in words {
         if let Some(value) = value {
@@ -99,7 +112,10 @@ fn set(filter: &mut Filter, key: &str, value: &str) -> Result<(), ApiError> {
         "until" => filter.until = Some(time()?),
         "probes" => filter.probes = flag()?,
         "writes" => filter.writes_only = flag()?,
-        "limit" => filter.limit = Some(value.parse().map_err(|_| bad("a number"))?),
+        "limit" => {
+            let limit: NonZeroUsize = value.parse().map_err(|_| bad("a number from 1 on"))?;
+            filter.limit = Some(limit.get());
+        }
         "decision" => decision(filter, value)?,
         _ => return Err(ApiError::BadRequest(format!("there is no filter `{key}`"))),
     }
@@ -273,12 +289,12 @@ pub(crate) async fn why_nothing(
         && !known.contains(username)
         && !has_calls(api, by_agent(username)).await?
     {
-        return Err(ApiError::NoAgent(no_agent(username, &known)));
+        return Err(ApiError::NotKnown(no_agent(username, &known)));
     }
     if let Some(name) = &filter.reviewer {
         let decided = Filter { reviewer: Some(name.clone()), limit: Some(1), ..Filter::default() };
         if !has_calls(api, decided).await? {
-            return Err(ApiError::NoAgent(format!(
+            return Err(ApiError::NotKnown(format!(
                 "no decision of a reviewer `{name}` is recorded"
             )));
         }
@@ -337,18 +353,13 @@ pub(crate) async fn never_seen(
 ) -> Result<ApiError, ApiError> {
     let known = agents(api, reviewer).await?;
     let said = no_agent(username, &known);
-    Ok(ApiError::NoAgent(format!(
+    Ok(ApiError::NotKnown(format!(
         "nobody is frozen: {said} (--unseen freezes who has yet to come)"
     )))
 }
 
 fn by_agent(username: &str) -> Filter {
     Filter { agent: Some(username.to_owned()), limit: Some(1), ..Filter::default() }
-}
-
-async fn has_calls(api: &Api, filter: Filter) -> Result<bool, StoreError> {
-    let ledger: &dyn Ledger = api.queue.ledger().as_ref();
-    Ok(!ledger.calls(filter).await?.items.is_empty())
 }
 
 #[cfg(test)]

@@ -21,11 +21,14 @@ pub struct List<T> {
     /// Whether there are more that match, and are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
+    /// Whether only namespaces were looked at that the asker may list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
 }
 
 impl<T> From<Vec<T>> for List<T> {
     fn from(items: Vec<T>) -> Self {
-        Self { items, left_out: false }
+        Self { items, left_out: false, restricted: false }
     }
 }
 
@@ -38,6 +41,9 @@ pub struct Timeline {
     /// Whether older ones match and are left out, as there were more than was asked for.
     #[serde(default)]
     pub left_out: bool,
+    /// Whether only namespaces were looked at that the asker may list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
     /// What was asked for, with each word as it was understood: `deploy` as `resource` and `apiGroup`.
     #[serde(default)]
     pub filter: BTreeMap<String, String>,
@@ -401,6 +407,34 @@ pub struct Lookup {
     /// At most a thousand.
     #[serde(rename = "auditIDs")]
     pub audit_ids: Vec<String>,
+}
+
+/// Calls of the cluster's audit log whose tags are to be checked.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tags {
+    /// At most a thousand.
+    pub items: Vec<TaggedCall>,
+}
+
+/// A call of the cluster's audit log, and the tag of its audit id.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TaggedCall {
+    /// Without the tag.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// What followed the id.
+    pub tag: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query.
+    #[serde(rename = "requestURI")]
+    pub request_uri: String,
+    /// In whose name it ran.
+    pub username: String,
+    /// Whether it only read.
+    pub is_read: bool,
 }
 
 /// One line of the timeline.

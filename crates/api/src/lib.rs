@@ -9,6 +9,7 @@
 pub mod agent_name;
 mod answer;
 mod asked;
+mod begun;
 pub mod body;
 mod cause;
 mod effect;
@@ -17,9 +18,11 @@ mod listener;
 mod posture;
 mod routes;
 mod status;
+mod visible;
 
 use std::sync::Arc;
 
+use audit::Tagger;
 use authn::{Certificates, Tokens};
 pub use cause::CauseReason;
 pub use listener::{Listener, TlsError, serve, tls_config};
@@ -41,6 +44,8 @@ pub struct Api {
     pub namespaces: Namespaces,
     /// The proxy's own way to the API server, which tells what the cluster serves.
     pub own: ControlClient,
+    /// Knows the calls of every agent-shield that shares this one's secret.
+    pub tagger: Tagger,
     /// What the process knows of itself.
     pub posture: Posture,
 }

@@ -1,11 +1,8 @@
 //! The routes, and who may take each.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use audit::{Sent, Tagger};
 use authn::{TokenError, User};
 use axum::{
     Json, Router,
@@ -16,7 +13,7 @@ use axum::{
 };
 use hold::{DENIAL_TIME_MAX, Hold, HoldFilter, HoldId, Shown, StateName};
 use ledger::Filter;
-use review::{ReviewError, Reviewer, ReviewerError};
+use review::{ReviewError, Reviewer};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -26,10 +23,11 @@ use crate::{
     asked::{self, Asked},
     body::{
         AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeAsked, FreezeBody,
-        HoldDetail, HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, StatusBody, Thawed,
-        Timeline, VersionBody,
+        HoldDetail, HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, StatusBody,
+        TaggedCall, Tags, Thawed, Timeline, VersionBody,
     },
     status,
+    visible::visible,
 };
 
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -55,6 +53,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/denials", get(denials))
         .route("/v1/timeline", get(timeline))
         .route("/v1/timeline/lookup", post(lookup))
+        .route("/v1/timeline/tags", post(tags))
         .route("/v1/agents", get(agents))
         .route("/v1/agents/seen", get(agents_seen))
         .route("/v1/agents/{user}/clear", post(clear))
@@ -231,7 +230,7 @@ async fn summaries(
     let place = |hold: &Hold| hold.summary().request.namespace.clone();
     let places = holds.iter().map(place).collect();
     let seen = visible(api, reviewer, of.namespace.as_deref(), places).await?;
-    let holds: Vec<Hold> = holds.into_iter().filter(|hold| seen.contains(&place(hold))).collect();
+    let holds: Vec<Hold> = holds.into_iter().filter(|hold| seen.has(&place(hold))).collect();
     if holds.is_empty() {
         let (namespace, agent) = (of.namespace, of.username);
         let filter = Filter { namespace, agent, ..Filter::default() };
@@ -245,7 +244,7 @@ async fn summaries(
     };
     let summary = |(hold, waiting)| HoldSummary::of(hold, waiting).under(freeze_of(hold));
     let items = holds.iter().zip(waiting).map(summary);
-    Ok(Json(List { items: items.collect(), left_out }))
+    Ok(Json(List { items: items.collect(), left_out, restricted: !seen.is_all }))
 }
 
 /// A hold with all that it shows, and others of its object.
@@ -266,30 +265,6 @@ async fn detail(
 async fn decided(api: &Api, hold: &Hold) -> Result<HoldDetail, ApiError> {
     let shown = api.queue.shown(hold.id()).await?;
     detail(api, hold, shown, &[]).await
-}
-
-/// The namespaces of a list that this reviewer may see: all, the one asked for, or, for a reviewer
-/// with rights in some, those.
-async fn visible(
-    api: &Api,
-    reviewer: &Reviewer,
-    asked: Option<&str>,
-    places: BTreeSet<String>,
-) -> Result<BTreeSet<String>, ApiError> {
-    let everywhere = api.queue.authorize(reviewer, "list", asked.unwrap_or_default(), "").await;
-    let refused = match everywhere {
-        Ok(()) => return Ok(places),
-        Err(refused @ ReviewerError::Forbidden { .. }) => refused,
-        Err(error) => return Err(error.into()),
-    };
-    let mut seen = BTreeSet::new();
-    for place in places.into_iter().filter(|place| !place.is_empty()) {
-        if api.queue.authorize(reviewer, "list", &place, "").await.is_ok() {
-            seen.insert(place);
-        }
-    }
-    // Nothing to show and no right: say which right is missing, rather than that all is quiet.
-    if seen.is_empty() { Err(refused.into()) } else { Ok(seen) }
 }
 
 async fn show(
@@ -390,11 +365,16 @@ async fn timeline(
     let places = calls.iter().map(place).collect();
     let seen = visible(&api, &reviewer, filter.namespace.as_deref(), places).await?;
     let items: Vec<CallBody> =
-        calls.iter().filter(|call| seen.contains(&place(call))).map(CallBody::from).collect();
-    if items.is_empty() {
+        calls.iter().filter(|call| seen.has(&place(call))).map(CallBody::from).collect();
+    // What is about every namespace is found of one that nobody knows, too.
+    let wanted = filter.namespace.as_deref().unwrap_or_default();
+    let is_found = |call: &CallBody| {
+        wanted.is_empty() || call.request.as_ref().is_some_and(|it| it.namespace == wanted)
+    };
+    if !items.iter().any(is_found) {
         asked::why_nothing(&api, &reviewer, &filter).await?;
     }
-    Ok(Json(Timeline { items, left_out, filter: meant }))
+    Ok(Json(Timeline { items, left_out, restricted: !seen.is_all, filter: meant }))
 }
 
 /// Which of the cluster's own audit ids are known here, for the join with its audit log: an answer
@@ -415,6 +395,28 @@ async fn lookup(
     let filter = Filter { audit_ids, probes: true, ..Filter::default() };
     let calls = api.queue.ledger().calls(filter).await?.items;
     Ok(Json(List::from(calls.iter().map(CallBody::from).collect::<Vec<_>>())))
+}
+
+/// Which of these calls an agent-shield with the same secret has sent, in the same order.
+async fn tags(
+    State(api): State<Api>,
+    Who(reviewer): Who,
+    body: Bytes,
+) -> Result<Json<List<bool>>, ApiError> {
+    let Tags { items } = read(&body)?;
+    if items.len() > LOOKUP_MAX {
+        return Err(ApiError::BadRequest(format!("give at most {LOOKUP_MAX} calls")));
+    }
+    api.queue.authorize(&reviewer, "list", "", "").await?;
+    Ok(Json(List::from(items.iter().map(|it| is_ours(&api.tagger, it)).collect::<Vec<_>>())))
+}
+
+/// Reads are sent before anybody has asked whose they are; so their tag names nobody, and is good for nothing else.
+fn is_ours(tagger: &Tagger, call: &TaggedCall) -> bool {
+    let TaggedCall { audit_id, tag, method, request_uri, username, is_read } = call;
+    let of = |username| Sent { audit_id, method, target: request_uri, username };
+    let is_nobodys = || *is_read && method == "GET" && tagger.knows(&of(None), tag);
+    tagger.knows(&of(Some(username)), tag) || is_nobodys()
 }
 
 async fn agents(

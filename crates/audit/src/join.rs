@@ -1,11 +1,14 @@
 //! Our record of each call beside the API server's own, and what only one of them knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::log::{AuditLog, Event};
+
+/// A call may be received so long before the API server gets it, where no person is asked.
+const BEGINS_BEFORE_MAX: SignedDuration = SignedDuration::from_mins(1);
 
 /// Our record of one call, as far as it is compared.
 pub trait OwnRecord {
@@ -42,6 +45,8 @@ pub enum Finding {
     Stopped,
     /// The audit log does not have it: it begins later, ends earlier, or its policy leaves it out.
     NotInLog,
+    /// It came through another agent-shield, which shares its secret with this one and has the record.
+    ThroughAnother,
     /// An agent did it without agent-shield.
     Around,
     /// It ran, and agent-shield has no approval for it, or has it under another name.
@@ -80,6 +85,8 @@ pub struct JoinedTimeline<C> {
     pub until: Option<Timestamp>,
     /// Calls of agents in the audit log, less our probes; whether a filter lists them or not.
     pub calls: usize,
+    /// Those of them that went through another agent-shield.
+    pub through_another: usize,
     /// Those of them that went around agent-shield.
     pub around: usize,
     /// Those that ran without an approval.
@@ -156,6 +163,8 @@ pub fn join<C: OwnRecord>(
         events.entry(event.audit_id.clone()).or_default().push(event);
     }
     let mut items = Vec::new();
+    let own: HashSet<String> =
+        ours.iter().map(|it| it.audit_id().to_owned()).chain(calls.keys().cloned()).collect();
     for call in ours {
         calls.remove(call.audit_id());
         let event = events.get_mut(call.audit_id()).and_then(|events| take(&call, events));
@@ -164,7 +173,7 @@ pub fn join<C: OwnRecord>(
     let found =
         |items: &[Joined<C>], finding| items.iter().filter(|it| it.finding == finding).count();
     let mut unapproved = found(&items, Finding::Unapproved);
-    let mut around = 0;
+    let (mut around, mut through_another) = (0, 0);
     // What is left of the log: calls that our side's filter or limit left out, which are of interest
     // only where the two sides differ, and calls that our side does not know.
     let mut left = Vec::new();
@@ -174,11 +183,14 @@ pub fn join<C: OwnRecord>(
         {
             left.push(joined_call(call, Some(event)));
         }
-        left.extend(events.into_iter().map(went_around));
+        // What another one sent has an id that is not known here, made since the log begins.
+        let is_of_another = !own.contains(&id) && is_within(&id, log.from);
+        left.extend(not_ours(events, |event| is_of_another && log.tagged.contains(&event.key())));
     }
     for item in left {
         match item.finding {
             Finding::Around => around += 1,
+            Finding::ThroughAnother => through_another += 1,
             Finding::Unapproved => unapproved += 1,
             _ => continue,
         }
@@ -189,6 +201,7 @@ pub fn join<C: OwnRecord>(
     items.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.audit_id.cmp(&b.audit_id)));
     JoinedTimeline {
         listed: found(&items, Finding::Around) + found(&items, Finding::Unapproved),
+        through_another,
         around,
         unapproved,
         items,
@@ -221,14 +234,36 @@ fn belongs(event: &Event, to: &Event) -> bool {
         && (event.is_read() || matches!(event.code(), 409 | 422))
 }
 
-fn went_around<C>(event: Event) -> Joined<C> {
-    Joined {
-        time: event.time,
-        audit_id: event.audit_id.clone(),
-        finding: Finding::Around,
-        call: None,
-        cluster: Some(event),
-    }
+/// Whether an id was made since a log begins, or just before: of an older one the first use may not be in it.
+fn is_within(audit_id: &str, from: Option<Timestamp>) -> bool {
+    let (Some(began), Some(from)) = (ledger::began(audit_id), from) else { return false };
+    from.duration_since(began) <= BEGINS_BEFORE_MAX
+}
+
+/// Calls under one id that this agent-shield has not sent. A tag is good once: whoever reads one in the audit
+/// log has it for a call that ran before.
+fn not_ours<C>(mut events: Vec<Event>, is_tagged: impl Fn(&Event) -> bool) -> Vec<Joined<C>> {
+    events.sort_by_key(|event| event.time);
+    let mut sent: Vec<Event> = Vec::new();
+    let joined = events.into_iter().map(|event| {
+        let spent = sent.iter().find(|it| it.tag == event.tag);
+        let is_good = spent.is_none_or(|first| belongs(&event, first));
+        let finding = match is_tagged(&event) && is_good {
+            true => Finding::ThroughAnother,
+            false => Finding::Around,
+        };
+        if finding == Finding::ThroughAnother {
+            sent.push(event.clone());
+        }
+        Joined {
+            time: event.time,
+            audit_id: event.audit_id.clone(),
+            finding,
+            call: None,
+            cluster: Some(event),
+        }
+    });
+    joined.collect()
 }
 
 fn joined_call<C: OwnRecord>(call: C, event: Option<Event>) -> Joined<C> {

@@ -1,8 +1,8 @@
 //! kube-apiserver's audit log (`audit.k8s.io/v1`, JSON lines), as far as a timeline needs it.
 
 use std::{
-    collections::HashMap,
-    io::{BufRead, BufReader},
+    collections::{HashMap, HashSet},
+    io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +19,9 @@ pub struct Event {
     /// Which call.
     #[serde(rename = "auditID")]
     pub audit_id: String,
+    /// What an agent-shield added to the id: [`crate::Tagger`].
+    #[serde(skip)]
+    pub tag: Option<String>,
     stage: Stage,
     /// When the API server received it.
     #[serde(rename = "requestReceivedTimestamp")]
@@ -98,7 +101,28 @@ struct DeleteOptions {
 }
 
 impl Event {
-    fn key(&self) -> CallKey {
+    /// As the API server wrote it, or with the tag apart from the id.
+    fn with_tag_apart(mut self) -> Self {
+        if let Some((id, tag)) = self.audit_id.split_once('.') {
+            (self.tag, self.audit_id) = (Some(tag.to_owned()), id.to_owned());
+        }
+        self
+    }
+
+    /// The HTTP method, as far as the verb tells.
+    pub fn method(&self) -> &str {
+        match self.verb.as_str() {
+            "get" | "list" | "watch" => "GET",
+            "create" | "post" => "POST",
+            "update" | "put" => "PUT",
+            "patch" => "PATCH",
+            "delete" | "deletecollection" => "DELETE",
+            _ => "",
+        }
+    }
+
+    /// Which call it is, whatever stage of it.
+    pub fn key(&self) -> CallKey {
         (self.audit_id.clone(), self.time, self.verb.clone(), self.request_uri.clone())
     }
 
@@ -189,7 +213,7 @@ pub enum AuditError {
         source: std::io::Error,
     },
     /// A line is no audit event.
-    #[error("{}, line {line} is not an audit event: {why}{}", .path.display(), hint(*.is_followed))]
+    #[error("{}, line {line} is not an audit event{}{}", .path.display(), in_words(.why), hint(*.is_followed))]
     NoEvent {
         /// Of which file.
         path: PathBuf,
@@ -200,23 +224,49 @@ pub enum AuditError {
         /// Whether events stand before and after it, as in no log of JSON lines.
         is_followed: bool,
     },
+    /// It is packed.
+    #[error("{} is compressed: unpack it first, as with `zcat`; --audit-log - reads standard input", .0.display())]
+    Compressed(PathBuf),
+    /// It is no text.
+    #[error("{}, line {line} is no text: is it the audit log, as --audit-log-path of the API server names it?", .path.display())]
+    NoText {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+    },
     /// There is nothing in it.
     #[error("{} contains no audit events", .0.display())]
     Empty(PathBuf),
 }
+
+/// What is wrong with an event, without a word of this program's types.
+fn in_words(why: &serde_json::Error) -> String {
+    let told = why.to_string();
+    match told.split(" at line ").next() {
+        Some(missing) if missing.starts_with("missing field") => format!(": {missing}"),
+        _ if why.is_eof() => ": it ends early".to_owned(),
+        _ => " in JSON".to_owned(),
+    }
+}
+
+/// How files begin that gzip, zstd, bzip2 and xz write.
+const PACKED: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ"];
 
 fn hint(is_followed: bool) -> &'static str {
     if is_followed { "; is it written with --audit-log-format=json?" } else { "" }
 }
 
 /// What tells calls of one id apart: all stages of a call have the same time.
-type CallKey = (String, Timestamp, String, String);
+pub type CallKey = (String, Timestamp, String, String);
 
 /// The part of a log that was asked for, and the time that all of it spans.
 #[derive(Debug, Default)]
 pub struct AuditLog {
     /// By audit id, the first of each.
     pub events: HashMap<String, Event>,
+    /// What another agent-shield sent: whose tag is good.
+    pub tagged: HashSet<CallKey>,
     /// Calls whose id another one has, too: who goes around agent-shield chooses the id.
     pub(crate) again: HashMap<CallKey, Event>,
     /// Its first event.
@@ -240,8 +290,18 @@ impl AuditLog {
         };
         let mut broken: Option<(usize, serde_json::Error)> = None;
         let mut any = false;
-        for (number, line) in open(path).map_err(unreadable)?.lines().enumerate() {
-            let line = line.map_err(unreadable)?;
+        let mut log = open(path).map_err(unreadable)?;
+        let begin = log.fill_buf().map_err(unreadable)?;
+        if PACKED.iter().any(|it| begin.starts_with(it)) {
+            return Err(AuditError::Compressed(path.to_owned()));
+        }
+        for (number, line) in log.lines().enumerate() {
+            let line = line.map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => {
+                    AuditError::NoText { path: path.to_owned(), line: number + 1 }
+                }
+                _ => unreadable(error),
+            })?;
             if line.trim().is_empty() {
                 continue;
             }
@@ -264,7 +324,13 @@ impl AuditLog {
         }
     }
 
+    /// All calls that were kept.
+    pub fn all(&self) -> impl Iterator<Item = &Event> {
+        self.events.values().chain(self.again.values())
+    }
+
     pub(crate) fn add(&mut self, event: Event, keep: impl Fn(&Event) -> bool) {
+        let event = event.with_tag_apart();
         let time = event.time;
         self.from = Some(self.from.map_or(time, |from| from.min(time)));
         self.until = Some(self.until.map_or(time, |until| until.max(time)));
@@ -383,6 +449,26 @@ mod tests {
         for (verb, more, want) in table {
             let log = read(&line("1", "ResponseComplete", verb, &more))?;
             assert_eq!(log.events["1"].is_real_write(), want, "{verb} {more}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn says_what_a_file_is_that_is_no_log() -> Result<()> {
+        let table: [(&[u8], &str); 6] = [
+            (b"\x1f\x8b\x08\x00\x00", "is compressed: unpack it first"),
+            (b"\x28\xb5\x2f\xfd\x00", "is compressed: unpack it first"),
+            (b"\xff\xfe\x00", "line 1 is no text"),
+            (b"123 4", "line 1 is not an audit event in JSON"),
+            (b"123", "line 1 is not an audit event in JSON"),
+            (b"{}", "line 1 is not an audit event: missing field `auditID`"),
+        ];
+        for (bytes, want) in table {
+            let file = tempfile::NamedTempFile::new()?;
+            std::fs::write(file.path(), bytes)?;
+            let read = AuditLog::default().read(file.path(), |_| true);
+            let got = read.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(got.contains(want) && !got.contains("struct"), "{got}");
         }
         Ok(())
     }

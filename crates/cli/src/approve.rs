@@ -70,7 +70,10 @@ pub(crate) async fn run_all(
             return Err(ClientError::Answered { code: 409, message, hint: None }.into());
         }
         None => {
-            needs_terminal(&id)?;
+            needs_terminal(&format!(
+                "give --digest of all that you have reviewed; `{} show --all-of {id}`",
+                program::name()
+            ))?;
             for row in &rows {
                 print(&printers::hold(row, Timestamp::now(), output::columns()))?;
             }
@@ -95,11 +98,11 @@ async fn send(
     let (mut approved, mut outcomes) = (Vec::new(), Vec::new());
     for (hold, digest) in agreed {
         let id = hold.summary.id.clone();
-        match holds::approve(client, &id, reason.to_owned(), digest).await {
+        match holds::approve(client, &id, reason.to_owned(), digest.clone()).await {
             Ok(now) => approved.push((hold, now)),
-            Err(error) if is_one => return Err(too_late(client, &id, error).await),
+            Err(error) if is_one => return Err(too_late(client, &hold, &digest, error).await),
             Err(error) => {
-                let error = too_late(client, &id, error).await;
+                let error = too_late(client, &hold, &digest, error).await;
                 outcomes.push((id, Outcome::refused(&error)));
             }
         }
@@ -119,13 +122,32 @@ async fn send(
     }
 }
 
-/// Why an approval was not taken, with who was first.
-async fn too_late(client: &Client, id: &str, error: anyhow::Error) -> anyhow::Error {
-    let Some(ClientError::Answered { code: 409, message, hint: None }) = error.downcast_ref()
-    else {
+/// Why an approval was not taken, with who was first, or with what to do.
+async fn too_late(
+    client: &Client,
+    hold: &HoldDetail,
+    digest: &str,
+    error: anyhow::Error,
+) -> anyhow::Error {
+    let Some(ClientError::Answered { code, message, hint: None }) = error.downcast_ref() else {
         return error;
     };
+    let (code, message) = (*code, message.clone());
+    let (program, id) = (program::name(), hold.summary.id.as_str());
+    let with = |hint: String| {
+        let (message, hint) = (message.clone(), Some(hint));
+        ClientError::Answered { code, message, hint }.into()
+    };
+    if code == 400 && hold.summary.reason_required {
+        return with("Give it with --reason '…'".to_owned());
+    }
+    if code != 409 {
+        return error;
+    }
     match holds::fetch(client, id).await {
+        Ok(now) if now.summary.state == "pending" && now.preview.digest != digest => {
+            with(format!("`{program} show {id}` shows what it is now"))
+        }
         Ok(hold) if hold.summary.state != "pending" => {
             let message = format!("{message}. {}", outcome::lost(&hold.summary));
             ClientError::Answered { code: 409, message, hint: None }.into()
@@ -137,7 +159,10 @@ async fn too_late(client: &Client, id: &str, error: anyhow::Error) -> anyhow::Er
 /// Shows the hold and asks; the digest of what was shown.
 fn is_agreed_as_shown(hold: &HoldDetail) -> Result<String> {
     let id = Escaped::line(&hold.summary.id).to_string();
-    needs_terminal(&id)?;
+    needs_terminal(&format!(
+        "give --digest, or {id}@DIGEST, of what you have reviewed; `{} show {id}`",
+        program::name()
+    ))?;
     if hold.summary.state != "pending" {
         let message = format!("the hold is already {}", hold.summary.state);
         return Err(ClientError::Answered { code: 409, message, hint: None }.into());
@@ -147,15 +172,28 @@ fn is_agreed_as_shown(hold: &HoldDetail) -> Result<String> {
     Ok(hold.preview.digest.clone())
 }
 
-fn needs_terminal(id: &str) -> Result<()> {
+/// Ends the command where nobody can be asked; `instead` is what to give, and what prints it.
+fn needs_terminal(instead: &str) -> Result<()> {
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         return Ok(());
     }
-    let program = program::name();
-    let why = format!(
-        "there is no terminal to ask on: give --digest, or {id}@DIGEST, of what you have reviewed; `{program} show {id}` prints the whole command"
-    );
+    let why = format!("there is no terminal to ask on: {instead} prints the whole command");
     Err(WrongUsage(why).into())
+}
+
+/// Why something is denied: as it was given, or as it is typed now. An agent that is told nothing asks again.
+pub(crate) fn reason_to_deny(given: String) -> Result<String> {
+    let mut reason = given.trim().to_owned();
+    let stdin = std::io::stdin();
+    if reason.is_empty() && stdin.is_terminal() && std::io::stdout().is_terminal() {
+        eprint!("Why? The agent is told (Enter for nothing): ");
+        stdin.lock().read_line(&mut reason)?;
+        reason = reason.trim().to_owned();
+    }
+    if reason.is_empty() {
+        eprintln!("The agent is told no reason: --reason gives one.");
+    }
+    Ok(reason)
 }
 
 /// Ends the command with anything but a yes.

@@ -1,10 +1,13 @@
 //! The review API from a reviewer's side, with the credential of their kubeconfig.
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
+use kube::core::Status;
 use serde::de::DeserializeOwned;
+use upstream::CredentialEnd;
 
 use crate::{
-    connection::{Connection, Door, certificates},
+    connection::{self, Connection, Door, certificates},
     hints::{self, Causes, Flags},
     spinner,
 };
@@ -18,6 +21,8 @@ pub(crate) enum ClientError {
     Answered { code: u16, message: String, hint: Option<String> },
     #[error("{0}")]
     NoSuchHold(String),
+    #[error("{url} is no review address: {}", hints::on_other_door(.review.as_deref()))]
+    OtherDoor { url: String, review: Option<String> },
 }
 
 fn on_its_own_line(hint: Option<&str>) -> String {
@@ -30,6 +35,10 @@ pub(crate) struct Client {
     flags: Flags,
     client: kube::Client,
     is_quiet: bool,
+    /// Where the credential is known to end.
+    ends: Option<CredentialEnd>,
+    /// Where reviewers connect, if this is where agents do.
+    review: Option<String>,
 }
 
 impl Client {
@@ -51,6 +60,7 @@ impl Client {
         config.proxy_url = None;
         // A person waits: they are told at once what does not work, and ask again themselves.
         config.default_retry = false;
+        let ends = CredentialEnd::of(&config.auth_info);
         let client = kube::Client::try_from(config)
             .map_err(|error| anyhow::anyhow!(upstream::in_words(&error)))
             .context(
@@ -58,7 +68,8 @@ impl Client {
             )?;
         let kubeconfig = connection.kubeconfig.as_ref().map(|it| it.to_string_lossy());
         let flags = Flags::new(kubeconfig.as_deref(), connection.context.as_deref());
-        Ok(Self { url, flags, client, is_quiet: false })
+        let review = connection::review_beside(&url);
+        Ok(Self { url, flags, client, is_quiet: false, ends, review })
     }
 
     /// Without a spinner: something else draws on the terminal.
@@ -95,11 +106,11 @@ impl Client {
         };
         match answer {
             Ok(answer) => Ok(answer),
-            Err(kube::Error::Api(status)) => {
-                let (code, message) = (status.code, status.message.clone());
-                let hint = hints::on_answer(code, &Causes::of_status(&status), &self.flags);
-                Err(ClientError::Answered { code, message, hint }.into())
+            Err(kube::Error::Api(status)) if is_of_api_server(&status) => {
+                let (url, review) = (self.url.clone(), self.review.clone());
+                Err(ClientError::OtherDoor { url, review }.into())
             }
+            Err(kube::Error::Api(status)) => Err(self.answered(&status).into()),
             Err(kube::Error::SerdeError(error)) => Err(error).context(
                 "the server's answer cannot be read: is it agent-shield's review listener?",
             ),
@@ -109,6 +120,25 @@ impl Client {
             }
         }
     }
+}
+
+impl Client {
+    fn answered(&self, status: &Status) -> ClientError {
+        let (code, message) = (status.code, status.message.clone());
+        let ended = self.ends.as_ref().filter(|it| code == 401 && it.at < Timestamp::now());
+        let hint = match ended {
+            Some(end) => Some(hints::on_end(end)),
+            None => hints::on_answer(code, &Causes::of_status(status), &self.flags),
+        };
+        ClientError::Answered { code, message, hint }
+    }
+}
+
+/// Whether the API server itself has answered, through the agents' address or at its own: the paths of the
+/// review API are none of its own, and its 404 is no `Status`.
+fn is_of_api_server(status: &Status) -> bool {
+    let is_bare = status.reason == "Failed to parse error data" && status.code == 404;
+    is_bare || (status.code == 403 && status.message.contains(" path \"/v1/"))
 }
 
 #[cfg(test)]
@@ -136,6 +166,29 @@ mod tests {
     }
 
     #[test]
+    fn knows_an_answer_that_is_not_of_the_review_api() {
+        let of_api_server = r#"forbidden: User "alice" cannot get path "/v1/holds""#;
+        let impersonated = r#"forbidden: User "system:serviceaccount:agent-shield:agent-shield" cannot impersonate-on:user-info:get path "/v1/holds""#;
+        let table = [
+            (403, "Forbidden", of_api_server, true),
+            (403, "Forbidden", impersonated, true),
+            (404, "Failed to parse error data", "404 page not found", true),
+            (
+                403,
+                "Forbidden",
+                "`alice` may not list holds.agent-shield.io in all namespaces",
+                false,
+            ),
+            (404, "NotFound", "there is no hold `path \"/v1/`", false),
+            (502, "Failed to parse error data", "bad gateway", false),
+        ];
+        for (code, reason, message, want) in table {
+            let status = Status::failure(message, reason).with_code(code);
+            assert_eq!(is_of_api_server(&status), want, "{message}");
+        }
+    }
+
+    #[test]
     fn every_error_of_a_command_says_what_to_do() {
         use CauseReason as R;
         use ClientError as E;
@@ -146,6 +199,10 @@ mod tests {
             E::NoSuchHold(_) => E::NoSuchHold(
                 "there is no hold `k3`: `agent-shield holds --state all` lists them".into()
             ),
+            E::OtherDoor { .. } => E::OtherDoor {
+                url: "https://127.0.0.1:8443".into(),
+                review: Some("https://127.0.0.1:8444".into()),
+            },
         );
         let of_causes = one_of_each!((R, &str):
             (R::MissingVerb, _) => (R::MissingVerb, "approve"),

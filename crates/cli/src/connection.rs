@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
@@ -44,7 +44,9 @@ impl Connection {
     pub(crate) async fn config(&self) -> Result<kube::Config> {
         let options =
             KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        kube::Config::from_custom_kubeconfig(self.read_kubeconfig()?, &options)
+        let kubeconfig = self.read_kubeconfig()?;
+        has_context(&kubeconfig, self.context.as_deref())?;
+        kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .context("cannot use the kubeconfig")
     }
@@ -52,9 +54,10 @@ impl Connection {
     /// The kubeconfig with all its contexts.
     pub(crate) fn read_kubeconfig(&self) -> Result<Kubeconfig> {
         match &self.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file)
-                .with_context(|| format!("cannot read the kubeconfig {}", file.display())),
-            None => Kubeconfig::read().context("cannot read a kubeconfig: give --kubeconfig"),
+            Some(file) => Kubeconfig::read_from(file).map_err(unreadable),
+            None => Kubeconfig::read()
+                .map_err(unreadable)
+                .context("no kubeconfig is given that could be read: give --kubeconfig"),
         }
     }
 
@@ -99,6 +102,43 @@ impl Connection {
         };
         Ok((url, self.ca.clone().or_else(|| context.ca.clone())))
     }
+}
+
+/// Why a kubeconfig cannot be read, said once.
+fn unreadable(error: KubeconfigError) -> anyhow::Error {
+    match error {
+        KubeconfigError::ReadConfig(why, path) => anyhow::Error::new(why)
+            .context(format!("cannot read the kubeconfig {}", path.display())),
+        error => anyhow::anyhow!("the kubeconfig cannot be used: {error}"),
+    }
+}
+
+/// That there is the context that is asked for, or a current one.
+fn has_context(kubeconfig: &Kubeconfig, asked: Option<&str>) -> Result<()> {
+    let names: Vec<&str> = kubeconfig.contexts.iter().map(|it| it.name.as_str()).collect();
+    let name = asked.or(kubeconfig.current_context.as_deref()).filter(|it| !it.is_empty());
+    let there_are = match names.as_slice() {
+        [] => "it has none".to_owned(),
+        names => format!("there are: {}", names.join(", ")),
+    };
+    let why = match name {
+        Some(name) if names.contains(&name) => return Ok(()),
+        Some(name) => format!("the kubeconfig has no context `{name}`; {there_are}"),
+        None => format!("the kubeconfig has no current context: give --context; {there_are}"),
+    };
+    Err(WrongUsage(why).into())
+}
+
+/// The URL for reviewers, where another one is for agents: of the agent-shield here, or of a context.
+pub(crate) fn review_beside(url: &str) -> Option<String> {
+    let url = url.trim_end_matches('/');
+    let dir = std::env::var_os(DATA_DIR).map_or_else(default_data_dir, PathBuf::from);
+    if local(&dir, Door::Agent).is_ok_and(|it| it == url) {
+        return local(&dir, Door::Review).ok();
+    }
+    let contexts = Contexts::load().ok()?.contexts;
+    let is_it = |it: &ServerContext| it.agent_server.as_deref() == Some(url);
+    contexts.into_iter().find(is_it).map(|it| it.server)
 }
 
 /// Who connects there.
@@ -147,4 +187,47 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
         anyhow::bail!("{} (--ca) contains no certificate", path.display());
     }
     Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_that_is_not_there_is_told_of_with_those_that_are() {
+        let kubeconfig = |current: &str, names: &[&str]| {
+            let contexts: Vec<_> = names
+                .iter()
+                .map(|it| serde_json::json!({"name": it, "context": {"cluster": "c", "user": "u"}}))
+                .collect();
+            let it = serde_json::json!({"current-context": current, "contexts": contexts});
+            serde_json::from_value::<Kubeconfig>(it).expect("a kubeconfig")
+        };
+        let said = |it: &Kubeconfig, asked: Option<&str>| {
+            has_context(it, asked).err().map(|it| it.to_string()).unwrap_or_default()
+        };
+        let two = kubeconfig("dev", &["dev", "prod"]);
+        assert_eq!(said(&two, None), "");
+        assert_eq!(said(&two, Some("prod")), "");
+        let want = "the kubeconfig has no context `foo`; there are: dev, prod";
+        assert_eq!(said(&two, Some("foo")), want);
+        let want = "the kubeconfig has no current context: give --context; there are: dev";
+        assert_eq!(said(&kubeconfig("", &["dev"]), None), want);
+        let want = "the kubeconfig has no context `foo`; it has none";
+        assert_eq!(said(&kubeconfig("foo", &[]), None), want);
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_not_there_is_told_of_once() {
+        let connection = Connection {
+            server: None,
+            ca: None,
+            context_name: None,
+            kubeconfig: Some("/nonexistent/nosuch.kc".into()),
+            context: None,
+        };
+        let error = connection.read_kubeconfig().expect_err("an error");
+        let want = "cannot read the kubeconfig /nonexistent/nosuch.kc: No such file or directory (os error 2)";
+        assert_eq!(text::causes(&*error), want);
+    }
 }

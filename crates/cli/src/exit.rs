@@ -54,6 +54,7 @@ fn of_client(error: &ClientError) -> u8 {
         ClientError::Unreachable { .. } => 5,
         ClientError::Answered { code, .. } => of_answer(*code),
         ClientError::NoSuchHold(_) => 3,
+        ClientError::OtherDoor { .. } => 2,
     }
 }
 
@@ -84,7 +85,9 @@ mod tests {
     #[test]
     fn scripts_can_tell_errors_apart() {
         let answered = |code| ClientError::Answered { code, message: String::new(), hint: None };
-        let table: [(anyhow::Error, u8); 11] = [
+        let other = ClientError::OtherDoor { url: "u".into(), review: None };
+        let table: [(anyhow::Error, u8); 12] = [
+            (other.into(), 2),
             (NeedsAttention(2).into(), 11),
             (WrongUsage("x".into()).into(), 2),
             (answered(403).into(), 4),

@@ -1,8 +1,9 @@
 //! What a person can do about an error, as a command to type where there is one.
 
 use api::CauseReason;
+use upstream::CredentialEnd;
 
-use crate::program;
+use crate::{moment, program};
 
 /// Which part of the connection was given on the command line, to be given to kubectl as well.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,25 @@ pub(crate) fn on_answer(code: u16, causes: &Causes, flags: &Flags) -> Option<Str
         }
         _ => None,
     }
+}
+
+/// What to do where the API server answered in place of the review API.
+pub(crate) fn on_other_door(review: Option<&str>) -> String {
+    let review = match review {
+        Some(url) => format!("reviewers use {url}"),
+        None => "reviewers use the `review` URL of its endpoints.json".to_owned(),
+    };
+    format!(
+        "the API server answers there, as it does where agents connect; {review} (--server).\n\
+         Whoever is taken for an agent by now can have that ended: `{} agents clear`",
+        program::name()
+    )
+}
+
+/// What to do about a credential that has ended.
+pub(crate) fn on_end(end: &CredentialEnd) -> String {
+    let (what, at) = (end.kind.words(), moment::shown(end.at));
+    format!("Your kubeconfig has {what} that expired at {at}: get a new one")
 }
 
 /// Whether it is a name as Kubernetes has them: an agent may have chosen it, and the command is made to

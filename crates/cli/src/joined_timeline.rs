@@ -1,14 +1,14 @@
 //! Our record of each call beside the API server's own, for `timeline --audit-log`.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     path::PathBuf,
     time::Duration,
 };
 
 use anyhow::Result;
-use api::body::{CallBody, List, Lookup, Timeline};
-use audit::{AuditLog, Event, EventFilter, OwnRecord, join};
+use api::body::{CallBody, List, Lookup, TaggedCall, Tags, Timeline};
+use audit::{AuditLog, CallKey, Event, EventFilter, OwnRecord, join};
 use jiff::Timestamp;
 use ledger::RequestRecord;
 use serde::Serialize;
@@ -17,6 +17,10 @@ use crate::client::Client;
 
 /// What [`api`] takes in one question.
 const LOOKUP_MAX: usize = 1_000;
+
+/// Bytes of the targets in one question, whose body is bounded; what else it says of each call takes less.
+const TAGS_BYTES_MAX: usize = 40 << 10;
+const TAGGED_BYTES: usize = 512;
 
 /// The clocks of the two sides may differ by so much.
 const CLOCKS_APART: Duration = Duration::from_secs(1);
@@ -122,6 +126,7 @@ pub(crate) async fn read(
         })?;
     }
     let calls = looked_up(client, &log).await?;
+    log.tagged = sent_by_others(client, &log).await?;
     let ours = ours.items.into_iter().map(OwnCall).collect();
     Ok(join(log, ours, calls, agents.into_iter().collect(), filter))
 }
@@ -136,6 +141,41 @@ async fn looked_up(client: &Client, log: &AuditLog) -> Result<HashMap<String, Ow
         calls.extend(found);
     }
     Ok(calls)
+}
+
+/// The calls that another agent-shield sent, by what the server says of their tags.
+async fn sent_by_others(client: &Client, log: &AuditLog) -> Result<HashSet<CallKey>> {
+    let tagged: Vec<(&Event, &String)> =
+        log.all().filter_map(|event| Some((event, event.tag.as_ref()?))).collect();
+    let mut sent = HashSet::new();
+    let mut left = tagged.as_slice();
+    while !left.is_empty() {
+        let room = left.iter().scan(0_usize, |bytes, (event, _)| {
+            *bytes = bytes.saturating_add(event.request_uri.len()).saturating_add(TAGGED_BYTES);
+            Some(*bytes)
+        });
+        let count = room.take_while(|bytes| *bytes <= TAGS_BYTES_MAX).count();
+        let (part, rest) = left.split_at(count.min(LOOKUP_MAX));
+        if part.is_empty() {
+            // Too long to be asked about: it stays a call that went around.
+            left = left.get(1..).unwrap_or_default();
+            continue;
+        }
+        left = rest;
+        let items = part.iter().map(|(event, tag)| TaggedCall {
+            audit_id: event.audit_id.clone(),
+            tag: (*tag).clone(),
+            method: event.method().to_owned(),
+            request_uri: event.request_uri.clone(),
+            username: event.username().to_owned(),
+            is_read: event.is_read(),
+        });
+        let question = Tags { items: items.collect() };
+        let known: List<bool> = client.post("/v1/timeline/tags", &question).await?;
+        let good = part.iter().zip(known.items).filter(|(_, is_known)| *is_known);
+        sent.extend(good.map(|((event, _), _)| event.key()));
+    }
+    Ok(sent)
 }
 
 #[cfg(test)]

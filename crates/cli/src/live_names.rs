@@ -94,7 +94,7 @@ fn hold(hold: &HoldSummary) -> Offer {
 
 /// As tables print it, and with a sign that no shell splits words at.
 fn spelled(username: &str) -> String {
-    printers::short_user(username).replacen(':', "/", 1)
+    printers::short_user(username).into_owned()
 }
 
 fn live<T>(path: &'static str, offer: fn(&T) -> Offer) -> ArgValueCompleter

@@ -30,6 +30,7 @@ mod printers;
 mod program;
 mod rbac;
 mod report;
+mod restricted;
 mod review;
 mod sentences;
 mod serve;
@@ -72,8 +73,10 @@ Exit codes:
   3  no such hold, agent or reviewer
   4  not authenticated, or not allowed
   5  the server cannot be reached
-  6  already decided, or changed since it was shown
+  6  already decided, or changed since it was shown, or before it ran
   7  with `policy replay --exit-code`: decisions would change, or are not known
+  9  with `approve`: recorded, and somebody else must approve too
+  10 with `approve`: recorded, and it has not run yet
   11 with `status`: something needs attention"
 )]
 struct Cli {

@@ -8,7 +8,7 @@ use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result};
 use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
-use text::duration;
+use text::duration::{self, DurationError};
 
 /// The reader's zone, where somebody reads.
 static READER: OnceLock<TimeZone> = OnceLock::new();
@@ -28,6 +28,11 @@ pub(crate) fn shown(at: Timestamp) -> String {
 fn shown_in(at: Timestamp, zone: Option<&TimeZone>) -> String {
     let Some(zone) = zone else { return at.strftime("%FT%TZ").to_string() };
     at.to_zoned(zone.clone()).strftime("%F %T%:z").to_string()
+}
+
+/// A moment to the second, in a field that has no blanks wherever it is read.
+pub(crate) fn in_utc(at: Timestamp) -> String {
+    shown_in(at, None)
 }
 
 /// The head of a column of moments: `TIME (Europe/Berlin)`.
@@ -73,11 +78,33 @@ fn parse(text: &str, zone: &TimeZone) -> Result<(Timestamp, Timestamp)> {
     if let Some(at) = text.parse::<civil::DateTime>().ok().filter(|_| text.contains(':')) {
         return Ok(whole(at.to_zoned(zone.clone())?.timestamp()));
     }
-    let span = duration::parse_signed(text).context(
-        "give a time span like 2h or 7d, a date like 2026-01-31, or a time like \"2026-01-31 08:00\" or 2026-01-31T08:00:00Z",
-    )?;
+    if let Some(at) = of_clock(text, zone, Timestamp::now()) {
+        return Ok(whole(at));
+    }
+    let span = duration::parse_signed(text).map_err(|error| {
+        let give = "give a time span like 2h or 7d, a clock time like 08:00, a date like 2026-01-31, or a time like \"2026-01-31 08:00\" or 2026-01-31T08:00:00Z";
+        match error {
+            DurationError::NoUnit(_) => anyhow::anyhow!("{error}"),
+            _ => anyhow::anyhow!(give),
+        }
+    })?;
     let at = Timestamp::now().checked_sub(span).context("that is too long ago")?;
     Ok((at, at))
+}
+
+/// The last time that the clock showed `HH:MM` or `HH:MM:SS`.
+fn of_clock(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    let is_clock = matches!(text.len(), 5 | 8)
+        && text.bytes().all(|it| it.is_ascii_digit() || it == b':')
+        && text.contains(':');
+    let time = is_clock.then(|| text.parse::<civil::Time>().ok())??;
+    let today = now.to_zoned(zone.clone()).date();
+    let on =
+        |day: civil::Date| Some(day.to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp());
+    match on(today)? {
+        at if at <= now => Some(at),
+        _ => on(today.checked_sub(1.day()).ok()?),
+    }
 }
 
 /// Why nothing can be in a span of time.
@@ -108,6 +135,35 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_time_is_the_last_one_of_the_readers_zone() -> Result<()> {
+        let berlin = TimeZone::get("Europe/Berlin")?;
+        let now: Timestamp = "2026-01-31T09:30:00Z".parse()?;
+        let table = [
+            ("09:00", Some("2026-01-31T08:00:00Z")),
+            ("09:00:07", Some("2026-01-31T08:00:07Z")),
+            ("10:30", Some("2026-01-31T09:30:00Z")),
+            ("10:31", Some("2026-01-30T09:31:00Z")),
+            ("23:59:59", Some("2026-01-30T22:59:59Z")),
+            ("24:01", None),
+            ("9:00", None),
+            ("09:00:0", None),
+            ("-9:00", None),
+            ("12345", None),
+        ];
+        for (text, want) in table {
+            let got = of_clock(text, &berlin, now).map(|it| it.to_string());
+            assert_eq!(got.as_deref(), want, "{text}");
+        }
+        // Never so long before now: 09:00:00 is no span of nine hours.
+        for text in ["9:00:00", "09:00:0", "25:00:00", "1d 09:00:00"] {
+            assert!(parse(text, &berlin).is_err(), "{text}");
+        }
+        let said = parse("8", &berlin).err().map(|it| it.to_string());
+        assert_eq!(said.as_deref(), Some("`8` has no unit: 8s, 8m, 8h or 8d"));
+        Ok(())
+    }
+
+    #[test]
     fn what_is_printed_is_read_back() -> Result<()> {
         let berlin = TimeZone::get("Europe/Berlin")?;
         let span = |text: &str| -> Result<String> {
@@ -131,7 +187,7 @@ mod tests {
         }
         let ago = Timestamp::now().duration_since(since("2h")?).as_secs();
         assert!((7_190..7_260).contains(&ago), "{ago}");
-        for text in ["", "yesterday", "2026-13-01", "20260131", "08:00"] {
+        for text in ["", "yesterday", "2026-13-01", "20260131", "8:00"] {
             assert!(parse(text, &berlin).is_err(), "{text}");
         }
         Ok(())

@@ -23,8 +23,10 @@ use crate::{
     output::{Output, columns, for_scripts, print},
     pager::page,
     pick::{LETTERS_TO_APPROVE, LETTERS_TO_READ, Unclear, begins, pick},
-    printers, program,
+    printers::{self, AskedFor},
+    program,
     report::{self, ReportArgs},
+    restricted,
     sentences::sentence,
     status::{self, StatusArgs},
     timeline::{self, TimelineArgs},
@@ -80,7 +82,7 @@ pub(crate) enum ReviewCommand {
         reason: String,
         /// Of what you have reviewed, as `show` prints it: if the hold shows something else by now, it is not
         /// approved. Required where there is no terminal to ask on.
-        #[arg(long)]
+        #[arg(long, value_parser = a_digest)]
         digest: Option<String>,
         /// End at once (exit code 10), not with what becomes of the request.
         #[arg(long)]
@@ -169,6 +171,9 @@ pub(crate) enum ReviewCommand {
     },
 }
 
+/// SHA-256 in hex.
+const DIGEST_LETTERS: usize = 64;
+
 /// Which holds are listed, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
@@ -190,13 +195,16 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Holds { state, which } => {
             // What is over is history, and stays in the order of time.
             let is_queue = state.as_deref().is_none_or(|it| it == "pending");
-            let mut holds = which.of(&client, "/v1/holds", state).await?;
+            let mut holds = which.of(&client, "/v1/holds", state.clone()).await?;
             if is_queue {
                 holds.items.sort_by_key(urgency);
             }
             if !for_scripts(which.output, &holds, ids)? {
                 let wide = which.output == Output::Wide;
-                page(&printers::holds(&holds.items, wide, Timestamp::now()))?;
+                page(&match holds.items.is_empty() {
+                    true => which.nothing(&client, state).await,
+                    false => printers::holds(&holds.items, wide, Timestamp::now()),
+                })?;
             }
         }
         ReviewCommand::Watch(args) => watch::run(&args, client).await?,
@@ -247,7 +255,7 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
                 let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
                 holds.extend(group::of_command(&client, hold).await?);
             }
-            deny_each(&client, &holds, &reason).await?;
+            deny_each(&client, &holds, &approve::reason_to_deny(reason)?).await?;
         }
         ReviewCommand::Withdraw { id, reason } => {
             let hold = meant(&client, &id, "", LETTERS_TO_READ).await?;
@@ -259,7 +267,13 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
         ReviewCommand::Denials(which) => {
             let denials = which.of(&client, "/v1/denials", None).await?;
             if !for_scripts(which.output, &denials, ids)? {
-                page(&printers::denials(&denials.items, Timestamp::now()))?;
+                page(&match denials.items.is_empty() {
+                    true => printers::no_denials(&which.asked_for(None)),
+                    false => {
+                        let wide = which.output == Output::Wide;
+                        printers::denials(&denials.items, wide, Timestamp::now())
+                    }
+                })?;
             }
         }
         ReviewCommand::Lift { id, reason } => {
@@ -295,6 +309,20 @@ pub(crate) async fn run(command: ReviewCommand, connection: Connection) -> Resul
 }
 
 impl Which {
+    fn asked_for(&self, state: Option<String>) -> AskedFor {
+        AskedFor { state, agent: self.agent.clone(), namespace: self.namespace.clone() }
+    }
+
+    /// What is said where no hold is so.
+    async fn nothing(&self, client: &Client, state: Option<String>) -> String {
+        let asked = self.asked_for(state);
+        let open = match asked.is_queue() {
+            true => Ok(List::from(Vec::new())),
+            false => client.get::<List<HoldSummary>>("/v1/holds?state=pending").await,
+        };
+        printers::no_holds(&asked, open.map_or(0, |it| it.items.len()))
+    }
+
     /// What a route lists of them.
     async fn of(
         &self,
@@ -304,7 +332,9 @@ impl Which {
     ) -> Result<List<HoldSummary>> {
         let (namespace, user) = (self.namespace.clone(), self.agent.clone());
         let query = query(&[("state", state), ("namespace", namespace), ("user", user)]);
-        let holds: List<HoldSummary> = client.get(&format!("{route}{query}")).await?;
+        let holds = client.get::<List<HoldSummary>>(&format!("{route}{query}")).await;
+        let holds = holds.map_err(|it| restricted::hinted(it, self.namespace.as_deref()))?;
+        restricted::warn(holds.restricted);
         if holds.left_out {
             let shown = holds.items.len();
             eprintln!(
@@ -334,14 +364,27 @@ async fn meant(
         Err(error) if is_unknown(&error) => error,
         answer => return answer,
     };
-    // Who may not list holds is told what the server said, and no more.
-    let Ok(holds) = client.get::<List<HoldSummary>>(&format!("/v1/holds{query}")).await else {
-        return Err(unknown);
-    };
-    match pick(typed, &holds.items, letters_min) {
-        Ok(hold) => fetch(client, &hold.id).await,
-        Err(unclear) => Err(ClientError::NoSuchHold(no_such_hold(typed, &unclear)).into()),
+    // What is not among those that it can be done to is looked for among all: its state says why it cannot.
+    let mut queries = vec![query, "?state=all"];
+    queries.dedup();
+    let mut unclear = None;
+    for query in queries {
+        // Who may not list holds is told what the server said, and no more.
+        let Ok(holds) = client.get::<List<HoldSummary>>(&format!("/v1/holds{query}")).await else {
+            return Err(unknown);
+        };
+        match pick(typed, &holds.items, letters_min) {
+            Ok(hold) => return fetch(client, &hold.id).await,
+            Err(it) => {
+                let is_begun = it.ambiguous || it.near.iter().any(|it| begins(&it.id, typed));
+                unclear = Some(no_such_hold(typed, &it));
+                if is_begun {
+                    break;
+                }
+            }
+        }
     }
+    Err(ClientError::NoSuchHold(unclear.unwrap_or_default()).into())
 }
 
 /// Denies one after the other. What is denied already, with another of them, is no error.
@@ -371,10 +414,23 @@ fn with_digests(ids: &[String], digest: Option<String>) -> Result<Vec<(String, O
         return Err(WrongUsage(why.to_owned()).into());
     }
     let with = |typed: &String| match typed.split_once('@') {
-        Some((id, digest)) => (id.to_owned(), Some(digest.to_owned())),
-        None => (typed.clone(), digest.clone()),
+        Some((id, digest)) => Ok((id.to_owned(), Some(a_digest(digest)?))),
+        None => Ok((typed.clone(), digest.clone())),
     };
-    Ok(ids.iter().map(with).collect())
+    ids.iter().map(with).collect()
+}
+
+/// What can be a digest that `show` printed.
+fn a_digest(text: &str) -> Result<String, WrongUsage> {
+    let text = text.trim().to_ascii_lowercase();
+    let is_digest = text.len() == DIGEST_LETTERS && text.bytes().all(|it| it.is_ascii_hexdigit());
+    match is_digest {
+        true => Ok(text),
+        false => Err(WrongUsage(format!(
+            "`{text}` is no digest: give all {DIGEST_LETTERS} signs of the one that `{} show` prints",
+            program::name()
+        ))),
+    }
 }
 
 /// As long as a denial may stand.
@@ -410,6 +466,25 @@ fn no_such_hold(typed: &str, unclear: &Unclear<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_is_whole() {
+        let whole = "5f".repeat(32);
+        let table = [
+            (whole.clone(), true),
+            (whole.to_uppercase(), true),
+            (format!(" {whole} "), true),
+            (format!("{whole}0"), false),
+            ("deadbeef".to_owned(), false),
+            ("g".repeat(64), false),
+            (String::new(), false),
+        ];
+        for (text, want) in table {
+            assert_eq!(a_digest(&text).is_ok(), want, "{text}");
+            let typed = [format!("k3mq7xzw@{text}")];
+            assert_eq!(with_digests(&typed, None).is_ok(), want, "{text}");
+        }
+    }
 
     #[test]
     fn names_the_holds_that_may_be_meant() {

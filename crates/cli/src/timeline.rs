@@ -1,6 +1,6 @@
 //! `timeline`: what was called, decided and done, on our side or on both.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::Result;
 use api::{
@@ -17,10 +17,13 @@ use crate::{
     live_names, moment,
     output::{Output, for_scripts},
     pager::page,
-    printers,
+    printers, restricted,
     urls::query,
     usage::WrongUsage,
 };
+
+/// Calls that are shown unless more or fewer are asked for.
+const LIMIT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199);
 
 #[derive(Args, Debug)]
 pub(crate) struct TimelineArgs {
@@ -43,8 +46,8 @@ pub(crate) struct TimelineArgs {
     /// Only this verb: delete, patch, …
     #[arg(long)]
     verb: Option<String>,
-    /// Not before: 2h or 7d ago, a date like 2026-01-31, or a time as tables print it. Without an offset, it is in
-    /// your zone.
+    /// Not before: 2h or 7d ago, 08:00 (the last one), a date like 2026-01-31, or a time as tables print it. Without
+    /// an offset, it is in your zone.
     #[arg(long, value_parser = moment::since)]
     since: Option<Timestamp>,
     /// Not after; a date is all of that day.
@@ -53,10 +56,10 @@ pub(crate) struct TimelineArgs {
     /// allow, hold (whatever became of it), deny (by policy or by a reviewer) or refuse.
     #[arg(long)]
     decision: Option<String>,
-    /// Only entries of this hold.
+    /// Only entries of this hold: its id, or a unique beginning of it.
     #[arg(long)]
     hold: Option<String>,
-    /// Only the call with this audit id.
+    /// Only the call with this audit id, or with the only one that begins so.
     #[arg(long, value_name = "ID")]
     audit_id: Option<String>,
     /// Include agent-shield's own dry runs and reads. Those whose call is not recorded are always listed.
@@ -66,8 +69,8 @@ pub(crate) struct TimelineArgs {
     #[arg(long)]
     writes: bool,
     /// Maximum number of calls; if more match, the older ones are left out, and a message says so.
-    #[arg(long, default_value_t = 200)]
-    limit: usize,
+    #[arg(long, default_value_t = LIMIT)]
+    limit: NonZeroUsize,
     /// The API server's own audit log (JSON lines; - for standard input): shows both sides of each
     /// call, and what agents did without agent-shield. Repeat it for rotated files.
     #[arg(long, value_name = "FILE")]
@@ -83,7 +86,8 @@ pub(crate) async fn run(client: &Client, args: TimelineArgs) -> Result<()> {
         return Err(WrongUsage(format!("{why}: nothing can match")).into());
     }
     let calls = asked(client, &args).await?;
-    let left_out = calls.left_out.then(|| left_out(calls.items.len(), args.limit));
+    let left_out = calls.left_out.then(|| left_out(calls.items.len(), args.limit.get()));
+    restricted::warn(calls.restricted);
     let wide = args.output == Output::Wide;
     if !args.audit_log.is_empty() {
         let filter = event_filter(&args, &calls.filter);
@@ -134,9 +138,9 @@ async fn asked(client: &Client, args: &TimelineArgs) -> Result<Timeline> {
             };
             let username = username.unwrap_or_else(|| typed.clone());
             let filter = [("user".to_owned(), username)].into();
-            Ok(Timeline { items: Vec::new(), left_out: false, filter })
+            Ok(Timeline { items: Vec::new(), left_out: false, restricted: false, filter })
         }
-        (calls, _) => calls,
+        (calls, _) => calls.map_err(|it| restricted::hinted(it, args.namespace.as_deref())),
     }
 }
 

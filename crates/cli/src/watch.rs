@@ -33,7 +33,7 @@ use crate::{
     client::{Client, ClientError},
     holds, live_names,
     output::print,
-    program,
+    program, restricted,
     urls::query,
 };
 
@@ -80,14 +80,22 @@ pub(crate) async fn run(args: &WatchArgs, client: Client) -> Result<()> {
     // Keys come from a terminal as well as the screen goes to one.
     let is_screen = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     match is_screen && !args.once {
-        true => on_screen(&args.path(Some("pending")), client).await,
-        false => in_lines(&args.path(None), args.once, client).await,
+        true => on_screen(&args.path(Some("pending")), args.namespace.as_deref(), client).await,
+        false => in_lines(&args.path(None), args.namespace.as_deref(), args.once, client).await,
     }
 }
 
-async fn in_lines(path: &str, once: bool, client: Client) -> Result<()> {
+/// What waits as it begins, with what to do where that is refused.
+async fn first(client: &Client, path: &str, namespace: Option<&str>) -> Result<Vec<HoldSummary>> {
+    let holds = client.get::<List<HoldSummary>>(path).await;
+    let holds = holds.map_err(|error| restricted::hinted(error, namespace))?;
+    restricted::warn(holds.restricted);
+    Ok(holds.items)
+}
+
+async fn in_lines(path: &str, namespace: Option<&str>, once: bool, client: Client) -> Result<()> {
     let mut told = QueueLines::default();
-    let mut holds = client.get::<List<HoldSummary>>(path).await?.items;
+    let mut holds = first(&client, path, namespace).await?;
     let mut was_silent = false;
     loop {
         let (lines, gone) = told.changes(&holds);
@@ -129,9 +137,9 @@ enum Answer {
 /// What the server is asked at the same time.
 type Asked<'a> = FuturesUnordered<LocalBoxFuture<'a, Answer>>;
 
-async fn on_screen(path: &str, client: Client) -> Result<()> {
+async fn on_screen(path: &str, namespace: Option<&str>, client: Client) -> Result<()> {
     // Before the screen is taken: an error at the start is to be read, and ends the command.
-    let holds = client.get::<List<HoldSummary>>(path).await?.items;
+    let holds = first(&client, path, namespace).await?;
     let client = client.quiet();
     let mut screen = Screen::enter().context("cannot draw on this terminal")?;
     let mut model = Model::new(holds, Screen::size(), hold_rows);
@@ -232,7 +240,10 @@ async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
 /// Who may not list, or is not known, will not be by waiting.
 fn is_refusal(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<ClientError>();
-    matches!(error, Some(ClientError::Answered { code: 401 | 403, .. }))
+    matches!(
+        error,
+        Some(ClientError::Answered { code: 401 | 403, .. } | ClientError::OtherDoor { .. })
+    )
 }
 
 fn failure(error: &anyhow::Error) -> Failure {
@@ -241,7 +252,11 @@ fn failure(error: &anyhow::Error) -> Failure {
         Some(ClientError::Answered { code: 409, .. }) => Failure::Changed(why),
         // The server's own trouble may have come after the decision was stored.
         Some(ClientError::Answered { code: 500.., .. }) => Failure::Silent(why),
-        Some(ClientError::Answered { .. } | ClientError::NoSuchHold(_)) => Failure::Refused(why),
+        Some(
+            ClientError::Answered { .. }
+            | ClientError::NoSuchHold(_)
+            | ClientError::OtherDoor { .. },
+        ) => Failure::Refused(why),
         Some(ClientError::Unreachable { .. }) | None => Failure::Silent(why),
     }
 }

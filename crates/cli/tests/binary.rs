@@ -42,16 +42,26 @@ fn a_link_makes_it_a_plugin_of_kubectl() -> Result<()> {
 #[test]
 fn every_shell_gets_a_script() -> Result<()> {
     for (shell, registers) in [
-        ("bash", "complete -F _agent__shield"),
+        ("bash", "-F _clap_complete_agent_shield agent-shield"),
         ("zsh", "#compdef agent-shield"),
-        ("fish", "complete -c agent-shield"),
+        ("fish", "--command agent-shield"),
         ("elvish", "set edit:completion:arg-completer[agent-shield]"),
-        ("powershell", "Register-ArgumentCompleter -Native -CommandName 'agent-shield'"),
+        ("powershell", "Register-ArgumentCompleter -Native -CommandName agent-shield"),
     ] {
         let script = stdout(BINARY, &["completion", shell])?;
-        for part in [registers, "approve", "timeline", "suggest-exceptions", "kubeconfig"] {
-            assert!(script.contains(part), "{shell} without `{part}`");
-        }
+        assert!(script.contains(registers), "{shell} without `{registers}`");
+    }
+    for (typed, offers) in [
+        (&[""][..], "timeline"),
+        (&["appro"], "approve"),
+        (&["policy", ""], "suggest-exceptions"),
+        (&["agent", ""], "kubeconfig"),
+    ] {
+        let words = [&["--", "agent-shield"], typed].concat();
+        let asked = Command::new(BINARY).args(&words).env("AGENT_SHIELD_COMPLETE", "fish").output();
+        let offered = String::from_utf8(asked?.stdout)?;
+        let has = offered.lines().any(|it| it.split('\t').next() == Some(offers));
+        assert!(has, "{words:?} without `{offers}`: {offered}");
     }
     let dir = tempfile::tempdir()?;
     let script = dir.path().join("completion.bash");

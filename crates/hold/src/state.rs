@@ -159,7 +159,7 @@ pub enum HoldError {
     #[error("the hold is already {0}")]
     Settled(StateName),
     /// The deadline was before the decision.
-    #[error("the hold expired at {0}")]
+    #[error("the hold expired at {}", .0.strftime("%FT%TZ"))]
     Expired(Timestamp),
     /// What the reviewer saw is not what would happen now.
     #[error("what the request would do has changed since it was shown: look at it again")]

@@ -119,7 +119,7 @@ impl Call {
         }
     }
 
-    /// What is sent to the API server.
+    /// What is sent to the API server of a read.
     pub fn outgoing(&self, body: Bytes) -> Outgoing {
         let method =
             Method::from_bytes(self.attributes.method.as_bytes()).unwrap_or(Method::OPTIONS);
@@ -128,6 +128,7 @@ impl Call {
             target: self.attributes.target.clone(),
             headers: self.headers.clone(),
             run_as: self.run_as.clone(),
+            username: None,
             body,
         }
     }
@@ -193,6 +194,11 @@ impl Write {
             weight: Weight::default(),
             silence: Silence::since(None),
         })
+    }
+
+    /// What is sent to the API server.
+    pub fn outgoing(&self, body: Bytes) -> Outgoing {
+        Outgoing { username: Some(self.user.username.clone()), ..self.call.outgoing(body) }
     }
 
     /// What is asked.

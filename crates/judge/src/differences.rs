@@ -1,7 +1,11 @@
 //! The differences as a reviewer reads them: what decides first, long values around what differs, and
 //! what is left out said.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use effects::{Change, Effect, by_name, pointer_token};
 use hold::ChangeRecord;
@@ -17,6 +21,8 @@ const BESIDE_CHARS_MAX: usize = 600;
 const BEFORE_CHARS: usize = 200;
 /// Characters of all of them.
 const CHARS_MAX: usize = 128 << 10;
+/// After so long, what is left to compare of one write counts as different.
+const COMPARE_TIME_MAX: Duration = Duration::from_millis(300);
 /// Names that are said of what was left out.
 const LEFT_OUT_MAX: usize = 3;
 
@@ -35,13 +41,15 @@ pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differenc
     let said: HashSet<&str> = said.iter().flat_map(|it| it.split(['"', ' '])).collect();
     changes.sort_by_cached_key(|it| rank(&it.path, &said));
     let mut shown = Differences::default();
+    let now = Instant::now();
+    let until = now.checked_add(COMPARE_TIME_MAX).unwrap_or(now);
     let (mut chars, mut left_out, all) = (0_usize, Vec::new(), changes.len());
     for change in changes {
         if shown.changes.len() >= CHANGES_MAX || chars >= CHARS_MAX {
             left_out.push(change.path);
             continue;
         }
-        let (record, is_cut) = shortened(change);
+        let (record, is_cut) = shortened(change, until);
         let texts = [&record.old, &record.new, &record.diff].into_iter().flatten();
         chars = texts.fold(chars, |sum, it| sum.saturating_add(it.chars().count()));
         if is_cut {
@@ -116,10 +124,10 @@ fn rank(path: &str, said: &HashSet<&str>) -> u8 {
 }
 
 /// Both sides as JSON text; of long ones, their diff, and what is around the first character that differs.
-fn shortened(change: Change) -> (ChangeRecord, bool) {
+fn shortened(change: Change, until: Instant) -> (ChangeRecord, bool) {
     let Change { path, old, new } = change;
     let [a, b] = [&old, &new].map(|it| it.as_ref().map(lines));
-    let diff = unified(a.as_deref(), b.as_deref());
+    let diff = unified(a.as_deref(), b.as_deref(), until);
     let most = if diff.is_some() { BESIDE_CHARS_MAX } else { VALUE_CHARS_MAX };
     let [old, new] = [old, new].map(|it| it.map(|it| it.to_string()));
     let alike = match (&old, &new) {

@@ -188,7 +188,7 @@ impl ClusterView {
         probe: Probe,
         is_dry_run: bool,
     ) -> Result<ProbeAnswer, ProbeError> {
-        let audit_id = uuid::Uuid::new_v4().to_string();
+        let audit_id = uuid::Uuid::now_v7().to_string();
         let user_agent = write.call.headers.get(header::USER_AGENT).cloned();
         // The API server's audit log has the probe under the agent's name: the ledger must explain it.
         let mut record = ProbeRecord {
@@ -196,7 +196,8 @@ impl ClusterView {
             started: Instant::now(),
             entry: Some(self.entry_of_probe(write, &audit_id, is_dry_run)),
         };
-        let answer = self.api.probe(write.call.run_as.clone(), user_agent, &audit_id, probe).await;
+        let (run_as, username) = (write.call.run_as.clone(), write.user.username.clone());
+        let answer = self.api.probe(run_as, username, user_agent, &audit_id, probe).await;
         match &answer {
             Ok(answer) => {
                 let (code, bytes) = (answer.status.as_u16(), answer.bytes.len() as u64);

@@ -110,12 +110,21 @@ impl Redactor {
         let mut redacted = self.escaped(path);
         let Some(query) = query else { return redacted };
         redacted.push('?');
+        let mut follows = false;
         // Some read `;` between options as others read `&`.
         for pair in query.split_inclusive(['&', ';']) {
             let end = pair.trim_end_matches(['&', ';']).len();
             let (pair, between) = pair.split_at_checked(end).unwrap_or((pair, ""));
-            redacted.push_str(&self.query_pair(pair));
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let [name, word] = [key, value].map(|it| percent_decode_str(it).decode_utf8_lossy());
+            // The words of a command, one option each: what follows a telling flag is a secret.
+            let is_word = name == "command";
+            match is_word && follows && !word.starts_with('-') {
+                true => redacted.push_str(&format!("{key}={}", self.mark(&word))),
+                false => redacted.push_str(&self.query_pair(pair)),
+            }
             redacted.push_str(between);
+            follows = if is_word { asks_for_secret(&word) } else { follows };
         }
         redacted
     }
@@ -239,7 +248,7 @@ impl Redactor {
         for word in words {
             let Value::String(text) = word else { continue };
             let is_flag = text.starts_with('-');
-            let telling = is_flag && is_telling(text) && !text.contains('=');
+            let telling = asks_for_secret(text);
             *text = match (follows && !is_flag, whole_flag(text)) {
                 (true, _) => self.mark(text),
                 (false, Some((flag, secret))) => format!("{flag}={}", self.mark(secret)),
@@ -292,6 +301,11 @@ impl Redactor {
         let length = secret.chars().count();
         format!("{REDACTED}{}, {length} characters]", digest.get(..12).unwrap_or_default())
     }
+}
+
+/// Whether a word of a command is a flag whose value, the next word, is a secret.
+fn asks_for_secret(word: &str) -> bool {
+    word.starts_with('-') && is_telling(word) && !word.contains('=')
 }
 
 /// `--password=x y` is one word to whoever is given it, unless that is a shell that could run a part.
@@ -525,6 +539,10 @@ mod tests {
             format!("/x/token={s}"),
             format!("/x?command=sh&command=-c&command=PASSWORD%3D%22{s}%20{s}%22%20run"),
             format!("/x?a=%ff&password={s}"),
+            format!(
+                "/x?command=psql&stdin=true&command=--password&tty=true&command={s}&container=c"
+            ),
+            format!("/x?command=--tok%65n;command={s}"),
         ];
         for target in table {
             let shown = Redactor::new(b"key").redact_target(&target);

@@ -416,7 +416,8 @@ impl<'de> Deserialize<'de> for Time {
                 f.write_str("a time such as 90s, 15m, 2h or 1d")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
-                whole_seconds(text)
+                let duration = duration::parse(text).map_err(E::custom)?;
+                whole_seconds(duration)
                     .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
@@ -431,7 +432,6 @@ impl fmt::Display for Time {
 }
 
 /// A deadline is looked at every second or so: a part of one would promise what nobody keeps.
-fn whole_seconds(text: &str) -> Option<Time> {
-    let duration = duration::parse(text).ok()?;
+fn whole_seconds(duration: Duration) -> Option<Time> {
     (duration.subsec_nanos() == 0).then_some(Time(duration))
 }

@@ -105,7 +105,7 @@ impl Runner {
 }
 
 fn outgoing(write: &InboundWrite, piece: Piece) -> Outgoing {
-    let mut outgoing = Outgoing { target: piece.target, ..write.call.outgoing(piece.body) };
+    let mut outgoing = Outgoing { target: piece.target, ..write.write.outgoing(piece.body) };
     // All answers become one, so each must be read here.
     let json = HeaderValue::from_static("application/json");
     outgoing.headers.insert(header::CONTENT_TYPE, json.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use attributes::AttributesError;
 use authn::{CertificateError, TokenError};
 use hold::{Denial, HoldId};
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use judge::{JudgeError, Refusal};
 use ledger::StoreError;
 use status::{Cause, Status};
@@ -263,9 +263,10 @@ pub(crate) enum ProxyError {
     },
 }
 
-/// Nobody decides in less than a second.
+/// To the second that has begun, as reviewers read it.
 fn second(at: Timestamp) -> Timestamp {
-    at.round(jiff::Unit::Second).unwrap_or(at)
+    let to = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
+    at.round(to).unwrap_or(at)
 }
 
 fn said(reason: &str) -> String {

@@ -381,7 +381,7 @@ fn outgoing(
         None => (preview.uid.as_str(), preview.resource_version.as_str()),
     };
     let (permit, pinned) = hold.permit(spent, &write.request(), uid, version)?;
-    let mut outgoing = write.call.outgoing(pinned.body);
+    let mut outgoing = write.write.outgoing(pinned.body);
     if let Some(content_type) = pinned.content_type {
         outgoing.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }

@@ -178,7 +178,7 @@ impl Writes {
         permit: Permit,
         write: Arc<InboundWrite>,
     ) -> Result<Response<Body>, ProxyError> {
-        let outgoing = write.call.outgoing(write.body.clone());
+        let outgoing = write.write.outgoing(write.body.clone());
         let sent = self.forward.send(permit, &write, outgoing).await;
         let answer = match sent {
             Ok(Sent::Opened(answer)) => return Ok(answer),

@@ -246,6 +246,9 @@ impl<'p> Tally<'p> {
         if let Some(hold) = &entry.hold {
             self.happened(&entry.audit_id, hold, entry.time);
         }
+        if entry.request.as_ref().is_some_and(is_own) {
+            return; // Asked of agent-shield itself: no policy is asked.
+        }
         let Some(decision) = &entry.decision else { return };
         let is_unasked_read = decision.action == Action::Allow && decision.policy.is_empty();
         if decision.policy.is_empty() && !is_unasked_read {
@@ -418,6 +421,35 @@ impl<'p> Tally<'p> {
     }
 }
 
+/// Whether it asks for something of agent-shield's own: an agent's rules, or to give a hold up. The API server has
+/// nothing there.
+fn is_own(request: &RequestRecord) -> bool {
+    let path = request.request_uri.split('?').next().unwrap_or_default();
+    let rest = path.strip_prefix("/.well-known/agent-shield");
+    rest.is_some_and(|it| it.is_empty() || it.starts_with("/holds/"))
+}
+
 fn recorded_ruling(decision: &DecisionRecord) -> Ruling {
     Ruling { decision: decision.action.as_str(), rules: decision.rules.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_of_agent_shield_itself_is_no_call() {
+        let table = [
+            ("/.well-known/agent-shield", true),
+            ("/.well-known/agent-shield/holds/k3mq7xzw", true),
+            ("/.well-known/agent-shield?timeout=1s", true),
+            ("/.well-known/agent-shields", false),
+            ("/.well-known/openid-configuration", false),
+            ("/api/v1/namespaces/dev/pods/agent-shield", false),
+        ];
+        for (uri, want) in table {
+            let request = RequestRecord { request_uri: uri.into(), ..RequestRecord::default() };
+            assert_eq!(is_own(&request), want, "{uri}");
+        }
+    }
 }

@@ -616,6 +616,14 @@ impl Cluster {
         self.audit_events_about("", keep)
     }
 
+    /// The audit id of a call as the API server wrote it down: with its tag.
+    pub fn raw_audit_id(&self, id: &str) -> Option<String> {
+        let log = fs::read_to_string(self.dir.join("audit.log")).unwrap_or_default();
+        let line = log.lines().find(|line| line.contains(id))?;
+        let event: Value = serde_json::from_str(line).ok()?;
+        event["auditID"].as_str().map(ToOwned::to_owned)
+    }
+
     /// As [`Self::audit_events`], of lines that hold a text: the log of a whole run takes seconds to
     /// parse, and whoever waits asks often.
     pub fn audit_events_about(&self, text: &str, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
@@ -623,9 +631,19 @@ impl Cluster {
         log.lines()
             .filter(|line| line.contains(text))
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .map(without_tag)
             .filter(|event| event["stage"] == "ResponseComplete" && keep(event))
             .collect()
     }
+}
+
+/// By the id that agent-shield records, without the tag that it sends with it.
+fn without_tag(mut event: Value) -> Value {
+    let id = event["auditID"].as_str().and_then(|it| it.split_once('.')).map(|(id, _)| id.into());
+    if let Some(id) = id {
+        event["auditID"] = id;
+    }
+    event
 }
 
 fn binding(kind: &str, metadata: &Value, role: &str, home: &str, name: &str) -> Value {

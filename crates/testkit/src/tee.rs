@@ -101,7 +101,8 @@ impl Tee {
         *lock(&self.shared.replaced) = pairs.collect();
     }
 
-    /// What the API server answered, by `Audit-Id`; what has not ended yet is left out.
+    /// What the API server answered, by `Audit-Id`, which is told here without its tag: no agent gets that. What
+    /// has not ended yet is left out.
     pub fn answers(&self) -> HashMap<String, Answer> {
         let connections = lock(&self.shared.connections).clone();
         let mut answers = HashMap::new();
@@ -117,8 +118,12 @@ impl Tee {
                 if answer.status == 101 {
                     break;
                 }
-                if let Some(id) = answer.header("audit-id") {
-                    answers.insert(id.to_owned(), answer);
+                let mut answer = answer;
+                let of_id = answer.headers.iter_mut().find(|(name, _)| name == "audit-id");
+                if let Some((_, id)) = of_id {
+                    id.truncate(id.find('.').unwrap_or(id.len()));
+                    let id = id.clone();
+                    answers.insert(id, answer);
                 }
             }
         }

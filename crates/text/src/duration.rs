@@ -1,23 +1,27 @@
 //! Durations as people write them, in flags, policies and requests: one grammar for all.
 //!
-//! The grammar is jiff's: `90s`, `1h30m`, `2 days`, and ISO 8601 (`PT5M`). A day is 24 hours, as no
+//! The grammar is jiff's, without its times of a clock: `90s`, `1h30m`, `2 days`, and ISO 8601 (`PT5M`). A day is 24 hours, as no
 //! setting of ours follows a calendar; a month or a year has no length and is refused.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
+/// So many digits may be a number of something; more are a date.
+const DIGITS_MAX: usize = 6;
+
 /// Why a text is no duration.
 #[derive(Debug, thiserror::Error)]
 pub enum DurationError {
     /// It is written in another way.
-    #[error("`{text}` is not a time like 90s, 30m, 2h or 7d: {why}")]
-    Grammar {
-        /// What was written.
-        text: String,
-        /// What is wrong with it.
-        why: jiff::Error,
-    },
+    #[error("`{0}` is not a time like 90s, 30m, 2h or 7d")]
+    Grammar(String),
+    /// It is a number.
+    #[error("`{0}` has no unit: {0}s, {0}m, {0}h or {0}d")]
+    NoUnit(String),
+    /// It is in months or years.
+    #[error("`{0}` has no fixed length: give days, like 30d")]
+    NoLength(String),
     /// It is zero, or less.
     #[error("`{0}` must be more than zero")]
     NotPositive(String),
@@ -64,11 +68,17 @@ pub fn parse_within(
 /// As [`parse`], also zero and less.
 ///
 /// # Errors
-/// [`DurationError::Grammar`] with what was written.
+/// [`DurationError`] with what was written.
 pub fn parse_signed(text: &str) -> Result<SignedDuration, DurationError> {
-    let span = text.parse::<Span>();
-    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
-        .map_err(|why| DurationError::Grammar { text: text.to_owned(), why })
+    let number = text.trim();
+    if (1..=DIGITS_MAX).contains(&number.len()) && number.bytes().all(|it| it.is_ascii_digit()) {
+        return Err(DurationError::NoUnit(number.to_owned()));
+    }
+    // `09:00:00` would be nine hours, and is written by those who mean a time of the clock.
+    let span = (!text.contains(':')).then(|| text.parse::<Span>().ok()).flatten();
+    let span = span.ok_or_else(|| DurationError::Grammar(text.to_owned()))?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| DurationError::NoLength(text.to_owned()))
 }
 
 /// A duration in whole seconds, shortest form first: `2h`, `90s`, `7d`.
@@ -124,7 +134,10 @@ mod tests {
     fn says_what_is_wrong() {
         let said = |text: &str| parse(text).err().map(|it| it.to_string()).unwrap_or_default();
         assert_eq!(said("0s"), "`0s` must be more than zero");
-        assert!(said("soon").starts_with("`soon` is not a time like 90s, 30m, 2h or 7d: "));
+        assert_eq!(said("soon"), "`soon` is not a time like 90s, 30m, 2h or 7d");
+        assert_eq!(said("8"), "`8` has no unit: 8s, 8m, 8h or 8d");
+        assert_eq!(said("1mo"), "`1mo` has no fixed length: give days, like 30d");
+        assert_eq!(said("09:00:00"), "`09:00:00` is not a time like 90s, 30m, 2h or 7d");
     }
 
     #[test]

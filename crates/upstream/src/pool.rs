@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use audit::Tagger;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::{Frame, SizeHint};
@@ -57,6 +58,7 @@ pub struct ApiServer(Arc<Inner>);
 
 struct Inner {
     impersonating: Impersonating,
+    tagger: Tagger,
     authority: String,
     /// The path below which the API server is: `/k8s/clusters/c1`; mostly empty.
     prefix: String,
@@ -89,24 +91,18 @@ pub enum ConnectError {
 }
 
 impl ApiServer {
-    /// Reads address and trust from the proxy's own configuration; its credential only for requests
-    /// that run in somebody's name.
+    /// Reads address and trust from the proxy's own configuration; its credential, which is read anew from
+    /// `source`, only for requests that run in somebody's name. There are at most `connections_max` connections
+    /// at a time: whoever needs one more waits for a moment, and is told then that the API server cannot be
+    /// reached.
     ///
     /// # Errors
     /// [`ConnectError`] where the URL is not https or its trust anchors cannot be used.
-    pub fn new(config: &kube::Config) -> Result<Self, ConnectError> {
-        Self::bounded(config, CONNECTIONS_MAX, None)
-    }
-
-    /// As [`ApiServer::new`], with a credential that is read anew from where it comes from, and with so many connections at a time at most; whoever needs one more waits for
-    /// a moment, and is told then that the API server cannot be reached.
-    ///
-    /// # Errors
-    /// As [`ApiServer::new`].
-    pub fn bounded(
+    pub fn new(
         config: &kube::Config,
         connections_max: usize,
         source: Option<CredentialSource>,
+        tagger: Tagger,
     ) -> Result<Self, ConnectError> {
         // INVARIANT: agents' requests never ride on a connection that authenticates the proxy, or
         // one without a credential would run with the proxy's rights.
@@ -133,6 +129,7 @@ impl ApiServer {
         let impersonating = Impersonating::new(config, source).map_err(ConnectError::Credential)?;
         Ok(Self(Arc::new(Inner {
             impersonating,
+            tagger,
             authority,
             prefix: url.path().trim_end_matches('/').to_owned(),
             connector: Connector {
@@ -147,6 +144,10 @@ impl ApiServer {
             second_times: Semaphore::new(SECOND_TIMES_MAX),
             shared: Shared::default(),
         })))
+    }
+
+    pub(crate) fn tagger(&self) -> &Tagger {
+        &self.0.tagger
     }
 
     pub(crate) fn impersonating(&self) -> &Impersonating {

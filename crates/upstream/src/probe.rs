@@ -151,6 +151,7 @@ impl ApiServer {
     pub async fn probe(
         &self,
         run_as: RunAs,
+        username: String,
         user_agent: Option<HeaderValue>,
         audit_id: &str,
         probe: Probe,
@@ -169,6 +170,7 @@ impl ApiServer {
             target: probe.target,
             headers,
             run_as,
+            username: Some(username),
             body: probe.body,
         };
         let time_max = match outgoing.method {

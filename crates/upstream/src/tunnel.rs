@@ -10,7 +10,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::upgrade::Upgraded;
 
 use crate::{
-    Answer, ApiServer, Body, BodyError, Outgoing, RunAs, SendError, forward::spend, repeat::Repeat,
+    Answer, ApiServer, Body, BodyError, Outgoing, RunAs, SendError,
+    forward::{spend, without_tag},
+    repeat::Repeat,
 };
 
 /// What the API server made of a request to upgrade.
@@ -44,6 +46,7 @@ impl ApiServer {
             }
             RunAs::Nobody | RunAs::Bearer(_) => self.send_alone(request).await?,
         };
+        let answer = without_tag(answer, audit_id.as_str());
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Upgrading::Refused(answer));
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use audit::Tagger;
 use authn::{Authority, Certificates, Tokens};
 use effects::ClassConfig;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -26,9 +27,12 @@ use store::{Stores, shared::Shared};
 use testkit::{Agent, Cluster, http, rbac_own, wait_until};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use upstream::{ApiServer, ControlClient, Namespaces};
+use upstream::{ApiServer, CONNECTIONS_MAX, ControlClient, Namespaces};
 
 use crate::{list, namespace};
+
+/// Replicas share it: digests and audit ids of one must be known to the other.
+const SHARED_KEY: [u8; 32] = [7; 32];
 
 /// One proxy and one review API.
 pub struct Replica {
@@ -203,10 +207,12 @@ impl Replica {
     ) -> Self {
         let kubeconfig = Kubeconfig::read_from(own).expect("a kubeconfig");
         let options = KubeConfigOptions::default();
+        let tagger = Tagger::new(&SHARED_KEY);
         let tasks = TaskTracker::new();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let config = config.expect("a configuration");
-        let api = ApiServer::new(&config).expect("the API server");
+        let api =
+            ApiServer::new(&config, CONNECTIONS_MAX, None, tagger.clone()).expect("the API server");
         let own = ControlClient::new(config).expect("a client");
         let classes = ClassConfig::default();
         let (namespaces, follow) =
@@ -242,8 +248,7 @@ impl Replica {
             policies: Arc::clone(&policies),
             queue: Arc::clone(&queue),
             memory,
-            // Replicas share it: digests of one must be those of the other.
-            redactor: Redactor::new(&[7; 32]),
+            redactor: Redactor::new(&SHARED_KEY),
             settings: proxy::Settings::default(),
             stopping: stopping.clone(),
             stopped,
@@ -265,7 +270,7 @@ impl Replica {
             refusals_max: 8,
         };
         let listener = api::Listener { tcp: reviewers, tls: reviewers_tls, bounds };
-        let reviews = api::Api { queue, tokens, certificates, namespaces, own, posture };
+        let reviews = api::Api { queue, tokens, certificates, namespaces, own, tagger, posture };
         tasks.spawn(api::serve(reviews, listener, stopping));
         let [agent_url, review_url] = urls;
         Self { agent_url, review_url, ca: cluster.ca() }

@@ -107,8 +107,12 @@ fn what_was_never_shown_is_never_approved() {
         });
         let (code, text) = says(&["approve", &id, "--digest", &digest]);
         assert_eq!(code, Some(6), "{text}");
-        let (code, text) = says(&["approve", &id, "--digest", ""]);
-        assert_eq!(code, Some(6), "{text}");
+        assert!(text.contains(&format!("show {id}` shows what it is now")), "{text}");
+        for digest in ["", "deadbeef"] {
+            let (code, text) = says(&["approve", &id, "--digest", digest]);
+            assert_eq!(code, Some(2), "{text}");
+            assert!(text.contains("no digest"), "{text}");
+        }
         let (code, text) = says(&["approve", &id]);
         assert_eq!(code, Some(2), "{text}");
         assert!(text.contains("--digest") && text.contains(&format!("show {id}")), "{text}");

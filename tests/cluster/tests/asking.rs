@@ -242,8 +242,8 @@ fn a_dry_run_is_one_where_the_api_server_takes_it_for_one() {
     let calls = scene.shield.cli_json(&scene.reviewer, &["timeline", "--verb", "create"]);
     let dry_run_of = |resource: &str| {
         let calls = calls["items"].as_array().expect("a list").iter();
-        let requests = calls.map(|it| &it["request"]);
-        let found = requests.filter(|it| it["resource"] == resource).last();
+        let mut requests = calls.map(|it| &it["request"]);
+        let found = requests.rfind(|it| it["resource"] == resource);
         found.unwrap_or_else(|| panic!("no {resource}"))["dryRun"] == true
     };
     assert!(!dry_run_of("serviceaccounts"));

@@ -73,7 +73,32 @@ fn a_server_is_known_by_its_name_and_by_who_vouches_for_it() {
     which_is_meant(&home, &url, &ca);
     who_vouches(&home, &url, &ca);
     for_agents(&home);
+    the_other_door(&home, &ca);
     whose_file(&home);
+}
+
+/// Where agents connect, nobody reviews.
+fn the_other_door(home: &Home<'_>, ca: &str) {
+    let agents = home.scene.shield.agent_url.as_str();
+    // Who asks there may count as an agent from then on.
+    let person = home.scene.cluster.reviewer("other-door");
+    let says = |data_dir: Option<&Path>| {
+        let mut command = home.command_as(&person, &["holds", "--server", agents, "--ca", ca]);
+        if let Some(dir) = data_dir {
+            command.env("AGENT_SHIELD_DATA_DIR", dir);
+        }
+        let output = command.output().expect("agent-shield");
+        (output.status.code(), said(&output))
+    };
+    let (code, text) = says(None);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("is no review address"), "{text}");
+    let (code, text) = says(Some(home.scene.shield.data_dir()));
+    let review = format!("reviewers use {}", home.scene.shield.review_url);
+    assert!(code == Some(2) && text.contains(&review), "{text}");
+    let output = home.run(&["holds", "--context-name", "here", "--context", "foo"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("no context `foo`; there are:"), "{}", said(&output));
 }
 
 fn which_is_meant(home: &Home<'_>, url: &str, ca: &str) {

@@ -109,9 +109,13 @@ fn a_denial_is_of_what_was_asked() {
     let (code, text) = said(&scene, &["extend", &first, "--for", "25h"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("must be from 1s to 1d"), "{text}");
-    let (code, text) = said(&scene, &["lift", &second]);
-    assert_ne!(code, Some(0), "{text}");
-    assert!(text.contains("only a denial can be lifted"), "{text}");
+    for typed in [second.as_str(), &second[..4]] {
+        let (code, text) = said(&scene, &["lift", typed]);
+        assert_eq!(code, Some(6), "{typed}: {text}");
+        assert!(text.contains("only a denial can be lifted"), "{text}");
+    }
+    let (code, text) = said(&scene, &["extend", &first, "--for", "8"]);
+    assert!(code == Some(2) && text.contains("`8` has no unit: 8s, 8m, 8h or 8d"), "{text}");
     let (_, text) = said(&scene, &["denials", "-n", &scene.prod]);
     assert!(text.contains(&first) && text.contains("7h"), "{text}");
     assert!(!text.contains(&third), "it was lifted: {text}");

@@ -40,6 +40,12 @@ fn the_version_is_that_of_both_sides() {
     assert!(error.contains("cannot reach"), "{versions}");
 }
 
+/// The id in the first row of a table.
+fn id_of(table: &str) -> String {
+    let row = table.lines().nth(1).unwrap_or_default();
+    row.split_whitespace().next().unwrap_or_default().to_owned()
+}
+
 /// What a command prints on a terminal of eight rows, whose pager writes into a file.
 fn on_terminal(scene: &Scene, args: &[&str], pager: &Path) -> String {
     let (mut master, slave) = terminal(8, 80);
@@ -87,6 +93,14 @@ fn what_is_longer_than_the_screen_is_paged_and_severities_have_colours() {
     assert_eq!(answer.held_or_status(), 429, "{}", answer.text());
     let plain = stdout(scene.shield.cli(&scene.reviewer).args(["holds"]));
     assert!(!plain.contains('\u{1b}'), "{plain}");
+    let mut none = scene.shield.cli(&scene.reviewer);
+    let none = stdout(none.args(["holds", "--state", "expired", "-n", &scene.prod]));
+    let want = format!("No hold is expired in namespace {}. 1 hold waits beside", scene.prod);
+    assert!(none.starts_with(&want), "{none}");
+    let mut all = scene.shield.cli(&scene.reviewer);
+    let output = all.args(["approve", "--all-of", &id_of(&plain)]).output().expect("a CLI");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains(&format!("show --all-of {}`", id_of(&plain))), "{text}");
     let mut always = scene.shield.cli(&scene.reviewer);
     let coloured = stdout(always.args(["--color", "always", "holds"]).env("NO_COLOR", "1"));
     assert!(coloured.contains('\u{1b}'), "{coloured}");

@@ -148,9 +148,9 @@ fn several_are_decided_together_as_they_were_shown() {
     // By their ids, each with what was reviewed of it.
     let [four, five] = ["four", "five"].map(|name| asks(name, "third"));
     let [seen_four, seen_five] = [&four, &five].map(|id| format!("{id}@{}", digest_of(&scene, id)));
-    let (code, text) = says(&scene, &["approve", &four, &five, "--digest", "x"]);
+    let (code, text) = says(&scene, &["approve", &four, &five, "--digest", &"0".repeat(64)]);
     assert_eq!(code, Some(2), "{text}");
-    let stale = format!("{alone}@0");
+    let stale = format!("{alone}@{}", "0".repeat(64));
     let (code, text) = says(&scene, &["approve", &seen_four, &stale, &seen_five]);
     assert_eq!(code, Some(6), "the worst of them: {text}");
     assert!(is(&[&four, &five], "approved"), "{text}");

@@ -238,7 +238,7 @@ fn a_delete_takes_two_people_of_the_right_group_and_runs_once() {
         assert_eq!((&of_it[0]["reason"], &of_it[0]["digest"]), (&json!("checked it"), digest));
     }
     let (_, timeline) = stage.says(&alice, &["timeline", "--hold", &id]);
-    assert!(timeline.contains(&format!("partlyApproved: {name}: checked it")), "{timeline}");
+    assert!(timeline.contains(&format!("approved by {name}: checked it")), "{timeline}");
     // Both are named wherever it is told who approved.
     let both = format!("{name}: checked it; quorum-bob: checked it");
     assert!(timeline.contains(&both), "{timeline}");
@@ -255,7 +255,10 @@ fn a_delete_takes_two_people_of_the_right_group_and_runs_once() {
     let log = stage.scene.cluster.dir().join("audit.log").display().to_string();
     let joined = ["timeline", "--audit-log", &log, "--hold", &id];
     let (_, text) = stage.says(&alice, &joined);
-    assert!(text.contains(&both) && text.contains("partlyApproved:"), "{text}");
+    assert!(
+        text.contains(&both) && text.contains(&format!("approved by {name}: checked it")),
+        "{text}"
+    );
     let joined = stage.scene.shield.cli_json(&alice, &joined);
     let items = joined["items"].as_array().expect("calls");
     let told = items.iter().any(|it| names(&it["call"]) == [json!(name), json!("quorum-bob")]);

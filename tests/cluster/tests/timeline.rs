@@ -1,11 +1,11 @@
 //! Nobody is told that nothing happened because of how they spelled it: what is found by every spelling, what is
 //! whole in a row, and what is said of a word that nobody knows.
 
-use std::{fs, path::Path, thread};
+use std::{fs, path::Path, thread, time::Duration};
 
 use cluster::{Scene, deployment};
 use serde_json::{Value, json};
-use testkit::Shield;
+use testkit::{Shield, wait_until};
 
 const JSON: Option<&str> = Some("application/json");
 const MERGE: Option<&str> = Some("application/merge-patch+json");
@@ -93,13 +93,42 @@ fn every_spelling_finds_what_happened() {
     assert_eq!(found(&["--reviewer", "spelled-reviewer"]), 1);
     assert_eq!(found(&["--reviewer", "spelled-chief"]), 2);
 
+    ids_may_be_cut(&scene, &chief);
     rows_are_whole(&scene, &chief, &generated);
     unknown_words_are_errors(&scene, &chief);
 }
 
+fn ids_may_be_cut(scene: &Scene, chief: &Path) {
+    let calls = scene.shield.cli_json(chief, &["timeline", "--decision", "deny"]);
+    let text = |key: &str| calls["items"][0][key].as_str().expect("an id").to_owned();
+    let (hold, audit_id) = (text("hold"), text("auditID"));
+    for (flag, typed) in [
+        ("--hold", hold.as_str()),
+        ("--hold", &hold[..4]),
+        ("--audit-id", &audit_id),
+        ("--audit-id", &audit_id[..30]),
+    ] {
+        let found = items(&scene.shield.cli_json(chief, &["timeline", flag, typed]));
+        assert_eq!(found.len(), 1, "{flag} {typed}");
+        assert_eq!(found[0]["auditID"], audit_id, "{flag} {typed}");
+    }
+    let table: [(&[&str], i32, &str); 5] = [
+        (&["timeline", "--hold", "11111111"], 3, "nothing is recorded of a hold"),
+        (&["timeline", "--hold", "1"], 1, "too little of the id"),
+        (&["timeline", "--audit-id", "01000000"], 3, "nothing is recorded of a call"),
+        (&["timeline", "--audit-id", &audit_id[..8]], 1, "more than one call begins"),
+        (&["timeline", "--limit", "0"], 2, "--limit"),
+    ];
+    for (args, code, part) in table {
+        let (got, text) = says(scene, chief, args);
+        assert_eq!(got, Some(code), "{args:?}: {text}");
+        assert!(text.contains(part), "{args:?}: {text}");
+    }
+}
+
 fn rows_are_whole(scene: &Scene, chief: &Path, generated: &str) {
     let (_, table) = says(scene, chief, &["timeline"]);
-    let short = scene.agent.username.replace("system:serviceaccount:", "");
+    let short = scene.agent.username.replace("system:serviceaccount:", "").replace(':', "/");
     let row = |of: &str| {
         let row =
             table.lines().find(|it| it.contains(of)).unwrap_or_else(|| panic!("{of}: {table}"));
@@ -126,7 +155,15 @@ fn unknown_words_are_errors(scene: &Scene, chief: &Path) {
     let near = format!("did you mean `{}`?", scene.agent.username);
     let typo = format!("{}t", scene.agent.username);
     let many = format!("{}x", scene.prod);
-    let table: [(&[&str], i32, &str); 11] = [
+    // What is about every namespace is about one that nobody knows, too.
+    let nodes = scene.shield.request(&scene.agent, "GET", "/api/v1/nodes", None, b"");
+    assert!(nodes.status == 200 || nodes.status == 403, "{}", nodes.text());
+    wait_until(Duration::from_secs(10), "the read is recorded", || {
+        let calls = scene.shield.cli_json(chief, &["timeline", "--resource", "nodes"]);
+        (!items(&calls).is_empty()).then_some(())
+    });
+    let table: [(&[&str], i32, &str); 12] = [
+        (&["holds", "--state", "expired"], 0, "No hold is expired."),
         (&["timeline", "--verb", "delet"], 1, "no verb `delet`: did you mean `delete`?"),
         (&["timeline", "--decision", "denied"], 1, "no decision `denied`: did you mean `deny`?"),
         (&["timeline", "--resource", "deploymnts"], 1, "no resource `deploymnts`: did you mean"),
@@ -151,6 +188,14 @@ fn unknown_words_are_errors(scene: &Scene, chief: &Path) {
     // Who may see one namespace learns no names of what else there is.
     let (code, text) = says(scene, &narrow(scene), &["timeline", "--agent", "quite-another"]);
     assert!(code == Some(4) && !text.contains(&scene.agent.username), "{text}");
+    // And is told what to ask instead, and that there may be more than is shown.
+    let narrow = narrow(scene);
+    let (code, text) = says(scene, &narrow, &["holds", "--state", "all"]);
+    assert!(code == Some(4) && text.contains("-n NAMESPACE"), "{text}");
+    let (code, text) = says(scene, &narrow, &["timeline"]);
+    assert!(code == Some(0) && text.contains("Only namespaces are listed"), "{text}");
+    let (code, text) = says(scene, &narrow, &["timeline", "-n", &scene.dev]);
+    assert!(code == Some(0) && !text.contains("Only namespaces are listed"), "{text}");
 }
 
 /// Somebody who may list holds in one namespace.
@@ -211,5 +256,8 @@ fn rules_that_joined_when_it_drifted_are_told() {
     let first = items(&calls).pop().expect("a call");
     assert_eq!(first["rules"], json!(["two/any", "two/large"]), "{first:#}");
     let (_, table) = says(&scene, &scene.reviewer, &["timeline", "--hold", &id]);
-    assert!(table.contains("drifted: held by") && table.contains("large"), "{table}");
+    assert!(
+        table.contains("it would do something else now; held by") && table.contains("large"),
+        "{table}"
+    );
 }

@@ -76,7 +76,7 @@ fn api() -> Vec<ApiError> {
         E::Crowded => E::Crowded,
         E::BadRequest(_) => E::BadRequest("seconds must be from 1 to 86400, a day".into()),
         E::NoRoute(_) => E::NoRoute("/v1/hold".into()),
-        E::NoAgent(_) => E::NoAgent("no call of an agent `bot` is recorded".into()),
+        E::NotKnown(_) => E::NotKnown("no call of an agent `bot` is recorded".into()),
         E::Review(_) => E::Review(ReviewError::Username),
     )
 }

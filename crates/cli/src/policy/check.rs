@@ -23,7 +23,7 @@ pub(crate) struct CheckArgs {
 }
 
 pub(super) async fn run(args: &CheckArgs, connection: &Connection) -> Result<()> {
-    let documents = Documents::read(&files::read(&args.paths)?, Timestamp::now());
+    let documents = Documents::read(&files::read_all(&args.paths)?, Timestamp::now());
     let kinds = match args.cluster {
         true => {
             let own = ControlClient::new(connection.config().await?)?;
@@ -38,4 +38,27 @@ pub(super) async fn run(args: &CheckArgs, connection: &Connection) -> Result<()>
     let own = pack.rules().iter().filter(|rule| !pack.is_builtin(rule)).count();
     let builtin = pack.rules().len() - own;
     print(&format!("{own} rules of these files and {builtin} built-in ones would be in force"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_serve_would_refuse_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let connection = Connection {
+            server: None,
+            ca: None,
+            context_name: None,
+            kubeconfig: None,
+            context: None,
+        };
+        let args = CheckArgs { paths: vec![dir.path().to_owned()], cluster: false };
+        let said = || async { run(&args, &connection).await.err().map(|it| it.to_string()) };
+        assert!(said().await.is_some_and(|it| it.contains("contains no policy")));
+        let policy = "apiVersion: agent-shield.io/v1alpha1\nkind: PolicySettings\nmetadata: {name: s}\nspec: {}\n";
+        std::fs::write(dir.path().join("p.yaml"), policy).expect("a file");
+        assert_eq!(said().await, None);
+    }
 }

@@ -1,6 +1,9 @@
 //! `policy explain`: what each rule makes of a request that somebody wrote, or of a call in the ledger.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use ::policy::{Compiled, Decision, Pack, PolicyDecision, Step, case::Case, document::Time};
 use ::replay::{
@@ -10,6 +13,7 @@ use ::replay::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use ledger::History;
 use text::Escaped;
 
 use super::{
@@ -20,7 +24,7 @@ use crate::{moment, output::print, printers, spinner};
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
-    /// A file with a request, or the audit id of a call.
+    /// A file with a request, or the audit id of a call, or a unique beginning of it.
     #[arg(value_name = "REQUEST|AUDIT-ID")]
     request: PathBuf,
     /// Files and directories of policies.
@@ -43,10 +47,17 @@ pub(super) fn run(args: &ExplainArgs) -> Result<()> {
     }
 }
 
-/// An audit id, unless a file has that name.
+/// An audit id, or as much of one as tells when its call began.
+const ID_DIGITS: usize = 36;
+const ID_DIGITS_MIN: usize = 8;
+/// Ids that are named where several begin so.
+const NAMED_MAX: usize = 5;
+
+/// An audit id or the beginning of one, unless a file has that name.
 fn audit_id(request: &Path) -> Option<&str> {
     let text = request.to_str()?;
-    let is_id = text.len() == 36 && text.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
+    let is_id = (ID_DIGITS_MIN..=ID_DIGITS).contains(&text.len())
+        && text.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
     (is_id && !request.exists()).then_some(text)
 }
 
@@ -74,9 +85,41 @@ fn explain_request(args: &ExplainArgs, pack: &Pack) -> Result<()> {
     Ok(())
 }
 
+/// The audit id that was typed, or the only one that begins so.
+fn whole_id(history: &dyn History, typed: &str) -> Result<String> {
+    let typed = typed.to_ascii_lowercase();
+    if typed.len() == ID_DIGITS {
+        return Ok(typed);
+    }
+    let mut ids = BTreeSet::new();
+    history.each(earliest(&typed), &mut |entry| {
+        if entry.audit_id.starts_with(&typed) {
+            ids.insert(entry.audit_id);
+        }
+    })?;
+    match ids.len() {
+        0 => bail!("there is no file `{typed}`, and no call whose audit id begins so"),
+        1 => Ok(ids.pop_first().unwrap_or_default()),
+        _ => {
+            let named: Vec<String> = ids.into_iter().take(NAMED_MAX).collect();
+            bail!("more than one audit id begins with `{typed}`: {}", named.join(", "))
+        }
+    }
+}
+
+/// When calls began whose ids begin so, at the earliest: only ids of version 7 have their time in them.
+fn earliest(typed: &str) -> Timestamp {
+    let digits: String = typed.chars().filter(|it| *it != '-').take(12).collect();
+    let digits = format!("{digits:0<12}");
+    let (first, second) = digits.split_at_checked(8).unwrap_or_default();
+    let began = ledger::began(&format!("{first}-{second}-7000-8000-000000000000"));
+    began.unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// Each judgement of a call: a held one may be judged again before it runs.
 fn explain_call(args: &ExplainArgs, audit_id: &str, pack: &Pack) -> Result<()> {
     let history = args.ledger.history()?;
+    let audit_id = &*whole_id(history.as_ref(), audit_id)?;
     let from = ledger::began(audit_id).and_then(|it| it.checked_sub(WINDOW).ok());
     let from = from.unwrap_or(Timestamp::UNIX_EPOCH);
     let bar = spinner::bar("looking", history.count(from)?);
@@ -156,4 +199,29 @@ fn describe_demand(verdict: &PolicyDecision) -> String {
     let people = if people.is_empty() { "1".to_owned() } else { people.join("; and by ") };
     let within = verdict.deadline().map(|it| format!(", within {}", Time(it))).unwrap_or_default();
     format!("to be approved by {people}{within}; severity {}", verdict.severity().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audit_id_may_be_cut() {
+        let table = [
+            ("01a225d5-7fff-7abc-8def-0123456789ab", true),
+            ("01a225d5", true),
+            ("01a225d5-7f", true),
+            ("01a225d", false),
+            ("01a225dz", false),
+            ("request.yaml", false),
+            ("01a225d5-7fff-7abc-8def-0123456789abc", false),
+        ];
+        for (typed, want) in table {
+            assert_eq!(audit_id(Path::new(typed)).is_some(), want, "{typed}");
+        }
+        let whole = ledger::began("01a225d5-7fff-7abc-8def-0123456789ab").expect("a time");
+        let first = earliest("01a225d5");
+        assert!(first <= whole && whole.duration_since(first).as_secs() < 66, "{first} {whole}");
+        assert_eq!(earliest("01a225d5-7fff-7"), whole);
+    }
 }

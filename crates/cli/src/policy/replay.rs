@@ -132,7 +132,8 @@ fn summary(report: &Report) -> String {
     let Report { calls, reads, same, changed, other_rules, unknown, not_judged, .. } = report;
     let mut text = format!(
         "{calls} calls since {}, {reads} of them reads, by the policy set {}\n",
-        report.since, report.policy
+        moment::shown(report.since),
+        report.policy
     );
     let mut line = |count: u64, what: &str| {
         if count > 0 {
@@ -161,7 +162,7 @@ fn changes(report: &Report) -> String {
     for it in report.items.iter().take(SHOWN_MAX) {
         let cells = [
             moment::shown(it.time),
-            printers::short_user(&it.user).to_owned(),
+            printers::short_user(&it.user).into_owned(),
             printers::describe_request(&it.request),
             it.from.describe(),
             it.to.describe(),

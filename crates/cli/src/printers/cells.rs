@@ -1,5 +1,7 @@
 //! What all tables and pages are made of: colours, cells, ages, names.
 
+use std::borrow::Cow;
+
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
@@ -123,9 +125,12 @@ pub(crate) fn describe_request(request: &ledger::RequestRecord) -> String {
     text
 }
 
-/// ServiceAccounts as `agents:triage`, others as they are.
-pub(crate) fn short_user(username: &str) -> &str {
-    username.strip_prefix("system:serviceaccount:").unwrap_or(username)
+/// ServiceAccounts as `agents/triage`, others as they are.
+pub(crate) fn short_user(username: &str) -> Cow<'_, str> {
+    match username.strip_prefix("system:serviceaccount:") {
+        Some(account) => Cow::Owned(account.replacen(':', "/", 1)),
+        None => Cow::Borrowed(username),
+    }
 }
 
 /// `42s`, `29m`, `3h`, `2d`.

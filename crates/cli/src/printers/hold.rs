@@ -285,7 +285,11 @@ fn push_impact(text: &mut String, hold: &HoldDetail) {
                 format!(" ({}{more})", names.join(", "))
             }
         };
-        text.push_str(&format!("\n  {:>11} {}{}", count, e(&found.resource), e(&names)));
+        let what = match found.count {
+            Some(1) => effects::describe::singular(&found.resource),
+            _ => found.resource.clone(),
+        };
+        text.push_str(&format!("\n  {:>11} {}{}", count, e(&what), e(&names)));
     }
     for target in &preview.targets {
         text.push_str(&format!("\n  {} (uid {})", e(&target.name), e(&target.uid)));

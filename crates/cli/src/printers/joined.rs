@@ -48,6 +48,7 @@ fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
     let asked = call.filter(|it| it.request.is_some()).map(what);
     let asked = asked.or(event.map(describe_event)).unwrap_or_default();
     let decision = match (item.finding, call) {
+        (Finding::ThroughAnother, _) => "through another agent-shield".to_owned(),
         (Finding::Around, _) | (_, None) => format!("{RED}AROUND agent-shield{RED:#}"),
         (Finding::Unapproved, Some(call)) => format!("{RED}{}, AND RAN{RED:#}", e(&call.decision)),
         (_, Some(call)) => e(&decision(call)),
@@ -61,7 +62,7 @@ fn row(item: &Joined<OwnCall>, wide: bool) -> Vec<String> {
     };
     let mut row = vec![
         when(item.time),
-        e(short_user(user)),
+        e(&short_user(user)),
         e(&asked),
         decision,
         e(&rules),
@@ -116,6 +117,12 @@ fn sum(timeline: &JoinedTimeline) -> String {
         count => format!("{RED}{count} went around agent-shield.{RED:#}"),
     };
     let mut text = format!("{span} {agents} {around}");
+    if timeline.through_another > 0 {
+        let count = timeline.through_another;
+        text.push_str(&format!(
+            " {count} went through another agent-shield, which has their record."
+        ));
+    }
     if timeline.unapproved > 0 {
         let count = timeline.unapproved;
         text.push_str(&format!(" {RED}{count} ran without an approval.{RED:#}"));

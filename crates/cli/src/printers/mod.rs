@@ -19,7 +19,9 @@ pub(crate) use freezes::freezes;
 pub(crate) use hold::{hold, standing};
 pub(crate) use joined::joined;
 pub(crate) use namespaces::namespaces;
-pub(crate) use queue::{denials, holds, state, takes_one};
+pub(crate) use queue::{
+    AskedFor, denials, holds, no_denials, no_holds, standing_word, state, takes_one,
+};
 pub(crate) use status::status;
 pub(crate) use timeline::{timeline, what};
 

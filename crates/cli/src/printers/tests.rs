@@ -136,15 +136,16 @@ fn a_denial_says_how_long_it_stands() {
     denied.verdict =
         Some(VerdictBody { reviewer: by, reason: "use\u{202e} 1.27.3".into(), at: at(60) });
     (denied.changed_at, denied.binds_until) = (at(60), Some(at(660)));
-    let table = plain(&denials(std::slice::from_ref(&denied), at(300)));
+    let table = plain(&denials(std::slice::from_ref(&denied), false, at(300)));
     let row = table.lines().nth(1).expect("a row");
     let (_, row) = row.split_once("k3mq7xzw").expect("an id");
     assert_eq!(
         row.split_whitespace().collect::<Vec<_>>().join(" "),
-        "6m agents:triage delete namespaces payments alice use\\u{202e} 1.27.3",
+        "6m agents/triage delete namespaces payments alice use\\u{202e} 1.27.3",
         "{table}"
     );
-    assert_eq!(denials(&[], at(0)), "No denial stands.");
+    let wide = plain(&denials(std::slice::from_ref(&denied), true, at(300)));
+    assert!(wide.contains("WHY HELD") && wide.contains("delete-namespace"), "{wide}");
     let mut shown = detail();
     shown.others = vec![denied.clone()];
     let said = |shown: &HoldDetail, now| {
@@ -163,7 +164,35 @@ fn a_denial_says_how_long_it_stands() {
 #[test]
 fn the_queue_is_a_table() {
     insta::assert_snapshot!(plain(&holds(&[detail().summary], true, at(300))));
-    assert_eq!(holds(&[], false, at(0)), "Nothing is waiting.");
+}
+
+#[test]
+fn an_empty_list_says_of_what() {
+    let asked = |state: &str, agent: &str, namespace: &str| {
+        let some = |it: &str| Some(it.to_owned()).filter(|it| !it.is_empty());
+        AskedFor { state: some(state), agent: some(agent), namespace: some(namespace) }
+    };
+    let table = [
+        (asked("", "", ""), 0, "Nothing is waiting."),
+        (asked("", "medic", ""), 0, "Nothing is waiting of agent medic."),
+        (
+            asked("", "medic", "dev"),
+            4,
+            "Nothing is waiting of agent medic in namespace dev. 4 holds wait beside that: `agent-shield holds`.",
+        ),
+        (
+            asked("Expired", "", ""),
+            1,
+            "No hold is expired. 1 hold waits beside that: `agent-shield holds`.",
+        ),
+        (asked("all", "", "dev"), 0, "There is no hold in namespace dev."),
+        (asked("done", "a\u{1b}", ""), 0, "No hold is done of agent a\\u{1b}."),
+    ];
+    for (asked, open, want) in table {
+        assert_eq!(no_holds(&asked, open), want);
+    }
+    assert_eq!(no_denials(&asked("", "", "")), "No denial stands.");
+    assert_eq!(no_denials(&asked("", "medic", "")), "No denial stands of agent medic.");
 }
 
 #[test]
@@ -281,11 +310,16 @@ fn the_timeline_is_a_table() {
         time: at(90),
         ..call.clone()
     };
-    let all = Timeline { items: vec![freeze, call], left_out: false, filter: BTreeMap::new() };
+    let all = Timeline {
+        items: vec![freeze, call],
+        left_out: false,
+        restricted: false,
+        filter: BTreeMap::new(),
+    };
     insta::assert_snapshot!(plain(&timeline(&all, true)));
     let filter = [("verb", "delete"), ("limit", "200"), ("user", "a\u{1b}")];
     let filter = filter.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let none = Timeline { items: Vec::new(), left_out: false, filter };
+    let none = Timeline { items: Vec::new(), left_out: false, restricted: false, filter };
     let text = timeline(&none, false);
     assert!(text.starts_with("Nothing was recorded that matches: user a"), "{text}");
     assert!(text.ends_with(", verb delete.") && !text.contains('\u{1b}'), "{text}");

@@ -12,9 +12,10 @@ pub(crate) fn timeline(timeline: &Timeline, wide: bool) -> String {
         return format!("Nothing was recorded that matches{}.", asked(&timeline.filter));
     }
     let time = head("TIME");
-    let mut header = vec![time.as_str(), "AGENT", "WHAT", "DECISION", "DECIDED", "BY", "OUTCOME"];
+    let mut header =
+        vec![time.as_str(), "AGENT", "WHAT", "DECISION", "DECIDED", "REVIEWER", "OUTCOME"];
     if wide {
-        header.extend(["RULES", "REASON", "HOLD", "LATENCY", "AUDIT ID"]);
+        header.extend(["RULES", "WHY HELD", "HOLD", "LATENCY", "AUDIT ID"]);
     }
     let mut table = table(&header);
     for call in &timeline.items {
@@ -29,7 +30,7 @@ pub(crate) fn timeline(timeline: &Timeline, wide: bool) -> String {
 fn row(call: &CallBody, wide: bool) -> Vec<String> {
     let mut row = vec![
         when(call.time),
-        e(short_user(call.agent().unwrap_or("(unknown)"))),
+        e(&short_user(call.agent().unwrap_or("(unknown)"))),
         e(&what(call)),
         e(&decision(call)),
         call.decided_at.map(when).unwrap_or_default(),
@@ -64,8 +65,20 @@ pub(crate) fn what(call: &CallBody) -> String {
 pub(super) fn decision(call: &CallBody) -> String {
     match call.hold_events.last() {
         _ if call.is_frozen => format!("{} (frozen)", call.decision),
-        Some(last) if call.decision == "hold" => format!("hold ({})", last.event),
+        Some(last) if call.decision == "hold" => format!("hold ({})", word(&last.event)),
         _ => call.decision.clone(),
+    }
+}
+
+/// How a hold stands after an event, in the words of `holds`; what has no state of its own is as it is called.
+fn word(event: &str) -> &str {
+    match event {
+        "created" | "joined" | "left" | "refreshed" => "pending",
+        "partlyApproved" => "pending, partly approved",
+        "withdrawn" => "pending, approval withdrawn",
+        "lifted" => "denied, lifted",
+        "extended" => "denied",
+        event => event,
     }
 }
 
@@ -106,10 +119,15 @@ pub(super) fn beneath(call: &CallBody) -> Vec<String> {
         // Approvals of which it takes more than one, and those that were taken back.
         "partlyApproved" | "withdrawn" => {
             let by = event.reviewer.as_deref().unwrap_or_default();
-            Some(format!("  {}: {by}: {}", event.event, event.reason))
+            let did = if event.event == "withdrawn" { "approval withdrawn" } else { "approved" };
+            let said = if event.reason.is_empty() { "" } else { ": " };
+            Some(format!("  {did} by {by}{said}{}", event.reason))
         }
         "drifted" if event.rules.is_empty() => None,
-        "drifted" => Some(format!("  drifted: held by {} since", event.rules.join(", "))),
+        "drifted" => Some(format!(
+            "  drifted: it would do something else now; held by {}",
+            event.rules.join(", ")
+        )),
         _ => None,
     };
     let notes = call.notes.iter().filter(|note| !note.is_empty());

@@ -26,6 +26,10 @@ pub(crate) struct ServeArgs {
     /// Directory for holds, the ledger, the CA and endpoints.json (created with mode 0700).
     #[arg(long, value_name = "DIR", env = "AGENT_SHIELD_DATA_DIR", default_value_os_t = default_data_dir())]
     pub(super) data_dir: PathBuf,
+    /// Key of digests in records and of the tags in audit ids (32 bytes; else digest.key in the data directory, made
+    /// at the first start). Agent-shields that share it know each other's calls in the cluster's audit log.
+    #[arg(long, value_name = "FILE")]
+    pub(super) digest_key: Option<PathBuf>,
     /// Address for agents; port 0 picks a free port, which endpoints.json then shows.
     #[arg(
         long,

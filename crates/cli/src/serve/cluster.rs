@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use audit::Tagger;
 use effects::ClassConfig;
 use memory::Memory;
 use upstream::{ApiServer, ControlClient, Namespaces, POLICY_RIGHTS, PolicyObjects, RIGHTS, Right};
@@ -38,6 +39,7 @@ impl Cluster {
         args: &ServeArgs,
         connection: &Connection,
         descriptors: Descriptors,
+        tagger: Tagger,
     ) -> Result<Self> {
         let (credential, config) =
             OwnCredential::find(connection, &args.service_account_dir).await?;
@@ -47,7 +49,7 @@ impl Cluster {
             descriptors,
             url: config.cluster_url.to_string(),
             own_namespace: own_namespace.unwrap_or_else(|| "agent-shield".to_owned()),
-            api: ApiServer::bounded(&config, descriptors.upstream, Some(source.clone()))?,
+            api: ApiServer::new(&config, descriptors.upstream, Some(source.clone()), tagger)?,
             own: ControlClient::renewing(config, source)
                 .context("agent-shield's own credential cannot be used")?,
             credential,

@@ -131,9 +131,13 @@ fn write_private(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The key of the digests that stand for secret values and bodies: made once, kept private.
-pub(super) fn digest_key(path: &Path) -> Result<Vec<u8>> {
-    if let Ok(key) = fs::read(path) {
+/// The key of the digests that stand for secret values and bodies, and of the tags in audit ids: made once, kept
+/// private. A file that is `given` is there already, and may be shared with other agent-shields.
+pub(super) fn digest_key(dir: &Path, given: Option<&Path>) -> Result<Vec<u8>> {
+    let own = dir.join("digest.key");
+    let path = given.unwrap_or(&own);
+    if given.is_some() || path.exists() {
+        let key = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         if key.len() != 32 {
             bail!(
                 "{} is damaged: it must be 32 bytes long; restore it, or remove it and decide open holds again",

@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
+use audit::Tagger;
 use authn::{Authority, Certificates, Tokens};
 use memory::Memory;
 use payload::Redactor;
@@ -41,7 +42,9 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(8);
 pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()> {
     log_to_stderr(&args.log_format);
     let dir = private_dir(&args.data_dir)?;
-    let cluster = Cluster::connect(&args, connection, Descriptors::take()?).await?;
+    let key = digest_key(&dir, args.digest_key.as_deref())?;
+    let tagger = Tagger::new(&key);
+    let cluster = Cluster::connect(&args, connection, Descriptors::take()?, tagger.clone()).await?;
     let stores = store::open(&dir)?; // The one line that picks where holds and the ledger are kept.
     let background = Background::default();
 
@@ -57,7 +60,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
 
     let (addresses, holding) = (listeners.addresses, policy_source::holding(&policies.load()));
     let (url, own_namespace) = (cluster.url.clone(), cluster.own_namespace.clone());
-    let redactor = Redactor::new(&digest_key(&dir.join("digest.key"))?);
+    let redactor = Redactor::new(&key);
     let own = cluster.own.clone();
     let posture = api::Posture {
         started_at: jiff::Timestamp::now(),
@@ -67,7 +70,7 @@ pub(crate) async fn serve(args: ServeArgs, connection: &Connection) -> Result<()
         policy_objects: args.policy_objects,
         certificate_expires: identity.expires(),
     };
-    let reviews = api::Api { queue, tokens, certificates, namespaces, own, posture };
+    let reviews = api::Api { queue, tokens, certificates, namespaces, own, tagger, posture };
     let service =
         Service::new(&args, cluster, &reviews, stores.memory, policies, redactor, background)?;
     service.listen(listeners, identity, reviews)?;

@@ -6,7 +6,7 @@ use api::body::{HoldDetail, HoldSummary};
 use jiff::Timestamp;
 use text::Escaped;
 
-use crate::{printers, sentences};
+use crate::{moment, printers, sentences};
 
 /// What was told of each open hold.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl QueueLines {
     pub(crate) fn end(id: &str, hold: Option<&HoldDetail>) -> String {
         match hold {
             Some(hold) => line(&hold.summary),
-            None => format!("{} {} gone", Timestamp::now(), Escaped::line(id)),
+            None => format!("{} {} gone", moment::in_utc(Timestamp::now()), Escaped::line(id)),
         }
     }
 }
@@ -48,15 +48,15 @@ fn line(hold: &HoldSummary) -> String {
     let sentence = sentences::sentence(hold, None);
     let mut line = format!(
         "{} {} {} {sentence}",
-        hold.changed_at,
+        moment::in_utc(hold.changed_at),
         Escaped::line(&hold.id),
-        Escaped::line(&hold.state)
+        Escaped::line(printers::standing_word(hold))
     );
     if hold.state == "pending" {
         if hold.drifts > 0 {
-            line.push_str(" Drifted: it would do something else than what was shown before.");
+            line.push_str(" It would do something else than what was shown before.");
         }
-        line.push_str(&format!(" Undecided, it is denied at {}.", hold.deadline));
+        line.push_str(&format!(" Undecided, it is denied at {}.", moment::in_utc(hold.deadline)));
         for approval in &hold.approvals {
             line.push_str(&format!(" Approved by {}.", Escaped::line(&approval.reviewer.username)));
         }
@@ -108,6 +108,11 @@ mod tests {
         let (lines, _) = told.changes(&[second.clone(), half]);
         let want = "Approved by al\\u{1b}ice. Still needed: 1 more approval by another person.";
         assert!(lines.len() == 1 && lines[0].ends_with(want), "{lines:?}");
+
+        let mut drifted = first.clone();
+        (drifted.drifts, drifted.changed_at) = (1, at(45) + jiff::SignedDuration::from_millis(937));
+        let (lines, _) = told.changes(&[second.clone(), drifted]);
+        assert!(lines[0].starts_with("2027-01-15T08:00:45Z k3mq7xzw drifted "), "{lines:?}");
 
         let mut approved = first.clone();
         (approved.state, approved.changed_at) = ("approved".into(), at(60));

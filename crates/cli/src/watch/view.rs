@@ -149,7 +149,7 @@ impl View<'_> {
             Some(share) => format!("[{share}] {what}"),
             None => what,
         };
-        let agent = Escaped::line(printers::short_user(&hold.user.username));
+        let agent = Escaped::line(&printers::short_user(&hold.user.username));
         [
             format!("{mark}{}", printers::age(hold.created_at, self.now)).into(),
             printers::age(self.now, hold.deadline).into(),
