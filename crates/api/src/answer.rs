@@ -92,7 +92,10 @@ fn causes(error: &ReviewError) -> Vec<Cause> {
 
 fn review(error: &ReviewError) -> Status {
     match error {
-        ReviewError::NotFound { .. } => Status::failure(404, "NotFound"),
+        ReviewError::NotFound { .. } | ReviewError::NeverSeen(_) => {
+            Status::failure(404, "NotFound")
+        }
+        ReviewError::Frozen(_) => Status::failure(409, "Conflict"),
         ReviewError::Username
         | ReviewError::NeverCleared(_)
         | ReviewError::Hold(HoldError::NoReason) => Status::failure(400, "BadRequest"),

@@ -345,6 +345,19 @@ fn no_agent(username: &str, known: &[String]) -> String {
     format!("{said}; agents seen: {seen}")
 }
 
+/// Why somebody is not frozen whom nobody has seen, with whom may have been meant.
+pub(crate) async fn never_seen(
+    api: &Api,
+    reviewer: &Reviewer,
+    username: &str,
+) -> Result<ApiError, ApiError> {
+    let known = agents(api, reviewer).await?;
+    let said = no_agent(username, &known);
+    Ok(ApiError::NotKnown(format!(
+        "nobody is frozen: {said} (--unseen freezes who has yet to come)"
+    )))
+}
+
 fn by_agent(username: &str) -> Filter {
     Filter { agent: Some(username.to_owned()), limit: Some(1), ..Filter::default() }
 }

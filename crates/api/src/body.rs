@@ -106,6 +106,9 @@ pub struct HoldSummary {
     /// Of a denial: until when the same is not asked again; missing once it was lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binds_until: Option<Timestamp>,
+    /// The freeze that its agent is under, of a hold that is open: nothing of it runs before a thaw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FreezeBody>,
 }
 
 /// So many different people of some groups.
@@ -346,12 +349,27 @@ pub struct FreezeBody {
     /// Whether a request of it was ever seen; only in the answer to a freeze.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_known: Option<bool>,
+    /// Whether it was frozen already; only in the answer to a freeze.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_frozen: Option<bool>,
+}
+
+/// Whom to freeze is in the path; this is why.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FreezeAsked {
+    /// Shown to the agent and recorded; empty keeps that of a freeze that is in force.
+    #[serde(default)]
+    pub reason: String,
+    /// Whether to freeze somebody, too, of whom no request was ever seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
 }
 
 impl From<Freeze> for FreezeBody {
     fn from(freeze: Freeze) -> Self {
         let Freeze { username: user, by: reviewer, reason, at } = freeze;
-        Self { user, reviewer, reason, at, is_known: None }
+        Self { user, reviewer, reason, at, is_known: None, was_frozen: None }
     }
 }
 
@@ -453,7 +471,10 @@ pub struct CallBody {
     pub hold: Option<String>,
     /// What happened to the hold, in order.
     pub hold_events: Vec<HoldEventBody>,
-    /// Who decided.
+    /// Who approved, of those that count, in order: several people where a rule asks for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalBody>,
+    /// Who decided, the last of them; who froze its agent, where that is why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviewer: Option<String>,
     /// When they did: the denial, or the last approval.
@@ -461,6 +482,9 @@ pub struct CallBody {
     pub decided_at: Option<Timestamp>,
     /// What they said.
     pub verdict_reason: String,
+    /// Whether it was refused because its agent was frozen, by `reviewer`, at `decidedAt`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_frozen: bool,
     /// `answered`, `refused`, `unsent`, `unknown`, `clientGone`; `done` of what a reviewer did to an agent;
     /// `open` while there is none.
     pub outcome: String,
@@ -475,6 +499,38 @@ pub struct CallBody {
     pub probe_of: Option<String>,
     /// What a reader must know.
     pub notes: Vec<String>,
+}
+
+/// One person's approval.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ApprovalBody {
+    /// Whose.
+    pub reviewer: String,
+    /// What they said.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl ApprovalBody {
+    /// The approvals that count after these steps: those that nobody took back, and that were not void by what
+    /// came later.
+    pub fn all<'e>(events: impl IntoIterator<Item = &'e HoldEventBody>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for event in events {
+            let reviewer = event.reviewer.clone().unwrap_or_default();
+            match event.event.as_str() {
+                "partlyApproved" | "approved" => {
+                    all.retain(|it| it.reviewer != reviewer);
+                    all.push(Self { reviewer, reason: event.reason.clone(), at: event.time });
+                }
+                "withdrawn" => all.retain(|it| it.reviewer != reviewer),
+                "drifted" | "denied" | "expired" | "cancelled" => all.clear(),
+                _ => {}
+            }
+        }
+        all
+    }
 }
 
 /// A step in the life of a hold.
@@ -661,7 +717,16 @@ impl HoldSummary {
             verdict: hold.decided_by().map(VerdictBody::from),
             code,
             binds_until: hold.denial().and_then(hold::Denial::until),
+            frozen: None,
         }
+    }
+
+    /// The same, with the freeze that its agent is under, where it is open.
+    #[must_use]
+    pub fn under(mut self, freeze: Option<Freeze>) -> Self {
+        let is_open = matches!(self.state.as_str(), "pending" | "approved" | "running");
+        self.frozen = freeze.filter(|_| is_open).map(FreezeBody::from);
+        self
     }
 }
 
@@ -731,8 +796,25 @@ impl From<&Call> for CallBody {
         let act = call.act.as_ref();
         let is_act = call.request.as_ref().is_some_and(RequestRecord::is_act);
         let open = if is_act { "done" } else { "open" };
+        // What a freeze ended was decided by who froze, whatever was said of its hold before.
+        let freeze = decision.and_then(|it| it.frozen.as_ref());
+        let verdict = verdict.filter(|_| freeze.is_none());
         let by = verdict.and_then(|it| it.reviewer.as_ref()).or(act.map(|it| &it.reviewer));
+        let by = by.or(freeze.map(|it| &it.reviewer));
         let reason = verdict.map(|it| &it.reason).or(act.map(|it| &it.reason));
+        let reason = reason.or(freeze.map(|it| &it.reason));
+        let decided_at = freeze.map(|it| it.at).or_else(|| call.decided_at());
+        let hold_events: Vec<HoldEventBody> = call
+            .holds
+            .iter()
+            .map(|(time, hold)| HoldEventBody {
+                time: *time,
+                event: word(&hold.event),
+                reviewer: hold.reviewer.as_ref().map(|it| it.username.clone()),
+                reason: hold.reason.clone(),
+                rules: hold.rules.clone(),
+            })
+            .collect();
         Self {
             time: call.time,
             audit_id: call.audit_id.clone(),
@@ -745,19 +827,11 @@ impl From<&Call> for CallBody {
             shadow: decision.map(|it| it.shadow.clone()).unwrap_or_default(),
             effects: call.effects.iter().map(Into::into).collect(),
             hold: call.hold_id().map(str::to_owned),
-            hold_events: call
-                .holds
-                .iter()
-                .map(|(time, hold)| HoldEventBody {
-                    time: *time,
-                    event: word(&hold.event),
-                    reviewer: hold.reviewer.as_ref().map(|it| it.username.clone()),
-                    reason: hold.reason.clone(),
-                    rules: hold.rules.clone(),
-                })
-                .collect(),
+            approvals: ApprovalBody::all(&hold_events),
+            hold_events,
+            is_frozen: freeze.is_some(),
             reviewer: by.map(|reviewer| reviewer.username.clone()),
-            decided_at: call.decided_at().or(Some(call.time).filter(|_| is_act)),
+            decided_at: decided_at.or(Some(call.time).filter(|_| is_act)),
             verdict_reason: reason.cloned().unwrap_or_default(),
             outcome: response.map_or_else(|| open.to_owned(), |it| word(&it.outcome)),
             code: response.map_or(0, |it| it.code),

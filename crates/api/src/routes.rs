@@ -13,7 +13,7 @@ use axum::{
 };
 use hold::{DENIAL_TIME_MAX, Hold, HoldFilter, HoldId, Shown, StateName};
 use ledger::Filter;
-use review::Reviewer;
+use review::{ReviewError, Reviewer};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -22,9 +22,9 @@ use crate::{
     answer::ApiError,
     asked::{self, Asked},
     body::{
-        AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeBody, HoldDetail,
-        HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, StatusBody, TaggedCall, Tags,
-        Thawed, Timeline, VersionBody,
+        AgentBody, Approval, CallBody, Cleared, Denied, Extension, FreezeAsked, FreezeBody,
+        HoldDetail, HoldSummary, List, LookBody, Lookup, NamespaceBody, Reason, StatusBody,
+        TaggedCall, Tags, Thawed, Timeline, VersionBody,
     },
     status,
     visible::visible,
@@ -238,7 +238,12 @@ async fn summaries(
     }
     let ids: Vec<HoldId> = holds.iter().map(|hold| hold.id().clone()).collect();
     let waiting = api.queue.waiting(&ids).await?;
-    let items = holds.iter().zip(waiting).map(|(hold, waiting)| HoldSummary::of(hold, waiting));
+    let freezes = api.queue.all_freezes().await?;
+    let freeze_of = |hold: &Hold| {
+        freezes.iter().find(|it| it.username == hold.summary().user.username).cloned()
+    };
+    let summary = |(hold, waiting)| HoldSummary::of(hold, waiting).under(freeze_of(hold));
+    let items = holds.iter().zip(waiting).map(summary);
     Ok(Json(List { items: items.collect(), left_out, restricted: !seen.is_all }))
 }
 
@@ -250,7 +255,10 @@ async fn detail(
     others: &[Hold],
 ) -> Result<HoldDetail, ApiError> {
     let waiting = api.queue.waiting(&[hold.id().clone()]).await?;
-    Ok(HoldDetail::of(hold, shown, waiting.first().copied().unwrap_or(0), others))
+    let freeze = api.queue.frozen(&hold.summary().user.username).await?;
+    let mut detail = HoldDetail::of(hold, shown, waiting.first().copied().unwrap_or(0), others);
+    detail.summary = detail.summary.under(freeze);
+    Ok(detail)
 }
 
 /// A hold that somebody has just decided on: they have seen what else there is.
@@ -463,9 +471,16 @@ async fn freeze(
     Path(user): Path<String>,
     body: Bytes,
 ) -> Result<Json<FreezeBody>, ApiError> {
-    let Reason { reason } = read(&body)?;
-    let (freeze, is_known) = api.queue.freeze(&user, &reviewer, &reason).await?;
-    Ok(Json(FreezeBody { is_known: Some(is_known), ..FreezeBody::from(freeze) }))
+    let FreezeAsked { reason, unseen } = read(&body)?;
+    let frozen = match api.queue.freeze(&user, &reviewer, &reason, unseen).await {
+        Err(ReviewError::NeverSeen(username)) => {
+            return Err(asked::never_seen(&api, &reviewer, &username).await?);
+        }
+        frozen => frozen?,
+    };
+    let body = FreezeBody::from(frozen.freeze);
+    let (is_known, was_frozen) = (Some(frozen.is_known), Some(frozen.was_frozen));
+    Ok(Json(FreezeBody { is_known, was_frozen, ..body }))
 }
 
 async fn thaw(

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hold::{HoldFilter, StateName};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ledger::Filter;
 use policy::document::Mode;
 use upstream::{CredentialEnd, CredentialKind, NEVER_NEEDED, POLICY_RIGHTS, RIGHTS, Right};
@@ -20,11 +20,11 @@ use crate::{
 /// Verdicts of rules in shadow mode are counted for so long.
 const SHADOW_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// A certificate that ends within this time needs somebody.
-const CERTIFICATE_TIME_MIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// A token that nobody renews, too.
-const TOKEN_TIME_MIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const CERTIFICATE_TIME_MIN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A token that nobody renews, too; both only in the last third of their life.
+const TOKEN_TIME_MIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A token in a file is renewed long before; one that is so near its end was not.
-const TOKEN_FILE_TIME_MIN: Duration = Duration::from_secs(5 * 60);
+const TOKEN_FILE_TIME_MIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// How it stands now.
 pub(crate) async fn status(api: &Api) -> Result<StatusBody, ApiError> {
@@ -52,7 +52,7 @@ pub(crate) async fn status(api: &Api) -> Result<StatusBody, ApiError> {
         frozen: freezes.into_iter().map(|it| it.username).collect(),
         attention: Vec::new(),
     };
-    body.attention = attention(&body, end.map(|it| it.kind), rights_unknown.as_deref());
+    body.attention = attention(&body, end, rights_unknown.as_deref());
     Ok(body)
 }
 
@@ -134,7 +134,7 @@ fn credential(end: CredentialEnd) -> ExpiryBody {
 /// What needs somebody, the worst first.
 fn attention(
     body: &StatusBody,
-    credential: Option<CredentialKind>,
+    credential: Option<CredentialEnd>,
     rights_unknown: Option<&str>,
 ) -> Vec<String> {
     let mut all = Vec::new();
@@ -144,7 +144,8 @@ fn attention(
         );
     }
     if let Some(refused) = &body.policy.refused {
-        let first = refused.issues.first().map(String::as_str).unwrap_or_default();
+        // Its excerpt stands where the set is told of.
+        let first = refused.issues.first().and_then(|it| it.lines().next()).unwrap_or_default();
         all.push(format!(
             "the policies that were written last are refused, and those of {} stay in force: {first}",
             body.policy.digest
@@ -160,9 +161,12 @@ fn attention(
         all.push(format!("it may {}, and does not need to: {}", right.right, right.without));
     }
     let time_min = match credential {
-        Some(CredentialKind::TokenFile) => TOKEN_FILE_TIME_MIN,
-        Some(CredentialKind::Token) => TOKEN_TIME_MIN,
-        Some(CredentialKind::Certificate) | None => CERTIFICATE_TIME_MIN,
+        None => CERTIFICATE_TIME_MIN,
+        Some(end) => end.notice(match end.kind {
+            CredentialKind::TokenFile => TOKEN_FILE_TIME_MIN,
+            CredentialKind::Token => TOKEN_TIME_MIN,
+            CredentialKind::Certificate => CERTIFICATE_TIME_MIN,
+        }),
     };
     let expiries = [(&body.certificate, CERTIFICATE_TIME_MIN), (&body.credential, time_min)];
     for (expiry, time_min) in expiries {
@@ -218,8 +222,10 @@ mod tests {
             })
         };
         let right = || vec![RightBody { right: "get pods".into(), without: "why".into() }];
-        let refused =
-            Some(RefusedBody { at: Timestamp::UNIX_EPOCH, issues: vec!["a:1:2: x".into()] });
+        let refused = Some(RefusedBody {
+            at: Timestamp::UNIX_EPOCH,
+            issues: vec!["a:1:2: x\n   1 | y".into()],
+        });
         let mut refusing = body();
         refusing.policy.refused = refused;
         let cases = [
@@ -244,12 +250,22 @@ mod tests {
         ];
         for (body, want) in cases {
             let got = attention(&body, None, None);
-            assert!(got.len() == 1 && got.iter().all(|it| it.contains(want)), "{want}: {got:?}");
+            assert!(
+                got.len() == 1 && got.iter().all(|it| it.contains(want) && !it.contains('\n')),
+                "{want}: {got:?}"
+            );
         }
         let late = StatusBody { credential: in_hours(1), ..body() };
-        let of = |kind| attention(&late, Some(kind), None).len();
-        assert_eq!(of(CredentialKind::TokenFile), 0, "it is renewed in time");
-        assert_eq!(of(CredentialKind::Token), 1);
+        let of = |kind, lives_hours: Option<i64>| {
+            let at = late.credential.as_ref().map(|it| it.at).unwrap_or_default();
+            let since = lives_hours.map(|it| at - SignedDuration::from_hours(it));
+            attention(&late, Some(CredentialEnd { kind, at, since }), None).len()
+        };
+        assert_eq!(of(CredentialKind::TokenFile, None), 0, "it is renewed in time");
+        assert_eq!(of(CredentialKind::Token, None), 1);
+        assert_eq!(of(CredentialKind::Token, Some(8)), 1, "nobody renewed it");
+        assert_eq!(of(CredentialKind::Token, Some(2)), 0, "half of its life is left");
+        assert_eq!(of(CredentialKind::Certificate, Some(2)), 0, "half of its life is left");
         assert_eq!(attention(&body(), None, Some("no answer")).len(), 1);
     }
 }

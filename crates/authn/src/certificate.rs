@@ -96,7 +96,7 @@ impl Certificates {
         let (own, intermediates) = chain.split_first().ok_or(CertificateError::Unreadable)?;
         verifier
             .verify_client_cert(own, intermediates, UnixTime::now())
-            .map_err(|error| CertificateError::Untrusted(error.to_string()))?;
+            .map_err(|error| CertificateError::Untrusted(upstream::tls_in_words(&error)))?;
         named(own)
     }
 

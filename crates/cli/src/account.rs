@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use api::body::CallBody;
+use api::body::{ApprovalBody, CallBody, HoldEventBody};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ pub(crate) enum Fate {
     Act,
     /// Policy or a reviewer said no.
     Denied,
+    /// Its agent was frozen.
+    Frozen,
     /// Nobody decided in time.
     Expired,
     /// The agent gave it up.
@@ -49,6 +51,10 @@ pub(crate) struct Deed {
     pub(crate) times: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rules: Vec<String>,
+    /// Who approved, several people where a rule asks for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) approvals: Vec<ApprovalBody>,
+    /// Who decided, the last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reviewer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,7 +179,9 @@ fn questions<'c>(calls: impl Iterator<Item = &'c CallBody>) -> Vec<Vec<&'c CallB
 fn deed(calls: &[&CallBody], words: fn(&CallBody) -> String) -> Option<Deed> {
     let fate = fate(calls);
     let last = calls.iter().rev().find(|it| fate_of_one(it) == Some(fate)).or(calls.last())?;
-    let decided = calls.iter().rev().find(|it| it.reviewer.is_some()).unwrap_or(last);
+    let decides =
+        |it: &&&CallBody| it.reviewer.is_some() && (fate == Fate::Frozen || !it.is_frozen);
+    let decided = calls.iter().rev().find(decides).unwrap_or(last);
     let mut rules: Vec<String> = Vec::new();
     for rule in calls.iter().flat_map(|it| &it.rules) {
         if !rules.contains(rule) {
@@ -192,11 +200,19 @@ fn deed(calls: &[&CallBody], words: fn(&CallBody) -> String) -> Option<Deed> {
         hold: last.hold.clone(),
         times: calls.len(),
         rules,
+        approvals: approvals(calls),
         reviewer: decided.reviewer.clone(),
         decided_at: decided.decided_at,
         reason,
         code: last.code,
     })
+}
+
+/// Whose approvals count of all that was done to its hold.
+fn approvals(calls: &[&CallBody]) -> Vec<ApprovalBody> {
+    let mut events: Vec<&HoldEventBody> = calls.iter().flat_map(|it| &it.hold_events).collect();
+    events.sort_by_key(|it| it.time);
+    ApprovalBody::all(events)
 }
 
 /// What became of a question: what ran in the end is not undone by what was said of it before.
@@ -208,8 +224,11 @@ fn fate(calls: &[&CallBody]) -> Fate {
     if let Some(fate) = ended(&ran) {
         return fate;
     }
+    if calls.last().is_some_and(|it| it.is_frozen) {
+        return Fate::Frozen;
+    }
     let has = |event: &str| calls.iter().any(|it| it.hold_events.iter().any(|e| e.event == event));
-    if has("denied") || calls.iter().any(|it| it.decision == "deny") {
+    if has("denied") || calls.iter().any(|it| it.decision == "deny" && !it.is_frozen) {
         return Fate::Denied;
     }
     if has("expired") {
@@ -312,6 +331,53 @@ mod tests {
         call(second, "delete", more)
     }
 
+    fn frozen(second: i64, hold: Option<&str>) -> Result<CallBody> {
+        let more = json!({"decision": "deny", "hold": hold, "reviewer": "chief", "isFrozen": true,
+            "verdictReason": "wild", "outcome": "refused", "code": 403});
+        call(second, "delete", more)
+    }
+
+    #[test]
+    fn everybody_who_approved_is_named() -> Result<()> {
+        let step = |second: i64, event: &str, by: &str| {
+            json!({"time": Timestamp::from_second(second).unwrap_or_default().to_string(),
+                "event": event, "reviewer": by, "reason": format!("ok {by}")})
+        };
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+        let table: [Row; 6] = [
+            (&[("approved", "dan")], &["dan"]),
+            (
+                &[("partlyApproved", "alice"), ("approved", "dan"), ("running", "dan")],
+                &["alice", "dan"],
+            ),
+            (
+                &[("partlyApproved", "alice"), ("withdrawn", "alice"), ("partlyApproved", "dan")],
+                &["dan"],
+            ),
+            (&[("partlyApproved", "alice"), ("drifted", ""), ("partlyApproved", "dan")], &["dan"]),
+            (&[("partlyApproved", "alice"), ("denied", "dan")], &[]),
+            (&[("approved", "alice"), ("cancelled", "")], &[]),
+        ];
+        for (steps, want) in table {
+            // Every second step is of another call of the same hold.
+            let of = |rest: usize| -> Vec<_> {
+                let numbered = steps.iter().zip(1..).enumerate().filter(|(n, _)| n % 2 == rest);
+                numbered.map(|(_, ((event, by), second))| step(second, event, by)).collect()
+            };
+            let held = |second, events: Vec<_>| {
+                let more = json!({"decision": "hold", "hold": "h", "holdEvents": events,
+                    "reviewer": "dan"});
+                call(second, "delete", more)
+            };
+            let (first, second) = (held(1, of(0))?, held(2, of(1))?);
+            let got = deed(&[&first, &second], |_| String::new()).ok_or("a deed")?;
+            let names: Vec<_> = got.approvals.iter().map(|it| it.reviewer.as_str()).collect();
+            assert_eq!(names, want, "{steps:?}");
+            assert!(got.approvals.iter().all(|it| it.reason == format!("ok {}", it.reviewer)));
+        }
+        Ok(())
+    }
+
     #[test]
     fn each_question_is_told_once_with_what_became_of_it() -> Result<()> {
         let secret = json!({"request": {"verb": "get", "method": "GET", "resource": "secrets",
@@ -343,10 +409,16 @@ mod tests {
             call(13, "delete", json!({"code": 404}))?,
             call(14, "freeze", act)?,
             call(15, "delete", json!({"probeOf": "a-12"}))?,
+            held(17, "h7", &["created", "approved"], "refused", 429)?,
+            frozen(18, Some("h7"))?,
+            frozen(19, None)?,
+            // It was asked again after the thaw, and waits.
+            frozen(20, Some("h8"))?,
+            held(21, "h8", &["created"], "refused", 429)?,
         ];
         let span = (Timestamp::UNIX_EPOCH, None);
         let got = Account::of("bot".into(), span, &calls, Some(true), false, |_| String::new());
-        assert_eq!((got.calls, got.reads, got.asked_only), (14, 3, 1));
+        assert_eq!((got.calls, got.reads, got.asked_only), (19, 3, 1));
         let told: Vec<String> =
             got.deeds.iter().map(|it| format!("{:?} {}", it.fate, it.audit_id)).collect();
         let want = [
@@ -360,6 +432,9 @@ mod tests {
             "Failed a-13",
             "Act a-14",
             "Cancelled a-16",
+            "Frozen a-18",
+            "Frozen a-19",
+            "Waiting a-21",
         ];
         assert_eq!(told, want);
         let ran = got.deeds.iter().find(|it| it.audit_id == "a-7").ok_or("it ran")?;

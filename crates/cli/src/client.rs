@@ -62,7 +62,7 @@ impl Client {
         let client = kube::Client::try_from(config)
             .map_err(|error| anyhow::anyhow!(upstream::in_words(&error)))
             .context(
-                "cannot use the kubeconfig's user, or the certificates that the system trusts",
+                "cannot use the credential of the kubeconfig's user, or the CAs that are to vouch for the server",
             )?;
         let kubeconfig = connection.kubeconfig.as_ref().map(|it| it.to_string_lossy());
         let flags = Flags::new(kubeconfig.as_deref(), connection.context.as_deref());

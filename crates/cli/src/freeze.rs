@@ -3,14 +3,14 @@
 use anyhow::Result;
 use api::{
     agent_name::{self, Meant},
-    body::{FreezeBody, List, Reason, Thawed},
+    body::{FreezeAsked, FreezeBody, List, Reason, Thawed},
 };
 use clap::Subcommand;
 use text::Escaped;
 
 use crate::{
     client::Client,
-    live_names,
+    live_names, moment,
     output::{Output, for_scripts, print},
     printers, program,
     urls::segment,
@@ -28,9 +28,12 @@ pub(crate) enum FreezeCommand {
         /// full username.
         #[arg(add = live_names::agents())]
         agent: String,
-        /// Why; shown to the agent and recorded.
+        /// Why; shown to the agent and recorded. Without it, a freeze that is in force keeps its own.
         #[arg(long, default_value = "")]
         reason: String,
+        /// Freeze an agent, too, of which no request was ever seen.
+        #[arg(long)]
+        unseen: bool,
     },
     /// Let a frozen agent write again; its requests are judged as before.
     #[command(after_help = "Examples:\n  agent-shield thaw dev/triage --reason 'prompt mended'")]
@@ -56,18 +59,13 @@ pub(crate) enum FreezeCommand {
 
 pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
     match command {
-        FreezeCommand::Freeze { agent, reason } => {
+        FreezeCommand::Freeze { agent, reason, unseen } => {
             let username = meant(client, &agent).await?;
             let path = format!("/v1/agents/{}/freeze", segment(&username));
-            let frozen: FreezeBody = client.post(&path, &Reason { reason }).await?;
-            let name = Escaped::line(&frozen.user);
-            let thaw = format!("`{} thaw {agent}` ends that", program::name());
-            print(&format!("{name} is frozen: all its writes are refused; {thaw}"))?;
-            if frozen.is_known == Some(false) {
-                anstream::eprintln!(
-                    "warning: no request of {name} was ever seen here: is that its name?"
-                );
-            }
+            let is_new = !reason.is_empty();
+            let asked = FreezeAsked { reason, unseen };
+            let frozen: FreezeBody = client.post(&path, &asked).await?;
+            print(&is_frozen(&frozen, is_new, &agent))?;
         }
         FreezeCommand::Thaw { agent, reason } => {
             let username = meant(client, &agent).await?;
@@ -91,6 +89,24 @@ pub(crate) async fn run(command: FreezeCommand, client: &Client) -> Result<()> {
     Ok(())
 }
 
+/// What a freeze came to; `is_new` is its reason.
+fn is_frozen(freeze: &FreezeBody, is_new: bool, typed: &str) -> String {
+    let name = Escaped::line(&freeze.user);
+    let thaw = format!("`{} thaw {}` ends that", program::name(), Escaped::line(typed));
+    if freeze.was_frozen != Some(true) {
+        return format!("{name} is frozen: all its writes are refused; {thaw}");
+    }
+    let (since, reason) = (moment::shown(freeze.at), Escaped::line(&freeze.reason));
+    if is_new {
+        return format!(
+            "{name} is frozen already, since {since}; the reason is now: {reason}; {thaw}"
+        );
+    }
+    let why = if freeze.reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let by = Escaped::line(&freeze.reviewer.username);
+    format!("{name} is frozen already, since {since}, by {by}{why}; {thaw}")
+}
+
 /// Whom somebody means: as for a filter, by those who were seen as agents, where the caller may list them.
 async fn meant(client: &Client, typed: &str) -> Result<String> {
     let known = client.get::<List<String>>("/v1/agents").await;
@@ -104,6 +120,42 @@ async fn meant(client: &Client, typed: &str) -> Result<String> {
         }
         Meant::Unknown(spellings) => {
             Ok(spellings.into_iter().next_back().unwrap_or_else(|| typed.trim().to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::Identity;
+
+    use super::*;
+    use crate::printers::tests::at;
+
+    #[test]
+    fn says_what_was_frozen_before() {
+        let table = [
+            (
+                false,
+                false,
+                "",
+                "dev/bot is frozen: all its writes are refused; `agent-shield thaw bot`",
+            ),
+            (true, false, "wild", "by alice: wild;"),
+            (true, false, "", "by alice; `agent-shield thaw bot`"),
+            (true, true, "wild", "the reason is now: wild;"),
+        ];
+        for (was_frozen, is_new, reason, want) in table {
+            let freeze = FreezeBody {
+                user: "dev/bot".into(),
+                reviewer: Identity { username: "alice".into(), ..Identity::default() },
+                reason: reason.into(),
+                at: at(0),
+                is_known: Some(true),
+                was_frozen: Some(was_frozen),
+            };
+            let got = is_frozen(&freeze, is_new, "bot");
+            assert!(got.contains(want), "{got}");
+            assert_eq!(got.contains("already, since"), was_frozen, "{got}");
         }
     }
 }

@@ -68,10 +68,12 @@ pub(crate) fn page(
     let pages = holds.iter().map(|it| printers::hold(it, now, columns));
     let pages: Vec<String> = pages.collect();
     let (program, count, digest) = (program::name(), holds.len(), digest(holds));
+    let rows: Vec<String> = holds.iter().map(row).collect();
     format!(
-        "{}\n\nAll {count} of them:\n  \
+        "{count} requests of this command wait:\n  {}\n\n{}\n\nAll {count} of them:\n  \
          {program} approve --all-of {id} --digest {digest} --reason '…'\n  \
          {program} deny --all-of {id} --reason '…'",
+        rows.join("\n  "),
         pages.join("\n\n")
     )
 }

@@ -19,9 +19,14 @@ pub(crate) async fn approve(
     client.post(&path, &Approval { reason, digest }).await
 }
 
+/// What an approval means of an agent that was frozen at the same moment.
+pub(crate) const FROZEN: &str =
+    "approved; its agent is frozen by now: nothing of it runs before somebody thaws it";
+
 /// What an approval means, where nobody waits for what becomes of it.
 pub(crate) fn taken(hold: &HoldSummary) -> String {
     match (hold.missing.as_str(), hold.waiting) {
+        ("", _) if hold.frozen.is_some() => FROZEN.to_owned(),
         ("", 0) => "approved; the agent has gone: its next identical request runs, once".to_owned(),
         ("", _) => {
             "approved; the agent waits: its request runs if it would still do the same".to_owned()

@@ -10,7 +10,7 @@ use text::Escaped;
 use crate::{
     client::Client,
     exit::{self, Outcome},
-    holds::fetch,
+    holds::{FROZEN, fetch},
     printers, program, spinner,
 };
 
@@ -96,6 +96,7 @@ pub(crate) fn of(before: &HoldDetail, now: &HoldDetail) -> Outcome {
             let missing = Escaped::line(&hold.missing);
             (Outcome::NEEDED, format!("your approval is recorded; still needed: {missing}"))
         }
+        ("approved", _) if hold.frozen.is_some() => (Outcome::NOT_YET, FROZEN.to_owned()),
         ("approved", _) if hold.waiting == 0 => {
             let text = "approved; the agent has gone: its next identical request runs, once";
             (Outcome::NOT_YET, text.to_owned())

@@ -35,6 +35,9 @@ pub(crate) struct ReportArgs {
     /// Not after; a date is all of that day.
     #[arg(long, value_parser = moment::until)]
     until: Option<Timestamp>,
+    /// Print every line of each part, not the latest only; what people stopped is printed whole either way.
+    #[arg(long)]
+    all: bool,
     /// How to print.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
@@ -57,7 +60,7 @@ pub(crate) async fn run(client: &Client, args: ReportArgs) -> Result<()> {
     let account =
         Account::of(agent, (args.since, args.until), &calls, is_frozen, left_out, printers::what);
     if !for_scripts(args.output, &account, |it| vec![it.agent.clone()])? {
-        print(&printers::account(&account))?;
+        print(&printers::account(&account, args.all))?;
     }
     if left_out {
         eprintln!(

@@ -1,4 +1,4 @@
-//! An agent whose writes are all refused, until a person lifts it; and where that is kept.
+//! An agent whose writes are all refused, until a person thaws it; and where that is kept.
 
 use jiff::Timestamp;
 use ledger::{Entry, Identity, StoreError, Task};

@@ -391,6 +391,21 @@ pub struct DecisionRecord {
     /// What did not count: rules in shadow mode, and those that an exception took back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow: Vec<ShadowRecord>,
+    /// The freeze that its agent was under, where that is why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FreezeRecord>,
+}
+
+/// Who froze an agent, why and when.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct FreezeRecord {
+    /// The reviewer.
+    pub reviewer: Identity,
+    /// Why, as they wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
 }
 
 /// What a rule would have asked for.
@@ -412,8 +427,8 @@ pub struct ShadowRecord {
 impl DecisionRecord {
     /// A decision of the proxy itself, which no policy was asked about.
     pub fn of(action: Action, reason: impl Into<String>) -> Self {
-        let (rules, shadow) = (Vec::new(), Vec::new());
-        Self { action, rules, reason: reason.into(), policy: String::new(), shadow }
+        let (rules, shadow, policy) = (Vec::new(), Vec::new(), String::new());
+        Self { action, rules, reason: reason.into(), policy, shadow, frozen: None }
     }
 }
 

@@ -18,9 +18,9 @@ use std::{future::Future, pin::Pin};
 pub use call::{Call, calls};
 pub use effect::{EffectError, EffectRecord};
 pub use entry::{
-    ACTS, ActRecord, Action, ClassRecord, DecisionRecord, Entry, HoldEvent, HoldRecord, Identity,
-    ObjectRecord, ObjectState, Outcome, RequestRecord, ResponseRecord, ShadowRecord, Stage,
-    spans_namespaces,
+    ACTS, ActRecord, Action, ClassRecord, DecisionRecord, Entry, FreezeRecord, HoldEvent,
+    HoldRecord, Identity, ObjectRecord, ObjectState, Outcome, RequestRecord, ResponseRecord,
+    ShadowRecord, Stage, spans_namespaces,
 };
 pub use facts::{Extent, FACTS_VERSION, Facts, FactsRecord, PairRecord, WindowRecord};
 use jiff::Timestamp;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hold::{HoldId, Permit};
 use http::{Response, header};
 use judge::{Call, Judge, Judged, Judgement, Write, decided};
-use ledger::{Action, DecisionRecord, Identity, Outcome};
+use ledger::{Action, DecisionRecord, FreezeRecord, Identity, Outcome};
 use payload::Redactor;
 use policy::Decision;
 use review::Queue;
@@ -60,9 +60,7 @@ impl Writes {
     ) -> Response<Body> {
         let write = match self.buffer(call, Arc::clone(&record), upgrade, body).await {
             Ok(write) => Arc::new(write),
-            Err(error) => {
-                return refuse(&record, &error, Some(decided(Action::Refuse, &error))).await;
-            }
+            Err(error) => return refuse(&record, &error, Some(unjudged(&error))).await,
         };
         let answered = match own_holds::asked(&write.call.attributes) {
             Some(id) => self.cancel(&write, &id).await,
@@ -265,13 +263,29 @@ async fn refuse_judged(write: &InboundWrite, error: &ProxyError) -> Response<Bod
             write.record.is_judged_by(refusal.basis.clone());
             Some(refusal.decision.clone())
         }
-        ProxyError::StillRejected { .. } | ProxyError::Barred { .. } | ProxyError::Frozen(_) => {
+        ProxyError::StillRejected { .. } | ProxyError::Barred { .. } => {
             Some(decided(Action::Deny, error))
         }
+        ProxyError::Frozen(freeze) => Some(frozen(freeze, error)),
         // What was decided stands in the record already.
         _ => None,
     };
     refuse(&write.record, error, decision).await
+}
+
+/// What is recorded of a write that nothing was judged of.
+fn unjudged(error: &ProxyError) -> DecisionRecord {
+    match error {
+        ProxyError::Frozen(freeze) => frozen(freeze, error),
+        error => decided(Action::Refuse, error),
+    }
+}
+
+/// What a freeze ends is denied in the name of who froze, whether it waited or came later.
+fn frozen(freeze: &hold::Freeze, error: &ProxyError) -> DecisionRecord {
+    let hold::Freeze { by, reason, at, .. } = freeze.clone();
+    let freeze = FreezeRecord { reviewer: by, reason, at };
+    DecisionRecord { frozen: Some(freeze), ..decided(Action::Deny, error) }
 }
 
 /// How a write ended that this error is the answer to.

@@ -15,6 +15,17 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Longest name of a user that can be frozen, in bytes.
 const USERNAME_BYTES_MAX: usize = 1_024;
 
+/// What came of a freeze.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    /// As it is in force.
+    pub freeze: Freeze,
+    /// Whether its agent was ever seen.
+    pub is_known: bool,
+    /// Whether it was frozen before.
+    pub was_frozen: bool,
+}
+
 impl Queue {
     /// The freeze that this user is under.
     ///
@@ -60,32 +71,46 @@ impl Queue {
         self.freezes.all().await
     }
 
-    /// Refuses all writes of an agent from now on, waiting ones too, and cuts its sessions. Whether it
-    /// was ever seen as an agent comes back: a name with a slip of the pen freezes nobody.
+    /// Refuses all writes of an agent from now on, waiting ones too, and cuts its sessions. Only with `unseen` one
+    /// that was never seen as an agent: a name with a slip of the pen freezes nobody. Who is frozen already stays
+    /// so since when they are; without a reason, with the one that was given.
     ///
     /// # Errors
-    /// [`ReviewError`]: it is not frozen.
+    /// [`ReviewError`]: it is not frozen, or not for this reason.
     pub async fn freeze(
         &self,
         username: &str,
         reviewer: &Reviewer,
         reason: &str,
-    ) -> Result<(Freeze, bool), ReviewError> {
+        unseen: bool,
+    ) -> Result<Frozen, ReviewError> {
         self.authorize(reviewer, "freeze", "", "").await?;
         if username.trim().is_empty() || username.len() > USERNAME_BYTES_MAX {
             return Err(ReviewError::Username);
         }
+        let (earlier, is_known) =
+            (self.freezes.frozen(username).await?, self.ledger.is_agent(username).await?);
+        let was_frozen = earlier.is_some();
+        if !is_known && !unseen && !was_frozen {
+            return Err(ReviewError::NeverSeen(username.to_owned()));
+        }
+        let at = match earlier {
+            Some(freeze) if reason.is_empty() => {
+                return Ok(Frozen { freeze, is_known, was_frozen });
+            }
+            Some(freeze) => freeze.at,
+            None => now(),
+        };
         let freeze = Freeze {
             username: username.to_owned(),
             by: Identity::from(reviewer.user()),
             reason: reason.to_owned(),
-            at: now(),
+            at,
         };
         let entry = entry_of(&freeze.username, "freeze", reviewer, reason);
         self.freezes.freeze(freeze.clone(), vec![entry]).await?;
         tracing::warn!(user = freeze.username, by = freeze.by.username, reason, "frozen");
-        let is_known = self.ledger.is_agent(username).await?;
-        Ok((freeze, is_known))
+        Ok(Frozen { freeze, is_known, was_frozen })
     }
 
     /// Lifts a freeze. Says whether there was one.

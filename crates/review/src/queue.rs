@@ -160,6 +160,12 @@ pub enum ReviewError {
     /// Agents are made as these.
     #[error("`{0}` can never be cleared: it belongs to an agent or to the system, not to a person")]
     NeverCleared(String),
+    /// Nothing of the agent runs, whatever is approved.
+    #[error("{}; approve it after somebody has thawed it", frozen(.0))]
+    Frozen(Box<hold::Freeze>),
+    /// A slip of the pen, most likely: nobody is frozen.
+    #[error("no request of an agent `{0}` was ever seen here")]
+    NeverSeen(String),
     /// Nobody can have this name.
     #[error("give the name of a user, as the API server knows it, of at most 1024 bytes")]
     Username,
@@ -172,6 +178,12 @@ impl From<Unchanged> for ReviewError {
     fn from(unchanged: Unchanged) -> Self {
         Self::Hold(unchanged.error)
     }
+}
+
+fn frozen(freeze: &hold::Freeze) -> String {
+    let hold::Freeze { username, by, reason, .. } = freeze;
+    let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+    format!("{} froze `{username}`{why}: nothing of it runs", by.username)
 }
 
 fn meant(ids: &[HoldId]) -> String {
@@ -440,6 +452,13 @@ impl Queue {
         digest: &str,
     ) -> Result<Hold, ReviewError> {
         let by = Identity::from(reviewer.user());
+        // Whoever may not approve is not told who is frozen.
+        let hold = self.decidable(id, reviewer, "approve").await?;
+        if matches!(hold.state(), State::Pending { .. })
+            && let Some(freeze) = self.frozen(&hold.summary().user.username).await?
+        {
+            return Err(ReviewError::Frozen(Box::new(freeze)));
+        }
         self.decide(id, reviewer, "approve", reason, |hold| {
             let at = now();
             let until = at.saturating_add(self.settings.grant_time).unwrap_or(Timestamp::MAX);

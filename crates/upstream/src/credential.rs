@@ -8,7 +8,7 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::config::AuthInfo;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use secrecy::ExposeSecret;
@@ -46,43 +46,57 @@ pub struct CredentialEnd {
     pub kind: CredentialKind,
     /// When it ends.
     pub at: Timestamp,
+    /// Since when it is valid, where that is known.
+    pub since: Option<Timestamp>,
 }
 
 impl CredentialEnd {
+    /// So long before its end, of at most `most`, somebody should know: whoever renews what lives for hours only
+    /// does so in the last third of it at the latest.
+    pub fn notice(&self, most: SignedDuration) -> SignedDuration {
+        let third = self.since.map(|since| self.at.duration_since(since) / 3);
+        third.map_or(most, |third| most.min(third.max(SignedDuration::ZERO)))
+    }
+
     /// `None` where nobody can tell: an exec plugin is run again when its word ends.
     pub fn of(auth_info: &AuthInfo) -> Option<Self> {
         let AuthInfo { token, token_file, client_certificate, client_certificate_data, .. } =
             auth_info;
         if let Some(token) = token {
-            let at = end_of_token(token.expose_secret())?;
-            return Some(Self { kind: CredentialKind::Token, at });
+            let (since, at) = span_of_token(token.expose_secret())?;
+            return Some(Self { kind: CredentialKind::Token, at, since });
         }
         if let Some(file) = token_file {
             let is_small = fs::metadata(file).ok()?.len() <= TOKEN_BYTES_MAX;
             let token = is_small.then(|| fs::read_to_string(file).ok())??;
-            return Some(Self { kind: CredentialKind::TokenFile, at: end_of_token(&token)? });
+            let (since, at) = span_of_token(&token)?;
+            return Some(Self { kind: CredentialKind::TokenFile, at, since });
         }
         let pem = match (client_certificate_data, client_certificate) {
             (Some(data), _) => BASE64_STANDARD.decode(data.trim()).ok()?,
             (None, Some(file)) => fs::read(file).ok()?,
             (None, None) => return None,
         };
-        Some(Self { kind: CredentialKind::Certificate, at: end_of_certificate(&pem)? })
+        let (since, at) = span_of_certificate(&pem)?;
+        Some(Self { kind: CredentialKind::Certificate, at, since: Some(since) })
     }
 }
 
-/// The `exp` of a JWT (RFC 7519), not verified: it is our own token, and only the API server judges it.
-fn end_of_token(token: &str) -> Option<Timestamp> {
+/// The `iat` and `exp` of a JWT (RFC 7519), not verified: it is our own token, and only the API server judges it.
+fn span_of_token(token: &str) -> Option<(Option<Timestamp>, Timestamp)> {
     let claims = BASE64_URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
-    Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
+    let at = |claim: &str| Timestamp::from_second(claims.get(claim)?.as_i64()?).ok();
+    Some((at("iat"), at("exp")?))
 }
 
-/// The `notAfter` of the first certificate.
-fn end_of_certificate(pem: &[u8]) -> Option<Timestamp> {
+/// `notBefore` and `notAfter` of the first certificate.
+fn span_of_certificate(pem: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let der = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
     let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+    let validity = certificate.validity();
+    let at = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    Some((at(validity.not_before)?, at(validity.not_after)?))
 }
 
 #[cfg(test)]
@@ -101,8 +115,31 @@ mod tests {
             ("a.b.c".to_owned(), None),
         ];
         for (token, want) in table {
-            let at = end_of_token(&token).map(|it| it.to_string());
+            let at = span_of_token(&token).map(|(_, at)| at.to_string());
             assert_eq!(at.as_deref(), want, "{token}");
         }
+    }
+
+    #[test]
+    fn somebody_should_know_in_the_last_third_at_the_latest() {
+        let (week, hour) = (SignedDuration::from_hours(7 * 24), SignedDuration::from_hours(1));
+        let table = [
+            (Some(9), week, SignedDuration::from_hours(3)),
+            (Some(90 * 24), week, week),
+            (Some(9), hour, hour),
+            (Some(-1), week, SignedDuration::ZERO),
+            (None, week, week),
+        ];
+        for (hours, most, want) in table {
+            let at = Timestamp::UNIX_EPOCH;
+            let since = hours.map(|it| at - SignedDuration::from_hours(it));
+            let end = CredentialEnd { kind: CredentialKind::Token, at, since };
+            assert_eq!(end.notice(most), want, "{hours:?} {most}");
+        }
+        let token =
+            format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(r#"{"iat": 5, "exp": 9}"#));
+        let seconds = |it: Timestamp| it.as_second();
+        let span = span_of_token(&token).map(|(iat, exp)| (iat.map(seconds), exp.as_second()));
+        assert_eq!(span, Some((Some(5), 9)));
     }
 }

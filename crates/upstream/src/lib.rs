@@ -44,7 +44,7 @@ pub use namespaces::Namespaces;
 pub use no_answer::NoAnswer;
 pub use openapi::OpenApi;
 pub use own_client::CredentialSource;
-pub use own_error::{OwnError, in_words, why_no_answer};
+pub use own_error::{OwnError, in_words, tls_in_words, why_no_answer};
 pub use policies::{PolicyObject, PolicyObjects, PolicyObjectsError, Version};
 pub use pool::{ApiServer, CONNECTIONS_MAX, ConnectError};
 pub use probe::{Probe, ProbeAnswer, take_items};

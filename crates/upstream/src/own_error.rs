@@ -130,7 +130,59 @@ fn innermost(mut error: &(dyn Error + 'static)) -> String {
     while let Some(cause) = error.source() {
         error = cause;
     }
-    error.to_string()
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let inside = inside.and_then(|it| it.downcast_ref::<rustls::Error>());
+    match inside.or_else(|| error.downcast_ref()) {
+        Some(error) => tls_in_words(error),
+        None => error.to_string(),
+    }
+}
+
+/// What is wrong with a connection or a certificate. The library has names of its own for that, and calls every
+/// certificate the peer's.
+pub fn tls_in_words(error: &rustls::Error) -> String {
+    use rustls::{CertificateError as C, Error as E};
+    let of = match error {
+        E::InvalidCertificate(of) => of,
+        E::InconsistentKeys(_) => {
+            return "the private key is not that of the certificate".to_owned();
+        }
+        error => return error.to_string(),
+    };
+    match of {
+        C::UnknownIssuer => {
+            "the certificate is of an issuer that is not trusted (UnknownIssuer)".to_owned()
+        }
+        C::BadSignature => {
+            "the certificate was not signed by the CA that it names (BadSignature)".to_owned()
+        }
+        C::Expired | C::ExpiredContext { .. } => "the certificate has expired".to_owned(),
+        C::NotValidYet | C::NotValidYetContext { .. } => {
+            "the certificate is not valid yet".to_owned()
+        }
+        C::BadEncoding => "the certificate cannot be read: it is not X.509".to_owned(),
+        C::InvalidPurpose => {
+            "the certificate is not made for this (its extended key usage)".to_owned()
+        }
+        C::NotValidForName => "the certificate is not for this address".to_owned(),
+        C::NotValidForNameContext { .. } => {
+            format!("the certificate is not for this address: {of}")
+        }
+        of => of_other_certificate(&of.to_string()),
+    }
+}
+
+/// Of a certificate whose fault has only the library's own name: the last part of it.
+fn of_other_certificate(said: &str) -> String {
+    let name = said.rsplit('(').next().unwrap_or_default().trim_end_matches(')');
+    match name {
+        "UnsupportedCertVersion" => {
+            "the certificate is of X.509 version 1, and version 3 is needed: `openssl x509 -req` makes one with \
+             `-extfile FILE`, where FILE says `keyUsage = digitalSignature`"
+                .to_owned()
+        }
+        name => format!("the certificate cannot be used ({name})"),
+    }
 }
 
 #[cfg(test)]
@@ -176,5 +228,26 @@ mod tests {
         let broken = Status { code: 410, message: "too old".into(), ..Status::default() };
         let watch = kube::runtime::watcher::Error::WatchError(Box::new(broken));
         assert_eq!(in_words(&watch), "the API server refused (410): too old");
+    }
+
+    #[test]
+    fn no_name_of_the_library_is_told_of_a_certificate() {
+        use rustls::{CertificateError as C, Error as E};
+        let table = [
+            (E::InvalidCertificate(C::UnknownIssuer), "of an issuer that is not trusted"),
+            (E::InvalidCertificate(C::Expired), "has expired"),
+            (E::InvalidCertificate(C::NotValidForName), "not for this address"),
+            (E::InvalidCertificate(C::ApplicationVerificationFailure), "cannot be used"),
+            (E::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch), "the private key is not"),
+        ];
+        for (error, want) in table {
+            let got = tls_in_words(&error);
+            assert!(got.contains(want) && !got.contains("peer"), "{got}");
+            // As it comes from a connection.
+            let around = std::io::Error::other(error);
+            assert_eq!(innermost(&around), got);
+        }
+        let got = of_other_certificate("Other(OtherError(UnsupportedCertVersion))");
+        assert!(got.contains("version 1, and version 3 is needed: `openssl x509 -req`"), "{got}");
     }
 }

@@ -78,11 +78,43 @@ fn a_frozen_agent_writes_nothing_until_it_is_thawed() {
     assert!(scene.cluster.get(&web).is_some(), "the deployment");
     let frozen = scene.shield.cli_json(&chief, &["frozen"]);
     assert_eq!(frozen["items"][0]["user"], scene.agent.username.as_str());
-    // An approval of what waited before does not run it.
+    // What waited before cannot be approved, and says why.
     let held = scene.pending(&scene.prod, "web");
-    scene.decide("approve", held["id"].as_str().unwrap_or_default(), "");
+    assert_eq!(held["frozen"]["reason"], "runs wild", "{held}");
+    let id = held["id"].as_str().unwrap_or_default();
+    let digest = scene.shield.cli_json(&scene.reviewer, &["show", id])["preview"]["digest"].clone();
+    let approve = ["approve", id, "--digest", digest.as_str().unwrap_or_default()];
+    let (code, text) = said(&scene.shield, &scene.reviewer, &approve);
+    assert_eq!(code, Some(6), "{text}");
+    assert!(text.contains("freeze-chief froze") && text.contains("thaw"), "{text}");
+    let (_, text) = said(&scene.shield, &scene.reviewer, &["holds"]);
+    assert!(text.contains("agent frozen"), "{text}");
+    let (_, text) = said(&scene.shield, &scene.reviewer, &["show", id]);
+    assert!(text.contains("Its agent is frozen since") && text.contains("runs wild"), "{text}");
     assert_eq!(scene.shield.request(&scene.agent, "DELETE", &web, None, b"").status, 403);
     assert!(scene.cluster.get(&web).is_some(), "the deployment");
+    // A second freeze keeps the reason, or gives another.
+    let (code, text) = said(&scene.shield, &chief, &["freeze", &scene.agent.username]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("is frozen already, since"), "{text}");
+    assert!(text.contains("by freeze-chief: runs wild"), "{text}");
+    let (_, text) = said(&scene.shield, &chief, &["frozen"]);
+    assert!(text.contains("runs wild"), "{text}");
+    // What it stopped is denied in one word, by who froze it: what waited, and what came later.
+    let denied = ["timeline", "--decision", "deny", "--agent", &scene.agent.username];
+    let denied = scene.shield.cli_json(&chief, &denied);
+    let denied: Vec<_> = denied["items"].as_array().expect("calls").iter().collect();
+    assert!(denied.len() >= 3, "{denied:?}");
+    for call in denied {
+        assert_eq!(call["decision"], "deny", "{call}");
+        assert_eq!(call["reviewer"], "freeze-chief", "{call}");
+        assert_eq!(call["verdictReason"], "runs wild", "{call}");
+    }
+    let (_, text) = said(&scene.shield, &chief, &["report", "--agent", &scene.agent.username]);
+    assert!(text.contains("refused: frozen by freeze-chief at"), "{text}");
+    let again = ["freeze", &scene.agent.username, "--reason", "still wild"];
+    let (_, text) = said(&scene.shield, &chief, &again);
+    assert!(text.contains("the reason is now: still wild"), "{text}");
 
     let (code, text) = said(&scene.shield, &chief, &["thaw", &scene.agent.username]);
     assert_eq!(code, Some(0), "{text}");
@@ -94,11 +126,16 @@ fn a_frozen_agent_writes_nothing_until_it_is_thawed() {
         .iter()
         .map(|it| &it["request"]["verb"])
         .collect();
-    assert_eq!(verbs, ["thaw", "freeze"]);
+    assert_eq!(verbs, ["thaw", "freeze", "freeze"]);
+    // A slip of the pen freezes nobody.
+    let slip = format!("{}x", scene.agent.username);
+    let (code, text) = said(&scene.shield, &chief, &["freeze", &slip]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains(&format!("did you mean `{}`?", scene.agent.username)), "{text}");
+    assert_eq!(scene.shield.cli_json(&chief, &["frozen"])["items"], json!([]));
     // A reviewer who is frozen by mistake is no agent for it.
-    let (code, text) = said(&scene.shield, &chief, &["freeze", "freeze-reviewer"]);
+    let (code, text) = said(&scene.shield, &chief, &["freeze", "freeze-reviewer", "--unseen"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("no request of freeze-reviewer was ever seen"), "{text}");
     scene.shield.cli_json(&scene.reviewer, &["holds"]);
 }
 
@@ -129,7 +166,8 @@ fn a_write_that_is_judged_while_its_agent_is_frozen_is_not_sent() {
                 assert_eq!(writing.join().expect("an answer").status, 200);
                 return None;
             }
-            let freeze = ["freeze", &scene.agent.username, "--reason", "runs wild"];
+            // Its first call is judged and not recorded yet.
+            let freeze = ["freeze", &scene.agent.username, "--reason", "runs wild", "--unseen"];
             let frozen = scene.shield.cli(&chief).args(freeze).output().expect("a CLI");
             assert!(frozen.status.success(), "{frozen:?}");
             webhook.let_go();

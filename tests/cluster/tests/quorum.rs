@@ -239,6 +239,30 @@ fn a_delete_takes_two_people_of_the_right_group_and_runs_once() {
     }
     let (_, timeline) = stage.says(&alice, &["timeline", "--hold", &id]);
     assert!(timeline.contains(&format!("approved by {name}: checked it")), "{timeline}");
+    // Both are named wherever it is told who approved.
+    let both = format!("{name}: checked it; quorum-bob: checked it");
+    assert!(timeline.contains(&both), "{timeline}");
+    let (_, report) = stage.says(&alice, &["report", "--agent", &agent]);
+    assert!(report.contains(&format!("approved by {both}")), "{report}");
+    let report = stage.scene.shield.cli_json(&alice, &["report", "--agent", &agent]);
+    let names = |of: &Value| -> Vec<Value> {
+        let all = of["approvals"].as_array().into_iter().flatten();
+        all.map(|it| it["reviewer"].clone()).collect()
+    };
+    let deed =
+        report["deeds"].as_array().expect("deeds").iter().find(|it| it["hold"] == id.as_str());
+    assert_eq!(names(deed.expect("a deed")), [json!(name), json!("quorum-bob")], "{report:#}");
+    let log = stage.scene.cluster.dir().join("audit.log").display().to_string();
+    let joined = ["timeline", "--audit-log", &log, "--hold", &id];
+    let (_, text) = stage.says(&alice, &joined);
+    assert!(
+        text.contains(&both) && text.contains(&format!("approved by {name}: checked it")),
+        "{text}"
+    );
+    let joined = stage.scene.shield.cli_json(&alice, &joined);
+    let items = joined["items"].as_array().expect("calls");
+    let told = items.iter().any(|it| names(&it["call"]) == [json!(name), json!("quorum-bob")]);
+    assert!(told, "{joined:#}");
 }
 
 #[test]

@@ -52,6 +52,13 @@ fn review() -> Vec<ReviewError> {
         E::Hold(_) => HoldError::Stale.into(),
         E::Reviewer(_) => ReviewerError::Unavailable("it does not answer".into()).into(),
         E::NeverCleared(_) => E::NeverCleared("system:serviceaccount:dev:triage".into()),
+        E::Frozen(_) => E::Frozen(Box::new(hold::Freeze {
+            username: "bot".into(),
+            by: ledger::Identity { username: "alice".into(), ..ledger::Identity::default() },
+            reason: "runs wild".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        })),
+        E::NeverSeen(_) => E::NeverSeen("bot".into()),
         E::Username => E::Username,
         E::Store(_) => StoreError::Conflict.into(),
     )

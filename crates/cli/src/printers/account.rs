@@ -1,6 +1,9 @@
 //! What one agent did, on a page that is read in a minute: where it was stopped first.
 
-use super::cells::{BOLD, RED, e, section, when};
+use super::{
+    cells::{BOLD, RED, e, section, when},
+    timeline::approvers,
+};
 use crate::{
     account::{Account, Deed, Fate},
     program,
@@ -9,8 +12,8 @@ use crate::{
 /// So many lines of each part.
 const LINES_MAX: usize = 10;
 
-/// The page.
-pub(crate) fn account(of: &Account) -> String {
+/// The page; without `all`, of each part the latest lines. What people stopped is told whole either way.
+pub(crate) fn account(of: &Account, all: bool) -> String {
     let mut text = format!("{BOLD}{}{BOLD:#}", e(&of.agent));
     if of.is_frozen == Some(true) {
         text.push_str(&format!("  {RED}frozen: all its writes are refused{RED:#}"));
@@ -26,7 +29,7 @@ pub(crate) fn account(of: &Account) -> String {
     }
     text.push_str(&format!("\n{}", counts(of)));
     let parts = [
-        ("Stopped", &[Fate::Act, Fate::Denied, Fate::Expired, Fate::Refused][..]),
+        ("Stopped", &[Fate::Denied, Fate::Frozen, Fate::Expired, Fate::Refused][..]),
         ("Sent, and nobody knows whether it ran", &[Fate::Unknown]),
         ("Waits", &[Fate::Waiting]),
         ("Given up by the agent", &[Fate::Cancelled]),
@@ -34,9 +37,14 @@ pub(crate) fn account(of: &Account) -> String {
         ("Ran unasked, as policy lets it", &[Fate::RanUnasked]),
         ("Failed at the API server", &[Fate::Failed]),
     ];
+    let (by_people, others): (Vec<&Deed>, Vec<&Deed>) =
+        of.deeds.iter().partition(|it| is_by_people(it));
+    push_part(&mut text, "Stopped by people", &by_people, usize::MAX);
+    let lines_max = if all { usize::MAX } else { LINES_MAX };
     for (name, fates) in parts {
-        let deeds: Vec<&Deed> = of.deeds.iter().filter(|it| fates.contains(&it.fate)).collect();
-        push_part(&mut text, name, &deeds);
+        let deeds: Vec<&Deed> =
+            others.iter().copied().filter(|it| fates.contains(&it.fate)).collect();
+        push_part(&mut text, name, &deeds, lines_max);
     }
     let effects: Vec<String> =
         of.effects.iter().map(|(kind, count)| format!("{} {count}", e(kind))).collect();
@@ -59,6 +67,7 @@ fn counts(of: &Account) -> String {
         (Fate::RanUnasked, "ran unasked"),
         (Fate::RanApproved, "ran as people approved"),
         (Fate::Denied, "denied"),
+        (Fate::Frozen, "refused as it was frozen"),
         (Fate::Expired, "expired undecided"),
         (Fate::Cancelled, "given up"),
         (Fate::Refused, "refused"),
@@ -77,14 +86,19 @@ fn counts(of: &Account) -> String {
     format!("{} calls: {} reads{asked}; of what it wanted to write: {writes}.", of.calls, of.reads)
 }
 
-fn push_part(text: &mut String, name: &str, deeds: &[&Deed]) {
+/// Freezes and thaws, and what somebody denied.
+fn is_by_people(deed: &Deed) -> bool {
+    deed.fate == Fate::Act || (deed.fate == Fate::Denied && deed.reviewer.is_some())
+}
+
+fn push_part(text: &mut String, name: &str, deeds: &[&Deed], lines_max: usize) {
     if deeds.is_empty() {
         return;
     }
     section(text, name);
-    let before = deeds.len().saturating_sub(LINES_MAX);
+    let before = deeds.len().saturating_sub(lines_max);
     if before > 0 {
-        text.push_str(&format!("\n  {before} before these"));
+        text.push_str(&format!("\n  {before} before these (--all shows them)"));
     }
     for deed in deeds.iter().skip(before) {
         text.push_str(&format!("\n  {}", line(deed)));
@@ -94,6 +108,13 @@ fn push_part(text: &mut String, name: &str, deeds: &[&Deed]) {
 fn line(deed: &Deed) -> String {
     let said = if deed.reason.is_empty() { String::new() } else { format!(": {}", deed.reason) };
     let by = match (&deed.reviewer, deed.rules.as_slice()) {
+        (Some(_), _) if deed.approvals.len() > 1 && deed.fate != Fate::Frozen => {
+            format!(" by {}", approvers(&deed.approvals))
+        }
+        (Some(reviewer), _) if deed.fate == Fate::Frozen => {
+            let at = deed.decided_at.map(|it| format!(" at {}", when(it))).unwrap_or_default();
+            format!(" by {reviewer}{at}{said}")
+        }
         (Some(reviewer), _) => format!(" by {reviewer}{said}"),
         (None, []) => said,
         (None, rules) => format!(" by {}{said}", rules.join(", ")),
@@ -101,6 +122,7 @@ fn line(deed: &Deed) -> String {
     let word = match deed.fate {
         Fate::Act => String::new(),
         Fate::Denied => ", denied".to_owned(),
+        Fate::Frozen => ", refused: frozen".to_owned(),
         Fate::Expired => ", expired: held".to_owned(),
         Fate::Refused => format!(", refused {}", deed.code),
         Fate::Waiting | Fate::Cancelled => ", held".to_owned(),

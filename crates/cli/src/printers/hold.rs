@@ -1,6 +1,6 @@
 //! One hold, whole: what is decided on first, then who asked and how.
 
-use api::body::{CommandBody, HiddenBody, HoldDetail, HoldSummary, LookBody};
+use api::body::{CommandBody, FreezeBody, HiddenBody, HoldDetail, HoldSummary, LookBody};
 use jiff::Timestamp;
 use text::command_line;
 
@@ -26,6 +26,7 @@ fn page(hold: &HoldDetail, now: Timestamp) -> String {
     let s = &hold.summary;
     let sentence = sentence(s, Some(&hold.preview));
     let mut text = format!("{BOLD}{sentence}{BOLD:#}\n{}", standing(s, now));
+    text.push_str(&frozen(s));
     text.push_str(&seen(hold));
     text.push_str(&hidden(&hold.preview.hidden));
     if !hold.preview.cut.is_empty() {
@@ -75,11 +76,30 @@ fn foot(hold: &HoldDetail) -> String {
     if hold.summary.state == "pending" {
         let (program, id) = (program::name(), e(&hold.summary.id));
         let digest = e(&hold.preview.digest);
-        text.push_str(&format!(
-            "\n\n  {program} approve {id} --digest {digest} --reason '…'\n  {program} deny {id} --reason '…'"
-        ));
+        // An approval is refused as long as the agent is frozen.
+        let first = match &hold.summary.frozen {
+            Some(freeze) => thaw(freeze),
+            None => format!("{program} approve {id} --digest {digest} --reason '…'"),
+        };
+        text.push_str(&format!("\n\n  {first}\n  {program} deny {id} --reason '…'"));
     }
     text
+}
+
+/// Who froze its agent, of what therefore does not run.
+fn frozen(hold: &HoldSummary) -> String {
+    let Some(freeze) = &hold.frozen else { return String::new() };
+    let why = if freeze.reason.is_empty() { String::new() } else { format!(": {}", freeze.reason) };
+    let (by, thaw) = (e(&freeze.reviewer.username), thaw(freeze));
+    format!(
+        "\n{RED}Its agent is frozen{RED:#} since {}, by {by}{}. It does not run before somebody thaws the agent: `{thaw}`.",
+        when(freeze.at),
+        e(&why)
+    )
+}
+
+fn thaw(freeze: &FreezeBody) -> String {
+    format!("{} thaw {}", program::name(), e(&freeze.user))
 }
 
 /// Whether what is shown is of now.

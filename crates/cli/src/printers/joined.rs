@@ -5,7 +5,7 @@ use audit::{Event, Finding, Joined};
 
 use super::{
     cells::{RED, describe_request, e, head, short_user, table, when},
-    timeline::{by, decision, what},
+    timeline::{beneath, by, decision, what},
 };
 use crate::joined_timeline::{JoinedTimeline, OwnCall};
 
@@ -28,6 +28,9 @@ pub(crate) fn joined(timeline: &JoinedTimeline, wide: bool) -> String {
     let mut table = table(&header);
     for item in &timeline.items {
         table.add_row(row(item, wide));
+        for text in item.call.iter().flat_map(|call| beneath(&call.0)) {
+            table.add_row(vec![String::new(), String::new(), e(&text)]);
+        }
     }
     let mut text = match timeline.items.is_empty() {
         true => "Nothing that matches is in either record.".to_owned(),

@@ -62,7 +62,7 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
             age(hold.created_at, now),
             e(&hold.severity),
             e(&short_user(&hold.user.username)),
-            e(&describe_request(&hold.request)),
+            format!("{}{}", e(&describe_request(&hold.request)), of_command(hold, holds)),
             e(&hold.rules.join(", ")),
         ];
         if wide {
@@ -78,6 +78,20 @@ pub(crate) fn holds(holds: &[HoldSummary], wide: bool, now: Timestamp) -> String
     }
     let severities = holds.iter().map(|it| (it.severity.as_str(), of_severity(&it.severity)));
     coloured(&table.trim_fmt(), "SEVERITY", severities)
+}
+
+/// ` (1 of 8 of this command)`, where more of these wait that are of one agent's one command: `--all-of` takes
+/// any of their ids.
+fn of_command(hold: &HoldSummary, all: &[HoldSummary]) -> String {
+    let key = |it: &HoldSummary| {
+        let session = it.request.kubectl_session.clone();
+        (it.state == "pending" && !session.is_empty()).then(|| (it.user.username.clone(), session))
+    };
+    let own = key(hold);
+    match all.iter().filter(|it| own.is_some() && key(it) == own).count() {
+        0 | 1 => String::new(),
+        count => format!(" (1 of {count} of this command)"),
+    }
 }
 
 /// The denials that stand.
@@ -125,8 +139,9 @@ pub(crate) fn state(hold: &HoldSummary) -> String {
     let missing = hold.reviewers.iter().map(|it| it.missing).max().unwrap_or(0);
     let given = u32::try_from(hold.approvals.len()).unwrap_or(u32::MAX);
     let standing = standing_word(hold);
-    match given.saturating_add(missing) {
+    let standing = match given.saturating_add(missing) {
         2.. if hold.state == "pending" => format!("{standing} {given}/{}", given + missing),
         _ => standing.to_owned(),
-    }
+    };
+    if hold.frozen.is_some() { format!("{standing}, agent frozen") } else { standing }
 }

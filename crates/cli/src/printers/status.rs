@@ -2,6 +2,7 @@
 
 use api::body::{ExpiryBody, PolicyBody, StatusBody};
 use jiff::Timestamp;
+use text::Escaped;
 
 use super::cells::{BOLD, GREEN, RED, age, e, when};
 
@@ -61,7 +62,10 @@ fn from(of: &PolicyBody) -> Vec<String> {
         lines.push(format!("  {RED}refused at {}, and so not in force:{RED:#}", when(refused.at)));
         let issues = refused.issues.iter().take(NAMED_MAX);
         // An issue has an excerpt under its first line.
-        lines.extend(issues.flat_map(|it| it.lines()).map(|it| format!("    {}", e(it))));
+        let issues = issues.map(|it| Escaped::lines(it).to_string());
+        lines.extend(
+            issues.flat_map(|it| it.lines().map(|it| format!("    {it}")).collect::<Vec<_>>()),
+        );
     }
     lines
 }

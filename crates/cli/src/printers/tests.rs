@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use api::body::{
-    CallBody, ChangeBody, CommandBody, EffectBody, GoesWithBody as GoesWith, HiddenBody,
-    HoldDetail, HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, Timeline, VerdictBody,
+    CallBody, ChangeBody, CommandBody, EffectBody, FreezeBody, GoesWithBody as GoesWith,
+    HiddenBody, HoldDetail, HoldEventBody, HoldSummary, PreviewBody, ReviewersBody, Timeline,
+    VerdictBody,
 };
 use jiff::Timestamp;
 use ledger::{Identity, RequestRecord};
@@ -57,6 +58,7 @@ pub(crate) fn detail() -> HoldDetail {
             }],
             drifts: 0,
             binds_until: None,
+            frozen: None,
             audit_id: "a-1".into(),
             verdict: None,
             code: None,
@@ -222,6 +224,32 @@ fn a_hold_of_two_says_who_is_missing() {
 }
 
 #[test]
+fn the_queue_says_what_is_of_a_freeze_and_of_a_command() {
+    let mut one = detail().summary;
+    one.request.kubectl_session = "s1".into();
+    let mut other = one.clone();
+    other.request.kubectl_session = "s2".into();
+    let table = plain(&holds(&[one.clone(), one.clone(), other], false, at(0)));
+    assert_eq!(table.matches("(1 of 2 of this command)").count(), 2, "{table}");
+    assert!(!table.contains("frozen"), "{table}");
+    let mut frozen = detail();
+    frozen.summary.frozen = Some(FreezeBody {
+        user: "bot".into(),
+        reviewer: Identity { username: "alice".into(), ..Identity::default() },
+        reason: "runs wild\u{1b}".into(),
+        at: at(0),
+        is_known: None,
+        was_frozen: None,
+    });
+    let table = plain(&holds(&[frozen.summary.clone()], false, at(0)));
+    assert!(table.contains("pending, agent frozen"), "{table}");
+    let page = plain(&hold(&frozen, at(0), None));
+    assert!(page.contains("Its agent is frozen since"), "{page}");
+    assert!(page.contains("by alice: runs wild") && page.contains(" thaw bot"), "{page}");
+    assert!(!page.contains(" approve ") && !page.contains('\u{1b}'), "{page}");
+}
+
+#[test]
 fn the_timeline_is_a_table() {
     let event = |event: &str, by: &str, reason: &str| HoldEventBody {
         time: at(1),
@@ -242,6 +270,8 @@ fn the_timeline_is_a_table() {
         shadow: Vec::new(),
         effects: Vec::new(),
         hold: Some("k3mq7xzw".into()),
+        approvals: vec![],
+        is_frozen: false,
         hold_events: vec![
             event("partlyApproved", "bob", "fine"),
             event("drifted", "", ""),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::body::{CallBody, HoldEventBody, Timeline};
+use api::body::{ApprovalBody, CallBody, HoldEventBody, Timeline};
 
 use super::cells::{describe_request, e, head, short_user, table, when};
 
@@ -64,6 +64,7 @@ pub(crate) fn what(call: &CallBody) -> String {
 /// What policy said, and where it asked, what came of that.
 pub(super) fn decision(call: &CallBody) -> String {
     match call.hold_events.last() {
+        _ if call.is_frozen => format!("{} (frozen)", call.decision),
         Some(last) if call.decision == "hold" => format!("hold ({})", word(&last.event)),
         _ => call.decision.clone(),
     }
@@ -81,12 +82,25 @@ fn word(event: &str) -> &str {
     }
 }
 
+/// Everybody whose approval it took, or who decided alone, each with their reason.
 pub(super) fn by(call: &CallBody) -> String {
+    if call.reviewer.is_some() && call.approvals.len() > 1 && !call.is_frozen {
+        return approvers(&call.approvals);
+    }
     match (&call.reviewer, call.verdict_reason.as_str()) {
         (None, _) => String::new(),
         (Some(reviewer), "") => reviewer.clone(),
         (Some(reviewer), reason) => format!("{reviewer}: {reason}"),
     }
+}
+
+/// Several people's approvals in one line.
+pub(super) fn approvers(approvals: &[ApprovalBody]) -> String {
+    let one = |it: &ApprovalBody| match it.reason.as_str() {
+        "" => it.reviewer.clone(),
+        reason => format!("{}: {reason}", it.reviewer),
+    };
+    approvals.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 pub(super) fn outcome(call: &CallBody) -> String {
@@ -100,7 +114,7 @@ pub(super) fn outcome(call: &CallBody) -> String {
 }
 
 /// What stands under a row: what changed on the way, and what a reader must know.
-fn beneath(call: &CallBody) -> Vec<String> {
+pub(super) fn beneath(call: &CallBody) -> Vec<String> {
     let step = |event: &HoldEventBody| match event.event.as_str() {
         // Approvals of which it takes more than one, and those that were taken back.
         "partlyApproved" | "withdrawn" => {

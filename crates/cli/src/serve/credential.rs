@@ -84,7 +84,7 @@ impl OwnCredential {
             && let Some(end) = CredentialEnd::of(&config.auth_info)
         {
             let left = left(end);
-            told = step(end.kind, left);
+            told = step(end, left);
             let words = words(end.kind, &credential, left);
             match told {
                 None if end.kind == CredentialKind::TokenFile => {}
@@ -99,7 +99,7 @@ impl OwnCredential {
                 let Ok(config) = credential.read().await else { continue };
                 let Some(end) = CredentialEnd::of(&config.auth_info) else { continue };
                 let left = left(end);
-                let step = step(end.kind, left);
+                let step = step(end, left);
                 if step > told {
                     tracing::warn!(until = %end.at, "{}", words(end.kind, &credential, left));
                 }
@@ -161,10 +161,10 @@ fn left(end: CredentialEnd) -> SignedDuration {
 }
 
 /// How many of the times to warn at have come.
-fn step(kind: CredentialKind, left: SignedDuration) -> Option<usize> {
+fn step(end: CredentialEnd, left: SignedDuration) -> Option<usize> {
     let warned_at: &[SignedDuration] =
-        if kind == CredentialKind::TokenFile { &WARNED_OF_FILE_AT } else { &WARNED_AT };
-    let passed = warned_at.iter().filter(|at| left <= **at).count();
+        if end.kind == CredentialKind::TokenFile { &WARNED_OF_FILE_AT } else { &WARNED_AT };
+    let passed = warned_at.iter().filter(|at| left <= end.notice(**at)).count();
     (passed > 0).then_some(passed)
 }
 
@@ -250,10 +250,22 @@ mod tests {
             (1, Some(4), Some(1)),
             (-1, Some(5), Some(2)),
         ];
+        let of = |kind, hours: Option<i64>| {
+            let at = Timestamp::UNIX_EPOCH;
+            let since = hours.map(|it| at - SignedDuration::from_hours(it));
+            CredentialEnd { kind, at, since }
+        };
         for (minutes, its, of_file) in table {
             let left = SignedDuration::from_mins(minutes);
-            assert_eq!(step(CredentialKind::Token, left), its, "{minutes}");
-            assert_eq!(step(CredentialKind::TokenFile, left), of_file, "{minutes}");
+            assert_eq!(step(of(CredentialKind::Token, None), left), its, "{minutes}");
+            assert_eq!(step(of(CredentialKind::TokenFile, None), left), of_file, "{minutes}");
+        }
+        // What lives for eight hours, and is renewed after four, is never warned of.
+        for (minutes, its) in
+            [(480, None), (239, None), (159, Some(2)), (59, Some(3)), (-1, Some(5))]
+        {
+            let left = SignedDuration::from_mins(minutes);
+            assert_eq!(step(of(CredentialKind::Token, Some(8)), left), its, "{minutes}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{moment, printers, sentences};
 /// What was told of each open hold.
 #[derive(Debug, Default)]
 pub(crate) struct QueueLines {
-    told: BTreeMap<String, (String, Timestamp)>,
+    told: BTreeMap<String, (String, Timestamp, bool)>,
 }
 
 impl QueueLines {
@@ -23,7 +23,7 @@ impl QueueLines {
         let mut lines = Vec::new();
         let mut told = BTreeMap::new();
         for hold in holds {
-            let state = (hold.state.clone(), hold.changed_at);
+            let state = (hold.state.clone(), hold.changed_at, hold.frozen.is_some());
             if self.told.get(&hold.id) != Some(&state) {
                 lines.push(line(hold));
             }
@@ -63,6 +63,10 @@ fn line(hold: &HoldSummary) -> String {
         if !printers::takes_one(hold) {
             line.push_str(&format!(" Still needed: {}.", Escaped::line(&hold.missing)));
         }
+    }
+    if let Some(freeze) = &hold.frozen {
+        let by = Escaped::line(&freeze.reviewer.username);
+        line.push_str(&format!(" Its agent is frozen by {by}: nothing of it runs before a thaw."));
     }
     if let Some(verdict) = &hold.verdict {
         let by = Escaped::line(&verdict.reviewer.username);

@@ -31,6 +31,7 @@ fn refusal() -> Box<Refusal> {
         reason: String::new(),
         policy: String::new(),
         shadow: Vec::new(),
+        frozen: None,
     };
     let words = "agent-shield denies this request by rule node-proxy: it reaches the kubelet";
     Box::new(Refusal { words: words.into(), decision, basis: Basis::default() })
