@@ -18,7 +18,7 @@ use testkit::{
 
 use crate::{
     Row, Verdict,
-    api::Api,
+    api::{Api, MERGE},
     fixtures, named, oracle,
     reviewer::Reviewer,
     row::{Operation, Request},
@@ -33,6 +33,8 @@ const EFFECT_TIME_MAX: u64 = 40;
 /// objects of the same names can take this one's away. A wrong verdict is never tried again.
 const TRIES_MAX: u32 = 8;
 const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers";
+/// Nodes that rows make; one that is not there yet is none to mend.
+const NODES: [&str; 2] = ["/api/v1/nodes/n1", "/api/v1/nodes/n2"];
 pub(crate) const HOLD_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often a reviewer looks again at what drifted.
 const APPROVALS_MAX: u32 = 4;
@@ -283,6 +285,12 @@ impl Harness {
         // One that an earlier row has left would scale this row's workloads.
         if !row.needs.iter().any(|it| it.starts_with("hpa:")) {
             self.api.ask("DELETE", AUTOSCALERS, None, "");
+        }
+        // A taint that an earlier row has left would evict this row's pods.
+        if !row.needs.iter().any(|it| it.starts_with("node:")) {
+            for node in NODES {
+                self.api.ask("PATCH", node, Some(MERGE), r#"{"spec":{"taints":null}}"#);
+            }
         }
         for key in &row.needs {
             fixtures::reset(&self.api, key)?;
