@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use hold::{Hold, HoldFilter};
 use jiff::Timestamp;
-use ledger::{Call, Filter, Ledger, StoreError};
+use ledger::{Filter, Ledger, StoreError};
 use review::Reviewer;
 
-use crate::{Api, answer::ApiError, visible::visible};
+use crate::{Api, answer::ApiError, visible::{namespace_of, visible}};
 
 /// Two letters of a hold's id name one of 784.
 const HOLD_LETTERS_MIN: usize = 2;
@@ -49,9 +49,8 @@ pub(crate) async fn call(api: &Api, reviewer: &Reviewer, typed: &str) -> Result<
     let then = Filter { since: Some(since), until: Some(until), probes: true, ..Filter::default() };
     let mut calls = api.queue.ledger().calls(then).await?.items;
     calls.retain(|it| it.audit_id.starts_with(&typed));
-    let place = |it: &Call| it.request.as_ref().map(|it| it.namespace.clone()).unwrap_or_default();
-    let seen = visible(api, reviewer, None, calls.iter().map(place).collect()).await?;
-    let ids = calls.iter().filter(|it| seen.has(&place(it))).map(|it| it.audit_id.clone());
+    let seen = visible(api, reviewer, None, calls.iter().map(namespace_of).collect()).await?;
+    let ids = calls.iter().filter(|it| seen.has(&namespace_of(it))).map(|it| it.audit_id.clone());
     only("call", &typed, true, ids.collect())
 }
 

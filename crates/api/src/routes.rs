@@ -27,7 +27,7 @@ use crate::{
         TaggedCall, Tags, Thawed, Timeline, VersionBody,
     },
     status,
-    visible::visible,
+    visible::{self, SeenCalls, visible},
 };
 
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -357,15 +357,9 @@ async fn timeline(
 ) -> Result<Json<Timeline>, ApiError> {
     let query = query.map_err(|error| ApiError::BadRequest(error.body_text()))?.0;
     let Asked { filter, meant } = asked::timeline(&api, &reviewer, query).await?;
-    let page = api.queue.ledger().calls(filter.clone()).await?;
-    let (calls, left_out) = (page.items, page.next.is_some());
-    let place = |call: &ledger::Call| {
-        call.request.as_ref().map(|it| it.namespace.clone()).unwrap_or_default()
-    };
-    let places = calls.iter().map(place).collect();
-    let seen = visible(&api, &reviewer, filter.namespace.as_deref(), places).await?;
-    let items: Vec<CallBody> =
-        calls.iter().filter(|call| seen.has(&place(call))).map(CallBody::from).collect();
+    let SeenCalls { calls, left_out, is_all } =
+        visible::calls(&api, &reviewer, filter.clone()).await?;
+    let items: Vec<CallBody> = calls.iter().map(CallBody::from).collect();
     // What is about every namespace is found of one that nobody knows, too.
     let wanted = filter.namespace.as_deref().unwrap_or_default();
     let is_found = |call: &CallBody| {
@@ -374,7 +368,7 @@ async fn timeline(
     if !items.iter().any(is_found) {
         asked::why_nothing(&api, &reviewer, &filter).await?;
     }
-    Ok(Json(Timeline { items, left_out, restricted: !seen.is_all, filter: meant }))
+    Ok(Json(Timeline { items, left_out, restricted: !is_all, filter: meant }))
 }
 
 /// Whether a reviewer may ask about so many at once.

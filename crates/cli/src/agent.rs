@@ -22,9 +22,9 @@ pub(crate) enum AgentCommand {
     /// Running it again replaces the agent's permissions with exactly those requested, and makes a new token.
     #[command(after_help = "\
 Examples:
-  agent-shield agent create on-call --namespaces payments,dev --preset triage --out on-call.yaml
+  agent-shield agent create triage-bot --namespaces payments,dev --preset triage --out triage-bot.yaml
   agent-shield agent create ci --namespaces dev --preset deployer --token-time 8h --out ci.yaml
-  agent-shield agent create on-call --namespaces payments --preset read-only --dry-run
+  agent-shield agent create triage-bot --namespaces payments --preset read-only --dry-run
 
 This command uses your kubeconfig and talks to the API server itself. --server and --ca are for the agent:
 agent-shield's URL for agents, by default `agent` of a local endpoints.json.")]
@@ -36,7 +36,7 @@ Examples:
   agent-shield agent list -o json | jq -r '.items[] | select(.warnings != []) | .username'")]
     List(list::ListArgs),
     /// Delete an agent: its permissions, its ServiceAccount and all its tokens.
-    #[command(after_help = "Examples:\n  agent-shield agent revoke on-call")]
+    #[command(after_help = "Examples:\n  agent-shield agent revoke triage-bot")]
     Revoke(revoke::RevokeArgs),
     /// Point a kubeconfig at agent-shield: replaces server and CA, and nothing else.
     #[command(

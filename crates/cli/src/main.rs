@@ -64,7 +64,7 @@ Examples:
   agent-shield serve --kubeconfig ~/.kube/config
   agent-shield holds
   agent-shield show k3mq7xzw
-  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'
+  agent-shield approve k3mq7xzw --reason 'agreed in #incidents'
 
 Exit codes:
   0  done

@@ -39,7 +39,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   agent-shield rbac reviewer | kubectl apply -f -
-  kubectl create clusterrolebinding reviewers --clusterrole agent-shield-reviewer --group on-call
+  kubectl create clusterrolebinding reviewers --clusterrole agent-shield-reviewer --group sre
   kubectl -n payments create rolebinding reviewers --clusterrole agent-shield-reviewer --group payments
 
 The right to freeze or to clear counts only where it is given for the whole cluster.")]

@@ -67,7 +67,7 @@ pub(crate) enum ReviewCommand {
     /// Approve a hold in your name, exactly as you saw it: without --digest, it is shown and you are
     /// asked.
     #[command(
-        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #on-call'\n  agent-shield approve k3mq7xzw --digest 5f0c…e1 --reason 'agreed in #on-call'\n  agent-shield approve k3mq7xzw@5f0c…e1 p9wn2c4d@77ab…02 --reason CHG-42\n  agent-shield approve --all-of k3mq7xzw"
+        after_help = "Examples:\n  agent-shield approve k3mq7xzw --reason 'agreed in #incidents'\n  agent-shield approve k3mq7xzw --digest 5f0c…e1 --reason 'agreed in #incidents'\n  agent-shield approve k3mq7xzw@5f0c…e1 p9wn2c4d@77ab…02 --reason CHG-42\n  agent-shield approve --all-of k3mq7xzw"
     )]
     Approve {
         /// The hold's id from `holds`, or a unique beginning of it; ID@DIGEST of what you have reviewed. Several

@@ -159,6 +159,20 @@ pub(crate) enum ProxyError {
         /// `; still needed: …`, where one approval of anybody would not do.
         needed: String,
     },
+    /// It was approved, and nobody has used that in time.
+    #[error(
+        "agent-shield: this request was approved, but its approval was not used before {} and has ended \
+         (hold {id}, rule {rule}); it was not run. Asked again, it is held anew",
+        second(*.until)
+    )]
+    Lapsed {
+        /// The hold.
+        id: HoldId,
+        /// The rules that held it.
+        rule: String,
+        /// When the approval ended.
+        until: Timestamp,
+    },
     /// It waits, and the connection cannot be kept open any longer.
     #[error(
         "agent-shield holds this request for a reviewer (hold {id}, rule {rule}: {reason}){needed}; \
@@ -294,6 +308,7 @@ impl From<&ProxyError> for Status {
             | E::StillRejected { .. }
             | E::Barred { .. }
             | E::Expired { .. }
+            | E::Lapsed { .. }
             | E::Cancelled { .. }
             | E::Undecided { .. }
             | E::Frozen(_) => Self::failure(403, "Forbidden"),
@@ -366,7 +381,7 @@ impl ProxyError {
             Self::Rejected { id, .. }
             | Self::StillRejected { id, .. }
             | Self::Barred { id, .. } => ("HoldDenied", id),
-            Self::Expired { id, .. } => ("HoldExpired", id),
+            Self::Expired { id, .. } | Self::Lapsed { id, .. } => ("HoldExpired", id),
             Self::Cancelled { id } => ("HoldCancelled", id),
             _ => return None,
         };

@@ -370,6 +370,9 @@ fn ended(hold: &Hold) -> ProxyError {
             ProxyError::OutcomeUnknown { audit_id: audit_id.clone() }
         }
         State::Cancelled { .. } => ProxyError::Cancelled { id },
+        State::Expired { at, .. } if hold.missing().is_empty() => {
+            ProxyError::Lapsed { id, rule, until: *at }
+        }
         _ => ProxyError::Expired { id, rule, needed: needed(hold) },
     }
 }

@@ -109,6 +109,22 @@ fn what_expired_is_told_to_who_comes_again() {
 }
 
 #[test]
+fn an_approval_that_nobody_used_is_told_as_one() {
+    let asking = Asking::new("lapsed", &["--grant-time", "2s"]);
+    let target = format!("{}?timeout=1s", asking.has("web"));
+    let (id, _) = named(&asking.asks("DELETE", &target));
+    asking.scene.decide("approve", &id, "");
+    wait_until(TIME_MAX, "its approval has ended", || {
+        let shown = asking.scene.shield.cli_json(&asking.scene.reviewer, &["show", &id]);
+        (shown["state"] == "expired").then_some(())
+    });
+    let told = asking.asks("DELETE", &target);
+    assert_eq!(named(&told), (id, "HoldExpired".into()), "{}", told.text());
+    let text = told.text();
+    assert!(text.contains("was approved, but its approval was not used before 20"), "{text}");
+}
+
+#[test]
 fn an_agent_gives_up_what_it_no_longer_wants() {
     let asking = Asking::new("give-up", &[]);
     let scene = &asking.scene;

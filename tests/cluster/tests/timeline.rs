@@ -10,6 +10,8 @@ use testkit::{Shield, wait_until};
 const JSON: Option<&str> = Some("application/json");
 const MERGE: Option<&str> = Some("application/merge-patch+json");
 
+const TIME_MAX: Duration = Duration::from_secs(60);
+
 /// How a command ends, and all that it prints.
 fn says(scene: &Scene, person: &Path, args: &[&str]) -> (Option<i32>, String) {
     let output = scene.shield.cli(person).args(args).output().expect("a CLI");
@@ -196,6 +198,15 @@ fn unknown_words_are_errors(scene: &Scene, chief: &Path) {
     assert!(code == Some(0) && text.contains("Only namespaces are listed"), "{text}");
     let (code, text) = says(scene, &narrow, &["timeline", "-n", &scene.dev]);
     assert!(code == Some(0) && !text.contains("Only namespaces are listed"), "{text}");
+    // A limit counts what they may see: it does not tell how much else there is.
+    let pods = format!("/api/v1/namespaces/{}/pods", scene.prod);
+    assert_eq!(scene.shield.request(&scene.agent, "GET", &pods, None, b"").status, 200);
+    wait_until(TIME_MAX, "it is recorded", || {
+        let args = ["timeline", "-n", &scene.prod, "--resource", "pods"];
+        (!items(&scene.shield.cli_json(chief, &args)).is_empty()).then_some(())
+    });
+    let (code, text) = says(scene, &narrow, &["timeline", "--limit", "1"]);
+    assert!(code == Some(0) && text.contains(&scene.dev), "{text}");
 }
 
 /// Somebody who may list holds in one namespace.

@@ -101,8 +101,9 @@ fn holds(of: &StatusBody) -> String {
     match of.holds.open {
         0 => "none open".to_owned(),
         open => format!(
-            "{open} open, {} of them undecided{}",
+            "{open} open: {} for people to decide, {} approved and not run yet{}",
             of.holds.pending,
+            open.saturating_sub(of.holds.pending),
             next.unwrap_or_default()
         ),
     }

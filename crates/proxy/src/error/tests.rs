@@ -109,6 +109,7 @@ fn everything_else() -> Vec<ProxyError> {
             reason: "runs wild".into(),
             at: at(0),
         })),
+        E::Lapsed { .. } => E::Lapsed { id: id(), rule: rule.into(), until: at(30) },
         E::Expired { .. } => E::Expired { id: id(), rule: rule.into(), needed: needed.into() },
         E::Pending { .. } => E::Pending {
             id: id(), rule: rule.into(), reason: reason.into(), needed: needed.into(), retry,

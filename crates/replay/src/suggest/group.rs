@@ -189,7 +189,25 @@ pub fn suggest(pack: &Pack, calls: Vec<Held>, limits: &Limits) -> (Vec<Suggestio
         }
     }
     left.extend(seldom_approved(seldom, limits));
+    left.extend(drifted(&calls));
     (suggestions, left)
+}
+
+/// What did something else when it was decided than when it came: nobody has approved what is recorded.
+fn drifted(calls: &[Held]) -> Vec<Left> {
+    let mut alike: BTreeMap<Key, usize> = BTreeMap::new();
+    for call in calls.iter().filter(|call| call.end == End::Drifted) {
+        let count = alike.entry(Key { effects: Vec::new(), ..Key::of(call) }).or_default();
+        *count = count.saturating_add(1);
+    }
+    let left = alike.into_iter().map(|(key, count)| {
+        let why = match count {
+            1 => "its hold changed while it waited, so the approval was of something else".to_owned(),
+            _ => format!("{count} holds changed while they waited, so approvals were of something else"),
+        };
+        key.left(0, why)
+    });
+    left.collect()
 }
 
 /// What was approved too seldom, however often the like of it was: of one agent, rules and resource together.
