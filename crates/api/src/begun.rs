@@ -10,7 +10,11 @@ use jiff::Timestamp;
 use ledger::{Filter, Ledger, StoreError};
 use review::Reviewer;
 
-use crate::{Api, answer::ApiError, visible::{namespace_of, visible}};
+use crate::{
+    Api,
+    answer::ApiError,
+    visible::{namespace_of, visible},
+};
 
 /// Two letters of a hold's id name one of 784.
 const HOLD_LETTERS_MIN: usize = 2;

@@ -177,4 +177,13 @@ mod tests {
             assert!(on_silence(why).contains(want), "{why}");
         }
     }
+
+    #[test]
+    fn says_what_has_ended_and_when() {
+        let at = "2026-01-31T08:30:05.7Z".parse().unwrap_or_default();
+        let end = CredentialEnd { kind: upstream::CredentialKind::Token, at, since: None };
+        let want =
+            "Your kubeconfig has a token that expired at 2026-01-31T08:30:05Z: get a new one";
+        assert_eq!(on_end(&end), want);
+    }
 }

@@ -68,7 +68,7 @@ fn counts(of: &Account) -> String {
         (Fate::RanApproved, "ran as people approved"),
         (Fate::Denied, "denied"),
         (Fate::Frozen, "refused as it was frozen"),
-        (Fate::Expired, "expired undecided"),
+        (Fate::Expired, "expired"),
         (Fate::Cancelled, "given up"),
         (Fate::Refused, "refused"),
         (Fate::Waiting, "waiting"),
@@ -150,4 +150,57 @@ fn push_line(text: &mut String, name: &str, words: &[String]) {
         more => format!(" and {more} more"),
     };
     text.push_str(&format!("\n  {shown}{more}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn deed(second: i64, fate: Fate) -> Deed {
+        Deed {
+            time: Timestamp::from_second(second).unwrap_or_default(),
+            audit_id: format!("a-{second}"),
+            fate,
+            what: format!("delete pods dev/p{second}"),
+            hold: None,
+            times: 1,
+            rules: vec!["delete-pod".to_owned()],
+            approvals: Vec::new(),
+            reviewer: None,
+            decided_at: None,
+            reason: String::new(),
+            code: 403,
+        }
+    }
+
+    #[test]
+    fn of_many_the_last_are_shown_unless_all_are_asked_for() {
+        let deeds = (0..12).map(|second| deed(second, Fate::Expired));
+        let of = Account {
+            agent: "bot".to_owned(),
+            since: Timestamp::UNIX_EPOCH,
+            until: None,
+            is_frozen: Some(false),
+            first_call: None,
+            last_call: None,
+            calls: 12,
+            reads: 0,
+            asked_only: 0,
+            fates: [(Fate::Expired, 12)].into(),
+            deeds: deeds.collect(),
+            effects: [].into(),
+            read: Vec::new(),
+            left_out: false,
+        };
+        let (some, all) = (account(&of, false), account(&of, true));
+        assert!(some.contains("2 before these (--all shows them)"), "{some}");
+        assert!(!some.contains("dev/p1,") && some.contains("dev/p2,"), "{some}");
+        assert!(
+            some.contains("12 expired.") && some.contains("expired: held by delete-pod"),
+            "{some}"
+        );
+        assert!(!all.contains("before these") && all.contains("dev/p0,"), "{all}");
+    }
 }

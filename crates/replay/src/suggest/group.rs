@@ -202,8 +202,12 @@ fn drifted(calls: &[Held]) -> Vec<Left> {
     }
     let left = alike.into_iter().map(|(key, count)| {
         let why = match count {
-            1 => "its hold changed while it waited, so the approval was of something else".to_owned(),
-            _ => format!("{count} holds changed while they waited, so approvals were of something else"),
+            1 => {
+                "its hold changed while it waited, so the approval was of something else".to_owned()
+            }
+            _ => format!(
+                "{count} holds changed while they waited, so approvals were of something else"
+            ),
         };
         key.left(0, why)
     });
