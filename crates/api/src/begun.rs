@@ -30,10 +30,9 @@ pub(crate) async fn hold(api: &Api, reviewer: &Reviewer, typed: &str) -> Result<
     if has_calls(api, Filter { probes: true, ..of_hold }).await? {
         return Ok(typed);
     }
-    let holds = api.queue.list(HoldFilter::default()).await?;
-    let begins = |it: &Hold| it.id().to_string().starts_with(&typed);
+    let begins = HoldFilter { id_begins: Some(typed.clone()), ..HoldFilter::default() };
+    let holds = api.queue.list(begins).await?;
     let place = |it: &Hold| it.summary().request.namespace.clone();
-    let holds: Vec<Hold> = holds.into_iter().filter(begins).collect();
     let seen = visible(api, reviewer, None, holds.iter().map(place).collect()).await?;
     let ids = holds.iter().filter(|it| seen.has(&place(it))).map(|it| it.id().to_string());
     only("hold", &typed, typed.len() >= HOLD_LETTERS_MIN, ids.collect())

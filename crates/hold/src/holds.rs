@@ -235,6 +235,8 @@ pub fn all_effects<'a>(hold: &'a Hold, preview: Option<&'a Preview>) -> &'a [Eff
 pub struct HoldFilter {
     /// Empty means all.
     pub states: Vec<StateName>,
+    /// How its id begins.
+    pub id_begins: Option<String>,
     /// The digest of "the same request".
     pub request_digest: Option<String>,
     /// Username of the agent.

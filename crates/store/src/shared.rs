@@ -315,6 +315,7 @@ impl Holds for Shared {
             let of = hold.summary();
             let is_behind = |it: &HoldCursor| (of.created_at, &of.id) < (it.created_at, &it.id);
             (filter.states.is_empty() || filter.states.contains(&hold.state().name()))
+                && filter.id_begins.as_ref().is_none_or(|it| of.id.as_str().starts_with(it))
                 && is(&filter.request_digest, &of.request_digest)
                 && is(&filter.username, &of.user.username)
                 && is(&filter.namespace, &of.request.namespace)

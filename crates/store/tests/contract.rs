@@ -459,6 +459,12 @@ async fn lists_all_holds_by_pages_and_finds_all_that_are_due() {
         let want: Vec<String> = (0..COUNT).rev().map(|n| format!("h{n:05}")).collect();
         assert_eq!(all, want, "{name}");
         assert_eq!(pages, 3, "{name}");
+        let begins = |it: &str| HoldFilter { id_begins: Some(it.into()), ..HoldFilter::default() };
+        assert_eq!(ids(&stores, begins("h0009")).await.len(), 10, "{name}");
+        assert_eq!(ids(&stores, begins("h00090")).await, ["h00090"], "{name}");
+        for none in ["h9", "0009", "%", "~", "h0009~"] {
+            assert!(ids(&stores, begins(none)).await.is_empty(), "{name}: {none}");
+        }
 
         // The oldest are due first, however many newer ones there are.
         let mut expired = 0;

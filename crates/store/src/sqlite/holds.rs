@@ -99,6 +99,11 @@ pub(super) fn list(
             place.and(sql, value.clone());
         }
     }
+    if let Some(begins) = &filter.id_begins {
+        // Ids are letters and digits, and `~` is behind all of these.
+        place.and("id >= ?", begins.clone());
+        place.and("id < ?", format!("{begins}~"));
+    }
     if let Some(since) = filter.changed_since {
         place.and("changed_us >= ?", since.as_microsecond());
     }
