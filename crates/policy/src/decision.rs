@@ -1,7 +1,7 @@
 //! What is decided, and the rules that decided it.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
     time::Duration,
@@ -278,16 +278,49 @@ impl PolicyDecision {
         names
     }
 
-    /// Every reason, in plain words, bounded for collections.
+    /// Every reason once, in plain words, bounded for collections.
     pub fn reason(&self) -> String {
-        const REASONS_MAX: usize = 5;
-        let mut told = HashSet::new();
-        let reasons = self.asked.iter().map(|(_, reason)| reason.as_str());
-        let reasons: Vec<&str> = reasons.filter(|reason| told.insert(*reason)).collect();
-        let more = reasons.len().saturating_sub(REASONS_MAX);
-        let shown = reasons.get(..REASONS_MAX).unwrap_or(&reasons).join("; ");
-        if more == 0 { shown } else { format!("{shown}; and {more} more") }
+        joined(self.reasons().into_iter().map(|it| it.reason.to_owned()))
     }
+
+    /// The same for those who see no rules beside it: a reason of several names them.
+    pub fn reason_by_rules(&self) -> String {
+        joined(self.reasons().into_iter().map(|Reason { reason, rules }| match rules.as_slice() {
+            [] | [_] => reason.to_owned(),
+            rules => format!("{reason} (rules {})", rules.join(", ")),
+        }))
+    }
+
+    /// Every reason with the rules that give it: with a full stop at its end or without, it is the same.
+    fn reasons(&self) -> Vec<Reason<'_>> {
+        let mut reasons: Vec<Reason<'_>> = Vec::new();
+        let mut places = HashMap::new();
+        for (rule, reason) in &self.asked {
+            let reason = reason.trim().trim_end_matches('.');
+            let place = *places.entry(reason).or_insert(reasons.len());
+            match reasons.get_mut(place) {
+                // Sorted by rule: the same one stands beside itself.
+                Some(it) if it.rules.last() == Some(&&*rule.0) => {}
+                Some(it) => it.rules.push(&rule.0),
+                None => reasons.push(Reason { reason, rules: vec![&rule.0] }),
+            }
+        }
+        reasons
+    }
+}
+
+/// One reason, and the rules that give it.
+struct Reason<'a> {
+    reason: &'a str,
+    rules: Vec<&'a str>,
+}
+
+fn joined(reasons: impl Iterator<Item = String>) -> String {
+    const REASONS_MAX: usize = 5;
+    let reasons: Vec<String> = reasons.collect();
+    let more = reasons.len().saturating_sub(REASONS_MAX);
+    let shown = reasons.get(..REASONS_MAX).unwrap_or(&reasons).join("; ");
+    if more == 0 { shown } else { format!("{shown}; and {more} more") }
 }
 
 #[cfg(test)]
@@ -295,6 +328,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn one_reason_of_two_rules_is_said_once() {
+        let voice = |rule: &str, reason: &str| {
+            PolicyDecision::of(Decision::Hold, Severity::High, rule.into(), reason.to_owned())
+        };
+        let both = [voice("b", "deletes pod prod/db."), voice("a", "deletes pod prod/db")];
+        let joined = PolicyDecision::join(both.clone());
+        assert_eq!(joined.reason(), "deletes pod prod/db");
+        assert_eq!(joined.reason_by_rules(), "deletes pod prod/db (rules a, b)");
+        let joined = PolicyDecision::join(both.into_iter().chain([voice("c", "at night")]));
+        assert_eq!(joined.reason_by_rules(), "deletes pod prod/db (rules a, b); at night");
+        let one = PolicyDecision::join([voice("a", "x"), voice("a", "y"), voice("a", "x")]);
+        assert_eq!(one.reason_by_rules(), "x; y");
+    }
 
     fn verdict() -> impl Strategy<Value = PolicyDecision> {
         let decision =

@@ -285,7 +285,7 @@ impl Holding {
             audit_id: write.call.audit_id.to_string(),
             request: write.record(&self.redactor),
             rules: decision.rules(),
-            reason: decision.reason(),
+            reason: decision.reason_by_rules(),
             severity: decision.severity(),
             effects: judgement.effect_records(),
             more_effects: BTreeMap::new(),
