@@ -2,8 +2,14 @@
 //!
 //! These sentences decide nothing and are never stored, so that they can be made better at any
 //! time. With the feature `mute` each of them is `x`, and everything else works as before.
+//!
+//! INVARIANT: what an agent, or whoever answered, may have chosen is [`plain`] in a sentence: an image that
+//! is named `nginx; approved by alice` says nothing.
 
 use std::iter::{self, repeat};
+
+use serde_json::Value;
+use text::plain;
 
 use crate::{
     EffectKind,
@@ -19,6 +25,7 @@ use crate::{
     object::ObjectRef,
     triggers,
     unknown::{Hidden, HiddenRead, Unknown},
+    volumes::NO_CLASS,
 };
 
 /// Parts that one sentence names.
@@ -120,29 +127,58 @@ fn say(sentence: impl FnOnce() -> String) -> String {
 }
 
 pub(crate) fn named(object: &ObjectRef) -> String {
-    let singular = singular(&object.resource);
+    let resource = if_any(&object.resource);
+    let singular = singular(&resource);
     match (object.namespace.as_str(), object.name.as_str()) {
-        ("", "") => object.resource.clone(),
-        ("", name) => format!("{singular} {name}"),
-        (namespace, "") => format!("{} in {namespace}", object.resource),
-        (namespace, name) => format!("{singular} {namespace}/{name}"),
+        ("", "") => resource,
+        ("", name) => format!("{singular} {}", plain(name)),
+        (namespace, "") => format!("{resource} in {}", plain(namespace)),
+        _ => format!("{singular} {}", place(object)),
     }
 }
 
 /// `prod/web`, `prod`, `web`.
 fn place(object: &ObjectRef) -> String {
     match (object.namespace.as_str(), object.name.as_str()) {
-        ("", name) => name.to_owned(),
-        (namespace, "") => namespace.to_owned(),
-        (namespace, name) => format!("{namespace}/{name}"),
+        ("", name) => if_any(name),
+        (namespace, "") => plain(namespace),
+        (namespace, name) => format!("{}/{}", plain(namespace), plain(name)),
     }
+}
+
+/// [`plain`], where there is anything.
+fn if_any(text: &str) -> String {
+    if text.is_empty() { String::new() } else { plain(text) }
+}
+
+/// `Deployment web`, `nfs server`: two words, each [`plain`].
+fn pair(text: &str) -> String {
+    match text.split_once(' ') {
+        Some((kind, name)) => format!("{} {}", plain(kind), plain(name)),
+        None => plain(text),
+    }
+}
+
+/// [`plain`], but for JSON: in that, all that anybody chose is in quotes already.
+fn plain_or_json(text: &str) -> String {
+    match serde_json::from_str(text) {
+        Ok(it @ (Value::Array(_) | Value::Object(_))) => it.to_string(),
+        _ => plain(text),
+    }
+}
+
+/// [`plain`], but for what is ours to say.
+fn plain_or(ours: &str, text: &str) -> String {
+    if text == ours { text.to_owned() } else { plain(text) }
 }
 
 /// An object, or a subresource of it.
 fn target(object: &ObjectRef, subresource: &str) -> String {
     match subresource {
         "" => named(object),
-        subresource => format!("{}/{subresource} {}", object.resource, place(object)),
+        subresource => {
+            format!("{}/{} {}", if_any(&object.resource), plain(subresource), place(object))
+        }
     }
 }
 
@@ -200,15 +236,20 @@ fn deletion(deletion: &Deletion, object: &ObjectRef) -> String {
     let which = named(object);
     let mut sentence = match &deletion.what {
         Deleted::Named => format!("deletes {which}"),
-        Deleted::Secret(kind) => format!("deletes {which} of type {kind}"),
-        Deleted::BoundVolume(claim) => format!("deletes {which}, bound to a claim in {claim}"),
+        Deleted::Secret(kind) => format!("deletes {which} of type {}", plain(kind)),
+        Deleted::BoundVolume(claim) => {
+            format!("deletes {which}, bound to a claim in {}", plain(claim))
+        }
         Deleted::Workload(replicas) => format!("deletes {which} with {replicas} replicas"),
         Deleted::Matching => match object.namespace.as_str() {
-            "" => format!("deletes all {} that match in the cluster", object.resource),
-            it => format!("deletes all {} that match in namespace {it}", object.resource),
+            "" => format!("deletes all {} that match in the cluster", if_any(&object.resource)),
+            it => {
+                let (what, namespace) = (if_any(&object.resource), plain(it));
+                format!("deletes all {what} that match in namespace {namespace}")
+            }
         },
         Deleted::Finalized => {
-            format!("finalizes namespace {}: what is in it is left behind", object.name)
+            format!("finalizes namespace {}: what is in it is left behind", plain(&object.name))
         }
         Deleted::ClaimsOf(it) => {
             let (of, when) = (named(&(&it.owner).into()), ClaimsGo::as_str(it.when));
@@ -217,16 +258,16 @@ fn deletion(deletion: &Deletion, object: &ObjectRef) -> String {
         Deleted::Custom => format!("deletes {which}{}", of_its_kind(object)),
         Deleted::Evicted => format!("evicts pod {}", place(object)),
         Deleted::Expires(change) => {
-            format!("deletes {which}, or what it runs: {} {}", change.field, was_is(change))
+            format!("deletes {which}, or what it runs: {} {}", plain(&change.field), was_is(change))
         }
         Deleted::History(HistoryOf { owner, change }) => {
-            let (of, field) = (named(&owner.into()), &change.field);
+            let (of, field) = (named(&owner.into()), plain(&change.field));
             format!("deletes {which} that are kept of {of}: {field} {}", was_is(change))
         }
         Deleted::Replaced(it) => format!(
             "deletes {which}, which {} (uid {}) replaces; {} others are ready",
             named(&(&it.owner).into()),
-            it.owner.uid,
+            plain(&it.owner.uid),
             it.ready
         ),
     };
@@ -291,7 +332,7 @@ fn custom_write(write: &Custom, object: &ObjectRef) -> String {
         "delete" | "deletecollection" => "deletes",
         "create" => "creates",
         "update" | "patch" => "changes",
-        verb => verb,
+        verb => &plain(verb),
     };
     let mut sentence = format!("{does} {}", target(object, &write.subresource));
     if write.acts.iter().all(|it| it.fields.is_empty()) {
@@ -300,7 +341,8 @@ fn custom_write(write: &Custom, object: &ObjectRef) -> String {
     let by_fields = write.acts.iter().filter(|it| !it.fields.is_empty());
     for (ActsBy { act, fields, more }, mark) in by_fields.zip(iter::once(": ").chain(repeat("; ")))
     {
-        let shown = fields.iter().take(PARTS_SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
+        let shown = fields.iter().take(PARTS_SHOWN_MAX).map(|it| plain(it));
+        let shown = shown.collect::<Vec<_>>().join(", ");
         let hidden = more.saturating_add(fields.len().saturating_sub(PARTS_SHOWN_MAX));
         let hidden = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
         sentence.push_str(&format!("{mark}by {shown}{hidden} it {}", act_words(*act)));
@@ -311,22 +353,24 @@ fn custom_write(write: &Custom, object: &ObjectRef) -> String {
 fn connect(connect: &Connect, object: &ObjectRef) -> String {
     match connect {
         Connect::Kubelet => {
-            let node = &object.name;
+            let node = plain(&object.name);
             format!("reaches the kubelet of node {node} through the API server: every pod on it")
         }
         Connect::ApiServer => {
-            format!("reaches an API server through {} {}", object.resource, place(object))
+            format!("reaches an API server through {} {}", if_any(&object.resource), place(object))
         }
         Connect::Proxied(it) => {
             let to = target(object, "proxy");
-            format!("sends {} {} to {to} through the API server", it.method, it.path)
+            let (method, path) = (plain(&it.method), plain(&it.path));
+            format!("sends {method} {path} to {to} through the API server")
         }
         Connect::Address(it) => {
             let by = target(object, "proxy");
-            format!("reaches {} through {by}: {}", it.address, reached(it.place))
+            format!("reaches {} through {by}: {}", plain(&it.address), reached(it.place))
         }
         Connect::PortForward => format!("opens ports of pod {}", place(object)),
         Connect::Command(Command { subresource, words }) => {
+            let subresource = plain(subresource);
             format!("{subresource} in pod {} ({words} words of command)", place(object))
         }
         Connect::EphemeralContainer => {
@@ -356,7 +400,7 @@ fn runs_as(runs_as: &RunsAs) -> String {
         Rights::May(path) => {
             let mut sentence = format!("{of} runs with its rights, which may ");
             for hop in &path.through {
-                let (right, account) = (permitted(&hop.right), &hop.account);
+                let (right, account) = (permitted(&hop.right), plain(&hop.account));
                 sentence.push_str(&format!("{right}, and so act as {account}, which may "));
             }
             sentence.push_str(&permitted(&path.right));
@@ -366,25 +410,28 @@ fn runs_as(runs_as: &RunsAs) -> String {
 }
 
 fn permitted(right: &Right) -> String {
-    let verb = if right.verb == "*" { "do anything with" } else { right.verb.as_str() };
+    let verb = match right.verb.as_str() {
+        "*" => "do anything with".to_owned(),
+        verb => plain(verb),
+    };
     let place = match right.namespace.as_str() {
         "" => "everywhere".to_owned(),
-        namespace => format!("in {namespace}"),
+        namespace => format!("in {}", plain(namespace)),
     };
     let resource = match right.resource.as_str() {
-        "" => return format!("{} any URL {place}", right.verb),
-        "*" => "all resources",
-        resource => resource,
+        "" => return format!("{} any URL {place}", plain(&right.verb)),
+        "*" => "all resources".to_owned(),
+        resource => plain(resource),
     };
     match right.api_group.as_str() {
         "" => format!("{verb} {resource} {place}"),
         "*" => format!("{verb} {resource} of all groups {place}"),
-        group => format!("{verb} {resource} of {group} {place}"),
+        group => format!("{verb} {resource} of {} {place}", plain(group)),
     }
 }
 
 fn class_change(change: ClassChange, object: &ObjectRef) -> String {
-    let (name, old, new) = (&object.name, classed(change.old), classed(change.new));
+    let (name, old, new) = (plain(&object.name), classed(change.old), classed(change.new));
     match change.recreated {
         false => format!("namespace {name}: {old} -> {new}"),
         true => format!("namespace {name} anew, with other labels than it had: {old} -> {new}"),
@@ -408,6 +455,7 @@ fn pods_gone(gone: &PodsGone, owner: &ObjectRef) -> String {
 
 fn lease(change: &LeaseChange) -> String {
     let LeaseChange { old, new, seconds, step } = change;
+    let (old, new) = (plain(old), plain(new));
     match step {
         LeaseStep::Taken => format!("{new} takes it, for {seconds} s"),
         LeaseStep::TakenFromHolder => {
@@ -426,23 +474,24 @@ fn unknown_write(write: &UnknownWrite, object: &ObjectRef) -> String {
     let why = unknown(&write.why);
     match &write.why {
         Unknown::NoResource(_) | Unknown::NotThere | Unknown::AnotherObject => why,
-        _ => format!("{} {}: {why}", write.verb, target(object, &write.subresource)),
+        _ => format!("{} {}: {why}", plain(&write.verb), target(object, &write.subresource)),
     }
 }
 
 fn unknown(why: &Unknown) -> String {
     let plain = match why {
         Unknown::NoResource(path) => {
-            return format!("writes to {path}, which is not an API resource");
+            return format!("writes to {}, which is not an API resource", plain(path));
         }
-        Unknown::DryRunRefused(said) => return format!("no dry run: {said}"),
+        Unknown::DryRunRefused(said) => return format!("no dry run: {}", plain(said)),
         Unknown::DryRunFailed(code, said) => {
-            return format!("the dry run was answered {code}: {said}");
+            return format!("the dry run was answered {code}: {}", plain(said));
         }
         Unknown::WouldFail(code) => return format!("the API server would answer {code} now"),
         Unknown::Unanswered(error) => return error.clone(),
         Unknown::Hidden(it) => return hidden(it),
         Unknown::OptionsUnreadable(error) => {
+            let error = plain(error);
             return format!("the delete options cannot be read in exactly one way: {error}");
         }
         Unknown::NoSuchVerb => "a verb that this resource does not have",
@@ -474,21 +523,32 @@ fn unknown(why: &Unknown) -> String {
 fn hidden(hidden: &Hidden) -> String {
     let why = match &hidden.read {
         HiddenRead::Refused(code) => {
-            format!("the live object is not visible to the agent (the read was answered {code})")
+            format!("the agent cannot see the live object (its read was answered {code})")
         }
         HiddenRead::Unreadable => "the live object could not be read".to_owned(),
         HiddenRead::Unanswered(error) => error.clone(),
     };
     match hidden.is_secret {
-        true => format!("{why}, and the proxy never reads Secrets"),
-        false => format!("{why}, nor to the proxy"),
+        true => format!(
+            "{why}, and agent-shield never reads Secrets: the right to `get` it, granted to the agent, shows it"
+        ),
+        false => format!(
+            "{why}, nor can agent-shield: the right to `get` it, granted to either, shows it"
+        ),
     }
 }
 
 fn parts(parts: &Parts, effect: &Effect) -> String {
-    let shown = parts.parts.iter().take(PARTS_SHOWN_MAX).map(|it| part(it, effect));
-    let mut sentence = shown.collect::<Vec<_>>().join(", ");
-    let more = parts.parts.len().saturating_sub(PARTS_SHOWN_MAX) + parts.more;
+    let mut said: Vec<String> = Vec::new();
+    for sentence in parts.parts.iter().map(|it| part(it, effect)) {
+        // Name and value of one variable are two fields, and one thing.
+        if said.last() != Some(&sentence) {
+            said.push(sentence);
+        }
+    }
+    let more = said.len().saturating_sub(PARTS_SHOWN_MAX) + parts.more;
+    said.truncate(PARTS_SHOWN_MAX);
+    let mut sentence = said.join(", ");
     if more > 0 {
         sentence.push_str(&format!(" and {more} more"));
     }
@@ -503,35 +563,42 @@ fn part(part: &Part, effect: &Effect) -> String {
             format!("{}, which decides what others may do", created(prefix, object))
         }
         Part::AccessChanged(fields) => {
-            let (object, fields) = (named(object), fields.join(", "));
+            let (object, fields) = (named(object), listed(fields));
             format!("changes {object}, which decides what others may do: {fields}")
         }
-        Part::Field(path) => format!("{path} differs"),
+        Part::Field(path) => format!("{} differs", plain(variable(path).unwrap_or(path))),
         Part::Label(key) => marked("label", key, effect),
         Part::Annotation(key) => marked("annotation", key, effect),
         Part::Mark(key) => {
-            format!("{key}: {}", triggers::known(&object.resource, key).unwrap_or(NOT_INERT))
+            let acts = triggers::known(&object.resource, key).unwrap_or(NOT_INERT);
+            format!("{}: {acts}", plain(key))
         }
         Part::Record(it) => format!("a tool acts on what is in it: {}", record(it)),
         Part::Release(it) => release(it),
         Part::Grants(key) => {
-            format!("{key} on {}: gives rights to whoever may use it, or takes them", named(object))
+            let (key, of) = (plain(key), named(object));
+            format!("{key} on {of}: gives rights to whoever may use it, or takes them")
         }
-        Part::AppliedRecord => "the record of kubectl apply".to_owned(),
+        Part::AppliedRecord => {
+            "kubectl's copy of what was applied, which says the same as the rest".to_owned()
+        }
         Part::ForeignAppliedRecord => {
-            "the record of kubectl apply: the next one removes what it names".to_owned()
+            "kubectl's copy of what was applied says something else than the rest: the next `kubectl apply` \
+             removes what only the copy has"
+                .to_owned()
         }
         Part::VolumeOfClaim(VolumeOfClaim { namespace, name, fields }) => {
-            format!("{} on the volume of claim {namespace}/{name}", fields.join(", "))
+            let (fields, namespace, name) = (listed(fields), plain(namespace), plain(name));
+            format!("{fields} on the volume of claim {namespace}/{name}")
         }
-        Part::Credential(kind) => format!("writes a Secret of type {kind}"),
-        Part::Owners(it) => format!("owners: {} -> {}", listed(&it.old), listed(&it.new)),
+        Part::Credential(kind) => format!("writes a Secret of type {}", plain(kind)),
+        Part::Owners(it) => format!("owners: {} -> {}", pairs(&it.old), pairs(&it.new)),
         Part::Finalizers(it) => format!("finalizers: {} -> {}", listed(&it.old), listed(&it.new)),
         Part::Taints(it) => format!("taints: {} -> {}", taints(&it.old), taints(&it.new)),
         Part::Environment(it) => environment(it),
-        Part::DataAdded(key) => format!("adds {key}"),
-        Part::DataOverwritten(key) => format!("overwrites {key}"),
-        Part::DataRemoved(key) => format!("removes {key}"),
+        Part::DataAdded(key) => format!("adds {}", plain(key)),
+        Part::DataOverwritten(key) => format!("overwrites {}", plain(key)),
+        Part::DataRemoved(key) => format!("removes {}", plain(key)),
         Part::Immutable => "can never be changed again".to_owned(),
         Part::Fields(it) => fields_taken(it),
         Part::ClaimsMayGo => "claims of the pods that go may be deleted with them".to_owned(),
@@ -539,13 +606,15 @@ fn part(part: &Part, effect: &Effect) -> String {
         Part::Image(it) => {
             format!("{}: {}", container(&it.container), was_is(&it.change))
         }
-        Part::VolumeImage(volume) => format!("image of volume {volume}"),
+        Part::VolumeImage(volume) => format!("image of volume {}", plain(volume)),
         Part::Resources(ContainerChange { container: of, change }) => {
-            format!("{} {}: {}", container(of), change.field, was_is(change))
+            format!("{} {}: {}", container(of), plain(&change.field), was_is(change))
         }
-        Part::PodResources(change) => format!("pod {}: {}", change.field, was_is(change)),
+        Part::PodResources(change) => {
+            format!("pod {}: {}", plain(&change.field), was_is(change))
+        }
         Part::ContainerAdded(it) => {
-            format!("adds {} with image {}", container(&it.container), it.image)
+            format!("adds {} with image {}", container(&it.container), plain(&it.image))
         }
         Part::ContainerRemoved(it) => format!("removes {}", container(it)),
         Part::Rolls => "rolls its pods, one after another".to_owned(),
@@ -557,17 +626,17 @@ fn environment(environment: &Environment) -> String {
     let Environment { users, more, unknown } = environment;
     match (unknown, more) {
         (true, _) => "who reads what comes could not be seen".to_owned(),
-        (false, 0) => format!("read by {}", listed(users)),
-        (false, more) => format!("read by {} and {more} more", listed(users)),
+        (false, 0) => format!("read by {}", pairs(users)),
+        (false, more) => format!("read by {} and {more} more", pairs(users)),
     }
 }
 
 fn record(record: &Record) -> String {
     match record {
-        Record::Type(kind) => format!("its type is {kind}"),
-        Record::Name(name) => format!("its name is {name}"),
-        Record::Key(key) => format!("it has the mark {key}"),
-        Record::Owner(owner) => format!("it belongs to {owner}"),
+        Record::Type(kind) => format!("its type is {}", plain(kind)),
+        Record::Name(name) => format!("its name is {}", plain(name)),
+        Record::Key(key) => format!("it has the mark {}", plain(key)),
+        Record::Owner(owner) => format!("it belongs to {}", pair(owner)),
     }
 }
 
@@ -581,7 +650,7 @@ fn release(doubt: &ReleaseDoubt) -> String {
             format!("{count} revisions after the deployed one have come to nothing")
         }
         ReleaseDoubt::Objects(names) => {
-            format!("only one of it and the deployed revision names {}", listed(names))
+            format!("only one of it and the deployed revision names {}", pairs(names))
         }
         ReleaseDoubt::Hooks => "it has other hooks, which are run out of it later".to_owned(),
         ReleaseDoubt::Values(names) => {
@@ -589,13 +658,15 @@ fn release(doubt: &ReleaseDoubt) -> String {
         }
         ReleaseDoubt::Content => "it is changed, and not only how far it is".to_owned(),
         ReleaseDoubt::Others => "this agent did not write it last".to_owned(),
-        ReleaseDoubt::Step(it) => format!("its release would be {}, not {}", it.new, it.old),
-        ReleaseDoubt::NotLive(name) => format!("{name} is not as it says"),
+        ReleaseDoubt::Step(it) => {
+            format!("its release would be {}, not {}", plain(&it.new), plain(&it.old))
+        }
+        ReleaseDoubt::NotLive(name) => format!("{} is not as it says", pair(name)),
     }
 }
 
 fn fields_taken(taken: &FieldsTaken) -> String {
-    let (manager, mut fields) = (&taken.manager, listed(&taken.fields));
+    let (manager, mut fields) = (plain(&taken.manager), listed(&taken.fields));
     if taken.more > 0 {
         fields.push_str(&format!(" and {} more", taken.more));
     }
@@ -618,7 +689,7 @@ fn fields_taken(taken: &FieldsTaken) -> String {
 fn created(prefix: &str, object: &ObjectRef) -> String {
     match prefix {
         "" => format!("creates {}", named(object)),
-        prefix => format!("creates {} named {prefix}…", named(object)),
+        prefix => format!("creates {} named {}…", named(object), plain(prefix)),
     }
 }
 
@@ -632,6 +703,7 @@ fn marked(what: &str, key: &str, effect: &Effect) -> String {
         (EffectKind::ChangeTrigger, _) => triggers::known(resource, key),
         _ => None,
     };
+    let key = plain(key);
     match (acts, effect.kind) {
         (Some(why), _) => format!("{what} {key}: {why}"),
         (None, EffectKind::ChangeTrigger) => format!("{what} {key}: {NOT_INERT}"),
@@ -640,15 +712,35 @@ fn marked(what: &str, key: &str, effect: &Effect) -> String {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    joined(names, plain)
+}
+
+/// As [`listed`], of kinds with names.
+fn pairs(names: &[String]) -> String {
+    joined(names, pair)
+}
+
+fn joined(names: &[String], write: impl Fn(&str) -> String) -> String {
+    let written: Vec<String> = names.iter().map(|it| write(it)).collect();
+    if written.is_empty() { "none".to_owned() } else { written.join(", ") }
+}
+
+/// The path of the environment variable that a field is a part of.
+fn variable(path: &str) -> Option<&str> {
+    let (before, after) = path.split_once("/env/")?;
+    let mut before = before.rsplit('/');
+    let is_of_container = before.nth(1).is_some_and(|it| it.ends_with("ontainers"));
+    let (name, _) = after.split_once('/')?;
+    let length = path.len().checked_sub(after.len())?.checked_add(name.len())?;
+    path.get(..length).filter(|_| is_of_container)
 }
 
 fn taints(taints: &[Taint]) -> String {
     let taint = |it: &Taint| {
         let drains = if it.effect == "NoExecute" { " (drains the node)" } else { "" };
-        format!("{}:{}{drains}", it.key, it.effect)
+        format!("{}:{}{drains}", plain(&it.key), plain(&it.effect))
     };
-    listed(&taints.iter().map(taint).collect::<Vec<_>>())
+    joined(&taints.iter().map(taint).collect::<Vec<_>>(), str::to_owned)
 }
 
 fn container(container: &Container) -> String {
@@ -657,11 +749,11 @@ fn container(container: &Container) -> String {
         "ephemeralContainers" => "ephemeral container",
         _ => "container",
     };
-    format!("{kind} {}", container.name)
+    format!("{kind} {}", plain(&container.name))
 }
 
 fn was_is(change: &FieldChange) -> String {
-    let side = |it: &Option<String>| it.clone().unwrap_or_else(|| "none".to_owned());
+    let side = |it: &Option<String>| it.as_deref().map_or_else(|| "none".to_owned(), plain_or_json);
     format!("{} -> {}", side(&change.old), side(&change.new))
 }
 
@@ -670,11 +762,11 @@ fn hazard(hazard: &Hazard) -> String {
         Hazard::Annotation(key) => {
             let why =
                 triggers::known("pods", key).unwrap_or("is not known to do no more than a restart");
-            format!("template annotation {key} {why}")
+            format!("template annotation {} {why}", plain(key))
         }
         Hazard::DoesNotRoll => "it is not a workload that rolls".to_owned(),
         Hazard::Strategy(kind) => {
-            format!("its strategy is {}", kind.as_deref().unwrap_or("unknown"))
+            format!("its strategy is {}", kind.as_deref().map_or("unknown".to_owned(), plain))
         }
         Hazard::FewReplicas(pods) => {
             let s = if *pods == 1 { "" } else { "s" };
@@ -686,50 +778,58 @@ fn hazard(hazard: &Hazard) -> String {
 
 pub(crate) fn power(power: &Power) -> String {
     match power {
-        Power::HostNamespace(field) => format!("{field} of its node"),
-        Power::Token(account) => format!("a token of service account {account}"),
-        Power::HostPath(path) => format!("the path {path} of its node"),
+        Power::HostNamespace(field) => format!("{} of its node", plain(field)),
+        Power::Token(account) => format!("a token of service account {}", plain(account)),
+        Power::HostPath(path) => format!("the path {} of its node", plain(path)),
         Power::Privileged => "its node, as a privileged container".to_owned(),
-        Power::Capability(name) => format!("the capability {name}"),
+        Power::Capability(name) => format!("the capability {}", plain_or("named in a text", name)),
         Power::ProcMount => "its node's /proc".to_owned(),
-        Power::Unconfined(what) => format!("away its confinement by {what}"),
-        Power::Sysctl(name) => format!("the kernel parameter {name}"),
+        Power::Unconfined(what) => format!("away its confinement by {}", plain(what)),
+        Power::Sysctl(name) => format!("the kernel parameter {}", plain(name)),
         Power::HostPort(port) => format!("port {port} of its node"),
-        Power::Node(node) => format!("node {node}, past the scheduler"),
-        Power::NodeLabel(label) => format!("nodes with {label}"),
+        Power::Node(node) => format!("node {}, past the scheduler", plain(node)),
+        Power::NodeLabel(label) => format!("nodes with {}", plain(label)),
         Power::NodeAffinity => "chosen nodes, by affinity".to_owned(),
         Power::PodAffinity(of) => {
+            let of = plain_or("chosen namespaces", of);
             format!("a place by where pods of {of} are, or where they then cannot be")
         }
-        Power::Priority(class) => format!("priority {class}, before other pods"),
-        Power::Address(address) => format!("traffic to the address {address}"),
+        Power::Priority(class) => format!("priority {}, before other pods", plain(class)),
+        Power::Address(address) => format!("traffic to the address {}", plain(address)),
         Power::AnyHostName => "every host name that nobody else has".to_owned(),
         Power::Routing(key) => {
-            format!("what is routed elsewhere, or a name, by the annotation {key}")
+            format!("what is routed elsewhere, or a name, by the annotation {}", plain(key))
         }
         Power::Toleration(taint) => {
+            let taint = plain_or("any taint", taint);
             format!("nodes that are kept for others, by tolerating {taint}")
         }
-        Power::PolicyOf(policy) => format!("what network policy {policy} lets pass"),
-        Power::HostName(host) => format!("the host name {host}"),
+        Power::PolicyOf(policy) => format!("what network policy {} lets pass", plain(policy)),
+        Power::HostName(host) => format!("the host name {}", plain(host)),
         Power::ApiServerAddress => "the address of the API server".to_owned(),
-        Power::Volume(volume) => format!("the volume {volume}"),
+        Power::Volume(volume) => format!("the volume {}", plain(volume)),
         Power::Connection(address) => {
+            let address = plain(address);
             format!("a connection to {address}, which is in no known network of pods")
         }
         Power::KubeletConnection(host) => {
-            format!("connections of its node's kubelet to {host}")
+            format!("connections of its node's kubelet to {}", plain(host))
         }
         Power::PodAddress(field) => {
-            format!("the address by which others reach the pod: {field}")
+            format!("the address by which others reach the pod: {}", pair(field))
         }
         Power::VolumesBy(selector) => {
+            let selector = match selector.as_str() {
+                NO_CLASS => NO_CLASS.to_owned(),
+                selector => plain_or_json(selector),
+            };
             format!("volumes that are there already, by {selector}")
         }
         Power::VolumeSource(source) => {
+            let source = pair(source);
             format!("the volume {source}, which is not the namespace's own")
         }
-        Power::DataOf(namespace) => format!("data of namespace {namespace}"),
+        Power::DataOf(namespace) => format!("data of namespace {}", plain(namespace)),
         Power::OtherEnd => "whatever the other end may do, which is not known".to_owned(),
     }
 }

@@ -43,7 +43,7 @@ const NAMING: [&str; 15] = [
     "volumePath",
 ];
 
-const NO_CLASS: &str = "no storage class";
+pub(crate) const NO_CLASS: &str = "no storage class";
 
 /// Of which volume it is, so much is said.
 const SAID_CHARS_MAX: usize = 300;
@@ -200,11 +200,11 @@ mod tests {
             (json!({"size": "1Gi"}), ""),
             (
                 json!({"nfs": {"server": "10.0.0.9", "path": "/export"}}),
-                "the volume nfs path=/export server=10.0.0.9, which is not the namespace's own",
+                "the volume nfs \"path=/export server=10.0.0.9\", which is not the namespace's own",
             ),
             (
                 json!({"rbd": {"image": "i", "pool": "p", "keyring": "k", "secretRef": {"name": "s"}}}),
-                "the volume rbd image=i pool=p, which is not the namespace's own",
+                "the volume rbd \"image=i pool=p\", which is not the namespace's own",
             ),
             (
                 json!({"csi": {"driver": "d", "volumeAttributes": {"password": "p"}}}),

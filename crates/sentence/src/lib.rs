@@ -241,19 +241,35 @@ fn joined(parts: &[String]) -> String {
     }
 }
 
-/// A name as it is, or in quotes where it could be taken for words of the sentence.
-fn plain(text: &str) -> String {
-    let is_name = |it: char| it.is_ascii_alphanumeric() || "-_.:/@*?=&".contains(it);
-    if !text.is_empty() && text.chars().all(is_name) {
-        return cut(text);
-    }
-    format!("\"{}\"", cut(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+/// [`text::plain`], not too long.
+fn plain(name: &str) -> String {
+    let shown: String = name.chars().take(PART_CHARS_MAX).collect();
+    let more = if shown.len() < name.len() { "…" } else { "" };
+    format!("{}{more}", text::plain(&shown))
 }
 
 fn cut(text: &str) -> String {
     let text = Escaped::line(text);
     let shown: String = text.as_str().chars().take(PART_CHARS_MAX).collect();
-    if shown.len() < text.as_str().len() { format!("{shown}…") } else { shown }
+    if shown.len() == text.as_str().len() {
+        return shown;
+    }
+    // What is in quotes stays in them: what stands behind is ours again.
+    let close = if ends_in_quotes(&shown) { "\"" } else { "" };
+    format!("{shown}…{close}")
+}
+
+/// Whether a text that is cut ends within quotes.
+fn ends_in_quotes(text: &str) -> bool {
+    let (mut is_inside, mut is_escaped) = (false, false);
+    for it in text.chars() {
+        match it {
+            '"' if !is_escaped => is_inside = !is_inside,
+            _ => {}
+        }
+        is_escaped = is_inside && it == '\\' && !is_escaped;
+    }
+    is_inside
 }
 
 #[cfg(test)]
@@ -316,6 +332,21 @@ mod tests {
         for (line, want) in table {
             assert_eq!(describe_bare_request(&request(line)), want, "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_cut_ends_its_quotes() {
+        let table = [
+            (format!("image: a -> {}", text::plain(&"b ".repeat(200))), true),
+            (format!("image: {} -> {}", text::plain("a \\"), "b".repeat(200)), false),
+            (format!("image: {} -> {}", text::plain("a \" b"), "b".repeat(200)), false),
+        ];
+        for (sentence, is_closed) in table {
+            let cut = cut(&sentence);
+            assert_eq!(cut.ends_with("…\""), is_closed, "{cut}");
+            assert!(!ends_in_quotes(&cut), "{cut}");
+        }
+        assert!(plain(&"b ".repeat(200)).ends_with("\"…"));
     }
 
     #[test]
