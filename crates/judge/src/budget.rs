@@ -17,14 +17,22 @@ pub(crate) fn lets_go(budgets: &[Value], pods: &[Value], pod: &Value) -> bool {
     if runs_nothing(pod) {
         return true;
     }
-    let own = |budget: &&Value| budget.pointer("/spec/selector").is_some_and(|it| selects(it, pod));
-    let mut own = budgets.iter().filter(own);
-    match (own.next(), own.next()) {
-        (None, _) => true,
+    match own(budgets, pod).as_slice() {
+        [] => true,
+        [budget] => allows(budget, pods, pod),
         // An eviction is refused where there is more than one.
-        (Some(_), Some(_)) => false,
-        (Some(budget), None) => allows(budget, pods, pod),
+        _ => false,
     }
+}
+
+/// The budgets that stand for a pod.
+pub(crate) fn own<'b>(budgets: &'b [Value], pod: &Value) -> Vec<&'b Value> {
+    let namespace = |it: &Value| it.pointer("/metadata/namespace").cloned();
+    let stands = |budget: &&Value| {
+        namespace(budget) == namespace(pod)
+            && budget.pointer("/spec/selector").is_some_and(|it| selects(it, pod))
+    };
+    budgets.iter().filter(stands).collect()
 }
 
 fn allows(budget: &Value, pods: &[Value], pod: &Value) -> bool {

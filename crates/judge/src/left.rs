@@ -350,7 +350,7 @@ async fn owns_nothing_of_others(
     live: &Value,
     effects: &[Effect],
 ) -> bool {
-    let impact = impact::goes_with(view, COUNT_TIME_MAX, write, effects, Some(live)).await;
+    let impact = impact::taken(view, COUNT_TIME_MAX, write, effects, Some(live)).await;
     !impact.is_late
         && impact.bound.iter().all(|line| is_unseen(line))
         && has_adopted_nothing(view, write, live).await

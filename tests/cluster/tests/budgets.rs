@@ -1,10 +1,11 @@
-//! A pod whose disruption budget would refuse the eviction is not simply replaced.
+//! A pod whose disruption budget would refuse the eviction is not simply replaced; what a reviewer learns of pods
+//! that go.
 
 use std::{thread, time::Duration};
 
 use cluster::{Scene, deployment, is_ready, list};
 use serde_json::{Value, json};
-use testkit::wait_until;
+use testkit::{Shield, wait_until};
 
 fn budget(namespace: &str, name: &str, min_available: u32) -> Value {
     json!({
@@ -57,5 +58,74 @@ fn a_budget_is_asked_for_a_delete_as_for_an_eviction() {
     assert_eq!(
         scene.cluster.get(&kept).expect("a pod")["metadata"]["deletionTimestamp"],
         Value::Null
+    );
+}
+
+/// The notes of a hold that a request makes; it is denied then.
+fn notes(scene: &Scene, method: &str, path: &str, body: &Value) -> String {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let media = (!body.is_empty()).then_some("application/json");
+    thread::scope(|threads| {
+        let asked = threads
+            .spawn(|| scene.shield.request(&scene.agent, method, path, media, body.as_bytes()));
+        let hold = scene.pending(&scene.prod, "");
+        let id = hold["id"].as_str().expect("an id");
+        let json = scene.shield.cli_json(&scene.reviewer, &["show", id]);
+        scene.decide("deny", id, "only looked at");
+        assert_eq!(asked.join().expect("an answer").status, 403);
+        json["preview"]["notes"].to_string()
+    })
+}
+
+#[test]
+fn an_eviction_tells_of_its_pod_what_a_delete_tells() {
+    let mut scene = Scene::new("evictions");
+    scene.shield = Shield::start(scene.cluster, &["--count-within", "30s"]);
+    let prod = &scene.prod;
+    let bare = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "bare", "namespace": prod, "labels": {"app": "bare"}},
+        "spec": {"containers": [{"name": "c", "image": "nginx:1.25"}]},
+    });
+    let items = [
+        deployment(prod, "spare", 3),
+        deployment(prod, "kept", 3),
+        bare,
+        budget(prod, "spare", 2),
+        budget(prod, "kept", 3),
+    ];
+    scene.cluster.apply(&list(&items)).expect("objects");
+    let evict = |pod: &str| {
+        let name = pod.rsplit('/').next().expect("a name");
+        let body = json!({"apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": {"name": name, "namespace": prod}});
+        notes(&scene, "POST", &format!("{pod}/eviction"), &body)
+    };
+    let delete = |pod: &str| notes(&scene, "DELETE", pod, &Value::Null);
+    let says = |said: &str, wanted: &[&str]| {
+        for wanted in wanted {
+            assert!(said.contains(wanted), "{wanted}: {said}");
+        }
+    };
+    let spare = pod(&scene, "spare", true);
+    says(
+        &evict(&spare),
+        &[
+            "ReplicaSet spare-",
+            " keeps it up; 2 of its other pods are ready",
+            "disruption budget spare lets it go now",
+        ],
+    );
+    let bare = format!("/api/v1/namespaces/{prod}/pods/bare");
+    let alone = ["nothing keeps it up", "no disruption budget stands for it"];
+    says(&evict(&bare), &alone);
+    says(&delete(&bare), &alone);
+    says(
+        &delete(&pod(&scene, "kept", true)),
+        &[
+            "ReplicaSet kept-",
+            " keeps it up; 2 of its other pods are ready",
+            "disruption budget kept does not let it go now; a delete does not ask it",
+        ],
     );
 }

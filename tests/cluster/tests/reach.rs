@@ -244,6 +244,8 @@ fn a_node_loses_what_was_shown() {
             "name": node, "annotations": {"kwok.x-k8s.io/node": "fake"},
             "labels": {"kubernetes.io/hostname": node, "kubernetes.io/os": "linux"},
         },
+        // Pods of tests beside this one go elsewhere.
+        "spec": {"taints": [{"key": "reach", "value": "test", "effect": "NoSchedule"}]},
     });
     scene.cluster.apply(&list(&[object, pod("a"), pod("b")])).expect("a node with pods");
     running(&scene, ns, 2);
@@ -450,4 +452,35 @@ fn answer_hold(answer: &testkit::http::Answer) -> String {
         warnings.map(|(_, it)| it.clone()).find(|it| it.contains("(hold ")).expect("a warning");
     let id = text.split("(hold ").nth(1).and_then(|it| it.split(')').next());
     id.expect("a hold").to_owned()
+}
+
+#[test]
+fn what_nobody_could_list_says_who_could_not_and_which_right_shows_it() {
+    let scene = patient("reach-unseen");
+    let name = scene.cluster.unique("reach-u");
+    scene.cluster.apply(&namespace(&name, "production")).expect("a namespace");
+    let rules =
+        json!([{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "delete"]}]);
+    let agent = scene.cluster.cluster_agent(&scene.dev, "blind", &rules).expect("an agent");
+    let target = format!("/api/v1/namespaces/{name}");
+    std::thread::scope(|threads| {
+        let asked = threads.spawn(|| scene.shield.request(&agent, "DELETE", &target, None, b""));
+        let hold = scene.shield.hold(&scene.reviewer, &name, |it| it["state"] == "pending");
+        let id = hold["id"].as_str().expect("an id");
+        let text = scene.shield.cli(&scene.reviewer).args(["show", id]).output().expect("a CLI");
+        let text = String::from_utf8_lossy(&text.stdout).into_owned();
+        scene.decide("deny", id, "only looked at");
+        assert_eq!(asked.join().expect("an answer").status, 403);
+        assert!(text.contains("unknown secrets\n"), "{text}");
+        let said = text.lines().find(|it| it.contains("not counted: ")).expect("a note");
+        for part in [
+            "neither the agent nor agent-shield could list ",
+            "the right to `list` them, granted to either of the two, shows them",
+            "Secrets only where the agent has it",
+            "a reviewer's own rights do not count",
+        ] {
+            assert!(said.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("not visible"), "{text}");
+    });
 }

@@ -277,7 +277,7 @@ fn push_impact(text: &mut String, hold: &HoldDetail) {
     }
     section(text, "What goes with it");
     for found in &preview.goes_with {
-        let count = found.count.map_or_else(|| "not visible".to_owned(), |it| it.to_string());
+        let count = found.count.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
         let names = match found.names.as_slice() {
             [] => String::new(),
             names => {

@@ -65,8 +65,8 @@ impl ImpactCount<'_> {
             .map(|it| it.kind.resource.clone())
             .collect();
         if !unseen.is_empty() {
-            let why = if self.is_late() { "not looked at in time" } else { "not visible" };
-            to.notes.push(format!("what it may own is {why}: {}", super::some(&unseen)));
+            let why = self.unseen(&unseen);
+            to.notes.push(format!("what of these it may own is unknown: {why}"));
         }
     }
 }

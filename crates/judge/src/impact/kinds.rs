@@ -69,12 +69,11 @@ impl ImpactCount<'_> {
     pub(super) fn note_unseen(&self, listed: &[Listed], to: &mut Impact) {
         let unseen: Vec<String> = listed
             .iter()
-            .filter(|it| it.items.is_none() && !FIRST.contains(&it.kind.resource.as_str()))
+            .filter(|it| it.items.is_none())
             .map(|it| it.kind.resource.clone())
             .collect();
         if !unseen.is_empty() {
-            let why = if self.is_late() { "not counted in time" } else { "not visible" };
-            to.notes.push(format!("{why}: {}", some(&unseen)));
+            to.notes.push(format!("not counted: {}", self.unseen(&unseen)));
         }
     }
 

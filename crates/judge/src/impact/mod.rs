@@ -1,5 +1,5 @@
 //! How far a write reaches beyond its own object: what goes with a delete, who uses what goes, which
-//! pods a node loses.
+//! pods a node loses, what keeps up a pod that goes.
 //!
 //! Counted as the agent sees it, then with the proxy's own rights (never Secrets), within
 //! `Settings::count_time_max`. What could not be counted is said, never left out. An approval binds to
@@ -10,6 +10,7 @@ mod dependents;
 mod kinds;
 mod listed;
 mod node;
+mod pods;
 mod users;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use hold::GoesWith;
 #[cfg(doc)]
 use hold::Preview;
 use serde_json::Value;
+use text::plain;
 use tokio::time::Instant;
 use upstream::Probe;
 
@@ -54,14 +56,36 @@ pub(crate) async fn goes_with(
     effects: &[Effect],
     live: Option<&Value>,
 ) -> Impact {
-    let now = Instant::now();
-    let count = ImpactCount { view, write, until: now.checked_add(within).unwrap_or(now) };
+    let count = ImpactCount::new(view, within, write);
     let mut impact = Impact::default();
     count.of_deletes(effects, live, &mut impact).await;
+    count.of_pods(effects, live, &mut impact).await;
     count.of_nodes(effects, live, &mut impact).await;
     count.of_uses(effects, &mut impact).await;
     impact.is_late = count.is_late();
     impact
+}
+
+/// Counts only what a delete takes with its object.
+pub(crate) async fn taken(
+    view: &ClusterView,
+    within: Duration,
+    write: &Write,
+    effects: &[Effect],
+    live: Option<&Value>,
+) -> Impact {
+    let count = ImpactCount::new(view, within, write);
+    let mut impact = Impact::default();
+    count.of_deletes(effects, live, &mut impact).await;
+    impact.is_late = count.is_late();
+    impact
+}
+
+impl<'a> ImpactCount<'a> {
+    fn new(view: &'a ClusterView, within: Duration, write: &'a Write) -> Self {
+        let now = Instant::now();
+        Self { view, write, until: now.checked_add(within).unwrap_or(now) }
+    }
 }
 
 impl ImpactCount<'_> {
@@ -87,9 +111,36 @@ impl ImpactCount<'_> {
 
     /// Whole objects of a collection.
     async fn whole(&self, resource: &str, collection: &str, query: &str) -> Option<Vec<Value>> {
+        Some(self.whole_page(resource, collection, query).await?.0)
+    }
+
+    /// The same, and whether these are all.
+    async fn whole_page(
+        &self,
+        resource: &str,
+        collection: &str,
+        query: &str,
+    ) -> Option<(Vec<Value>, bool)> {
         let target = format!("{collection}?limit={LIST_MAX}{query}");
         let mut list = self.read(resource, Probe::get(&target), &target).await?;
-        upstream::take_items(&mut list)
+        let is_all = text(&list, "/metadata/continue").unwrap_or_default().is_empty();
+        Some((upstream::take_items(&mut list)?, is_all))
+    }
+
+    /// Why nobody could tell of these resources, and what right would show them.
+    fn unseen(&self, resources: &[String]) -> String {
+        let names = some(resources);
+        if self.is_late() {
+            return format!("not all was read in time ({names})");
+        }
+        let secrets = match resources.iter().any(|it| it == "secrets") {
+            true => "; Secrets only where the agent has it, as agent-shield never reads them",
+            false => "",
+        };
+        format!(
+            "neither the agent nor agent-shield could list {names} (the right to `list` them, granted to either of \
+             the two, shows them{secrets}; a reviewer's own rights do not count)"
+        )
     }
 
     fn is_late(&self) -> bool {
@@ -121,7 +172,7 @@ fn counted(resource: &str, names: &[String]) -> GoesWith {
 /// `a, b and 3 more`.
 fn some(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMES_MAX);
-    let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(String::as_str).collect();
+    let shown: Vec<String> = names.iter().take(NAMES_MAX).map(|it| plain(it)).collect();
     match more {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

@@ -17,8 +17,8 @@ impl ImpactCount<'_> {
         };
         let pods = format!("/api/v1/namespaces/{namespace}/pods");
         let Some(pods) = self.whole("pods", &pods, "").await else {
-            to.notes
-                .push("the pods that use it are not visible, or were not read in time".to_owned());
+            let why = self.unseen(&["pods".to_owned()]);
+            to.notes.push(format!("which pods use it is unknown: {why}"));
             return;
         };
         let names: Vec<String> =
