@@ -258,6 +258,10 @@ pub struct ChangeBody {
     /// of its JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
+    /// What it is, in words of agent-shield, where its value alone does not say it. With neither side, it says the
+    /// same as the other differences.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// One object of a collection that would be deleted.
@@ -765,6 +769,7 @@ impl HoldDetail {
             old: change.old,
             new: change.new,
             diff: change.diff,
+            note: change.note,
         });
         let command = |it: CommandRecord| CommandBody { at: it.at, words: it.words };
         Self {

@@ -90,9 +90,8 @@ mod tests {
         }
         let change = |new: &str| ChangeRecord {
             path: "/x".into(),
-            old: None,
             new: Some(new.into()),
-            diff: None,
+            ..ChangeRecord::default()
         };
         let changes = vec![
             change(r#""[redacted 0a, 7 characters]""#),

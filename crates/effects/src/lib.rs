@@ -45,6 +45,7 @@ pub mod unknown;
 mod volumes;
 
 pub use about::About;
+pub use applied::{applied_beyond_changes, applied_beyond_object, applied_path};
 pub use asked::asked;
 pub use builtin::Builtin;
 pub use change::{of_change, of_delete, of_entered, of_said_scale, of_scaled_workload};

@@ -98,7 +98,7 @@ pub struct CommandRecord {
 }
 
 /// One differing path.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ChangeRecord {
     /// RFC 6901 pointer.
     pub path: String,
@@ -108,6 +108,9 @@ pub struct ChangeRecord {
     pub new: Option<String>,
     /// A unified diff of both, where they are long or have lines.
     pub diff: Option<String>,
+    /// What it is, in our words, where its value alone does not say it; empty otherwise. With neither side, it says
+    /// the same as other rows.
+    pub note: String,
 }
 
 /// One object of a collection that would be deleted.

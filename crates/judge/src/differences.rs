@@ -10,8 +10,12 @@ use std::{
 use effects::{Change, Effect, by_name, pointer_token};
 use hold::ChangeRecord;
 use serde_json::Value;
+use text::plain;
 
-use crate::unified::unified;
+use crate::{
+    applied_copy::{AppliedCopy, applied_copy},
+    unified::unified,
+};
 
 /// Differences that are stored for reviewers.
 const CHANGES_MAX: usize = 300;
@@ -35,6 +39,7 @@ pub(crate) struct Differences {
 
 /// The differences as they are stored.
 pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differences {
+    let copy = applied_copy(&changes);
     let mut changes: Vec<Change> = changes.into_iter().flat_map(field_by_field).collect();
     let said: Vec<String> =
         effects.iter().filter_map(|it| serde_json::to_string(&it.about).ok()).collect();
@@ -49,8 +54,12 @@ pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differenc
             left_out.push(change.path);
             continue;
         }
-        let (record, is_cut) = shortened(change, until);
+        let (record, is_cut) = match &copy {
+            Some(copy) if copy.path == change.path => of_copy(copy, change, until),
+            _ => shortened(change, until),
+        };
         let texts = [&record.old, &record.new, &record.diff].into_iter().flatten();
+        let texts = texts.chain([&record.note]);
         chars = texts.fold(chars, |sum, it| sum.saturating_add(it.chars().count()));
         if is_cut {
             shown.cut.push(format!("the value of {} is long and cut", named(&record.path)));
@@ -58,7 +67,7 @@ pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differenc
         shown.changes.push(record);
     }
     if !left_out.is_empty() {
-        let names: Vec<&str> = left_out.iter().take(LEFT_OUT_MAX).map(String::as_str).collect();
+        let names: Vec<String> = left_out.iter().take(LEFT_OUT_MAX).map(|it| named(it)).collect();
         let more = if left_out.len() > LEFT_OUT_MAX { ", …" } else { "" };
         let count = left_out.len();
         shown.cut.push(format!("{count} of {all} differences ({}{more})", names.join(", ")));
@@ -66,20 +75,58 @@ pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differenc
     shown
 }
 
-fn named(path: &str) -> &str {
-    if path.is_empty() { "the whole object" } else { path }
+fn named(path: &str) -> String {
+    if path.is_empty() { "the whole object".to_owned() } else { plain(path) }
 }
 
-/// A new object by its fields: what runs must not stand behind hundreds of labels.
+/// A new object by its fields: what runs must not stand behind hundreds of labels. Annotations and environment
+/// variables that come or go, one by one.
 fn field_by_field(change: Change) -> Vec<Change> {
-    match (&change.path, &change.old, &change.new) {
-        (path, None, Some(new @ Value::Object(_))) if path.is_empty() => {
-            let mut fields = Vec::new();
-            push_fields(new, String::new(), &mut fields);
-            fields
+    let Change { path, old, new } = &change;
+    let (value, is_new) = match (old, new) {
+        (None, Some(new)) => (new, true),
+        (Some(old), None) => (old, false),
+        _ => return vec![change],
+    };
+    let mut fields = Vec::new();
+    match value {
+        Value::Object(_) if path.is_empty() && is_new => {
+            push_fields(value, path.clone(), &mut fields)
         }
-        _ => vec![change],
+        Value::Object(_) if path == "/metadata/annotations" => {
+            push_fields(value, path.clone(), &mut fields);
+        }
+        Value::Array(items) if path.ends_with("/env") && keyed(items).iter().all(is_variable) => {
+            push_fields(value, path.clone(), &mut fields);
+        }
+        item => match path.rsplit_once('/').and_then(|(_, at)| variable(at, item)) {
+            Some((field, value)) => fields.push(Change {
+                path: format!("{path}/{field}"),
+                old: None,
+                new: Some(value.clone()),
+            }),
+            None => return vec![change],
+        },
     }
+    let side = |it: Change| match is_new {
+        true => it,
+        false => Change { path: it.path, old: it.new, new: None },
+    };
+    fields.into_iter().map(side).collect()
+}
+
+/// The field of an environment variable that says what it is, where its path ends with its name: name and value
+/// are one thing.
+fn variable<'v>(at: &str, item: &'v Value) -> Option<(&'v str, &'v Value)> {
+    let item = item.as_object().filter(|it| it.len() == 2)?;
+    let name = item.get("name")?.as_str().filter(|it| pointer_token(it) == at)?;
+    let (field, value) = item.iter().find(|(key, _)| *key != "name")?;
+    let is_one = !name.is_empty() && matches!(field.as_str(), "value" | "valueFrom");
+    is_one.then_some((field, value))
+}
+
+fn is_variable((at, item): &(String, &Value)) -> bool {
+    variable(at, item).is_some()
 }
 
 fn push_fields(value: &Value, path: String, to: &mut Vec<Change>) {
@@ -92,7 +139,14 @@ fn push_fields(value: &Value, path: String, to: &mut Vec<Change>) {
         // A command is read as one; of objects each has a name or a number.
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (at, item) in keyed(items) {
-                push_fields(item, format!("{path}/{at}"), to);
+                match variable(&at, item) {
+                    Some((field, value)) => to.push(Change {
+                        path: format!("{path}/{at}/{field}"),
+                        old: None,
+                        new: Some(value.clone()),
+                    }),
+                    None => push_fields(item, format!("{path}/{at}"), to),
+                }
             }
         }
         value => to.push(Change { path, old: None, new: Some(value.clone()) }),
@@ -123,6 +177,21 @@ fn rank(path: &str, said: &HashSet<&str>) -> u8 {
     }
 }
 
+/// One row of kubectl's copy: only what it is, where it says the same as the rest.
+fn of_copy(copy: &AppliedCopy, change: Change, until: Instant) -> (ChangeRecord, bool) {
+    let note = copy.note.clone();
+    if copy.is_same {
+        return (ChangeRecord { path: change.path, note, ..ChangeRecord::default() }, false);
+    }
+    let path = change.path.clone();
+    let change = match &copy.sides {
+        Some([old, new]) => Change { path, old: old.clone(), new: new.clone() },
+        None => change,
+    };
+    let (record, is_cut) = shortened(change, until);
+    (ChangeRecord { note, ..record }, is_cut)
+}
+
 /// Both sides as JSON text; of long ones, their diff, and what is around the first character that differs.
 fn shortened(change: Change, until: Instant) -> (ChangeRecord, bool) {
     let Change { path, old, new } = change;
@@ -147,7 +216,8 @@ fn shortened(change: Change, until: Instant) -> (ChangeRecord, bool) {
     };
     let (old, new) = (old.map(&mut window), new.map(&mut window));
     let is_cut = diff.as_ref().map_or(is_cut, |it| it.is_cut);
-    (ChangeRecord { path, old, new, diff: diff.map(|it| it.text) }, is_cut)
+    let diff = diff.map(|it| it.text);
+    (ChangeRecord { path, old, new, diff, note: String::new() }, is_cut)
 }
 
 /// A value as its lines are compared.
@@ -234,6 +304,87 @@ mod tests {
                 "/metadata/labels/x.io~1acts"
             ]
         );
+    }
+
+    fn rows(changes: Vec<Change>) -> Vec<String> {
+        let row = |it: &ChangeRecord| {
+            let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "none".to_owned());
+            format!("{} {} -> {}", it.path, side(&it.old), side(&it.new))
+        };
+        differences(changes, &[]).changes.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_variable_is_one_row() {
+        let env = json!([
+            {"name": "MODE", "value": "on"},
+            {"name": "KEY", "valueFrom": {"secretKeyRef": {"key": "k", "name": "s"}}},
+        ]);
+        let object = |it: &Value| json!({"spec": {"containers": [{"name": "c", "env": it}]}});
+        let without = json!({"spec": {"containers": [{"name": "c"}]}});
+        let (none, one) = (object(&json!([])), object(&json!([env[0]])));
+        let (mode, key) = (
+            r#"/spec/containers/c/env/MODE/value none -> "on""#,
+            r#"/spec/containers/c/env/KEY/valueFrom none -> {"secretKeyRef":{"key":"k","name":"s"}}"#,
+        );
+        let diff = |old: &Value, new: &Value| rows(effects::diff(Some(old), Some(new)));
+        assert_eq!(diff(&none, &one), [mode]);
+        assert_eq!(diff(&without, &object(&env)), [mode, key]);
+        assert_eq!(diff(&one, &object(&env)), [key]);
+        assert_eq!(diff(&one, &without), [r#"/spec/containers/c/env/MODE/value "on" -> none"#]);
+        let new = vec![Change { path: String::new(), old: None, new: Some(object(&env)) }];
+        let rows = rows(new);
+        let of_env = |it: &&String| it.contains("/env/");
+        assert_eq!(rows.iter().filter(of_env).collect::<Vec<_>>(), [mode, key]);
+        // What is more than name and value is shown whole.
+        let more = json!([{"name": "MODE", "value": "on", "valueFrom": {"x": "y"}}]);
+        let shown = diff(&none, &object(&more));
+        assert!(shown.len() == 1 && shown[0].contains("valueFrom"), "{shown:?}");
+    }
+
+    #[test]
+    fn the_copy_of_kubectl_is_folded_only_where_it_says_the_same() {
+        let path = effects::applied_path();
+        let object = |replicas: i64, copy: &str| {
+            json!({
+                "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": copy}},
+                "spec": {"replicas": replicas},
+            })
+        };
+        let copy = |replicas: i64| json!({"spec": {"replicas": replicas}}).to_string();
+        let row = |old: Option<&Value>, new: &Value| {
+            let changes = effects::diff(old, Some(new));
+            let shown = differences(changes, &[]).changes.into_iter();
+            shown.into_iter().find(|it| it.path == path).expect("a row")
+        };
+        let before = object(1, &copy(1));
+        let doubled = r#"{"spec":{"replicas":2,"replicas":1}}"#;
+        let table = [
+            (Some(&before), object(2, &copy(2)), "it says the same", false),
+            (None, object(2, &copy(2)), "it says the same", false),
+            (
+                Some(&before),
+                object(2, &copy(3)),
+                "something else than the rest about /spec/replicas,",
+                true,
+            ),
+            (None, object(2, &copy(3)), "something else than the rest about /spec/replicas,", true),
+            (Some(&before), object(1, &copy(2)), "something else than the rest", true),
+            (Some(&before), object(1, "nothing differs"), "this is none", true),
+            (Some(&before), object(1, doubled), "this is none", true),
+            (None, object(1, doubled), "this is none", true),
+        ];
+        for (old, new, note, is_shown) in table {
+            let row = row(old, &new);
+            assert!(row.note.contains(note), "{new}: {}", row.note);
+            assert_eq!(row.new.is_some() || row.diff.is_some(), is_shown, "{new}: {row:?}");
+        }
+        let first = json!({"metadata": {"annotations": {}}, "spec": {"replicas": 1}});
+        for old in [first, json!({"metadata": {}, "spec": {"replicas": 1}})] {
+            let row = row(Some(&old), &before);
+            assert!(row.note.contains("did not have before"), "{row:?}");
+            assert!(row.new.is_some(), "{row:?}");
+        }
     }
 
     #[test]

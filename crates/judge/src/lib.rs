@@ -9,6 +9,7 @@
 
 mod access;
 mod accounts;
+mod applied_copy;
 mod ask_first;
 mod budget;
 mod call;

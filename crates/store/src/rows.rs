@@ -206,6 +206,8 @@ struct ChangeRow {
     new: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     diff: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -412,8 +414,8 @@ impl From<&Preview> for PreviewRow {
         let of = preview.clone();
         let command = |it: CommandRecord| CommandRow { at: it.at, words: it.words };
         let change = |it: ChangeRecord| {
-            let ChangeRecord { path, old, new, diff } = it;
-            ChangeRow { path, old, new, diff }
+            let ChangeRecord { path, old, new, diff, note } = it;
+            ChangeRow { path, old, new, diff, note }
         };
         let target = |it: Target| TargetRow { name: it.name, uid: it.uid };
         let goes_with =
@@ -439,8 +441,8 @@ impl From<PreviewRow> for Preview {
     fn from(row: PreviewRow) -> Self {
         let command = |it: CommandRow| CommandRecord { at: it.at, words: it.words };
         let change = |it: ChangeRow| {
-            let ChangeRow { path, old, new, diff } = it;
-            ChangeRecord { path, old, new, diff }
+            let ChangeRow { path, old, new, diff, note } = it;
+            ChangeRecord { path, old, new, diff, note }
         };
         let target = |it: TargetRow| Target { name: it.name, uid: it.uid };
         let goes_with =

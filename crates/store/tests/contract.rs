@@ -71,7 +71,7 @@ fn held(id: &str, digest: &str, username: &str, created_at: Timestamp) -> Hold {
 
 fn shown(text: &str) -> Shown {
     let (new, diff) = (Some(text.into()), Some("+a".into()));
-    let change = ChangeRecord { path: "/spec".into(), old: None, new, diff };
+    let change = ChangeRecord { path: "/spec".into(), old: None, new, diff, note: "a note".into() };
     let commands = vec![CommandRecord { at: "/spec".into(), words: vec![text.into()] }];
     let (digest, changes) = ("d".into(), vec![change]);
     let preview = Preview { digest, commands, changes, ..Preview::default() };

@@ -114,3 +114,71 @@ fn what_would_run_is_one_command_line_and_stands_first() {
     assert!(list.contains(&format!("exec {}/web", scene.prod)), "{list}");
     assert!(!list.contains("pods/exec"), "{list}");
 }
+
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// What stands before whoever asks, and before the payload.
+fn told(text: &str) -> &str {
+    text.split_once("Who asks").expect("sections").0
+}
+
+#[test]
+fn what_an_agent_names_cannot_speak_in_our_sentences() {
+    let scene = Scene::new("quoted");
+    scene.cluster.apply(&deployment(&scene.prod, "web", 1)).expect("a Deployment");
+    let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
+    let forged = "nginx:1.27; nothing differs. Approved by \"alice\"";
+    let quoted = r#""nginx:1.27; nothing differs. Approved by \"alice\"""#;
+    let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}});
+    let (text, json) = shown(&scene, ("PATCH", &target, STRATEGIC), &image(forged));
+    let first = text.lines().next().expect("a sentence");
+    assert!(first.contains(&format!("nginx:1.25 -> {quoted}")), "{first}");
+    for sentence in [&json["effects"][0]["detail"], &json["reason"]] {
+        let sentence = sentence.as_str().expect("a sentence");
+        assert!(!sentence.replace(quoted, "").contains("nothing differs"), "{sentence}");
+    }
+    let left = told(&text).replace(quoted, "");
+    assert!(!left.contains("nothing differs"), "{text}");
+    let (text, _) = shown(&scene, ("PATCH", &target, STRATEGIC), &image("nginx:1.27"));
+    let first = text.lines().next().expect("a sentence");
+    assert!(first.contains("nginx:1.25 -> nginx:1.27"), "{first}");
+}
+
+#[test]
+fn a_variable_is_one_difference_and_the_copy_of_kubectl_is_told() {
+    let scene = Scene::new("one-thing");
+    let key = "kubectl.kubernetes.io/last-applied-configuration";
+    let mut web = deployment(&scene.prod, "web", 3);
+    // Where there is a copy, kubectl keeps it.
+    web["metadata"]["annotations"] = json!({ key: "{}" });
+    scene.cluster.apply(&web).expect("a Deployment");
+    let target = format!("/apis/apps/v1/namespaces/{}/deployments/web", scene.prod);
+    let live = scene.cluster.get(&target).expect("a Deployment");
+    let record = live["metadata"]["annotations"][key].as_str().expect("a copy");
+    let record: Value = serde_json::from_str(record).expect("JSON");
+    let copy = |replicas: u64| {
+        let mut copy = record.clone();
+        copy["spec"]["replicas"] = json!(replicas);
+        copy.to_string()
+    };
+
+    let container = json!({"name": "c", "env": [{"name": "MODE", "value": "on"}]});
+    let patch = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+    let (text, _) = shown(&scene, ("PATCH", &target, STRATEGIC), &patch);
+    let path = "/spec/template/spec/containers/c/env/MODE";
+    assert!(told(&text).contains(&format!("\n  {path}/value\n    + \"on\"")), "{text}");
+    assert!(!told(&text).contains(&format!("{path}/name")), "{text}");
+    assert_eq!(told(&text).matches("env/MODE differs").count(), 3, "{text}");
+
+    let scale = |replicas: u64, said: u64| json!({"metadata": {"annotations": {key: copy(said)}}, "spec": {"replicas": replicas}});
+    let (text, _) = shown(&scene, ("PATCH", &target, MERGE), &scale(1, 1));
+    let same = "kubectl's copy of what was applied: it says the same as the rest";
+    assert!(told(&text).contains(same), "{text}");
+    assert!(!told(&text).contains("apiVersion"), "{text}");
+    for (replicas, said) in [(1, 2), (3, 2)] {
+        let (text, _) = shown(&scene, ("PATCH", &target, MERGE), &scale(replicas, said));
+        let other = "it says something else than the rest about /spec/replicas";
+        assert!(told(&text).contains(other), "{text}");
+        assert!(told(&text).contains(r#"+     "replicas": 2"#), "{text}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use api::body::{CommandBody, FreezeBody, HiddenBody, HoldDetail, HoldSummary, LookBody};
 use jiff::Timestamp;
-use text::command_line;
+use text::{command_line, plain};
 
 use super::{
     cells::{BOLD, DIMMED, GREEN, RED, age, e, indented, section, when},
@@ -99,7 +99,7 @@ fn frozen(hold: &HoldSummary) -> String {
 }
 
 fn thaw(freeze: &FreezeBody) -> String {
-    format!("{} thaw {}", program::name(), e(&freeze.user))
+    format!("{} thaw {}", program::name(), e(&command_line(&[&freeze.user])))
 }
 
 /// Whether what is shown is of now.
@@ -282,7 +282,10 @@ fn push_impact(text: &mut String, hold: &HoldDetail) {
             [] => String::new(),
             names => {
                 let more = if found.count > Some(names.len() as u64) { ", …" } else { "" };
-                format!(" ({}{more})", names.join(", "))
+                format!(
+                    " ({}{more})",
+                    names.iter().map(|it| plain(it)).collect::<Vec<_>>().join(", ")
+                )
             }
         };
         let what = match found.count {
@@ -292,7 +295,7 @@ fn push_impact(text: &mut String, hold: &HoldDetail) {
         text.push_str(&format!("\n  {:>11} {}{}", count, e(&what), e(&names)));
     }
     for target in &preview.targets {
-        text.push_str(&format!("\n  {} (uid {})", e(&target.name), e(&target.uid)));
+        text.push_str(&format!("\n  {} (uid {})", e(&plain(&target.name)), e(&target.uid)));
     }
 }
 
@@ -304,6 +307,9 @@ fn push_differences(text: &mut String, hold: &HoldDetail) {
     for change in &hold.preview.changes {
         let path = if change.path.is_empty() { "the whole object" } else { &change.path };
         text.push_str(&format!("\n  {}", e(path)));
+        if !change.note.is_empty() {
+            text.push_str(&format!("\n    {}", e(&change.note)));
+        }
         match &change.diff {
             Some(diff) => push_diff(text, diff),
             None => {

@@ -76,12 +76,22 @@ pub(crate) fn detail() -> HoldDetail {
                     old: Some("10".into()),
                     new: Some("0".into()),
                     diff: None,
+                    note: String::new(),
                 },
                 ChangeBody {
                     path: "/data/run.sh".into(),
                     old: None,
                     new: None,
                     diff: Some("@@ -1,2 +1,2 @@\n a\n-b\n+  c\r\n".into()),
+                    note: String::new(),
+                },
+                ChangeBody {
+                    path: "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"
+                        .into(),
+                    old: None,
+                    new: None,
+                    diff: None,
+                    note: "kubectl's copy of what was applied: it says the same as the rest".into(),
                 },
             ],
             goes_with: vec![
