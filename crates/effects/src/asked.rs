@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     EffectKind,
     about::{About, Deleted, Part},
+    applied,
     diff::segments,
     digest::canonical,
     effect::{Change, Effect},
@@ -71,22 +72,40 @@ fn part(part: &Part, changes: &[Change]) -> Value {
     let within = |path: &str, at: &str| {
         path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let last = |path: &str| segments(path).pop().unwrap_or_default();
     let values = match part {
         Part::Field(at) => values(changes, |path| within(path, at)),
-        Part::Label(key) | Part::Annotation(key) | Part::Grants(key) => {
-            values(changes, |path| last(path) == *key)
-        }
-        Part::DataAdded(key) | Part::DataOverwritten(key) | Part::DataRemoved(key) => {
-            values(changes, |path| segments(path).get(1..).unwrap_or_default().join("/") == *key)
-        }
+        Part::VolumeImage(volume) => values(changes, |path| segments(path).contains(volume)),
+        Part::Label(key)
+        | Part::Annotation(key)
+        | Part::Mark(key)
+        | Part::Grants(key)
+        | Part::DataAdded(key)
+        | Part::DataOverwritten(key)
+        | Part::DataRemoved(key) => values_of(changes, key),
+        Part::AppliedRecord | Part::ForeignAppliedRecord => values_of(changes, applied::KEY),
+        Part::Immutable => values_of(changes, "immutable"),
         Part::Created(_)
         | Part::AccessCreated(_)
         | Part::AccessChanged(_)
         | Part::ContainerAdded(_)
+        | Part::Credential(_)
+        | Part::Environment(_)
+        | Part::Record(_)
         | Part::VolumeOfClaim(_)
         | Part::Release(_) => values(changes, |_| true),
-        _ => Value::Null,
+        // They have their values in them, or are asked for by themselves.
+        Part::Owners(_)
+        | Part::Finalizers(_)
+        | Part::Taints(_)
+        | Part::Fields(_)
+        | Part::ClaimsMayGo
+        | Part::Power(_)
+        | Part::Image(_)
+        | Part::Resources(_)
+        | Part::PodResources(_)
+        | Part::ContainerRemoved(_)
+        | Part::Rolls
+        | Part::RestartsUnsafely(_) => Value::Null,
     };
     json!([without_what_was(json!(part)), values])
 }
@@ -95,6 +114,30 @@ fn part(part: &Part, changes: &[Change]) -> Value {
 fn values(changes: &[Change], is_meant: impl Fn(&str) -> bool) -> Value {
     let meant = changes.iter().filter(|it| is_meant(&it.path));
     meant.map(|it| json!([it.path, it.new])).collect()
+}
+
+/// What stands under a key as it would be: a difference of its own, or within a larger one, such as that of an
+/// object that had no labels at all.
+fn values_of(changes: &[Change], key: &str) -> Value {
+    let mut found = Vec::new();
+    for change in changes {
+        if segments(&change.path).last().is_some_and(|last| last == key) {
+            found.push(json!([change.path, change.new]));
+            continue;
+        }
+        let mut open: Vec<&Value> = change.new.iter().collect();
+        while let Some(value) = open.pop() {
+            match value {
+                Value::Object(fields) => {
+                    found.extend(fields.get(key).map(|it| json!([change.path, it])));
+                    open.extend(fields.values());
+                }
+                Value::Array(items) => open.extend(items),
+                _ => {}
+            }
+        }
+    }
+    Value::Array(found)
 }
 
 /// From what an object comes to it is nothing that is asked for, nor who uses it.
@@ -219,6 +262,39 @@ mod tests {
                 asked(&effects, &changes, words)
             });
             assert_eq!(one == other, want, "row {row}: {one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn another_value_is_another_question_wherever_the_difference_begins() {
+        let key = "example.com/trigger";
+        let applied = format!("/metadata/annotations/{}", applied::KEY.replace('/', "~1"));
+        let whole = |path: &str, inner: Value| {
+            vec![Change { path: path.into(), old: None, new: Some(inner) }]
+        };
+        let labels = |value: &str| whole("/metadata/labels", json!({ key: value }));
+        let object = |value: &str| whole("", json!({"metadata": {"annotations": {key: value}}}));
+        let data = |value: &str| whole("/data", json!({"a": value}));
+        let record = |value: &str| vec![change(&applied, value)];
+        let image = |value: &str| vec![change("/spec/volumes/model/image/reference", value)];
+        let immutable = |value: &str| vec![change("/immutable", value)];
+        let table: [(Part, &dyn Fn(&str) -> Vec<Change>); 7] = [
+            (Part::Label(key.into()), &labels),
+            (Part::Mark(key.into()), &object),
+            (Part::Grants(key.into()), &object),
+            (Part::DataAdded("a".into()), &data),
+            (Part::ForeignAppliedRecord, &record),
+            (Part::VolumeImage("model".into()), &image),
+            (Part::Immutable, &immutable),
+        ];
+        for (part, changes) in table {
+            let effects = [parts(EffectKind::ChangeTrigger, part.clone())];
+            let asks = |value: &str| asked(&effects, &changes(value), "");
+            assert_eq!(asks("1"), asks("1"), "{part:?}");
+            assert_ne!(asks("1"), asks("2"), "{part:?}");
+            // Whatever else changes beside it.
+            let more = [changes("1"), vec![change("/spec/other", "x")]].concat();
+            assert_eq!(asks("1"), asked(&effects, &more, ""), "{part:?}");
         }
     }
 

@@ -63,6 +63,13 @@ impl Expression {
         &self.result
     }
 
+    /// How the text names what it selects, as `object.metadata.name`; `None` where it makes up a value of its own.
+    pub(crate) fn selected(&self) -> Option<String> {
+        let mut path = String::new();
+        self.root.path(&mut path);
+        (!path.starts_with('_')).then_some(path)
+    }
+
     /// Whether it looks at this variable of its schema.
     pub fn reads(&self, variable: usize) -> bool {
         self.reads.contains(&variable)

@@ -64,7 +64,8 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Expression(it) if it.reads(variable)))
     }
 
-    /// The sentence.
+    /// The sentence. What an expression only selects is said as `say` has it, given its path in the text, as
+    /// `object.metadata.name`, and its value; what it makes up is its author's own words.
     ///
     /// # Errors
     /// [`EvalError`] of the first expression that has no value.
@@ -72,6 +73,7 @@ impl Template {
         &'a self,
         scope: &dyn Scope<'a>,
         budget: &Budget,
+        say: impl Fn(&str, &str) -> String,
     ) -> Result<String, EvalError> {
         let mut sentence = String::new();
         for part in &self.parts {
@@ -83,8 +85,13 @@ impl Template {
                     functions::show(&value, budget, &mut text)?;
                     // By part, so that what one value adds cannot push the rest of the sentence out
                     // of sight.
-                    sentence.extend(text.chars().take(PART_CHARS_MAX));
-                    if text.chars().count() > PART_CHARS_MAX {
+                    let is_long = text.chars().count() > PART_CHARS_MAX;
+                    let kept: String = text.chars().take(PART_CHARS_MAX).collect();
+                    match expression.selected() {
+                        Some(path) => sentence.push_str(&say(&path, &kept)),
+                        None => sentence.push_str(&kept),
+                    }
+                    if is_long {
                         sentence.push('…');
                     }
                 }

@@ -346,8 +346,12 @@ fn a_template_fills_in() {
     let schema = schema();
     let template = Template::compile("{{object.metadata.name}} x{{ request.count }}", &schema);
     let vars = vars();
-    let said = template.expect("a template").render(&&vars, &Budget::new(100));
-    assert_eq!(said.as_deref(), Ok("web x3"));
+    let say = |path: &str, text: &str| format!("<{path} {text}>");
+    let said = template.expect("a template").render(&&vars, &Budget::new(100), say);
+    assert_eq!(said.as_deref(), Ok("<object.metadata.name web> x<request.count 3>"));
+    let made = Template::compile("{{'to ' + object.metadata.name}}", &schema);
+    let said = made.expect("a template").render(&&vars, &Budget::new(100), say);
+    assert_eq!(said.as_deref(), Ok("to web"), "its author's words");
     let problems = Template::compile("a {{requst.name}}", &schema).expect_err("a problem");
     assert_eq!(problems[0].span.start, 4);
     assert!(Template::compile("a {{object", &schema).is_err());

@@ -461,7 +461,7 @@ impl Pack {
         let reason = rule.reason.as_ref().and_then(|template| {
             // A condition sees an object as it is. A sentence goes to people and to the agent.
             let shown = View { redacted: true, ..view };
-            self.limited(budget, |budget| template.render(&shown, budget)).ok()
+            self.limited(budget, |budget| template.render(&shown, budget, said)).ok()
         });
         // A rule whose sentence fails asks all the same.
         let reason = reason.unwrap_or_else(|| self.plain_reason(rule, facts, context));
@@ -692,6 +692,15 @@ impl Pack {
         now: Timestamp,
     ) -> PolicyDecision {
         self.decide(&Input::of_read(attributes, user, class, now))
+    }
+}
+
+/// What a reason selects, in it: an agent may have chosen the value. Our sentences have their quotes in them,
+/// and parameters are the words of the policy's author.
+fn said(path: &str, value: &str) -> String {
+    match path == "effect.words" || path.starts_with("params.") {
+        true => value.to_owned(),
+        false => text::plain(value),
     }
 }
 
