@@ -72,6 +72,10 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start_attached`], and where one runs there already.
     pub fn start_detached(dir: &Path, testbed: &Testbed) -> Result<Self> {
+        if dir.join("pids").exists() && living(dir)?.is_empty() {
+            // The machine was restarted since.
+            fs::remove_dir_all(dir)?;
+        }
         if dir.join("pids").exists() {
             bail!(
                 "a cluster runs in {} already: `cargo xtask cluster down` stops it",
@@ -100,10 +104,8 @@ impl Cluster {
     /// # Errors
     /// Where none runs there.
     pub fn stop(dir: &Path) -> Result<()> {
-        let pids = fs::read_to_string(dir.join("pids"))
-            .with_context(|| format!("no cluster runs in {}", dir.display()))?;
         for signal in ["-TERM", "-KILL"] {
-            for pid in pids.lines().rev() {
+            for pid in living(dir)?.iter().rev() {
                 let _ = Command::new("kill").args([signal, pid]).stderr(Stdio::null()).status();
             }
             std::thread::sleep(Duration::from_millis(300));
@@ -659,6 +661,19 @@ impl Cluster {
     }
 }
 
+/// Processes of a detached cluster that run: since the machine was restarted, their numbers may be others'.
+fn living(dir: &Path) -> Result<Vec<String>> {
+    let read = |name: &str| {
+        fs::read_to_string(dir.join(name))
+            .with_context(|| format!("no cluster runs in {}", dir.display()))
+    };
+    let (pids, testbed) = (read("pids")?, read("testbed")?);
+    let is_ours = |pid: &&str| {
+        fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.starts_with(&testbed))
+    };
+    Ok(pids.lines().filter(is_ours).map(str::to_owned).collect())
+}
+
 /// By the id that agent-shield records, without the tag that it sends with it.
 fn without_tag(mut event: Value) -> Value {
     let id = event["auditID"].as_str().map(|it| audit::tag_apart(it).0.to_owned());
@@ -729,3 +744,23 @@ kind: ClusterLogs
 metadata: {name: all}
 spec: {logs: [{logsFile: {dir}/pod.log, follow: true}]}
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a restart of the machine, a number is another process's.
+    #[test]
+    fn only_what_the_cluster_started_is_stopped() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut other = Command::new("sleep").arg("60").spawn().expect("another process");
+        for (name, text) in [("pids", other.id().to_string()), ("testbed", "/testbed".to_owned())] {
+            fs::write(dir.path().join(name), text).expect("a file");
+        }
+        Cluster::stop(dir.path()).expect("stopped");
+        assert!(other.try_wait().expect("a child").is_none(), "another's process was stopped");
+        assert!(!dir.path().exists());
+        other.kill().expect("it ends");
+        other.wait().expect("it ended");
+    }
+}
