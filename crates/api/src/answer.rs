@@ -107,6 +107,7 @@ fn review(error: &ReviewError) -> Status {
             | HoldError::NotApproved
             | HoldError::NotDue
             | HoldError::NotDenied(_)
+            | HoldError::LiftedAlready
             | HoldError::OtherRequest
             | HoldError::NotMet,
         )

@@ -1,14 +1,17 @@
 //! What somebody means who asks for calls or holds, and what is said where nothing is found: a word that
 //! nobody knows is an error with what it was probably meant to be, never an empty list.
 //!
-//! Names of agents and namespaces are told only to who may list everything.
+//! Names of namespaces are told only to who may list everything, those of agents to who may see calls of theirs.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+};
 
 use effects::Builtin;
 use jiff::Timestamp;
-use ledger::{ACTS, Action, Filter};
-use review::Reviewer;
+use ledger::{ACTS, Action, Call, Filter};
+use review::{ReviewError, Reviewer, ReviewerError};
 use text::{did_you_mean, near};
 use upstream::ResourceNames;
 
@@ -16,6 +19,7 @@ use crate::{
     Api, agent_name,
     answer::ApiError,
     begun::{self, has_calls},
+    visible,
 };
 
 /// Verbs of requests, those of paths that are no resources, and what reviewers do to agents.
@@ -38,6 +42,8 @@ const VERBS: [&str; 16] = [
     "clear",
 ];
 
+/// Calls by which agents are known to who may not list everything.
+const CALLS_LOOKED_AT: usize = 2_000;
 /// Agents that are named where an unknown one was asked for.
 const AGENTS_NAMED_MAX: usize = 8;
 
@@ -176,12 +182,29 @@ pub(crate) async fn agent(api: &Api, reviewer: &Reviewer, typed: &str) -> Result
     }
 }
 
-/// Every agent that was seen, for who may list everything; none for others.
+/// Every agent that was seen, for who may list everything; for others, those of the last calls that they may see.
 async fn agents(api: &Api, reviewer: &Reviewer) -> Result<Vec<String>, ApiError> {
     match api.queue.authorize(reviewer, "list", "", "").await {
         Ok(()) => Ok(api.queue.ledger().agents().await?),
-        Err(review::ReviewerError::Forbidden { .. }) => Ok(Vec::new()),
+        Err(ReviewerError::Forbidden { .. }) => {
+            let last = Filter { limit: Some(CALLS_LOOKED_AT), ..Filter::default() };
+            let seen = seen(api, reviewer, last).await?;
+            let users = seen.into_iter().filter_map(|it| it.user.map(|it| it.username));
+            let users: BTreeSet<String> = users.collect();
+            Ok(users.into_iter().collect())
+        }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Calls that a reviewer may see; none, where they may see nothing.
+async fn seen(api: &Api, reviewer: &Reviewer, filter: Filter) -> Result<Vec<Call>, ApiError> {
+    match visible::calls(api, reviewer, filter).await {
+        Ok(seen) => Ok(seen.calls),
+        Err(ApiError::Review(ReviewError::Reviewer(ReviewerError::Forbidden { .. }))) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -280,11 +303,10 @@ pub(crate) async fn why_nothing(
     reviewer: &Reviewer,
     filter: &Filter,
 ) -> Result<(), ApiError> {
-    let known = match api.queue.authorize(reviewer, "list", "", "").await {
-        Ok(()) => api.queue.ledger().agents().await?,
-        // Whether there is what they may not see is not told.
-        Err(_) => return Ok(()),
-    };
+    let known = agents(api, reviewer).await?;
+    if api.queue.authorize(reviewer, "list", "", "").await.is_err() {
+        return why_nothing_seen(api, reviewer, filter, &known).await;
+    }
     if let Some(username) = &filter.agent
         && !known.contains(username)
         && !has_calls(api, by_agent(username)).await?
@@ -302,6 +324,26 @@ pub(crate) async fn why_nothing(
     match &filter.namespace {
         Some(name) if !name.is_empty() => namespace(api, name).await,
         _ => Ok(()),
+    }
+}
+
+/// The same for who may see some namespaces: whether there is what they may not see is not told.
+async fn why_nothing_seen(
+    api: &Api,
+    reviewer: &Reviewer,
+    filter: &Filter,
+    known: &[String],
+) -> Result<(), ApiError> {
+    if let Some(username) = filter.agent.as_ref().filter(|it| !known.contains(it)) {
+        return Err(ApiError::NotKnown(no_agent(username, known)));
+    }
+    let Some(name) = &filter.reviewer else { return Ok(()) };
+    let decided = Filter { reviewer: Some(name.clone()), limit: Some(1), ..Filter::default() };
+    match seen(api, reviewer, decided).await?.is_empty() {
+        true => Err(ApiError::NotKnown(format!(
+            "no decision of a reviewer `{name}` is recorded in the namespaces that you may list"
+        ))),
+        false => Ok(()),
     }
 }
 

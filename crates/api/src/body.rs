@@ -106,6 +106,9 @@ pub struct HoldSummary {
     /// Of a denial: until when the same is not asked again; missing once it was lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binds_until: Option<Timestamp>,
+    /// Of a denial that is the last of too many: until when nobody is asked about its object at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barred_until: Option<Timestamp>,
     /// The freeze that its agent is under, of a hold that is open: nothing of it runs before a thaw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<FreezeBody>,
@@ -503,6 +506,9 @@ pub struct CallBody {
     pub probe_of: Option<String>,
     /// What a reader must know.
     pub notes: Vec<String>,
+    /// How its hold stands now, where this call does not tell it: another one asked for the same later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_state: Option<String>,
 }
 
 /// One person's approval.
@@ -721,6 +727,7 @@ impl HoldSummary {
             verdict: hold.decided_by().map(VerdictBody::from),
             code,
             binds_until: hold.denial().and_then(hold::Denial::until),
+            barred_until: None,
             frozen: None,
         }
     }
@@ -844,6 +851,7 @@ impl From<&Call> for CallBody {
             bytes: response.map_or(0, |it| it.bytes),
             probe_of: call.probe_of.clone(),
             notes: call.notes.clone(),
+            hold_state: None,
         }
     }
 }

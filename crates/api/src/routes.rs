@@ -12,6 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use hold::{DENIAL_TIME_MAX, Hold, HoldFilter, HoldId, Shown, StateName};
+use jiff::Timestamp;
 use ledger::Filter;
 use review::{ReviewError, Reviewer};
 use rustls::pki_types::CertificateDer;
@@ -183,8 +184,25 @@ async fn denials(
         ..of.filter()
     };
     let mut holds = api.queue.list(filter).await?;
-    holds.retain(|hold| hold.denial().is_some_and(|it| it.binds(now)));
-    summaries(&api, &reviewer, of, holds).await
+    let bars = bars(&holds, now);
+    let binds = |hold: &Hold| hold.denial().is_some_and(|it| it.binds(now));
+    holds.retain(|hold| binds(hold) || bars.contains_key(hold.id()));
+    let mut listed = summaries(&api, &reviewer, of, holds).await?;
+    for hold in &mut listed.items {
+        hold.barred_until = bars.get(&HoldId::parse(&hold.id)).copied();
+    }
+    Ok(listed)
+}
+
+/// The last denial of each object about which an agent may not ask at all, and until when.
+fn bars(denied: &[Hold], now: Timestamp) -> BTreeMap<HoldId, Timestamp> {
+    let mut of_object: BTreeMap<_, Vec<&Hold>> = BTreeMap::new();
+    for hold in denied {
+        let key = (hold.summary().user.username.clone(), hold.object());
+        of_object.entry(key).or_default().push(hold);
+    }
+    let bars = of_object.values().filter_map(|it| hold::barred(it, now));
+    bars.map(|(last, until)| (last.id().clone(), until)).collect()
 }
 
 /// Where the holds are that are asked for, and whose.
@@ -359,7 +377,8 @@ async fn timeline(
     let Asked { filter, meant } = asked::timeline(&api, &reviewer, query).await?;
     let SeenCalls { calls, left_out, is_all } =
         visible::calls(&api, &reviewer, filter.clone()).await?;
-    let items: Vec<CallBody> = calls.iter().map(CallBody::from).collect();
+    let mut items: Vec<CallBody> = calls.iter().map(CallBody::from).collect();
+    tell_states(&api, &mut items).await?;
     // What is about every namespace is found of one that nobody knows, too.
     let wanted = filter.namespace.as_deref().unwrap_or_default();
     let is_found = |call: &CallBody| {
@@ -369,6 +388,25 @@ async fn timeline(
         asked::why_nothing(&api, &reviewer, &filter).await?;
     }
     Ok(Json(Timeline { items, left_out, restricted: !is_all, filter: meant }))
+}
+
+/// Tells of calls whose hold was decided or ended after them how it stands now.
+async fn tell_states(api: &Api, calls: &mut [CallBody]) -> Result<(), ApiError> {
+    let mut states: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let pends = |it: &CallBody| {
+        let last = it.hold_events.last().map(|it| it.event.as_str());
+        matches!(last, Some("created" | "joined" | "left" | "refreshed"))
+    };
+    for call in calls.iter_mut().filter(|it| pends(it)) {
+        let Some(id) = call.hold.clone() else { continue };
+        if !states.contains_key(&id) {
+            let hold = api.queue.load(&HoldId::parse(&id)).await?;
+            let state = hold.map(|it| it.state().name()).filter(|it| *it != StateName::Pending);
+            states.insert(id.clone(), state.map(|it| it.to_string()));
+        }
+        call.hold_state = states.get(&id).cloned().flatten();
+    }
+    Ok(())
 }
 
 /// Whether a reviewer may ask about so many at once.

@@ -40,7 +40,12 @@ pub fn asked(effects: &[Effect], changes: &[Change], words: &str) -> BTreeSet<St
 fn points(effect: &Effect, changes: &[Change], words: &str) -> Vec<String> {
     let o = &effect.object;
     let object = [&o.api_group, &o.resource, &o.namespace, &o.name];
-    let point = |what: Value| canonical(&json!([effect.kind.as_str(), object, what]));
+    // Whoever says that a pod is to stay says so of each way to take it away.
+    let kind = match (effect.kind, o.resource.as_str()) {
+        (EffectKind::Evict, "pods") => EffectKind::Delete,
+        (kind, _) => kind,
+    };
+    let point = |what: Value| canonical(&json!([kind.as_str(), object, what]));
     let all = || values(changes, |_| true);
     let what = match &effect.about {
         About::Parts(parts) if parts.more == 0 => {

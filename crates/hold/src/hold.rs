@@ -198,7 +198,8 @@ impl Hold {
     /// A denial binds until another moment, or no more (`None`).
     ///
     /// # Errors
-    /// [`HoldError::NotDenied`] for anything that is not denied.
+    /// [`HoldError::NotDenied`] for anything that is not denied, [`HoldError::LiftedAlready`] for what binds
+    /// no more.
     pub fn rebind(self, until: Option<Timestamp>, now: Timestamp) -> Result<Self, Unchanged> {
         self.step(now, |state, _| state.rebind(until))
     }

@@ -196,22 +196,31 @@ impl Insertion {
                 return Ok(Some(Inserted::Denied(Box::new(hold.clone()))));
             }
         }
-        Ok(self.barred_by(&denied, now))
-    }
-
-    fn barred_by(&self, denied: &[Hold], now: Timestamp) -> Option<Inserted> {
-        let ends = |hold: &Hold| {
-            let denial = hold.denial().filter(|it| it.until().is_some())?;
-            denial.at().checked_add(BARRED_TIME).ok().filter(|ends| now < *ends)
-        };
         let of_object = denied.iter().filter(|it| it.object() == self.hold.object());
-        let mut counted: Vec<(Timestamp, &Hold)> =
-            of_object.filter_map(|it| Some((ends(it)?, it))).collect();
-        counted.sort_by_key(|(ends, _)| std::cmp::Reverse(*ends));
-        let (until, _) = counted.get(BARRED_AFTER.checked_sub(1)?)?;
-        let (_, last) = counted.first()?;
-        Some(Inserted::Barred(Box::new((*last).clone()), *until))
+        let bar = barred(&of_object.collect::<Vec<_>>(), now);
+        Ok(bar.map(|(last, until)| Inserted::Barred(Box::new(last.clone()), until)))
     }
+}
+
+/// The last of these denials of one agent and object, and until when nobody is asked about the object any more: where
+/// it was denied so often within an hour. What was denied with one word counts once, and what was denied before
+/// a lift no more.
+pub fn barred<'h>(denied: &[&'h Hold], now: Timestamp) -> Option<(&'h Hold, Timestamp)> {
+    let is_lifted = |it: &&&Hold| it.denial().is_some_and(|it| it.until().is_none());
+    let lifted_at = denied.iter().filter(is_lifted).map(|it| it.changed_at()).max();
+    let ends = |hold: &Hold| {
+        let denial = hold.denial().filter(|it| it.until().is_some())?;
+        let counts = lifted_at.is_none_or(|lifted| lifted < denial.at());
+        denial.at().checked_add(BARRED_TIME).ok().filter(|ends| counts && now < *ends)
+    };
+    let mut counted: Vec<(Timestamp, &Hold)> =
+        denied.iter().filter_map(|it| Some((ends(it)?, *it))).collect();
+    counted.sort_by_key(|(ends, _)| std::cmp::Reverse(*ends));
+    let by = |it: &Hold| it.denial().map(|it| it.reviewer().username.clone());
+    counted.dedup_by(|one, other| one.0 == other.0 && by(one.1) == by(other.1));
+    let (until, _) = counted.get(BARRED_AFTER.checked_sub(1)?)?;
+    let (_, last) = counted.first()?;
+    Some((*last, *until))
 }
 
 /// Whether one of two requests asks for all that the other does. What is refused is not to be had in parts,

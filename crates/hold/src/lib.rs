@@ -31,7 +31,7 @@ pub use feed::Feed;
 pub use freeze::{Freeze, Freezes};
 pub use hold::{Hold, Summary, Unchanged};
 pub use holds::{
-    DENIAL_TIME_MAX, HoldCursor, HoldFilter, Holds, Inserted, Insertion, Join, all_effects,
+    DENIAL_TIME_MAX, HoldCursor, HoldFilter, Holds, Inserted, Insertion, Join, all_effects, barred,
     is_same_question,
 };
 pub use id::HoldId;

@@ -187,6 +187,9 @@ pub enum HoldError {
     /// Nobody has denied it.
     #[error("only a denial can be lifted or extended; the hold is {0}")]
     NotDenied(StateName),
+    /// There is nothing left to lift.
+    #[error("the denial was lifted already")]
+    LiftedAlready,
     /// Its time is not over.
     #[error("the hold has not expired")]
     NotDue,
@@ -335,9 +338,13 @@ impl State {
     /// A denial binds until another moment, or no more (`None`).
     ///
     /// # Errors
-    /// [`HoldError::NotDenied`] for anything that is not denied.
+    /// [`HoldError::NotDenied`] for anything that is not denied, [`HoldError::LiftedAlready`] for what binds
+    /// no more.
     pub(crate) fn rebind(self, until: Option<Timestamp>) -> Result<Self, HoldError> {
         match self {
+            Self::Denied { denial } if until.is_none() && denial.until().is_none() => {
+                Err(HoldError::LiftedAlready)
+            }
             Self::Denied { denial } => Ok(Self::Denied { denial: denial.binding(until) }),
             other => Err(HoldError::NotDenied(other.name())),
         }

@@ -56,7 +56,11 @@ pub(crate) fn differences(changes: Vec<Change>, effects: &[Effect]) -> Differenc
         }
         let (record, is_cut) = match &copy {
             Some(copy) if copy.path == change.path => of_copy(copy, change, until),
-            _ => shortened(change, until),
+            _ => {
+                let note = of_variable(&change);
+                let (record, is_cut) = shortened(change, until);
+                (ChangeRecord { note, ..record }, is_cut)
+            }
         };
         let texts = [&record.old, &record.new, &record.diff].into_iter().flatten();
         let texts = texts.chain([&record.note]);
@@ -110,7 +114,7 @@ fn field_by_field(change: Change) -> Vec<Change> {
     }
     let side = |it: Change| match is_new {
         true => it,
-        false => Change { path: it.path, old: it.new, new: None },
+        false => Change { path: without_field(it.path), old: it.new, new: None },
     };
     fields.into_iter().map(side).collect()
 }
@@ -123,6 +127,34 @@ fn variable<'v>(at: &str, item: &'v Value) -> Option<(&'v str, &'v Value)> {
     let (field, value) = item.iter().find(|(key, _)| *key != "name")?;
     let is_one = !name.is_empty() && matches!(field.as_str(), "value" | "valueFrom");
     is_one.then_some((field, value))
+}
+
+/// A variable that goes is gone whole: it is not there without a value.
+fn without_field(path: String) -> String {
+    let parts: Vec<&str> = path.rsplit('/').collect();
+    match parts.as_slice() {
+        [field @ ("value" | "valueFrom"), _, "env", ..] => {
+            let len = path.len().saturating_sub(field.len()).saturating_sub(1);
+            path.get(..len).unwrap_or(&path).to_owned()
+        }
+        _ => path,
+    }
+}
+
+/// What becomes of a variable that loses its value: gone and empty look the same.
+fn of_variable(change: &Change) -> String {
+    let parts: Vec<&str> = change.path.rsplit('/').collect();
+    let note = match (parts.as_slice(), &change.old, &change.new) {
+        ([_, "env", ..], Some(_), None) => "the variable is taken away",
+        (["value", _, "env", ..], Some(_), None | Some(Value::Null)) => {
+            "the variable stays, without a value"
+        }
+        (["value", _, "env", ..], Some(_), Some(new)) if *new == "" => {
+            "the variable stays, without a value"
+        }
+        _ => "",
+    };
+    note.to_owned()
 }
 
 fn is_variable((at, item): &(String, &Value)) -> bool {
@@ -331,7 +363,18 @@ mod tests {
         assert_eq!(diff(&none, &one), [mode]);
         assert_eq!(diff(&without, &object(&env)), [mode, key]);
         assert_eq!(diff(&one, &object(&env)), [key]);
-        assert_eq!(diff(&one, &without), [r#"/spec/containers/c/env/MODE/value "on" -> none"#]);
+        let gone = r#"/spec/containers/c/env/MODE "on" -> none"#;
+        assert_eq!(diff(&one, &without), [gone]);
+        assert_eq!(diff(&one, &none), [gone]);
+        // Gone is not empty, and each says which it is.
+        let notes = |new: &Value| {
+            let shown = differences(effects::diff(Some(&one), Some(new)), &[]).changes;
+            shown.into_iter().map(|it| it.note).collect::<Vec<_>>()
+        };
+        assert_eq!(notes(&none), ["the variable is taken away"]);
+        for empty in [json!([{"name": "MODE"}]), json!([{"name": "MODE", "value": ""}])] {
+            assert_eq!(notes(&object(&empty)), ["the variable stays, without a value"]);
+        }
         let new = vec![Change { path: String::new(), old: None, new: Some(object(&env)) }];
         let rows = rows(new);
         let of_env = |it: &&String| it.contains("/env/");

@@ -364,8 +364,7 @@ impl Judge {
         Ok((verdict, Moment { at: now, window }, reservation))
     }
 
-    /// What the reviewer sees; what goes with the write, and what it asks for, is worked out where somebody is
-    /// asked.
+    /// What the reviewer sees; what goes with the write is worked out where somebody is asked.
     async fn shown(
         &self,
         write: &Write,
@@ -373,10 +372,11 @@ impl Judge {
         seen: Seen,
         (verdict, counting): (&PolicyDecision, Counting),
     ) -> Preview {
-        if verdict.decision() != Decision::Hold {
-            return shown::preview(&self.redactor, effects, seen);
-        }
+        // What passes asks for something too: it may have been denied in another form.
         let asked = shown::asked(&self.redactor, write, effects, &seen.changes);
+        if verdict.decision() != Decision::Hold {
+            return Preview { asked, ..shown::preview(&self.redactor, effects, seen) };
+        }
         let live = seen.live.clone();
         let (commands, cut) = commands(&self.redactor, write, &seen);
         let mut now = Preview { asked, commands, ..shown::preview(&self.redactor, effects, seen) };

@@ -391,7 +391,7 @@ fn undecided(hold: &Hold) -> ProxyError {
 
 /// What was denied a short while ago stays denied, whatever the bytes: one request that is asked for in ten
 /// ways is one question.
-fn still_rejected(hold: &Hold) -> ProxyError {
+pub(crate) fn still_rejected(hold: &Hold) -> ProxyError {
     let State::Denied { denial } = hold.state() else { return ended(hold) };
     ProxyError::StillRejected { id: hold.id().clone(), denial: Box::new(denial.clone()) }
 }

@@ -20,7 +20,7 @@ use crate::{
     credentials::Credentials,
     error::ProxyError,
     forward::{Forward, Sent},
-    held::Holding,
+    held::{Holding, still_rejected},
     in_flight::Bodies,
     inbound::InboundWrite,
     own_holds,
@@ -82,6 +82,9 @@ impl Writes {
             Judged::Decided(judgement) => *judgement,
         };
         let decision = judgement.verdict.decision();
+        if decision == Decision::Allow && !write.is_dry_run {
+            self.is_not_denied(write, &judgement).await?;
+        }
         write.record.is_decided(judgement.decision(match decision {
             Decision::Allow => Action::Allow,
             Decision::Hold => Action::Hold,
@@ -92,6 +95,19 @@ impl Writes {
             Decision::Deny => Err(self.judge.refuse(write, judgement).await.into()),
             Decision::Hold => self.holding.hold(Arc::clone(write), judgement).await,
         }
+    }
+
+    /// What a person has denied does not pass in a form that no rule holds.
+    async fn is_not_denied(
+        &self,
+        write: &InboundWrite,
+        judgement: &Judgement,
+    ) -> Result<(), ProxyError> {
+        let (username, asked) = (&write.user.username, &judgement.preview.asked);
+        let Some(hold) = self.queue.denial_of(username, asked).await? else { return Ok(()) };
+        let why = format!("the same was denied with hold {}", hold.id());
+        write.record.is_decided(decided(Action::Deny, why));
+        Err(still_rejected(&hold))
     }
 
     /// The agent gives up a request of its own that waits.

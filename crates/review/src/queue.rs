@@ -501,10 +501,12 @@ impl Queue {
         reviewer: &Reviewer,
         reason: &str,
     ) -> Result<(Hold, Vec<Hold>), ReviewError> {
-        let denied = self.deny_one(id, reviewer, reason).await?;
+        // One word, and one moment: they count as one denial.
+        let at = now();
+        let denied = self.deny_one(id, reviewer, reason, at).await?;
         let mut twins = Vec::new();
         for twin in self.twins(&denied).await? {
-            match self.deny_one(twin.id(), reviewer, reason).await {
+            match self.deny_one(twin.id(), reviewer, reason, at).await {
                 Ok(twin) => twins.push(twin),
                 // Somebody has decided it meanwhile.
                 Err(ReviewError::Hold(error)) => {
@@ -521,10 +523,10 @@ impl Queue {
         id: &HoldId,
         reviewer: &Reviewer,
         reason: &str,
+        at: Timestamp,
     ) -> Result<Hold, ReviewError> {
         let by = Identity::from(reviewer.user());
         self.decide(id, reviewer, "deny", reason, |hold| {
-            let at = now();
             let time = hold.summary().denial_seconds.map(Duration::from_secs);
             let time = time.unwrap_or(self.settings.denial_time);
             let until = at.saturating_add(time).unwrap_or(Timestamp::MAX);
@@ -617,6 +619,36 @@ impl Queue {
         if matches!(hold.state(), State::Pending { .. }) && looked_at.len() < LOOKED_AT_MAX {
             looked_at.insert(hold.id().clone());
         }
+    }
+
+    /// The denial that binds what an agent asks for, point by point: also what no rule holds was denied, if it asks
+    /// for the same in another form.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not known, and nothing may be sent.
+    pub async fn denial_of(
+        &self,
+        username: &str,
+        asked: &BTreeSet<String>,
+    ) -> Result<Option<Hold>, StoreError> {
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let now = now();
+        let denied = HoldFilter {
+            states: vec![StateName::Denied],
+            username: Some(username.to_owned()),
+            // Without a moment before it, nothing is too old.
+            changed_since: now.checked_sub(DENIAL_TIME_MAX).ok(),
+            ..HoldFilter::default()
+        };
+        for hold in self.list(denied).await? {
+            let binds = hold.denial().is_some_and(|it| it.binds(now));
+            if binds && is_same_question(asked, &self.shown(hold.id()).await?.preview.asked) {
+                return Ok(Some(hold));
+            }
+        }
+        Ok(None)
     }
 
     /// The newest open hold of the same request.

@@ -347,8 +347,29 @@ async fn the_third_denial_of_an_object_ends_the_asking() {
         let hold = stores.holds.load(&HoldId::parse("h2")).await.expect("a hold").expect("h2");
         let lifted = hold.rebind(None, now()).expect("denied");
         stores.holds.change(lifted, None, vec![]).await.expect("stored");
-        deny("h7").await;
-        let barred = insert(&stores, of("h8", "agent", "web")).await;
+        // A lift ends it, and what was denied before it counts no more.
+        let mut ids = ["h7", "h8", "h9"].into_iter();
+        let twice = ids.by_ref().take(2).collect::<Vec<_>>();
+        for id in twice {
+            deny(id).await;
+        }
+        // What was denied with one word, in one moment, is denied once.
+        let word = no("bob");
+        for id in ["t1", "t2", "t3"] {
+            let new = insert(&stores, of(id, "agent", "twin")).await;
+            assert_eq!(new, Inserted::New, "{name}: {id}");
+        }
+        for id in ["t1", "t2", "t3"] {
+            let hold = stores.holds.load(&HoldId::parse(id)).await.expect("a hold").expect(id);
+            let denied = hold.deny(word.clone()).expect("open");
+            stores.holds.change(denied, None, vec![]).await.expect("stored");
+        }
+        let other = insert(&stores, of("t4", "agent", "twin")).await;
+        assert_eq!(other, Inserted::New, "{name}: it was denied once");
+        for id in ids {
+            deny(id).await;
+        }
+        let barred = insert(&stores, of("h10", "agent", "web")).await;
         assert!(matches!(barred, Inserted::Barred(..)), "{name}: {barred:?}");
     }
 }

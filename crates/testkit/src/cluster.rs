@@ -564,13 +564,17 @@ impl Cluster {
     /// Where it cannot be made.
     pub fn person(&self, name: &str, groups: &[&str]) -> Result<PathBuf> {
         let (certificate, key) = pki::sign(&self.dir, name, groups, &[])?;
-        let file =
-            |ending: &str| self.dir.join(format!("person-{}.{ending}", name.replace(':', "-")));
-        fs::write(file("crt"), certificate)?;
-        fs::write(file("key"), key)?;
-        let user = json!({"client-certificate": file("crt"), "client-key": file("key")});
-        self.write_kubeconfig(&file("kubeconfig"), &self.server, &self.ca(), &user)?;
-        Ok(file("kubeconfig"))
+        let stem = format!("person-{}", name.replace(':', "-"));
+        // Another test may read what there is of the same person: each certificate has files of its own.
+        let own = self.unique(&stem);
+        let file = |name: &str, ending: &str| self.dir.join(format!("{name}.{ending}"));
+        fs::write(file(&own, "crt"), certificate)?;
+        fs::write(file(&own, "key"), key)?;
+        let user =
+            json!({"client-certificate": file(&own, "crt"), "client-key": file(&own, "key")});
+        let kubeconfig = file(&stem, "kubeconfig");
+        self.write_kubeconfig(&kubeconfig, &self.server, &self.ca(), &user)?;
+        Ok(kubeconfig)
     }
 
     /// A certificate and key (PEM) for a server of a test's own, signed by the cluster's CA.
@@ -609,7 +613,10 @@ impl Cluster {
             "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         });
-        fs::write(to, kubeconfig.to_string())?;
+        // Whole at once: somebody may read the one that was there.
+        let new = to.with_extension(self.unique("new"));
+        fs::write(&new, kubeconfig.to_string())?;
+        fs::rename(&new, to)?;
         Ok(())
     }
 

@@ -84,6 +84,34 @@ fn a_denial_is_of_what_was_asked() {
     let shown = scene.shield.cli_json(&scene.reviewer, &["show", &second]);
     assert_eq!(shown["others"][0]["id"], json!(first), "{shown}");
 
+    // Nor does what no rule holds pass, where it is what was denied: a pod that is to stay.
+    let pod = wait_until(Duration::from_secs(60), "a pod is ready", || {
+        let pods = scene
+            .cluster
+            .get(&format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Dtwin", scene.prod))?;
+        let items = pods["items"].as_array().cloned().unwrap_or_default();
+        let is_ready = |it: &Value| it["status"]["phase"] == "Running";
+        let ready = items.iter().filter(|it| is_ready(it)).count() == 4;
+        ready.then(|| items[0]["metadata"]["name"].as_str().expect("a name").to_owned())
+    });
+    let path = format!("/api/v1/namespaces/{}/pods/{pod}", scene.prod);
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": scene.prod}});
+    let json = "application/json";
+    let evict = || ask(&scene, &scene.shield, "POST", &format!("{path}/eviction"), json, &eviction);
+    assert_eq!(evict().held_or_status(), HELD);
+    let id = pending(&scene, &pod);
+    scene.decide("deny", &id, "this pod must stay");
+    assert_eq!(evict().status, 403);
+    for grace in ["", "?gracePeriodSeconds=1"] {
+        let answer =
+            ask(&scene, &scene.shield, "DELETE", &format!("{path}{grace}"), json, &json!({}));
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        assert!(answer.text().contains("this pod must stay"), "{}", answer.text());
+    }
+    let (_, told) = said(&scene, &["timeline", "-n", &scene.prod, "--decision", "deny"]);
+    assert!(told.contains(&format!("the same was denied with hold {id}")), "{told}");
+
     // A number, a key.
     let replicas = |count: u8| json!({"spec": {"replicas": count}});
     denied(&scene, &api, "api", &replicas(0), "not to nothing");
@@ -96,6 +124,8 @@ fn a_denial_is_of_what_was_asked() {
     assert_eq!(barred.status, 403, "{}", barred.text());
     assert!(barred.text().contains("three requests of yours"), "{}", barred.text());
     assert!(barred.text().contains(&third), "{}", barred.text());
+    let (_, text) = said(&scene, &["denials"]);
+    assert!(text.lines().any(|it| it.contains(&third) && it.contains("all of it: ")), "{text}");
     let elsewhere = patch(&scene, &web, &image("nginx:10"));
     assert_eq!(elsewhere.held_or_status(), HELD, "{}", elsewhere.text());
 
@@ -104,6 +134,8 @@ fn a_denial_is_of_what_was_asked() {
     assert_eq!(code, Some(0), "{text}");
     let again = patch(&scene, &api, &image("nginx:9"));
     assert_eq!(again.held_or_status(), HELD, "{}", again.text());
+    let (code, text) = said(&scene, &["lift", &third]);
+    assert!(code == Some(6) && text.contains("was lifted already"), "{text}");
     let (code, text) = said(&scene, &["extend", &first, "--for", "8h"]);
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = said(&scene, &["extend", &first, "--for", "25h"]);

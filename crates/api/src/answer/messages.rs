@@ -27,6 +27,7 @@ fn hold() -> Vec<HoldError> {
         E::NoReason => E::NoReason,
         E::NotApproved => E::NotApproved,
         E::NotDenied(_) => E::NotDenied(StateName::Pending),
+        E::LiftedAlready => E::LiftedAlready,
         E::NotDue => E::NotDue,
         E::OtherRequest => E::OtherRequest,
         E::NotMet => E::NotMet,

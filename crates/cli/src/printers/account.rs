@@ -115,6 +115,9 @@ fn line(deed: &Deed) -> String {
             let at = deed.decided_at.map(|it| format!(" at {}", when(it))).unwrap_or_default();
             format!(" by {reviewer}{at}{said}")
         }
+        (Some(reviewer), _) if deed.fate == Fate::Expired => {
+            format!(", approved by {reviewer}{said}")
+        }
         (Some(reviewer), _) => format!(" by {reviewer}{said}"),
         (None, []) => said,
         (None, rules) => format!(" by {}{said}", rules.join(", ")),
@@ -123,6 +126,7 @@ fn line(deed: &Deed) -> String {
         Fate::Act => String::new(),
         Fate::Denied => ", denied".to_owned(),
         Fate::Frozen => ", refused: frozen".to_owned(),
+        Fate::Expired if deed.reviewer.is_some() => ", expired unused".to_owned(),
         Fate::Expired => ", expired: held".to_owned(),
         Fate::Refused => format!(", refused {}", deed.code),
         Fate::Waiting | Fate::Cancelled => ", held".to_owned(),

@@ -158,7 +158,16 @@ pub(crate) fn standing(hold: &HoldSummary, now: Timestamp) -> String {
         "approved" => format!("Approved{by}. It runs when its agent asks again."),
         "running" => format!("Running now; approved{by}."),
         "denied" => format!("Denied{by}.{}", denial(hold, now)),
-        "expired" => "Expired: it does not run.".to_owned(),
+        "expired" => match hold.approvals.as_slice() {
+            approvals if !approvals.is_empty() && hold.missing.is_empty() => {
+                let by: Vec<String> = approvals.iter().map(|it| e(&it.reviewer.username)).collect();
+                let by = by.join(", ");
+                format!(
+                    "Approved by {by}, and expired unused: its agent did not ask again in time."
+                )
+            }
+            _ => "Expired: it does not run.".to_owned(),
+        },
         "cancelled" => "Its agent gave it up: it does not run.".to_owned(),
         "done" => match hold.code.unwrap_or_default() {
             code @ 400.. => format!("Approved{by}. The API server refused it: {code}."),

@@ -94,6 +94,13 @@ fn of_command(hold: &HoldSummary, all: &[HoldSummary]) -> String {
     }
 }
 
+/// How long a denial binds; where there were too many of them, also how long its object is barred.
+fn stands_for(hold: &HoldSummary, now: Timestamp) -> String {
+    let binds = hold.binds_until.filter(|until| now < *until).map(|until| age(now, until));
+    let bar = hold.barred_until.map(|until| format!("all of it: {}", age(now, until)));
+    binds.into_iter().chain(bar).collect::<Vec<_>>().join(", ")
+}
+
 /// The denials that stand.
 pub(crate) fn denials(denials: &[HoldSummary], wide: bool, now: Timestamp) -> String {
     let mut header = vec!["ID", "STANDS FOR", "AGENT", "WHAT", "DENIED BY", "REVIEWER'S REASON"];
@@ -105,7 +112,7 @@ pub(crate) fn denials(denials: &[HoldSummary], wide: bool, now: Timestamp) -> St
         let by = hold.verdict.as_ref();
         let mut row = vec![
             e(&hold.id),
-            hold.binds_until.map(|until| age(now, until)).unwrap_or_default(),
+            stands_for(hold, now),
             e(&short_user(&hold.user.username)),
             e(&describe_request(&hold.request)),
             by.map(|it| e(&it.reviewer.username)).unwrap_or_default(),

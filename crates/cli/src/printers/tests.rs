@@ -58,6 +58,7 @@ pub(crate) fn detail() -> HoldDetail {
             }],
             drifts: 0,
             binds_until: None,
+            barred_until: None,
             frozen: None,
             audit_id: "a-1".into(),
             verdict: None,
@@ -296,6 +297,7 @@ fn the_timeline_is_a_table() {
         bytes: 0,
         probe_of: None,
         notes: Vec::new(),
+        hold_state: None,
     };
     let freeze = CallBody {
         user: None,

@@ -65,7 +65,10 @@ pub(crate) fn what(call: &CallBody) -> String {
 pub(super) fn decision(call: &CallBody) -> String {
     match call.hold_events.last() {
         _ if call.is_frozen => format!("{} (frozen)", call.decision),
-        Some(last) if call.decision == "hold" => format!("hold ({})", word(&last.event)),
+        Some(last) if call.decision == "hold" => match &call.hold_state {
+            Some(state) => format!("hold (asked again: {})", e(state)),
+            None => format!("hold ({})", word(&last.event)),
+        },
         _ => call.decision.clone(),
     }
 }
