@@ -42,7 +42,7 @@ fn points(effect: &Effect, changes: &[Change], words: &str) -> Vec<String> {
     let object = [&o.api_group, &o.resource, &o.namespace, &o.name];
     // Whoever says that a pod is to stay says so of each way to take it away.
     let kind = match (effect.kind, o.resource.as_str()) {
-        (EffectKind::Evict, "pods") => EffectKind::Delete,
+        (EffectKind::Evict | EffectKind::ReplacePod, "pods") => EffectKind::Delete,
         (kind, _) => kind,
     };
     let point = |what: Value| canonical(&json!([kind.as_str(), object, what]));

@@ -104,10 +104,10 @@ impl Writes {
         judgement: &Judgement,
     ) -> Result<(), ProxyError> {
         let (username, asked) = (&write.user.username, &judgement.preview.asked);
-        let Some(hold) = self.queue.denial_of(username, asked).await? else { return Ok(()) };
-        let why = format!("the same was denied with hold {}", hold.id());
-        write.record.is_decided(decided(Action::Deny, why));
-        Err(still_rejected(&hold))
+        match self.queue.denial_of(username, asked).await? {
+            Some(hold) => Err(still_rejected(&hold)),
+            None => Ok(()),
+        }
     }
 
     /// The agent gives up a request of its own that waits.
