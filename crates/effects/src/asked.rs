@@ -283,7 +283,8 @@ mod tests {
         let record = |value: &str| vec![change(&applied, value)];
         let image = |value: &str| vec![change("/spec/volumes/model/image/reference", value)];
         let immutable = |value: &str| vec![change("/immutable", value)];
-        let table: [(Part, &dyn Fn(&str) -> Vec<Change>); 7] = [
+        type Asks<'a> = (Part, &'a dyn Fn(&str) -> Vec<Change>);
+        let table: [Asks<'_>; 7] = [
             (Part::Label(key.into()), &labels),
             (Part::Mark(key.into()), &object),
             (Part::Grants(key.into()), &object),

@@ -90,6 +90,10 @@ fn a_client_whose_time_ends_is_told_what_it_waits_for() {
 
     scene.decide("approve", &id, "");
     assert_eq!(asking.asks("DELETE", &target).status, 200, "the same again runs");
+    // Who reads of the first call later is not told that it waits still.
+    let told = asking.says(&["timeline", "--hold", &id]);
+    assert!(told.contains("hold (asked again: done)"), "{told}");
+    assert!(!told.contains("pending"), "{told}");
 }
 
 #[test]

@@ -198,6 +198,15 @@ fn unknown_words_are_errors(scene: &Scene, chief: &Path) {
     assert!(code == Some(0) && text.contains("Only namespaces are listed"), "{text}");
     let (code, text) = says(scene, &narrow, &["timeline", "-n", &scene.dev]);
     assert!(code == Some(0) && !text.contains("Only namespaces are listed"), "{text}");
+    // They know the agents of what they may see, and nothing is no answer to a word that nobody knows.
+    let of_dev =
+        |more: [&str; 2]| says(scene, &narrow, &["timeline", "-n", &scene.dev, more[0], more[1]]);
+    let (code, text) = of_dev(["--agent", "agent"]);
+    assert!(code == Some(0) && text.contains("configmaps"), "{text}");
+    for (flag, said) in [("--agent", "no call of an agent `nosuch`"), ("--reviewer", "`nosuch`")] {
+        let (code, text) = of_dev([flag, "nosuch"]);
+        assert!(code == Some(3) && text.contains(said), "{text}");
+    }
     // A limit counts what they may see: it does not tell how much else there is.
     let pods = format!("/api/v1/namespaces/{}/pods", scene.prod);
     assert_eq!(scene.shield.request(&scene.agent, "GET", &pods, None, b"").status, 200);
