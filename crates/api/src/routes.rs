@@ -395,13 +395,15 @@ async fn tell_states(api: &Api, calls: &mut [CallBody]) -> Result<(), ApiError> 
     let mut states: BTreeMap<String, Option<String>> = BTreeMap::new();
     let pends = |it: &CallBody| {
         let last = it.hold_events.last().map(|it| it.event.as_str());
-        matches!(last, Some("created" | "joined" | "left" | "refreshed"))
+        let open =
+            ["created", "joined", "left", "refreshed", "approved", "partlyApproved", "drifted"];
+        last.is_some_and(|it| open.contains(&it))
     };
     for call in calls.iter_mut().filter(|it| pends(it)) {
         let Some(id) = call.hold.clone() else { continue };
         if !states.contains_key(&id) {
             let hold = api.queue.load(&HoldId::parse(&id)).await?;
-            let state = hold.map(|it| it.state().name()).filter(|it| *it != StateName::Pending);
+            let state = hold.map(|it| it.state().name()).filter(|it| !StateName::OPEN.contains(it));
             states.insert(id.clone(), state.map(|it| it.to_string()));
         }
         call.hold_state = states.get(&id).cloned().flatten();

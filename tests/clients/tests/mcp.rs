@@ -267,7 +267,7 @@ const MCP_SERVER_KUBERNETES: Server = Server {
         (
             "kubectl_rollout",
             r#"{"subCommand": "pause", "resourceType": "deployment", "name": "web", "namespace": "{ns}"}"#,
-            Yes,
+            No,
         ),
         ("kubectl_scale", r#"{"name": "web", "namespace": "{ns}", "replicas": 0}"#, Yes),
         (
