@@ -82,15 +82,18 @@ fn an_eviction_tells_of_its_pod_what_a_delete_tells() {
     let mut scene = Scene::new("evictions");
     scene.shield = Shield::start(scene.cluster, &["--count-within", "30s"]);
     let prod = &scene.prod;
-    let bare = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "bare", "namespace": prod, "labels": {"app": "bare"}},
-        "spec": {"containers": [{"name": "c", "image": "nginx:1.25"}]},
-    });
+    let bare = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": prod, "labels": {"app": "bare"}},
+            "spec": {"containers": [{"name": "c", "image": "nginx:1.25"}]},
+        })
+    };
     let items = [
         deployment(prod, "spare", 3),
         deployment(prod, "kept", 3),
-        bare,
+        bare("evicted"),
+        bare("deleted"),
         budget(prod, "spare", 2),
         budget(prod, "kept", 3),
     ];
@@ -116,10 +119,10 @@ fn an_eviction_tells_of_its_pod_what_a_delete_tells() {
             "disruption budget spare lets it go now",
         ],
     );
-    let bare = format!("/api/v1/namespaces/{prod}/pods/bare");
+    // Two pods: a delete of the one whose eviction was denied is not asked again.
     let alone = ["nothing keeps it up", "no disruption budget stands for it"];
-    says(&evict(&bare), &alone);
-    says(&delete(&bare), &alone);
+    says(&evict(&format!("/api/v1/namespaces/{prod}/pods/evicted")), &alone);
+    says(&delete(&format!("/api/v1/namespaces/{prod}/pods/deleted")), &alone);
     says(
         &delete(&pod(&scene, "kept", true)),
         &[
