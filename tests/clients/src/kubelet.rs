@@ -15,10 +15,12 @@ use testkit::{Cluster, own_address, wait_until};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A node and its running kubelet, which ends with the process.
+/// A node and its running kubelet, which ends with the process; the node ends with this, for no other test's
+/// pod may have a node's address.
 pub struct Kubelet {
     /// The node's name.
     pub node: String,
+    cluster: &'static Cluster,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -27,7 +29,7 @@ impl Kubelet {
     ///
     /// # Panics
     /// Where it cannot.
-    pub fn start(cluster: &Cluster) -> Self {
+    pub fn start(cluster: &'static Cluster) -> Self {
         let address = own_address().to_string();
         let listener = TcpListener::bind((address.as_str(), 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -42,12 +44,18 @@ impl Kubelet {
         });
         let node = cluster.unique("kubelet");
         register(cluster, &node, &address, port);
-        Self { node, asked }
+        Self { node, cluster, asked }
     }
 
     /// The targets of all requests so far.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("a lock").clone()
+    }
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        let _ = self.cluster.kubectl_says(&["delete", "node", &self.node, "--wait=false"]);
     }
 }
 
