@@ -563,18 +563,24 @@ impl Cluster {
     /// # Errors
     /// Where it cannot be made.
     pub fn person(&self, name: &str, groups: &[&str]) -> Result<PathBuf> {
-        let (certificate, key) = pki::sign(&self.dir, name, groups, &[])?;
-        let stem = format!("person-{}", name.replace(':', "-"));
-        // Another test may read what there is of the same person: each certificate has files of its own.
-        let own = self.unique(&stem);
-        let file = |name: &str, ending: &str| self.dir.join(format!("{name}.{ending}"));
-        fs::write(file(&own, "crt"), certificate)?;
-        fs::write(file(&own, "key"), key)?;
-        let user =
-            json!({"client-certificate": file(&own, "crt"), "client-key": file(&own, "key")});
-        let kubeconfig = file(&stem, "kubeconfig");
+        let user = self.certified_user(name, groups)?;
+        let kubeconfig = self.dir.join(format!("{}.kubeconfig", stem(name)));
         self.write_kubeconfig(&kubeconfig, &self.server, &self.ca(), &user)?;
         Ok(kubeconfig)
+    }
+
+    /// The user of such a kubeconfig, whose certificate and key are files.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn certified_user(&self, name: &str, groups: &[&str]) -> Result<Value> {
+        let (certificate, key) = pki::sign(&self.dir, name, groups, &[])?;
+        // Another test may read what there is of the same person: each certificate has files of its own.
+        let own = self.unique(&stem(name));
+        let file = |ending: &str| self.dir.join(format!("{own}.{ending}"));
+        fs::write(file("crt"), certificate)?;
+        fs::write(file("key"), key)?;
+        Ok(json!({"client-certificate": file("crt"), "client-key": file("key")}))
     }
 
     /// A certificate and key (PEM) for a server of a test's own, signed by the cluster's CA.
@@ -686,6 +692,11 @@ fn without_tag(mut event: Value) -> Value {
     let id = event["auditID"].as_str().map(|it| audit::tag_apart(it).0.to_owned());
     event["auditID"] = id.into();
     event
+}
+
+/// How the files of a person are called.
+fn stem(person: &str) -> String {
+    format!("person-{}", person.replace(':', "-"))
 }
 
 fn binding(kind: &str, metadata: &Value, role: &str, home: &str, name: &str) -> Value {

@@ -5,7 +5,6 @@ mod replicas;
 mod webhook;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -80,12 +79,9 @@ impl Scene {
     /// # Panics
     /// Where there can be none.
     pub fn certified(&self, shield: &Shield, name: &str, groups: &[&str]) -> PathBuf {
-        let direct = self.cluster.person(name, groups).expect("a certificate");
-        let kubeconfig: Value =
-            serde_json::from_str(&fs::read_to_string(direct).expect("a kubeconfig")).expect("JSON");
+        let user = self.cluster.certified_user(name, groups).expect("a certificate");
         let file = shield.data_dir().join(self.cluster.unique(&format!("{name}.kubeconfig")));
-        let user = &kubeconfig["users"][0]["user"];
-        let written = self.cluster.write_kubeconfig(&file, &shield.agent_url, &shield.ca(), user);
+        let written = self.cluster.write_kubeconfig(&file, &shield.agent_url, &shield.ca(), &user);
         written.expect("a file");
         file
     }
